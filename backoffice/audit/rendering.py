@@ -28,6 +28,7 @@ from ..web.formats import (
     day_filter,
     moment_filter,
     money_filter,
+    month_filter,
     quantity_filter,
     signed_filter,
     unit_price_filter,
@@ -137,7 +138,7 @@ class _Names:
         self._session = session
         self.title = cache(lambda table: str(_(title_of(table))))
         self.label = cache(label_of)
-        self.actors = names_of(session, [row.actor for row in rows])
+        self.actors = names_of(session, (actor for row in rows for actor in _actors(row)))
         self._owners = self._owners_of(rows)
         wanted: dict[str, set[str]] = {}
         for row in rows:
@@ -295,7 +296,7 @@ def _written(table: str, name: str, side: Mapping[str, Any], names: _Names) -> s
     if (target := _target_of(column)) is not None:
         return names.of(target, str(value)) or f"#{value}"
     try:
-        return _typed(column, value)
+        return names.actors[str(value)] if _says_who(column) else _typed(column, value)
     except (ValueError, ArithmeticError, TypeError):
         return _plain(value)  # the column was of another type once
 
@@ -307,7 +308,8 @@ def _typed(column: Column[Any], value: Any) -> str:
     if isinstance(column.type, DateTime):
         return moment_filter(datetime.fromisoformat(value))
     if isinstance(column.type, Date):
-        return day_filter(date.fromisoformat(value))
+        write = month_filter if column.info.get("is_month") else day_filter
+        return write(date.fromisoformat(value))
     return _plain(value)
 
 
@@ -325,6 +327,20 @@ def _sides(row: Row) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """The values before and after; nothing for whatever a trigger has not written."""
     before, after = (side if isinstance(side, dict) else {} for side in (row.before, row.after))
     return before, after
+
+
+def _actors(row: Row) -> Iterator[str]:
+    """Who has written it, and whoever its values name."""
+    yield row.actor
+    for side in _sides(row):
+        for name, value in side.items():
+            column = _column(row.table_name, name)
+            if column is not None and _says_who(column) and value:
+                yield str(value)
+
+
+def _says_who(column: Column[Any]) -> bool:
+    return bool(column.info.get("is_actor"))
 
 
 def _pointers(row: Row) -> Iterator[tuple[str, str]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from flask_babel import format_datetime, format_timedelta, ngettext
 from flask_babel import gettext as _
-from sqlalchemy import Column, Integer, Numeric
+from sqlalchemy import Column, Date, Integer, Numeric
 
 from ..audit.facts import ADDED, CHANGED, REMOVED
 from ..audit.tables import title_of
@@ -21,7 +21,9 @@ from ..web import record_links as subjects
 from ..web.formats import (
     moment_filter,
     money_filter,
+    month_filter,
     quantity_filter,
+    recorded_day,
     signed_filter,
     unit_price_filter,
 )
@@ -170,9 +172,26 @@ def value(figure: str, column: str, reported: Any) -> str:
     """A recorded value of a figure's column as the user reads it; a dash where there is none."""
     if reported is None:
         return "–"
-    kind = _type_of(figure, column)
+    held = _column_of(figure, column)
     if isinstance(reported, Mapping):
-        return ", ".join(f"{name}: {each}" for name, each in reported.items())
+        parts = {} if held is None else held.info.get("parts", {})
+        said = (_part(parts.get(name), name, each) for name, each in reported.items())
+        return ", ".join(said)
+    return _as_read(held, _type_of(figure, column), reported)
+
+
+def _part(held: Column[Any] | None, name: str, reported: Any) -> str:
+    """One of several values in one column; `held` says what it is called and how it is written."""
+    if held is None:
+        return f"{name}: {reported}"
+    return f"{_(label_of(held))}: {_as_read(held, held.type, reported)}"
+
+
+def _as_read(held: Column[Any] | None, kind: Any, reported: Any) -> str:
+    if isinstance(kind, Date):
+        return recorded_day(reported)
+    if held is not None and held.info.get("is_month"):
+        return _month(str(reported))
     if not isinstance(kind, Numeric | Integer):
         return str(reported)
     try:
@@ -180,6 +199,14 @@ def value(figure: str, column: str, reported: Any) -> str:
     except InvalidOperation:
         return str(reported)
     return _writer_of(kind)(number)
+
+
+def _month(code: str) -> str:
+    """A stored month (YYYY-MM) in words; one that no record can have as it is stored."""
+    try:
+        return month_filter(periods.Month.parse(code).first)
+    except ValueError:
+        return code
 
 
 def difference(figure: str, column: str, before: Any, after: Any) -> str:
@@ -201,14 +228,19 @@ def _writer_of(kind: Any) -> Callable[[Decimal], str]:
 def _type_of(figure: str, column: str) -> Any:
     if figure in all_checks():
         return Numeric(scale=MONEY_DECIMALS)
+    held = _column_of(figure, column)
+    return None if held is None else held.type
+
+
+def _column_of(figure: str, column: str) -> Column[Any] | None:
+    """The table's column; None where nothing declares the figure any more, or it is a check."""
     facts = facts_named(figure)
     if facts is not None:
-        return facts.table.c[column].type if column in facts.table.c else None
+        return facts.table.c.get(column)
     try:
-        found = registry.get(figure)
+        return registry.get(figure).table.c.get(column)
     except UnknownFigure:
         return None
-    return found.table.c[column].type if column in found.table.c else None
 
 
 def decision_in_words(decision: FactDecision, who: str) -> str:
@@ -277,7 +309,7 @@ def wrong_in_words(standing: Standing) -> str:
     assert standing.oldest is not None
     return ngettext(
         "%(count)s stored total is wrong: %(amount)s, first seen %(age)s ago.",
-        "%(count)s stored totals are wrong: %(amount)s in all, the oldest first seen %(age)s ago.",
+        "%(count)s stored totals are wrong: %(amount)s gross, the oldest first seen %(age)s ago.",
         standing.wrong,
         count=quantity_filter(standing.wrong),
         amount=money_filter(standing.amount, symbol=True),

@@ -166,7 +166,9 @@ def _apart(of: Any) -> Any:
 
 def _accepted(amount: Any, when: Callable[[Any], Any]) -> Any:
     """What is accepted of the months that `when` tells."""
-    found = total(amount, by=A.customer_id, where=when(A.year_month), title=N_("Accepted"))
+    found = total(
+        amount, by=A.customer_id, where=when(A.year_month), title=N_("Accepted differences")
+    )
     return func.coalesce(found, 0)
 
 

@@ -3,7 +3,7 @@
 from datetime import date
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, Text, UniqueConstraint
+from sqlalchemy import CheckConstraint, Column, ForeignKey, Index, Integer, Text, UniqueConstraint
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -53,7 +53,7 @@ class GasPrice(Base):
 
     id: Mapped[Id]
     customer_id: Mapped[int] = mapped_column(ForeignKey(Customer.id))
-    effective_from: Mapped[date]
+    effective_from: Mapped[date] = mapped_column(info={"label": N_("Effective from")})
     price_per_sm3: Mapped[UnitPrice] = mapped_column(info={"label": N_("Price per Sm³")})
     correction_factor: Mapped[Factor] = mapped_column(info={"label": N_("Correction factor")})
     version: Mapped[int] = mapped_column(server_default="1", default=1)
@@ -89,6 +89,13 @@ class Deposit(Base):
     customer: Mapped[Customer] = relationship()
 
 
+_PRICE = GasPrice.__table__.c
+PRICE_PARTS = {
+    name: _PRICE[name] for name in ("effective_from", "price_per_sm3", "correction_factor")
+}
+"""What a price that was used has said: its columns, by the names under which it is kept."""
+
+
 class TransactionCalculation(Base):
     """Derived: what a reading comes to at the price in force on its day; none of a reading without one.
 
@@ -109,18 +116,31 @@ class TransactionCalculation(Base):
     id: Mapped[Id]
     reading_id: Mapped[int] = mapped_column(ForeignKey(Reading.id, ondelete="CASCADE"))
     customer_id: Mapped[int] = mapped_column(ForeignKey(Customer.id))
-    year_month: Mapped[str] = mapped_column(Text, info={"label": N_("Month")})
+    year_month: Mapped[str] = mapped_column(Text, info={"label": N_("Month"), "is_month": True})
     transaction_date: Mapped[date] = mapped_column(info={"label": N_("Day")})
     metered_volume: Mapped[Quantity] = mapped_column(info={"label": N_("Metered volume")})
     correction_factor: Mapped[Factor] = mapped_column(info={"label": N_("Correction factor")})
     volume_sm3: Mapped[Quantity] = mapped_column(info={"label": N_("Volume Sm³")})
     price_per_sm3: Mapped[UnitPrice] = mapped_column(info={"label": N_("Price per Sm³")})
     total_price: Mapped[Money] = mapped_column(info={"label": N_("Total price")})
-    pricing_used: Mapped[dict[str, Any]] = mapped_column(JSONB, info={"label": N_("Price used")})
+    pricing_used: Mapped[dict[str, Any]] = mapped_column(
+        JSONB, info={"label": N_("Price used"), "parts": PRICE_PARTS}
+    )
     calculated_at: Mapped[Moment]
 
     reading: Mapped[Reading] = relationship(passive_deletes=True)
     customer: Mapped[Customer] = relationship()
+
+
+MONTH_PARTS = {
+    name: Column(name, Integer, info={"label": label})
+    for name, label in (
+        ("readings", N_("Readings")),
+        ("unpriced", N_("Readings without a price")),
+        ("deposits", N_("Deposits")),
+    )
+}
+"""What stands behind a month: counts, by the names under which they are kept."""
 
 
 class MonthlyCustomerBalance(Base):
@@ -141,14 +161,14 @@ class MonthlyCustomerBalance(Base):
 
     id: Mapped[Id]
     customer_id: Mapped[int] = mapped_column(ForeignKey(Customer.id))
-    year_month: Mapped[str] = mapped_column(Text, info={"label": N_("Month")})
+    year_month: Mapped[str] = mapped_column(Text, info={"label": N_("Month"), "is_month": True})
     opening_balance: Mapped[Money] = mapped_column(info={"label": N_("Opening balance")})
     total_deposits: Mapped[Money] = mapped_column(info={"label": N_("Deposits")})
     total_purchases: Mapped[Money] = mapped_column(info={"label": N_("Purchases")})
     closing_balance: Mapped[Money] = mapped_column(info={"label": N_("Closing balance")})
     total_volume_sm3: Mapped[Quantity] = mapped_column(info={"label": N_("Volume Sm³")})
     calculation_details: Mapped[dict[str, Any]] = mapped_column(
-        JSONB, info={"label": N_("What stands behind it")}
+        JSONB, info={"label": N_("What stands behind it"), "parts": MONTH_PARTS}
     )
     last_calculated_at: Mapped[Moment]
 

@@ -73,7 +73,7 @@ def _entered(
         model, name=model.id, many=listing.title, listing=lambda _user: listing,
         reads="gas.read", writes="gas.write", loads=(joinedload(model.customer),),
         saved=N_("It is saved."),
-        verbs=(Deletion(question=N_("Delete it?"), done=N_("It is deleted."), **(deletion or {})),),
+        verbs=(Deletion(question=N_("Delete %(label)s?"), done=N_("It is deleted."), **(deletion or {})),),
         **reported,
     )  # fmt: skip
 

@@ -184,9 +184,13 @@ def statement_of(account: Account) -> List:
     def rows(_user: Any) -> Select[Any]:
         return select().select_from(lines)
 
+    sides = (
+        Column(name, label, c[name], kind="money", total=True, is_sortable=False, classes="cell-entered cell-detail")
+        for name, label in (("debit", N_("Debit")), ("credit", N_("Credit")))
+    )  # fmt: skip
     return List(
         "account_statement",
-        N_("Statement"),
+        N_("Account statement"),
         "accounts.statement",
         export="accounts.export_statement",
         rows=rows,
@@ -195,8 +199,7 @@ def statement_of(account: Account) -> List:
             Column("posted_on", N_("Date"), c.posted_on, kind="day", classes="cell-date"),
             Column("number", N_("Entry"), c.number, link=_entry, is_sortable=False, classes="cell-key"),
             Column("memo", N_("Memo"), c.memo, is_sortable=False, classes="cell-wide"),
-            Column("debit", N_("Debit"), c.debit, kind="money", total=True, is_sortable=False),
-            Column("credit", N_("Credit"), c.credit, kind="money", total=True, is_sortable=False),
+            *sides,
             Column(
                 "balance", N_("Balance"), c.balance, kind="money", is_sortable=False,
                 classes="cell-total cell-lead",
@@ -238,7 +241,7 @@ def trial_balance_of(given: Mapping[str, str]) -> List:
     stands_on = {account_sums.name: select(own.id).where(own.id == Account.id)}
     sides = (
         Column(
-            name, label, held.c[name], kind="money", total=True, link=lines_of(name), classes="cell-total",
+            name, label, held.c[name], kind="money", total=True, link=lines_of(name), classes="cell-total cell-detail",
             stands_on=stands_on,
         )
         for name, label in (("debit", N_("Debit")), ("credit", N_("Credit")))

@@ -142,6 +142,10 @@ class JournalLine(Base):
     entry: Mapped[JournalEntry] = relationship(viewonly=True)
 
 
+ACTOR = {"is_actor": True}
+"""Of a column: it says who, as the audit trail names them."""
+
+
 class Period(Base):
     """A month that was closed, and may have been reopened; `month` is its first day. One that never was has no row.
 
@@ -159,14 +163,14 @@ class Period(Base):
     )
 
     id: Mapped[Id]
-    month: Mapped[date] = mapped_column(unique=True)
+    month: Mapped[date] = mapped_column(unique=True, info={"is_month": True})
     status: Mapped[str] = mapped_column(Text, server_default=CLOSED, default=CLOSED)
     closed_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
-    closed_by: Mapped[str] = mapped_column(Text)
+    closed_by: Mapped[str] = mapped_column(Text, info=ACTOR)
     reopened_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
-    reopened_by: Mapped[str] = mapped_column(Text, server_default="", default="")
+    reopened_by: Mapped[str] = mapped_column(Text, server_default="", default="", info=ACTOR)
     reason: Mapped[str] = mapped_column(Text, server_default="", default="")
-    approved_by: Mapped[str] = mapped_column(Text, server_default="", default="")
+    approved_by: Mapped[str] = mapped_column(Text, server_default="", default="", info=ACTOR)
     closing_entry_id: Mapped[int | None] = mapped_column(ForeignKey(JournalEntry.id), unique=True)
 
     closing_entry: Mapped[JournalEntry | None] = relationship(viewonly=True)

@@ -11,6 +11,7 @@ from ..base import N_
 from ..records import Contents, Deletion, Record, Repeated, Shown, Values, Verb
 from ..records.lines import shown_lines
 from . import actions
+from .entries import Totals
 from .fields import (
     KEPT,
     LABELS,
@@ -106,6 +107,11 @@ def _reverse(session: Session, entry_id: int, _version: int, values: Values) -> 
     return made.row if made.is_new else Repeated(made.row)
 
 
+def _lines(_session: Session, entry: JournalEntry) -> Values:
+    """What both sides of the entry come to, beside its lines."""
+    return {"totals": Totals.of(entry.lines)}
+
+
 ENTRY = replace(
     _ENTRY,
     contents=(Contents("reversals", _ENTRY, JournalEntry.reverses_entry_id),),
@@ -115,7 +121,7 @@ ENTRY = replace(
             question=N_("Post entry %(number)s?"),
             explains=N_("It counts in its accounts from then on, and is not changed any more."),
             done=N_("Entry %(number)s is posted."),
-            refuses=actions.refuse_post, shortcut="p",
+            refuses=actions.refuse_post, shortcut="p", template="ledger/post.html", effect=_lines,
         ),
         Verb(
             "reverse", N_("Reverse"), _reverse,
@@ -124,6 +130,7 @@ ENTRY = replace(
             done=N_("Entry %(number)s is reversed."),
             fields=(REVERSED_ON, REVERSED_BECAUSE), refuses=actions.refuse_reverse,
             creates=_ENTRY, at="reversals", key="idempotency_key", template="ledger/reverse.html",
+            effect=_lines,
         ),
         Deletion(
             done=N_("Entry %(number)s is deleted."),

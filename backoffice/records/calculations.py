@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask import url_for
-from sqlalchemy import Date, FromClause, Integer, Table
+from sqlalchemy import Column, Date, FromClause, Integer, Table, select
 from sqlalchemy.orm import Session
 
 from .. import figures
@@ -20,6 +20,14 @@ from ..people.actors import Actors
 from ..web import record_links
 from ..web.formats import day_filter, quantity_filter, unit_price_filter
 from .declaration import Record, Row, Shown
+
+
+class Whole(NamedTuple):
+    """The record that a row is a part of: its name, and where it is shown."""
+
+    name: str
+    href: str | None
+
 
 RowsAt = Callable[[Row, str], str | None]
 """Of a row and one of its columns: where all rows behind the figure are listed, if somewhere."""
@@ -98,6 +106,7 @@ class Calculations:
     ) -> None:
         self._session, self._record, self._row, self._rows_at = session, record, row, rows_at
         self._laid = laid
+        self._explained: dict[tuple[str, int], Explanation | None] = {}
         self.marks = marks_of(record, row)
 
     def of(self, column: str, part: int | None = None) -> Mapping[str, Any] | None:
@@ -110,7 +119,7 @@ class Calculations:
         if figure is None:
             return None
         held = self._row if part is None else self._part(figure, part)
-        explanation = held and figures.explain(self._session, figure, held.id, self._laid)
+        explanation = held and self._explain(figure, held)
         if not explanation:
             return None
         asked = self._shown(figure, held, explanation, column)
@@ -122,6 +131,13 @@ class Calculations:
             "wording": asked["wording"],
             "is_main": part is None and column == self._record.main_column(self._row),
         }
+
+    def _explain(self, figure: Figure, held: Row) -> Explanation | None:
+        """The row of the figure with all its columns, asked once however many of them are shown."""
+        asked = figure.name, held.id
+        if asked not in self._explained:
+            self._explained[asked] = figures.explain(self._session, figure, held.id, self._laid)
+        return self._explained[asked]
 
     def _correctable(self) -> tuple[str, int] | None:
         """The kind and the id of the owner whose correction can be previewed."""
@@ -144,9 +160,7 @@ class Calculations:
         """The terms that are figures of the record themselves, of those that add rows up."""
         for term in terms:
             figure = self._figure(term.column, is_part=False) if term.figure else None
-            explanation = figure and figures.explain(
-                self._session, figure, self._row.id, self._laid
-            )
+            explanation = figure and self._explain(figure, self._row)
             if figure and explanation:
                 shown = self._shown(figure, self._row, explanation, term.column, id=term.column)
                 if any(of_it.rows for of_it in shown["explained"].terms):
@@ -156,8 +170,11 @@ class Calculations:
         self, figure: Figure, held: Row, explanation: Explanation, column: str, **more: Any
     ) -> Mapping[str, Any]:
         """One column as the macro `calculation` draws it."""
+        explained = explanation.of(column)
+        wholes = self._wholes([row for term in explained.terms for row in term.rows])
         return {
-            "explained": explanation.of(column),
+            "explained": explained,
+            "whole_of_row": lambda row: wholes.get((row.table, row.id)),
             "is_stored": self._laid is None,
             "wording": Wording(self._session, explanation),
             "mark": self.marks.of(held, column),
@@ -174,6 +191,27 @@ class Calculations:
         if term.figure is None or self._figure(term.column, is_part=False) is None:
             return None
         return self._at("calculation_of", column=term.column)
+
+    def _wholes(self, rows: list[SourceRow]) -> Mapping[tuple[str, Any], Whole]:
+        """The other records that rows are parts of: of the lines behind an account, their entries."""
+        wholes: dict[tuple[str, Any], Whole] = {}
+        for table in {row.table for row in rows}:
+            part_of = _part_of(table)
+            if part_of is None:
+                continue
+            target = next(iter(part_of.foreign_keys)).column
+            known = recorded(target.table.name)
+            if known is None or known.called is None or known.model is self._record.model:
+                continue
+            of_rows = {row.id: row.values[part_of.key] for row in rows if row.table == table}
+            asked = select(target, known.called).where(target.in_(set(of_rows.values())))
+            names: dict[Any, str] = {row[0]: row[1] for row in self._session.execute(asked)}
+            is_open = may_open(known.endpoint)
+            for row_id, whole in of_rows.items():
+                name = names[whole]
+                href = url_for(known.endpoint, **known.address_of(whole, name)) if is_open else None
+                wholes[table, row_id] = Whole(name, href)
+        return wholes
 
     def _link_of_row(self, row: SourceRow) -> str | None:
         """Where a row behind a figure is shown: the calculation of its own figure, else its record."""
@@ -193,6 +231,15 @@ class Calculations:
     def _at(self, view: str, **more: Any) -> str:
         named = {self._record.argument: self._record.name_of(self._row), **more}
         return url_for(f"{self._record.domain}.{view}", **named)
+
+
+def _part_of(table: str) -> Column[Any] | None:
+    """The column by which rows of the table name what they are parts of; None where they are parts of nothing."""
+    known = recorded(table)
+    if known is None or known.part_of is None:
+        return None
+    column: Column[Any] = known.part_of.property.columns[0]
+    return column
 
 
 def note_of(figure: Figure, row: SourceRow) -> str:

@@ -31,7 +31,7 @@ from . import history
 from .actions import Impossible, Taken
 from .controls import PickField, control_of
 from .declaration import Record, Row, Verb
-from .fields import Field, Law
+from .fields import Field, Law, Pick
 from .lines import MOST_ROWS
 from .writing import written
 
@@ -242,7 +242,10 @@ def empty(record: Record, reported: Mapping[str, str]) -> OfRecord:
 def fields_of(
     record: Record, row: Row | None = None, verb: Verb | None = None
 ) -> tuple[Field, ...]:
-    """The fields in the order of the form: what only a new one has, or has otherwise, after those that are short."""
+    """The fields in the order of the form: what only a new one has, or has otherwise, after those that are short.
+
+    The record that it belongs to comes first.
+    """
     if verb is not None:
         return tuple(verb.fields)
     further = record.new_fields if row is None else ()
@@ -250,7 +253,9 @@ def fields_of(
     fields = [field for field in record.fields if field.name not in otherwise]
     short = [place for place, field in enumerate(fields, 1) if field.is_short]
     place = short[-1] if short else len(fields)
-    return (*fields[:place], *further, *fields[place:])
+    of = [field for field in further if isinstance(field, Pick)]
+    more = [field for field in further if not isinstance(field, Pick)]
+    return (*of, *fields[:place], *more, *fields[place:])
 
 
 def own_form(record: Record) -> type[OfRecord]:

@@ -347,7 +347,8 @@ class Screens:
         refusal = _refusal(verb.refuses, row)
         context = {
             "record": self.record, "verb": verb, "row": row, "form": form, "newest": newest,
-            "refusal": refusal and in_words(refusal), "called": called(self.record, row),
+            "refusal": refusal and in_words(refusal),
+            "called": {"label": self.record.label_of(row), **called(self.record, row)},
             "facts": [*self.facts_of(row), *total_of(self.record, row)],
             "listing": list_for(self.record, current_user), "back": address_of(self.record, row),
             **verb.effect(db.session(), row),

@@ -150,7 +150,9 @@ def scope_in_words(scope: Mapping[str, Any]) -> str:
 
 
 def _figures(figures: Any) -> Iterator[str]:
-    for name, owners in dict(figures or {}).items():
+    asked = dict(figures or {})
+    of_some = {name: owners for name, owners in asked.items() if owners is None or owners}
+    for name, owners in (of_some or asked).items():
         title = _(subjects.title_of(name))
         if owners is None:
             yield title
@@ -186,12 +188,17 @@ def result_in_words(run: Run) -> list[tuple[str, str]]:
     return [] if report_of(run) else list(_reported(run.result))
 
 
-def _reported(result: Mapping[str, Any], of: str = "") -> Iterator[tuple[str, str]]:
+def _reported(
+    result: Mapping[str, Any], of: str = "", *, is_by_bundle: bool = False
+) -> Iterator[tuple[str, str]]:
     for name, value in result.items():
-        title = _(_RESULTS[name]) if name in _RESULTS else _(subjects.title_of(name))
-        reported = f"{of}: {title}" if of else str(title)
+        if is_by_bundle:
+            title = ", ".join(_(title) for title in subjects.titles_of_bundle(name))
+        else:
+            title = _(_RESULTS[name] if name in _RESULTS else subjects.title_of(name))
+        reported = f"{of}: {title}" if of else title
         if isinstance(value, Mapping):
-            yield from _reported(value, reported)
+            yield from _reported(value, reported, is_by_bundle=name == "owners")
         else:
             yield reported, value_in_words(value)
 

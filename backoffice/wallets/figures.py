@@ -14,11 +14,15 @@ from .models import Wallet, WalletTransaction
 from .rules import CHARGE, PUT_IN, RECHARGE, REFUND, TAKEN_OUT, moved_by
 
 
-def _sum(*types: str) -> ColumnElement[Any]:
-    """The amounts of the wallet's transactions of these types."""
+def _sum(title: str, *types: str) -> ColumnElement[Any]:
+    """The amounts of the wallet's transactions of these types, and what they are called together."""
     is_one = WalletTransaction.transaction_type.in_(types)
     by = WalletTransaction.wallet_id
-    return func.coalesce(total(WalletTransaction.amount, by=by, where=is_one), 0)
+    return func.coalesce(total(WalletTransaction.amount, by=by, where=is_one, title=title), 0)
+
+
+_RECHARGES, _CHARGES, _REFUNDS = N_("Recharges"), N_("Charges"), N_("Refunds")
+_ALL_PUT_IN = N_("Recharges, refunds and adjustments")
 
 
 @figure(
@@ -48,9 +52,9 @@ def running(
 
 wallet_totals = figure(
     {
-        Wallet.balance: _sum(*PUT_IN) - _sum(*TAKEN_OUT),
-        Wallet.total_recharged: _sum(RECHARGE),
-        Wallet.total_spent: _sum(CHARGE) - _sum(REFUND),
+        Wallet.balance: _sum(_ALL_PUT_IN, *PUT_IN) - _sum(_CHARGES, *TAKEN_OUT),
+        Wallet.total_recharged: _sum(_RECHARGES, RECHARGE),
+        Wallet.total_spent: _sum(_CHARGES, CHARGE) - _sum(_REFUNDS, REFUND),
     },
     name="wallets.balance",
     title=N_("Wallet"),

@@ -118,7 +118,7 @@ _MOVED = moved_by(WalletTransaction.transaction_type, WalletTransaction.amount)
 def _balance(name: str) -> Column:
     held = getattr(WalletTransaction, name)
     return Column(
-        name, held.info["label"], held, kind="money", is_sortable=False, classes="cell-total",
+        name, held.info["label"], held, kind="money", is_sortable=False, classes="cell-total cell-detail",
         link=lambda row: url_for(
             "wallets.calculation_of_part", number=row.of, column=name, part=row.key
         ),
@@ -159,7 +159,7 @@ TRANSACTIONS = List(
         Column("made_by", N_("Made by"), _MAKER, is_sortable=False),
         Column(
             "moved", N_("Amount"), _MOVED, kind="money", total=True, is_sortable=False,
-            classes="cell-total",
+            classes="cell-total cell-detail",
         ),
         _balance("balance_before"),
         replace(_balance("balance_after"), classes="cell-total cell-lead"),

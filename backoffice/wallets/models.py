@@ -103,7 +103,9 @@ class WalletTransaction(Base):
     balance_after: Mapped[Money] = mapped_column(
         server_default="0", default=Decimal(0), info={"label": N_("Balance after")}
     )
-    made_by: Mapped[str] = mapped_column(Text, server_default=text(ACTOR_DEFAULT))
+    made_by: Mapped[str] = mapped_column(
+        Text, server_default=text(ACTOR_DEFAULT), info={"is_actor": True}
+    )
     created_at: Mapped[Moment]
 
     wallet: Mapped[Wallet] = relationship()

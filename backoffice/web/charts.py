@@ -19,6 +19,9 @@ HEIGHT = 180
 MOST_LABELS = 12
 """Names under the bars; where there are more bars, only some are named."""
 
+SHORT_LABEL = 3
+"""Letters of a name that always has room: Jan."""
+
 _STEPS = 4
 _NICE = (Decimal(1), Decimal(2), Decimal("2.5"), Decimal(5), Decimal(10))
 _SHORT = {
@@ -57,7 +60,10 @@ class Box:
 
 @dataclass(frozen=True)
 class Bar:
-    """A point with its places in the drawing. `room` is the whole strip that it stands in."""
+    """A point with its places in the drawing. `room` is the whole strip that it stands in.
+
+    `gives_way`: on a narrow screen its name is left out, so that those beside it can be read.
+    """
 
     point: Point
     room: Box
@@ -66,6 +72,7 @@ class Bar:
     mark: Box | None
     middle: str
     is_labelled: bool
+    gives_way: bool
 
 
 @dataclass(frozen=True)
@@ -95,9 +102,9 @@ def bar_chart(points: Sequence[Point], *, counts: bool = False) -> Chart:
     lowest, highest = min(numbers, default=Decimal(0)), max(numbers, default=Decimal(0))
     ticks = scale(lowest, highest, counts=counts)
     place = _Places(ticks[0], ticks[-1], len(points))
-    every = -(-len(points) // MOST_LABELS)
+    every = max(1, -(-len(points) // MOST_LABELS))
     return Chart(
-        tuple(place.bar(i, point, i % max(1, every) == 0) for i, point in enumerate(points)),
+        tuple(place.bar(i, point, every) for i, point in enumerate(points)),
         tuple(Tick(_pixels(place.down(t)), short(t), t == 0) for t in ticks),
     )
 
@@ -149,7 +156,7 @@ class _Places:
             _percent(left), _pixels(min(zero, end)), _percent(width), _pixels(abs(zero - end))
         )
 
-    def bar(self, index: int, point: Point, is_labelled: bool) -> Bar:
+    def bar(self, index: int, point: Point, every: int) -> Bar:
         strip = 100 / self.count
         left = strip * index
         with_beside = point.beside is not None
@@ -172,7 +179,8 @@ class _Places:
             else self.box(left + strip * 0.12, width, point.beside),
             mark=mark,
             middle=_percent(left + strip / 2),
-            is_labelled=is_labelled,
+            is_labelled=index % every == 0,
+            gives_way=index // every % 2 == 1 and len(point.label) > SHORT_LABEL,
         )
 
 

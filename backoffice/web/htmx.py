@@ -5,9 +5,11 @@ Header names are those of htmx 4: a fragment is wanted when `HX-Request` is true
 """
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
-from flask import Response, make_response, redirect, render_template, request
+from flask import Response, current_app, make_response, redirect, render_template, request
+from jinja2 import Template, nodes
 from jinja2_fragments.flask import render_block
 
 
@@ -24,10 +26,39 @@ def wants_partial() -> bool:
 def render(template: str, block: str | None = None, status: int = 200, **context: Any) -> Response:
     """The page `template`, or only its named `block` when htmx wants a fragment."""
     if block is not None and wants_partial():
-        body = render_block(template, block, **context)
+        own = block in current_app.jinja_env.get_template(template).blocks
+        write = render_block if own else render_inherited_block
+        body = write(template, block, **context)
     else:
         body = render_template(template, **context)
     return make_response(body, status)
+
+
+def render_inherited_block(template: str, block: str, **context: Any) -> str:
+    """A block that the template has from one that it extends, with its own blocks in it; `render_block` knows no such.
+
+    Raises KeyError where none of them has it.
+    """
+    environment = current_app.jinja_env
+    current_app.update_template_context(context)
+    own = environment.get_template(template)
+    given = own.new_context(context)
+    for parent in _parents(own):
+        for name, write in parent.blocks.items():
+            given.blocks.setdefault(name, []).append(write)
+    return environment.concat(given.blocks[block][0](given))
+
+
+def _parents(template: Template) -> Iterator[Template]:
+    """The templates that it extends, the nearest first; a frame that a view gives by name is none of them."""
+    environment = current_app.jinja_env
+    while template.name is not None and environment.loader is not None:
+        source, _path, _is_current = environment.loader.get_source(environment, template.name)
+        extends = environment.parse(source).find(nodes.Extends)
+        if extends is None or not isinstance(extends.template, nodes.Const):
+            return
+        template = environment.get_template(extends.template.value)
+        yield template
 
 
 def hx_redirect(location: str) -> Response:

@@ -86,6 +86,12 @@ def title_of(figure: str) -> str:
     return figure if found is None else found.title
 
 
+def titles_of_bundle(bundle: str) -> list[str]:
+    """What the figures are called that are recomputed together, to be translated; the name of a bundle that is gone."""
+    figures = [figure for one in registry.bundles if one.name == bundle for figure in one.figures]
+    return [figure.title for figure in figures] or [title_of(bundle)]
+
+
 def label_of(figure: str, column: str) -> str:
     """What a column of a figure's table is called, to be translated."""
     if figure in declared().words:

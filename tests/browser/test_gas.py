@@ -80,12 +80,28 @@ def test_the_grid_is_filled_by_keys_and_by_a_pasted_block(
         }"""
     )
     expect(page.locator("[data-row]")).to_have_count(3)
+    expect(page.locator("form.filters")).to_have_count(1)
     expect(page.locator("#entry-total")).to_contain_text("520")
     page.keyboard.press("Control+s")
     expect(page.locator(".notice-success, .flash-success, [role=status]").first).to_be_visible()
     page.wait_for_url("**/gas/entry?month=2026-03")
     expect(page.locator("body")).to_contain_text("3 readings are saved.")
     assert _count(session, Reading) == 9
+
+
+def test_on_a_phone_the_box_of_a_price_stands_beside_its_day_and_customer(
+    session: Any, browse: Callable[..., Page]
+) -> None:
+    _gas(session)
+    page = browse("finance", width="narrow")
+    page.goto("/gas/prices")
+    row = page.locator("tbody tr").first
+    box = row.locator("input[name=id]").bounding_box()
+    assert box
+    for link in row.locator("a").all():
+        text = link.bounding_box()
+        assert text
+        assert box["x"] + box["width"] <= text["x"]
 
 
 def test_what_is_unusual_was_looked_at_only_as_it_was_typed_then(

@@ -38,6 +38,7 @@ def test_an_entry_is_typed_by_keys_alone_and_both_totals_follow(
 ) -> None:
     page = browse("finance")
     page.goto("/ledger/entries/new")
+    expect(page.locator("#number")).to_be_focused()
     total = page.locator("#entry-totals")
     page.locator("#lines-0-account").focus()
     for text in ("1100", "Tab", "Sold", "Tab", "1000", "Enter"):

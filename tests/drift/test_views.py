@@ -110,7 +110,7 @@ def test_the_sentence_above_says_how_many_how_much_and_since_when(
     finance: FlaskClient, wrong: dict[str, Order]
 ) -> None:
     reported = text_of(finance.get(DRIFT).text)
-    assert "2 stored totals are wrong: Rp 95.00 in all, the oldest first seen" in reported
+    assert "2 stored totals are wrong: Rp 95.00 gross, the oldest first seen" in reported
     assert "Checked " in reported
 
 

@@ -96,7 +96,7 @@ def test_drift_is_counted_added_up_and_dated_and_leads_to_its_rows(
 ) -> None:
     said = reported(finance)
     assert "Not every stored figure is right. Checked " in said
-    assert "2 stored totals are wrong: Rp 95.00 in all, the oldest first seen" in said
+    assert "2 stored totals are wrong: Rp 95.00 gross, the oldest first seen" in said
     assert len(rows_of(finance, way_of(finance, "2 stored totals"))) == 2
 
 

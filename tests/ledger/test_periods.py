@@ -313,6 +313,9 @@ def test_where_two_people_are_needed_the_screen_says_who_asked_and_who_approved(
         select(AuditEvent).where(AuditEvent.table_name == "periods").order_by(AuditEvent.id.desc())
     ).first()
     assert (last.actor, last.after["status"]) == (done.requested_by, "open")
+    trail = text_of(budi.get("/audit").text)
+    assert "user:" not in trail
+    assert "Ana Asker" in trail
 
 
 def test_a_command_asks_for_a_second_person_where_the_deployment_needs_one(

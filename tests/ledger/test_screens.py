@@ -372,3 +372,28 @@ def test_an_account_has_a_code_of_any_shape(session: Any, sign_in: Any, code: st
     assert page.status_code == 200
     assert code in text_of(page.text)
     assert browser.get(f"/ledger/accounts/{code}/statement").status_code == 200
+
+
+def test_the_lines_behind_an_account_are_named_by_their_entries(
+    session: Any, chart: Chart, sign_in: Any
+) -> None:
+    entry = posted(of(chart["Cash"], 70), of(chart["Capital"], -70))
+    session.commit()
+    page = sign_in("finance").get("/ledger/accounts/Cash/calculation/debits").text
+    assert f'<a href="/ledger/entries/{entry.number}">{entry.number}</a>' in page
+
+
+def test_a_reversal_that_is_refused_says_why_in_its_form(
+    session: Any, chart: Chart, sign_in: Any
+) -> None:
+    entry = posted(of(chart["Cash"], 70), of(chart["Capital"], -70))
+    session.commit()
+    browser = sign_in("finance")
+    address = f"/ledger/entries/{entry.number}/reverse"
+    form = _read(browser.get(address).text, "reverse-form").fields | {"memo": ""}
+    refused = browser.post(address, data=form, headers={"HX-Request": "true"})
+    assert refused.status_code == 422
+    assert "<html" not in refused.text
+    said = text_of(refused.text)
+    assert "One thing needs your attention" in said
+    assert "Lines of the reversal" in said

@@ -117,7 +117,9 @@ def test_what_is_missing_is_said_at_its_field_and_nothing_typed_is_lost(
         fragment = desk.browser.post(
             at(desk, verb, name), data=asked(desk, verb, name, **typed), headers=HTMX
         )
+        assert fragment.status_code == 422
         assert "<html" not in fragment.text
+        assert field.required in text_of(fragment.text)
         for body in (
             typed,
             {n: v for n, v in typed.items() if n != field.name},
@@ -327,6 +329,9 @@ def test_one_that_a_user_changed_meanwhile_is_not_deleted(
     late = desk.browser.post(at(desk, verb, name), data=form)
     assert late.status_code == 409
     assert "Another user has saved" in text_of(late.text)
+    fragment = desk.browser.post(at(desk, verb, name), data=form, headers=HTMX)
+    assert fragment.status_code == 409
+    assert "Another user has saved" in text_of(fragment.text)
     assert is_problem(program.send("POST", path), 428)
     assert is_problem(program.send("POST", path, match=1), 412)
     assert count(session, record) == 1

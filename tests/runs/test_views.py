@@ -16,7 +16,7 @@ from backoffice.app.domain import declared
 from backoffice.app.extensions import db
 from backoffice.app.protection import limiter
 from backoffice.base.actor import acting_as
-from backoffice.runs import actions, working
+from backoffice.runs import actions, wording, working
 from backoffice.runs.models import Run, RunItem
 from tests.factories.customers import CustomerFactory
 from tests.factories.people import UserFactory
@@ -317,3 +317,26 @@ def test_account_managers_see_no_runs(session: Any, sign_in: SignIn) -> None:
     client = sign_in("account_manager")
     for path in ("/runs", f"/runs/{run_id}", f"/runs/{run_id}/items.csv", "/runs/export.csv"):
         assert client.get(path).status_code == 403
+
+
+def test_figures_of_which_a_run_has_no_records_are_not_listed(app: Flask) -> None:
+    asked = {"figures": {"orders.grand_total": [7, 8], "wallets.balance": []}}
+    with app.test_request_context():
+        assert wording.scope_in_words(asked) == "Grand total of 2 records"
+        assert wording.scope_in_words({"figures": {"wallets.balance": []}}) == "Wallet of 0 records"
+
+
+def test_a_dry_run_that_finds_nothing_says_so(app: Flask, session: Any, sign_in: SignIn) -> None:
+    run_id = a_dry_run(session, names=())
+    page = sign_in("finance").get(f"/runs/{run_id}").text
+    assert "Nothing would be changed, so there is nothing to apply." in page
+
+
+def test_a_verification_names_the_totals_that_it_has_looked_at(app: Flask) -> None:
+    run = Run(kind="figures.verify", result={"owners": {"orders": 830, "meters": 46, "gone": 1}})
+    with app.test_request_context():
+        assert wording.result_in_words(run) == [
+            ("Records looked at: Line amount, Components, Grand total", "830"),
+            ("Records looked at: Meter balance", "46"),
+            ("Records looked at: gone", "1"),
+        ]

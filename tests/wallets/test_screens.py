@@ -179,3 +179,11 @@ def test_the_day_of_a_wallet_among_what_a_customer_has_is_one_of_the_business(
         [newest] = WALLETS.newest(session(), wallet.customer_id, 1)
         assert newest.day == periods.today() - timedelta(days=1)
         session.rollback()
+
+
+def test_how_a_balance_was_calculated_names_what_is_put_in_and_what_is_taken_out(
+    sign_in: SignIn, wallet: Wallet
+) -> None:
+    shown = text_of(sign_in("finance").get(f"/wallets/{wallet.number}/calculation").text)
+    assert "Recharges, refunds and adjustments 100.00" in shown
+    assert "Charges 0.00" in shown

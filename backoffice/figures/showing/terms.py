@@ -197,7 +197,8 @@ class Reader:
             *(frame.stored(c).label(c.key) for c in table.c),
         )
         key = frame.stored(next(iter(table.primary_key)))
-        chosen = statement.where(*conditions).order_by(key).limit(ROWS)
+        adds_nothing = frame.value(part.argument) == 0
+        chosen = statement.where(*conditions).order_by(adds_nothing, key).limit(ROWS)
         return self._listed(chosen, table, part.argument, named)
 
     def _own(self, part: Total) -> Any:
