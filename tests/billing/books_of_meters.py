@@ -78,7 +78,7 @@ def migrated(*, dry_run: bool = False) -> list[Run]:
     done = []
     while run is not None:
         done.append(ended(run.id))
-        run = chain.next_of(db.session(), done[-1])
+        run = chain.next_run(db.session(), done[-1])
     return done
 
 

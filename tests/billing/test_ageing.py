@@ -16,7 +16,12 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select
 
 from backoffice.base import periods
-from backoffice.billing.ageing.queries import BUCKETS, ageing_by_customer, ageing_by_meter, tie_on
+from backoffice.billing.ageing.queries import (
+    BUCKETS,
+    ageing_by_customer,
+    ageing_by_meter,
+    tie_out_on,
+)
 from backoffice.billing.models import Invoice, Meter
 from tests.depth import examples
 from tests.factories.billing import (
@@ -269,11 +274,11 @@ def assert_it_ties(session: Any, day: date) -> None:
         total = session.scalar(select(func.coalesce(func.sum(ages.c.total), 0)))
         each = session.execute(select(*(func.sum(ages.c[name]) for name in NAMES))).one()
         parts = sum((amount or Decimal(0) for amount in each), Decimal(0))
-        tie = tie_on(session, day)
+        tie = tie_out_on(session, day)
         assert total == parts == tie.aged == tie.owed
         assert tie.holds
     last = date(2199, 12, 31)
-    tie = tie_on(session, last)
+    tie = tie_out_on(session, last)
     assert tie.holds
     assert tie.owed == tie.stored
     ages = ageing_by_meter(last)

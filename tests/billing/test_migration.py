@@ -290,7 +290,7 @@ def test_rows_that_fail_are_told_and_the_steps_after_them_are_done(
     retried = actions.retry(session(), runs[0].id)
     session.commit()
     ended(retried.id)
-    assert chain.next_of(session(), retried) is None, "it has gone on already"
+    assert chain.next_run(session(), retried) is None, "it has gone on already"
 
 
 def test_a_step_that_cannot_be_done_stops_the_whole_and_a_retry_goes_on(
@@ -308,22 +308,22 @@ def test_a_step_that_cannot_be_done_stops_the_whole_and_a_retry_goes_on(
     )
     first = chain.begin(session(), is_paced=False)
     session.commit()
-    second = chain.next_of(session(), ended(first.id))
-    third = chain.next_of(session(), ended(second.id))  # type: ignore[union-attr]
+    second = chain.next_run(session(), ended(first.id))
+    third = chain.next_run(session(), ended(second.id))  # type: ignore[union-attr]
     while session.get_one(Run, third.id).is_live:  # type: ignore[union-attr]
         working.perform(db.engine, third.id)  # type: ignore[union-attr]
         session.execute(text("UPDATE run_chunks SET lease_until = NULL"))
         session.commit()
         session.expire_all()
     assert third.status == "failed"  # type: ignore[union-attr]
-    assert chain.next_of(session(), third) is None  # type: ignore[arg-type]
+    assert chain.next_run(session(), third) is None  # type: ignore[arg-type]
     monkeypatch.setitem(declared().kinds, validate.name, validate)
     run: Run | None = actions.retry(session(), third.id)  # type: ignore[union-attr]
     session.commit()
     done = []
     while run is not None:
         done.append(ended(run.id))
-        run = chain.next_of(session(), done[-1])
+        run = chain.next_run(session(), done[-1])
     assert [run.kind for run in done] == [step.kind for step in STEPS[2:]]
     assert balances(session) == MIGRATED
 

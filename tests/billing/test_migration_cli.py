@@ -136,7 +136,7 @@ def test_a_dry_run_that_was_interrupted_before_its_list_goes_on_with_it(
     run = chain.begin(session(), dry_run=True, is_here=True, is_paced=False)
     session.commit()
     while run.kind in STEP_OF:
-        run = chain.next_of(session(), ended(run.id))
+        run = chain.next_run(session(), ended(run.id))
         session.rollback()
     done = run_command("migrate", "meter-financials", "--dry-run", "--json")
     assert (done.exit_code, reported(done)["outlook"]["run"]) == (1, run.id)
@@ -155,7 +155,7 @@ def test_it_goes_on_with_a_step_that_was_interrupted(
 ) -> None:
     run = chain.begin(session(), is_here=True, is_paced=False)
     session.commit()
-    second = chain.next_of(session(), ended(run.id))
+    second = chain.next_run(session(), ended(run.id))
     assert second is not None
     session.rollback()
     done = run_command("migrate", "meter-financials", "--json")

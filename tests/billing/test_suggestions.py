@@ -3,12 +3,12 @@
 from datetime import date
 from decimal import Decimal
 
-from backoffice.billing.payments.suggestions import Known, OpenInvoice, ranked
+from backoffice.billing.payments.suggestions import OpenInvoice, UnmatchedPayment, ranked
 
 
 def known(**facts):
     base = {"id": 1, "version": 1, "amount": Decimal(50), "paid_on": date(2026, 3, 15)}
-    return Known(**base | facts)
+    return UnmatchedPayment(**base | facts)
 
 
 def an_open(key, amount, day=1, **facts):

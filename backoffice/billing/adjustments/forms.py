@@ -9,7 +9,7 @@ from ..models import Meter
 
 
 class AdjustmentForm(OfRecord):
-    """`customer` and `number` may stay empty: both are known."""
+    """`customer` and `number` may stay empty: they default to the meter's customer and the next number."""
 
     inputs_page = "billing/adjustment_inputs.html"
 

@@ -1,4 +1,4 @@
-"""The form of an invoice: what it shows while one types, what it asks, and what it refuses besides the fields' own."""
+"""The form of an invoice: its live preview, its questions, and its validation beyond the single fields."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ OFFERED = 200
 
 @dataclass(frozen=True)
 class Preview:
-    """What the typed charges come to; None where one of them cannot be read.
+    """The amount of the typed charges; None where one of them cannot be read.
 
     `usage` is units × rate, None too where no units are typed. `note` is the sentence under the
     amount; `problems` says why an amount that is known could not be saved.
@@ -47,9 +47,9 @@ class Preview:
 
 
 class InvoiceForm(OfRecord):
-    """An invoice: whose, for which meter, when, and units × rate + fixed charge or one amount.
+    """An invoice: customer, meter, days, and units × rate + fixed charge or one amount.
 
-    The hidden `proposed_…` hold what was last filled in for a field: what a user typed stays.
+    The hidden `proposed_…` hold what was last filled in for a field, so that typed values are kept.
     """
 
     inputs_page = "billing/invoice_inputs.html"
@@ -63,7 +63,7 @@ class InvoiceForm(OfRecord):
 
     @classmethod
     def suggested(cls) -> dict[str, Any]:
-        """For the customer, the meter and the days that the address names, all that can be proposed."""
+        """Proposed values for the customer, the meter and the days in the URL."""
         asked, session = request.args, db.session()
         customer = customers.by_code(session, asked.get("customer", ""))
         meter = queries.meter_of(session, asked.get("meter", ""))
@@ -86,9 +86,9 @@ class InvoiceForm(OfRecord):
     # What was typed
 
     def charges(self) -> Charges:
-        """What the amount is made of: units and rate, or where it is said to hold the amount alone.
+        """The charges: units and rate, or the typed amount alone where the user chose that it holds.
 
-        What was said of other amounts than these is said of none.
+        A choice made for other amounts than these is ignored.
         """
         computed, typed = self._two_amounts()
         if (
@@ -106,7 +106,7 @@ class InvoiceForm(OfRecord):
         return Charges.of(typed | ({"units": Decimal(0)} if is_unreadable else {}))
 
     def values(self) -> dict[str, Any]:
-        """As entered; a due date and a stored number that are left empty are what they are without being typed."""
+        """The entered values; an empty due date gets its default, and an empty number keeps the stored one."""
         values = super().values() | self.charges().values()
         values["number"] = values["number"] or (self.row.number if self.row else "")
         values["due_on"] = values["due_on"] or values["issued_on"] + DAYS_TO_PAY
@@ -115,7 +115,7 @@ class InvoiceForm(OfRecord):
     # What is refused
 
     def validate_meter(self, field: Field) -> None:
-        """It is or was the customer's; only an invoice without one may stay so."""
+        """The meter is or was assigned to the customer; only an invoice without a meter may stay so."""
         present = self.row.meter_id if self.row else None
         if field.data is None and not field.errors and (self.row is None or present is not None):
             raise ValidationError(_("Choose a meter: without one the invoice would count nowhere."))
@@ -131,12 +131,12 @@ class InvoiceForm(OfRecord):
             raise ValidationError(said)
 
     def validate_due_on(self, field: Field) -> None:
-        """Nothing is due before it is issued."""
+        """An invoice is not due before it is issued."""
         for refusal in problems_of_days(self.issued_on.data, field.data).values():
             raise ValidationError(in_words(refusal))
 
     def problems(self) -> Mapping[str, Refusal]:
-        """What the charges forbid."""
+        """The errors of the charges, by field."""
         return self.preview().problems
 
     def meters(self) -> Sequence[Meter]:
@@ -146,7 +146,7 @@ class InvoiceForm(OfRecord):
     # What is asked
 
     def questions(self) -> Iterator[Question]:
-        """Which of two amounts holds, and whether it is a second one of the same meter, month and amount."""
+        """Which of two amounts holds, and whether an invoice like another is recorded anyway."""
         computed, typed = self._two_amounts()
         if computed != typed:
             words = {
@@ -170,7 +170,7 @@ class InvoiceForm(OfRecord):
             )
 
     def _two_amounts(self) -> tuple[Decimal | None, Decimal | None]:
-        """Computed and typed; the same where one of them is missing or unreadable."""
+        """The computed and the typed amount; both None where one of them is missing or unreadable."""
         typed, charges = self.amount.data, self.usage()
         is_whole = None not in (typed, charges.units, charges.rate)
         if not is_whole or any(
@@ -180,7 +180,7 @@ class InvoiceForm(OfRecord):
         return compute(db.session(), charges), typed
 
     def _numbers_like_it(self) -> Sequence[str]:
-        """Posted invoices like the one that is entered; none where it was one of them before."""
+        """The numbers of posted invoices like the entered one; none if it already was like them when stored."""
         values, stored = self.values(), self.row
         amount, day = compute(db.session(), self.charges()), values["issued_on"]
         if stored is not None:
@@ -197,7 +197,7 @@ class InvoiceForm(OfRecord):
         return {"preview": self.preview()}
 
     def beside(self) -> dict[str, Any]:
-        """Customers to choose from, where the keyboard begins, and how many payments name the invoice."""
+        """Customers to choose from, the field with the initial focus, and how many payments name the invoice."""
         offered = customers.search(db.session(), "", limit=OFFERED)
         named_by = len(payments_naming(db.session(), self.row.id)) if self.row else 0
         first = "" if self.is_submitted() else self._first()
@@ -209,7 +209,7 @@ class InvoiceForm(OfRecord):
         return next((name for name in ("customer", "meter") if not self[name].data), "units")
 
     def preview(self) -> Preview:
-        """The amount of what has been typed: the same computation that saving checks."""
+        """The amount of the typed values, computed as it is when they are saved."""
         charges, session = self.charges(), db.session()
         unreadable = list(self._unreadable())
         amount = compute(session, charges)
@@ -242,7 +242,7 @@ class InvoiceForm(OfRecord):
 
 
 def is_typed(field: Field, proposed: Field) -> bool:
-    """Whether the posted field holds something else than what was filled in."""
+    """Whether the posted field holds another value than the proposed one."""
     return text_of(field) not in ("", proposed.data)
 
 
@@ -262,12 +262,12 @@ def as_typed_amount(amount: Decimal | None) -> str:
 
 
 def rates_of(meter: Meter | None) -> tuple[Decimal | None, Decimal | None]:
-    """Rate and fixed charge of the meter's last invoice; none, too, for a fixed charge of nothing."""
+    """Rate and fixed charge of the meter's last invoice; a fixed charge of 0 is None."""
     rate, fixed_charge = (last_rates_of(db.session(), meter.id) if meter else None) or (None, None)
     return rate, fixed_charge or None
 
 
 def only_meter_of(customer_id: int) -> Meter | None:
-    """The meter that an invoice of this customer is for, where there can be no doubt."""
+    """The customer's active meter, if there is exactly one."""
     active = queries.active_meters_of(db.session(), customer_id)
     return active[0] if len(active) == 1 else None
