@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from backoffice.customers.models import Customer
 from backoffice.imports.files.guessing import SYNONYMS, meanings
 from backoffice.imports.files.layout import Layout, Notation, named
-from backoffice.imports.files.reading import OneFile
+from backoffice.imports.files.reading import CsvFile
 from backoffice.imports.files.sources import StoredFile, compressed
 from backoffice.imports.importing import import_files
 from backoffice.imports.kinds import KINDS
@@ -389,5 +389,5 @@ def test_a_layout_survives_being_stored() -> None:
 
 
 def test_a_file_is_read_again_and_again(desk: Desk) -> None:
-    file = OneFile(file_of("code,name", "A,a"), KINDS["customers"].columns)
+    file = CsvFile(file_of("code,name", "A,a"), KINDS["customers"].columns)
     assert [line.values for line in file.lines()] == [line.values for line in file.lines()]
