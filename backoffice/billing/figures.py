@@ -1,7 +1,7 @@
 """Billing's figures: invoice amounts, the sums of a meter's documents, the balances of meters and customers.
 
-The sums are kept by adding what changes, so that a payment costs the same on a meter with a dozen
-documents and with ten thousand; the balances, which are no sums, build on them.
+The sums are maintained by increments, so that a payment costs the same on a meter with a dozen
+documents and with ten thousand; the balances, which are not sums, build on them.
 """
 
 from typing import Any

@@ -238,7 +238,7 @@ class Payment(Base):
 
 
 class MeterAdjustment(Base):
-    """A correction that a person makes to what is owed for a meter, with a reason.
+    """A manual correction of a meter's balance, with a reason.
 
     A positive amount is owed in addition, a negative one is forgiven. `customer_id` is the customer
     who had the meter.

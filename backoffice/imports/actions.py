@@ -115,7 +115,7 @@ def apply(
         raise BadLines()
     if KINDS[upload.kind].results is not None:
         upload.applied_by_id = user_id
-        by_line.ask(session, upload)
+        by_line.request_run(session, upload)
         return True
     seen = _counts(upload), expected.fingerprint
     found = Outcome()

@@ -1,4 +1,4 @@
-"""Statements: documents by day with what was owed after each, and that they come to what is stored."""
+"""Statements: documents by day with the running balance, and that they add up to the stored balance."""
 
 from datetime import date, timedelta
 from decimal import Decimal
@@ -41,7 +41,7 @@ def reported(
     return [(line.number, line.amount, line.balance) for line in lines]
 
 
-def test_a_statement_tells_the_documents_by_day_with_what_was_owed_after_each(
+def test_a_statement_lists_the_documents_by_day_with_what_was_owed_after_each(
     session: Any, customer: Customer
 ) -> None:
     documents(session, customer)

@@ -1,4 +1,4 @@
-"""Where an unmatched payment may belong: which places are suggested, and in which order."""
+"""Suggested matches of an unmatched payment, and their order."""
 
 from datetime import date
 from decimal import Decimal

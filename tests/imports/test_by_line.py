@@ -1,4 +1,4 @@
-"""Charges in a run of chunks: each line as if it came alone, once, whoever dies and whoever goes on."""
+"""Charges in a run of chunks: each line as if it came alone, and once, even if workers die."""
 
 import csv
 import io
@@ -138,11 +138,11 @@ def test_the_same_file_again_charges_nothing_twice(session: Session, wallet: Wal
 
 KEYS = 11
 MANY = [(1 + n % 2, 10 + n, "", n % KEYS) for n in range(14)]
-"""Two wallets, whose lines lie in every chunk; the last keys come twice, for another amount."""
+"""Two wallets with lines in every chunk; the last keys come twice, for another amount."""
 
 
 def written(book: str, lines: Any) -> list[str]:
-    """As a file says it."""
+    """The text of an amount in a file."""
     return [f"{book}{wallet},{amount},{said},,{book}{key}" for wallet, amount, said, key in lines]
 
 
@@ -214,7 +214,7 @@ def test_a_worker_that_was_overtaken_writes_nothing(
     run_id = upload.run_id
     assert run_id is not None
     together(app, *([lambda: perform(db.engine, run_id, lease=0.001)] * 4))
-    with suppress(NothingToRetry):  # whoever was overtaken may have done all that its chunk lacked
+    with suppress(NothingToRetry):  # an overtaken worker may have done all that its chunk lacked
         while done(session, upload).status != "done":
             upload.run_id = runs.retry(
                 session, upload.run_id or 0
@@ -285,7 +285,7 @@ def every_month(session: Session, wallet: Wallet) -> Import:
 
 
 def on(session: Session, day: str) -> Run:
-    """What the schedule asks on that day, carried out."""
+    """Perform the run that the schedule requests on that day."""
     run = runs.request(session, "imports.lines", {"due": day}, is_paced=False)
     session.commit()
     perform(db.engine, run.id)

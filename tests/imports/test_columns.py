@@ -1,4 +1,4 @@
-"""What a file's columns mean, and how it is written: guessed, confirmed, remembered."""
+"""The mapping of a file's columns, and its layout: guessed, confirmed, remembered."""
 
 import csv
 import io
@@ -113,7 +113,7 @@ def test_a_columns_own_name_goes_before_what_others_call_it() -> None:
     assert meanings(["Order", "number"], KINDS["orders"]) == {"number": "number"}
 
 
-def test_every_column_of_ours_is_recognised_by_its_own_name() -> None:
+def test_every_known_column_is_recognised_by_its_own_name() -> None:
     for kind in KINDS.values():
         own = [column.name for column in kind.columns]
         assert meanings([name.replace("_", " ").upper() for name in own], kind) == {
@@ -295,7 +295,7 @@ def test_dates_and_numbers_are_recognised_where_there_is_only_one_way(
 
 @pytest.mark.parametrize("more", ["", "SO-1;package;y;-;2\n"])
 def test_a_quantity_that_may_be_thousands_is_asked_for(more: str, desk: Desk) -> None:
-    """A cell that cannot be read in any way says nothing of the others."""
+    """A cell that cannot be read in any notation is not decisive."""
     file = f"order_number;kind;description;quantity;unit_price\nSO-1;package;x;1.500;2\n{more}"
     import_id = desk.uploaded("order-lines", file)
     assert desk.suggestion(import_id)["numbers"] == ""
@@ -374,7 +374,7 @@ def test_the_command_takes_the_same_layout(
 
 
 @pytest.mark.parametrize("words", [("--map", "x=y"), ("--map", "=name"), ("--map", "name")])
-def test_a_meaning_that_is_none_of_ours_is_trouble(
+def test_a_meaning_that_is_no_known_column_is_trouble(
     words: tuple[str, str], write: Callable[..., Path], run_command: Callable[..., Any]
 ) -> None:
     result = run_command("import", "customers", str(write("c.csv", "x,name")), *words)

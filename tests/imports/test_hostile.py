@@ -1,4 +1,4 @@
-"""Files that nobody writes by hand: every one gets sentences by line, and none does harm."""
+"""Malicious and broken files: each is refused with sentences by line, and none does harm."""
 
 import csv
 import io
@@ -220,7 +220,7 @@ def test_bad_rows_can_be_skipped_and_kept(
     assert names(session) == {"A": "a", "B": "b", "C": "c"}
 
 
-def test_a_dry_run_tells_what_would_be_left_out(
+def test_a_dry_run_reports_what_would_be_left_out(
     write: Write, run_command: Callable[..., Any], session: Session
 ) -> None:
     file = write("c.csv", "code,name", "A,a", "B,")

@@ -1,6 +1,6 @@
-"""Correcting what is owed for a meter, with a reason. Nothing here commits.
+"""The actions on adjustments of a meter's balance. Nothing here commits.
 
-An adjustment is posted once and never changed; what was wrong is voided, and posted anew.
+An adjustment is never changed after posting; a wrong one is voided, and another is posted.
 """
 
 from datetime import date

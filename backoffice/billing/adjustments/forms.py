@@ -1,4 +1,4 @@
-"""The form of a new adjustment shows what is owed for the meter now."""
+"""The form of a new adjustment, which shows the meter's present balance."""
 
 from typing import Any
 

@@ -1,15 +1,15 @@
 """Ageing of receivables: each meter's balance by how long it is overdue, as of a day.
 
-What was paid on an invoice itself comes off that invoice. Whatever else was paid or forgiven on the
-meter goes to the oldest of what is open, the earliest due first. So what is owed consists of the
-youngest open parts, and these are found without knowing what paid for the older ones: going back from
-the youngest, until they come to the meter's balance. Positive adjustments are owed from their day on.
+Payments that name an invoice reduce that invoice. All other payments and credits of the meter pay its
+oldest open items, the earliest due first. So the balance consists of the youngest open items, which
+are found without matching payments to the older ones: going back from the youngest, until they add up
+to the meter's balance. Positive adjustments are due on their day.
 
-A payment that names an invoice but counts on another meter, or on none, takes nothing off what this
-meter owes. Where the open parts come to less than the balance, that is why, and such payments are put
-back on the invoices that they name.
+A payment that names an invoice but is booked on another meter, or on none, does not reduce this
+meter's balance. Where the open items add up to less than the balance, such payments are the cause,
+and are added back to the invoices that they name.
 
-Documents after the day don't count: the balance of the day is the meter's balance without them.
+Documents after the day are ignored: the balance of the day is the meter's balance without them.
 """
 
 from datetime import date, timedelta
@@ -156,7 +156,7 @@ def _sum_of(bucket: Bucket, parts: FromClause, day: date) -> ColumnElement[Any]:
 
 
 def _owed_parts(owing: CTE, day: date) -> Subquery:
-    """What is owed on `day`, document by document: the youngest open parts that come to the balance."""
+    """The open amounts on `day` by item: the youngest open items that add up to the balance."""
     items = _open_items(owing, day)
     youngest_first = (items.c.due_on.desc(), items.c.kind.desc(), items.c.id.desc())
     younger = func.sum(items.c.open).over(

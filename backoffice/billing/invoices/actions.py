@@ -164,7 +164,7 @@ def _refuse_impossible(session: Session, values: Values, invoice: Invoice | None
     if invoice is not None:
         paid = session.scalar(select(paid_by_payments).where(Invoice.id == invoice.id))
         if paid and is_less_than_paid(amount, paid, invoice.amount):
-            problems[charges.at] = LessThanPaid(paid=paid)
+            problems[charges.error_field] = LessThanPaid(paid=paid)
         if paid:
             problems |= _forbidden_by_payments(values, invoice)
     if problems:
@@ -197,4 +197,4 @@ def _store(session: Session, values: Values) -> None:
     try:
         settle(session)
     except TooMuchOwed as too_much:
-        raise records.Impossible({Charges.of(values).at: too_much}) from too_much
+        raise records.Impossible({Charges.of(values).error_field: too_much}) from too_much

@@ -50,7 +50,7 @@ class Charges:
         return self.units is None
 
     @property
-    def at(self) -> str:
+    def error_field(self) -> str:
         """The field that shows errors of the amount."""
         return "amount" if self.is_entered else "units"
 
@@ -96,6 +96,6 @@ def _problems(charges: Charges, amount: Decimal) -> Iterator[tuple[str, Refusal]
     if charges.is_entered and charges.fixed_charge:
         yield "fixed_charge", ChargeWithoutUnits()
     if amount <= 0:
-        yield charges.at, NothingOwed()
+        yield charges.error_field, NothingOwed()
     elif amount > money.max_amount():
-        yield charges.at, TooLarge()
+        yield charges.error_field, TooLarge()

@@ -1,4 +1,4 @@
-"""What a user enters of an invoice, in the order of the form."""
+"""The fields of an invoice, in the order of the form."""
 
 from collections.abc import Mapping
 from typing import Any

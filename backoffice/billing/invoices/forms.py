@@ -83,7 +83,7 @@ class InvoiceForm(OfRecord):
             "proposed_fixed_charge": as_typed_amount(fixed_charge),
         }
 
-    # What was typed
+    # Entered values
 
     def charges(self) -> Charges:
         """The charges: units and rate, or the typed amount alone where the user chose that it holds.
@@ -100,7 +100,7 @@ class InvoiceForm(OfRecord):
         return self.usage()
 
     def usage(self) -> Charges:
-        """Units, rate and fixed charge as typed; what is empty or unreadable counts as 0, but empty units mean none."""
+        """Units, rate and fixed charge as typed; empty or unreadable values are 0, but empty units are None."""
         is_unreadable = self.units.data is None and self.units.process_errors
         typed = {name: self[name].data for name in ("units", "rate", "fixed_charge", "amount")}
         return Charges.of(typed | ({"units": Decimal(0)} if is_unreadable else {}))
@@ -112,7 +112,7 @@ class InvoiceForm(OfRecord):
         values["due_on"] = values["due_on"] or values["issued_on"] + DAYS_TO_PAY
         return values
 
-    # What is refused
+    # Validation
 
     def validate_meter(self, field: Field) -> None:
         """The meter is or was assigned to the customer; only an invoice without a meter may stay so."""
@@ -143,7 +143,7 @@ class InvoiceForm(OfRecord):
         """The meters to choose from: the typed customer's, those that are theirs now first."""
         return meters_of(db.session(), self.customer.data) if self.customer.data else []
 
-    # What is asked
+    # Questions
 
     def questions(self) -> Iterator[Question]:
         """Which of two amounts holds, and whether an invoice like another is recorded anyway."""
@@ -190,7 +190,7 @@ class InvoiceForm(OfRecord):
         besides = stored.id if stored else 0
         return invoices_like(db.session(), values["meter"], amount, day, besides)
 
-    # What is shown
+    # Display
 
     def live(self) -> dict[str, Any]:
         """The amount."""

@@ -30,7 +30,7 @@ Finish = Callable[[Connection, Asked], Mapping[str, Any]]
 SCOPES = ((KEY, N_("a step of a migration")),)
 
 
-def ask(
+def request_step(
     session: Session,
     step: MigrationStep,
     *,
@@ -44,7 +44,7 @@ def ask(
     )
 
 
-def begin(
+def request_all(
     session: Session, *, dry_run: bool = False, is_here: bool = False, is_paced: bool = True
 ) -> Run:
     """Request the whole migration, from its first unfinished step; a dry run covers all of them.

@@ -154,7 +154,7 @@ def _print_outlook(run: Run) -> None:
 
 def _requested(step: MigrationStep, *, dry_run: bool) -> int:
     with Session(db.engine) as session:
-        run = chain.ask(session, step, dry_run=dry_run, is_here=True, is_paced=False)
+        run = chain.request_step(session, step, dry_run=dry_run, is_here=True, is_paced=False)
         session.commit()
         return run.id
 
@@ -163,7 +163,7 @@ def _started(dry_run: bool) -> Run:
     """Request the first unfinished step, or return the one that is under way."""
     with Session(db.engine, expire_on_commit=False) as session:
         try:
-            run = chain.begin(session, dry_run=dry_run, is_here=True, is_paced=False)
+            run = chain.request_all(session, dry_run=dry_run, is_here=True, is_paced=False)
         except AlreadyRunning as live:
             run = run_of(session, live.run_id)
             click.echo(_("Run %(run)s is under way; going on with it.", run=run.id), err=True)

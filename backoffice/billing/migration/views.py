@@ -78,8 +78,8 @@ def migrate(name: str, verb: str) -> Response:
 def _ask(step: MigrationStep | None, *, dry_run: bool) -> Run:
     """Request the step, or all of them. Raises AlreadyRunning."""
     if step is None:
-        return chain.begin(db.session(), dry_run=dry_run)
-    return chain.ask(db.session(), step, dry_run=dry_run)
+        return chain.request_all(db.session(), dry_run=dry_run)
+    return chain.request_step(db.session(), step, dry_run=dry_run)
 
 
 @bp.get("/migration/runs/<int:run_id>")

@@ -1,4 +1,4 @@
-"""What a user enters of a payment, in the order of the form."""
+"""The fields of a payment, in the order of the form."""
 
 from decimal import Decimal
 from typing import Any

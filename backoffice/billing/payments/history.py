@@ -16,7 +16,7 @@ WHERE = ("amount", "invoice_id", "meter_id")
 """The columns that differ between the parts."""
 
 
-def where_it_went(session: Session, receipt: Payment, events: Sequence[AuditEvent]) -> Rendering:
+def parts_rendered(session: Session, receipt: Payment, events: Sequence[AuditEvent]) -> Rendering:
     """Render what each save changed in the parts, by part number where there are several."""
     numbers = {str(payment.id): payment.part for payment in receipt.parts}
     render_event = teller(session, events)

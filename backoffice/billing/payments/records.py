@@ -15,7 +15,7 @@ from ..voiding import reason_of
 from . import actions
 from .allocation import total_of
 from .fields import AMOUNT, FIELDS, are_parts
-from .history import where_it_went
+from .history import parts_rendered
 from .listing import PAYMENTS, STATUSES
 from .refusals import PaymentStaysVoid
 
@@ -124,7 +124,7 @@ PAYMENT = Receipts(
     create=lambda session, entry: actions.record(session, entry)[0],
     is_current=refuse_void,
     verbs=(VOIDING,),
-    rendering=where_it_went,
+    rendering=parts_rendered,
     loads=(
         joinedload(Payment.customer),
         selectinload(Payment.parts).options(

@@ -13,7 +13,9 @@ from .outcomes import create_outcome
 from .runs import LINES
 
 
-def ask(session: Session, upload: Import, *, is_here: bool = False, is_paced: bool = True) -> Run:
+def request_run(
+    session: Session, upload: Import, *, is_here: bool = False, is_paced: bool = True
+) -> Run:
     """Request a run that processes the lines; with `is_here` the caller performs it. Raises AlreadyRunning."""
     scope = {"import": upload.id}
     run = runs.request(session, LINES.name, scope, is_here=is_here, is_paced=is_paced)

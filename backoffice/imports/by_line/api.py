@@ -53,7 +53,7 @@ def start(kind: ImportKind, sent: Packed) -> Response:
         raise Invalid([(p.column, wording.sentence(p.message, p.params)) for p in problems])
     files = [Upload(sent.name, BytesIO(request.get_data()))]
     upload = actions.upload(db.session(), user_id=None, kind=kind.name, files=files)
-    by_line.ask(db.session(), upload)
+    by_line.request_run(db.session(), upload)
     answer = jsonify(_reported(upload))
     answer.status_code, answer.headers["Location"] = 202, _address(upload)
     return answer

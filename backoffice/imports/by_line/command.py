@@ -86,7 +86,7 @@ def _started(session: Session, kind: ImportKind, files: Sequence[Path], layout: 
         .limit(1)
     )  # fmt: skip
     if left is None:
-        by_line.ask(session, upload, is_here=True, is_paced=False)
+        by_line.request_run(session, upload, is_here=True, is_paced=False)
         number = upload.id
     else:
         number = left.id

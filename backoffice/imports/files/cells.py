@@ -72,7 +72,7 @@ def text(longest: int) -> Callable[[str], str]:
 
 
 def number(longest: int, is_number: Callable[[str], bool]) -> Callable[[str], str]:
-    """A reader of the number of a record, which is part of its address."""
+    """A reader of the number of a record, which is part of its URL."""
 
     def read(cell: str) -> str:
         if not is_number(text(longest)(cell)):
@@ -100,7 +100,7 @@ _YES_OR_NO = {
 
 
 def yes_or_no(cell: str) -> bool:
-    """Yes or no, as people and programs write it."""
+    """A boolean, in the spellings of `_YES_OR_NO`."""
     if cell.casefold() not in _YES_OR_NO:
         raise CellError(N_("Write yes or no."))
     return _YES_OR_NO[cell.casefold()]
@@ -110,7 +110,7 @@ _email_text = text(254)
 
 
 def email(cell: str) -> str:
-    """An e-mail address, in lower case as users are stored."""
+    """An e-mail address, in lower case as it is stored."""
     from email_validator import EmailNotValidError, validate_email
 
     try:
@@ -157,19 +157,19 @@ def _year_month_day(cell: str, order: str) -> tuple[int, int, int] | None:
 
 @NotationReader
 def amount(cell: str, notation: Notation) -> Decimal:
-    """An amount of 0 or more; a point before the decimals, unless the file says otherwise."""
+    """An amount of 0 or more; with a decimal point, unless the file's notation differs."""
     return money.parse_amount(cell, notation.numbers, minimum=Decimal(0))
 
 
 @NotationReader
 def signed_amount(cell: str, notation: Notation) -> Decimal:
-    """An amount that may be below 0; a point before the decimals, unless the file says otherwise."""
+    """An amount that may be below 0; with a decimal point, unless the file's notation differs."""
     return money.parse_amount(cell, notation.numbers, minimum=None)
 
 
 @NotationReader
 def positive_amount(cell: str, notation: Notation) -> Decimal:
-    """An amount above 0; a point before the decimals, unless the file says otherwise."""
+    """An amount above 0; with a decimal point, unless the file's notation differs."""
     value = money.parse_amount(cell, notation.numbers, minimum=Decimal(0))
     if not value:
         raise CellError(N_("This must be more than 0."))
@@ -178,17 +178,17 @@ def positive_amount(cell: str, notation: Notation) -> Decimal:
 
 @NotationReader
 def quantity(cell: str, notation: Notation) -> Decimal:
-    """A quantity of 0 or more; a point before the decimals, unless the file says otherwise."""
+    """A quantity of 0 or more; with a decimal point, unless the file's notation differs."""
     return money.parse_quantity(cell, notation.numbers)
 
 
 @NotationReader
 def unit_price(cell: str, notation: Notation) -> Decimal:
-    """A price per unit of 0 or more; a point before the decimals, unless the file says otherwise."""
+    """A price per unit of 0 or more; with a decimal point, unless the file's notation differs."""
     return money.parse_unit_price(cell, notation.numbers)
 
 
 @NotationReader
 def factor(cell: str, notation: Notation) -> Decimal:
-    """A factor of 0 or more; a point before the decimals, unless the file says otherwise."""
+    """A factor of 0 or more; with a decimal point, unless the file's notation differs."""
     return money.parse_factor(cell, notation.numbers)
