@@ -18,10 +18,10 @@ from .files.uploads import (
     MOST_BYTES,
     MOST_FILES,
     MOST_LINES,
-    Packed,
+    PackedFile,
     Upload,
-    distinct,
-    packed,
+    distinct_names,
+    pack,
 )
 from .importing import import_files
 from .kinds import KINDS
@@ -60,11 +60,11 @@ def upload(session: Session, *, user_id: int | None, kind: str, files: Sequence[
         raise TooManyFiles(count=MOST_FILES)
     taken, size, lines = [], 0, 0
     for file in files:
-        taken.append(packed(file))
+        taken.append(pack(file))
         size, lines = size + taken[-1].size, lines + taken[-1].lines
         if size > MOST_BYTES or lines > MOST_LINES + MOST_FILES:
             raise TooMuch(megabytes=MOST_BYTES // 2**20, lines=f"{MOST_LINES:,}", kind=kind)
-    names = distinct([file.name for file in taken])
+    names = distinct_names([file.name for file in taken])
     digests = " ".join([kind, *sorted(file.digest for file in taken)])
     made = Import(
         kind=kind,
@@ -263,7 +263,7 @@ def _store_layout(session: Session, user_id: int, upload: Import, layout: Layout
     )
 
 
-def _encoding(files: Sequence[Packed]) -> str:
+def _encoding(files: Sequence[PackedFile]) -> str:
     """The encoding of all text files, or `EACH` if they differ; workbooks are ignored."""
     found = {file.encoding for file in files if not file.is_workbook} or {"utf-8-sig"}
     return found.pop() if len(found) == 1 else EACH

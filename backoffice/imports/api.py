@@ -13,7 +13,7 @@ from ..records.openapi import JSON, KEY, TEXT, operation
 from . import wording
 from .by_line import api as by_line
 from .files.layout import Layout
-from .files.uploads import MOST_BYTES, MOST_LINES, Upload, packed
+from .files.uploads import MOST_BYTES, MOST_LINES, Upload, pack
 from .importing import import_files
 from .kinds import KINDS, ImportKind
 from .refusals import TooMuch
@@ -45,7 +45,7 @@ PREFER = {
 }  # fmt: skip
 
 
-class FileSent:
+class FileEndpoint:
     """The API endpoint that receives files of one kind."""
 
     def __init__(self, kind: ImportKind) -> None:
@@ -64,7 +64,7 @@ class FileSent:
         Raises Invalid where the good lines cannot be imported without the bad ones.
         """
         is_dry = _is_dry_run()
-        sent = packed(Upload("body.csv", BytesIO(request.get_data())))
+        sent = pack(Upload("body.csv", BytesIO(request.get_data())))
         if sent.size > MOST_BYTES or sent.lines > MOST_LINES + 1:
             megabytes = MOST_BYTES // 2**20
             raise TooMuch(megabytes=megabytes, lines=f"{MOST_LINES:,}", kind=self.kind.name)
@@ -118,4 +118,4 @@ def _is_dry_run() -> bool:
     return "dry_run" in request.args
 
 
-RESOURCES = tuple(FileSent(kind) for kind in KINDS.values() if kind.sent_by)
+RESOURCES = tuple(FileEndpoint(kind) for kind in KINDS.values() if kind.sent_by)

@@ -18,7 +18,7 @@ from ..base.money import NUMBER_FORMATS
 from ..drift.healing.moved_wording import print_moved
 from .by_line import command as by_line
 from .failed_rows import RowError, write_failed_rows
-from .files.layout import DATE_FORMATS, ENCODINGS, Layout, Notation, named
+from .files.layout import DATE_FORMATS, ENCODINGS, Layout, Notation, normalised
 from .files.reading import CsvFile
 from .files.sources import as_sources
 from .files.workbooks import NoWorkbook
@@ -122,10 +122,10 @@ def import_command(
     """
     layout = _layout(KINDS[kind], **written)
     if is_by_line:
-        by_line.carry_out(KINDS[kind], files, layout, results, as_json)
+        by_line.import_line_by_line(KINDS[kind], files, layout, results, as_json)
     if results is not None:
         raise Trouble(_("--results goes with --line-by-line."))
-    with _sign_of_life():
+    with _spinner():
         report = retry_on_conflict(
             lambda: _imported(KINDS[kind], files, layout, dry_run, skip_bad_rows), kind=kind
         )
@@ -147,17 +147,17 @@ def _layout(
     encoding: str,
     delimiter: str | None,
 ) -> Layout:
-    columns = {named(name): "" for name in ignored}
+    columns = {normalised(name): "" for name in ignored}
     known = [column.name for column in kind.columns]
     for pair in mapped:
         name, _sign, target = pair.rpartition("=")
-        if not name.strip() or named(target) not in known:
+        if not name.strip() or normalised(target) not in known:
             raise Trouble(
                 f"--map {pair}: write FILE_COLUMN=OUR_COLUMN; our columns are {', '.join(known)}."
             )
-        if named(name) in columns:
+        if normalised(name) in columns:
             raise Trouble(_("The column %(name)s is named twice by --map and --ignore.", name=name))
-        columns[named(name)] = named(target)
+        columns[normalised(name)] = normalised(target)
     return Layout(
         encoding, SIGNS.get(delimiter or "", ""), Notation(date_format, number_format), columns
     )
@@ -246,7 +246,7 @@ def _problem_text(problem: Problem) -> str:
     return column + str(_(problem.message, **problem.params))
 
 
-def _sign_of_life() -> AbstractContextManager[object]:
+def _spinner() -> AbstractContextManager[object]:
     """A spinner on a terminal; nothing elsewhere."""
     from rich.console import Console
 

@@ -9,7 +9,7 @@ from typing import IO, NamedTuple
 
 from ..base.money import NUMBER_FORMATS
 from .files.cells import WorkbookNumber
-from .files.layout import RETURNED, named
+from .files.layout import RETURNED, normalised
 from .files.reading import GUARDED, CsvFile, ImportColumn
 from .files.rows import Row
 
@@ -68,7 +68,7 @@ Name = tuple[str, int]
 
 def _keys(file: CsvFile) -> list[Name]:
     """The names in a file's header, without the error column of a file of failed rows."""
-    names = [named(cell) for cell in (file.header[:-1] if file.is_returned else file.header)]
+    names = [normalised(cell) for cell in (file.header[:-1] if file.is_returned else file.header)]
     return [(name, names[:place].count(name)) for place, name in enumerate(names)]
 
 

@@ -20,7 +20,7 @@ from .files.layout import (
     DELIMITERS,
     Layout,
     Notation,
-    named,
+    normalised,
 )
 from .files.reading import CsvFile, ImportColumn
 from .importing import header_problems
@@ -146,7 +146,7 @@ def preview_files(files: Sequence[CsvFile]) -> FilePreview:
     by_name = {cell.name: cell for cell in header}
     reported = []
     for problem in header_problems(files):
-        cell = by_name.get(named(problem.column))
+        cell = by_name.get(normalised(problem.column))
         said = sentence(problem.message, problem.params)
         if cell is None or not problem.column:
             reported.append(f"{label(problem.column)}: {said}" if problem.column else said)
@@ -174,7 +174,7 @@ def _header(files: Sequence[CsvFile]) -> Iterator[HeaderCell]:
         rows = list(islice(file.rows(), ROWS_SEARCHED))
         last = len(file.header) - 1
         for place, shown in enumerate(file.header):
-            name = named(shown)
+            name = normalised(shown)
             if name in seen or (file.is_returned and place == last):
                 continue
             seen.add(name)

@@ -13,7 +13,7 @@ from .files.layout import Layout
 from .files.reading import CsvFile
 from .files.sources import Source, as_sources
 from .files.stage import Stage
-from .files.uploads import distinct
+from .files.uploads import distinct_names
 from .kinds import ImportKind
 from .report import Problem, Report
 
@@ -41,7 +41,7 @@ def import_files(
     would have been changed. Raises OSError for a file that cannot be read.
     """
     sources = as_sources(files)
-    names = tuple(distinct([source.name for source in sources]))
+    names = tuple(distinct_names([source.name for source in sources]))
     report = Report(kind.name, names, dry_run, skip_bad_lines)
     opened = [
         CsvFile(source, kind.columns, layout, kind.together, name)
@@ -59,8 +59,8 @@ def import_files(
     return report
 
 
-def carry_out(stage: Stage, kind: ImportKind, judge: Judge) -> Report:
-    """Import the staged lines except the bad ones, without a report of the totals that move."""
+def import_staged(stage: Stage, kind: ImportKind, judge: Judge) -> Report:
+    """Import the staged lines except the bad ones; the report leaves out the totals that move."""
     report = Report(kind.name, tuple(stage.names), dry_run=False, skip_bad_lines=True)
     _Importer(report, stage, kind, (), judge, reports_moved=False).run()
     return report

@@ -10,8 +10,8 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from ..web.paging import PAGE_SIZE, Page
-from .files.guessing import guessed
-from .files.layout import EACH, EACH_SAYS, ENCODINGS, Layout, Notation, named
+from .files.guessing import guess_layout
+from .files.layout import EACH, EACH_SAYS, ENCODINGS, Layout, Notation, normalised
 from .files.reading import CsvFile
 from .files.sources import StoredFile, digest
 from .kinds import KINDS
@@ -79,7 +79,7 @@ def header_of(session: Session, upload: Import, layout: Layout) -> str:
     """A digest of the names in the headers, independent of their order."""
     names: set[str] = set()
     for file in opened(session, upload, layout):
-        names.update(map(named, file.header[:-1] if file.is_returned else file.header))
+        names.update(map(normalised, file.header[:-1] if file.is_returned else file.header))
     return sha256("\n".join(sorted(names)).encode("utf-8", "replace")).hexdigest()
 
 
@@ -92,7 +92,7 @@ def suggested(session: Session, upload: Import, user_id: int) -> Layout:
     earlier = session.get(ImportLayout, key)
     before = Layout.from_dict(earlier.layout) if earlier else found
     known = Layout(found.encoding, found.delimiter, before.notation, before.columns)
-    guess = guessed(stored_files(session, upload), KINDS[upload.kind], known)
+    guess = guess_layout(stored_files(session, upload), KINDS[upload.kind], known)
     if earlier is None:
         return guess
     notation = Notation(

@@ -27,7 +27,7 @@ from ..web.paging import page_number
 from . import actions, queries
 from .by_line.pages import run_context
 from .failed_rows import RowError, write_failed_rows
-from .files.guessing import guessed
+from .files.guessing import guess_layout
 from .files.layout import EACH, ENCODINGS, Layout
 from .files.uploads import MOST_BYTES, MOST_LINES, Upload
 from .forms import LayoutForm, UploadForm, posted_columns, preview_files
@@ -245,7 +245,7 @@ def upload_or_404(import_id: int) -> Import:
 
 def _completed(upload: Import, layout: Layout) -> Layout:
     """`layout` with a mapping for the columns of a header that was split by another delimiter."""
-    guess = guessed(queries.stored_files(db.session(), upload), KINDS[upload.kind], layout)
+    guess = guess_layout(queries.stored_files(db.session(), upload), KINDS[upload.kind], layout)
     names = {
         cell.name for cell in preview_files(queries.opened(db.session(), upload, guess)).header
     }

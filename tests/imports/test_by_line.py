@@ -372,14 +372,14 @@ def test_what_a_chunk_could_not_do_is_not_overtaken_by_the_next(
     """The first chunk fails for good: the next one begins with its lines, and a retry does the rest."""
     upload = asked(session, *(f"W-1,{1 + n},,,k{n}" for n in range(7)))
     attempts = itertools.count()
-    carry_out = chunks.carry_out
+    import_staged = chunks.import_staged
 
     def fails_first(*given: Any) -> Any:
         if next(attempts) == 0:
             raise RuntimeError("the first chunk fails")
-        return carry_out(*given)
+        return import_staged(*given)
 
-    monkeypatch.setattr(chunks, "carry_out", fails_first)
+    monkeypatch.setattr(chunks, "import_staged", fails_first)
     monkeypatch.setattr(working, "TRIES", 1)
     assert done(session, upload).status == "finished with failures"
     assert [charge[1] for charge in charges(session)] == [1, 2, 3, 4, 5, 6]

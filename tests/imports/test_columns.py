@@ -13,8 +13,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backoffice.customers.models import Customer
-from backoffice.imports.files.guessing import SYNONYMS, meanings
-from backoffice.imports.files.layout import Layout, Notation, named
+from backoffice.imports.files.guessing import SYNONYMS, guess_columns
+from backoffice.imports.files.layout import Layout, Notation, normalised
 from backoffice.imports.files.reading import CsvFile
 from backoffice.imports.files.sources import StoredFile, compressed
 from backoffice.imports.importing import import_files
@@ -105,18 +105,18 @@ def customers(session: Session) -> dict[str, tuple[str, str]]:
 def test_names_are_recognised_in_english_and_indonesian(
     kind: str, header: list[str], found: list[str | None]
 ) -> None:
-    guess = meanings(header, KINDS[kind])
-    assert [guess.get(named(name)) for name in header] == found
+    guess = guess_columns(header, KINDS[kind])
+    assert [guess.get(normalised(name)) for name in header] == found
 
 
 def test_a_columns_own_name_goes_before_what_others_call_it() -> None:
-    assert meanings(["Order", "number"], KINDS["orders"]) == {"number": "number"}
+    assert guess_columns(["Order", "number"], KINDS["orders"]) == {"number": "number"}
 
 
 def test_every_known_column_is_recognised_by_its_own_name() -> None:
     for kind in KINDS.values():
         own = [column.name for column in kind.columns]
-        assert meanings([name.replace("_", " ").upper() for name in own], kind) == {
+        assert guess_columns([name.replace("_", " ").upper() for name in own], kind) == {
             name.replace("_", " "): name for name in own
         }
         assert set(own) >= {name for name in own if name in SYNONYMS}
@@ -146,7 +146,7 @@ def test_a_permuted_and_renamed_header_imports_the_same(
     writer = csv.writer(text, delimiter=sign)
     writer.writerows([[row[place] for place in order] for row in [header, *ROWS]])
     stored = StoredFile("f.csv", compressed(io.BytesIO(text.getvalue().encode())))
-    guess = Layout(columns=meanings(header, KINDS["orders"]))
+    guess = Layout(columns=guess_columns(header, KINDS["orders"]))
     report = import_files(session, KINDS["orders"], [stored], layout=guess)
     try:
         assert report.problems == []

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from backoffice.billing.invoices import actions as invoice_actions
 from backoffice.billing.models import Invoice, Meter, Payment
 from backoffice.customers.models import Customer
-from backoffice.imports.files.guessing import meanings
+from backoffice.imports.files.guessing import guess_columns
 from backoffice.imports.kinds import KINDS
 from tests.factories.billing import (
     InvoiceFactory,
@@ -350,7 +350,7 @@ def test_amounts_as_indonesians_write_them(
         "pemakaian": "units",
         "tarif": "rate",
     }
-    assert meanings(names, KINDS["invoices"]) == names
+    assert guess_columns(names, KINDS["invoices"]) == names
     mapped = [f"--map={theirs}={known}" for theirs, known in names.items()]
     written = ("--date-format", "dmy", "--number-format", "id")
     done = run_command("import", "invoices", str(file), *mapped, *written)

@@ -17,7 +17,7 @@ from backoffice.imports.failed_rows import RowError, write_failed_rows
 from backoffice.imports.files.reading import CsvFile
 from backoffice.imports.files.rows import LONGEST_LINE, MOST_LINES_A_ROW, rows
 from backoffice.imports.files.sources import StoredFile, compressed
-from backoffice.imports.files.uploads import Upload, packed
+from backoffice.imports.files.uploads import Upload, pack
 from backoffice.imports.kinds import KINDS
 
 from .desk import Desk, said
@@ -158,7 +158,7 @@ def test_whatever_the_bytes_are_reading_ends_and_counts_lines(content: bytes) ->
     if not content:
         return
     try:
-        stored = packed(Upload("f.csv", io.BytesIO(b"code,name\n" + content)))
+        stored = pack(Upload("f.csv", io.BytesIO(b"code,name\n" + content)))
     except ValueError:
         return
     file = CsvFile(StoredFile("f.csv", stored.content), KINDS["customers"].columns)

@@ -409,8 +409,8 @@ def test_a_files_name_is_only_a_name(name: str, shown: str, desk: Desk, session:
 
 
 def test_folders_of_windows_are_no_part_of_a_name() -> None:
-    assert uploads.cleaned("C:\\Users\\ayu\\orders.csv") == "orders.csv"
-    assert uploads.cleaned("..\\") == "file.csv"
+    assert uploads.clean_name("C:\\Users\\ayu\\orders.csv") == "orders.csv"
+    assert uploads.clean_name("..\\") == "file.csv"
 
 
 def test_files_of_one_name_are_distinguished(desk: Desk, session: Session) -> None:

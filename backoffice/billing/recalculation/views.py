@@ -102,7 +102,7 @@ def recalculation_changes(run_id: int) -> Response:
     """All customers that it changed, or would change."""
     run = _run_or_404(run_id)
     return lists.show(
-        changes_of(run.id, _above(run)), "billing/recalculation_changes.html", run=run
+        changes_of(run.id, _limit(run)), "billing/recalculation_changes.html", run=run
     )
 
 
@@ -112,7 +112,7 @@ def recalculation_changes(run_id: int) -> Response:
 def export_recalculation(run_id: int, flavour: str) -> Response:
     """The changed customers as a file, with control totals."""
     run = _run_or_404(run_id)
-    return lists.export(changes_of(run.id, _above(run)), flavour)
+    return lists.export(changes_of(run.id, _limit(run)), flavour)
 
 
 def _run_or_404(run_id: int) -> Run:
@@ -126,7 +126,7 @@ def _count() -> int:
     return db.session.scalar(everyone) or 0
 
 
-def _above(run: Run) -> Decimal:
+def _limit(run: Run) -> Decimal:
     """The limit of significant differences, as it was when the run ended."""
     reported = run.result.get("significant", {}).get("above")
     return Decimal(reported or current_app.config["SIGNIFICANT_CHANGE"])
@@ -174,7 +174,7 @@ def _about(run: Run, form: ApplyForm) -> dict[str, Any]:
             "counts": {name: run.result["customers"][name] for _, name in METRICS},
             "totals": _totals(run),
             "significant": _significant(run),
-            "above": _above(run),
+            "above": _limit(run),
             "left": uncorrected_by(db.session(), run.id, MOST_SHOWN),
         }
     return context

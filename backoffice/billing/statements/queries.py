@@ -126,7 +126,7 @@ def meters_of_customer(session: Session, customer: Customer) -> Sequence[int]:
     return session.scalars(active).all()
 
 
-def running(meters: Sequence[int], period: Period) -> Subquery:
+def running_balances(meters: Sequence[int], period: Period) -> Subquery:
     """The documents in the period with their `position` among all, and the `balance` after each."""
     documents = _positioned(meters)
     return _reported(documents).where(period.holds(documents.c.day)).subquery("running")

@@ -305,7 +305,7 @@ def _export(subject: StatementOwner, flavour: str) -> Response:
 
 def _listing(subject: StatementOwner, asked: RequestedPeriod, summary: Summary) -> List:
     """The whole period as a list, for files; its filters write the control totals."""
-    rows = statements.running(subject.meters, asked.period)
+    rows = statements.running_balances(subject.meters, asked.period)
     return List(
         subject.file_name,
         N_("Statement"),

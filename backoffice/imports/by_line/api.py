@@ -13,7 +13,7 @@ from ...records.openapi import JSON, LARGEST_ID, TEXT, operation
 from .. import actions, wording
 from ..files.layout import Layout
 from ..files.reading import CsvFile
-from ..files.uploads import Packed, Upload
+from ..files.uploads import PackedFile, Upload
 from ..importing import header_problems
 from ..kinds import KINDS, ImportKind
 from ..models import Import
@@ -45,7 +45,7 @@ def prefers_async() -> bool:
     return any(one.partition(";")[0].strip().lower() == "respond-async" for one in preferences)
 
 
-def start(kind: ImportKind, sent: Packed) -> Response:
+def start(kind: ImportKind, sent: PackedFile) -> Response:
     """Store the file, and request a run that processes it. Raises Invalid for a wrong header."""
     layout = Layout(encoding=sent.encoding)
     file = CsvFile(sent.as_stored, kind.columns, layout)
@@ -72,7 +72,7 @@ def _reported(upload: Import) -> dict[str, Any]:
     }  # fmt: skip
 
 
-class Uploads:
+class UploadEndpoints:
     """The API endpoints of uploads of one domain that a run processes."""
 
     def __init__(self, domain: str) -> None:
@@ -122,4 +122,4 @@ class Uploads:
         }
 
 
-RESOURCES = (Uploads("wallets"),)
+RESOURCES = (UploadEndpoints("wallets"),)

@@ -22,7 +22,7 @@ from .. import queries
 from ..files.layout import Layout
 from ..files.reading import CsvFile
 from ..files.stage import Stage
-from ..importing import carry_out
+from ..importing import import_staged
 from ..kinds import KINDS
 from ..models import Import, ImportLine
 from ..report import Problem, Report
@@ -165,7 +165,7 @@ def _process(session: Session, upload: Import, place: LineRange) -> None:
         _record_results(session, upload, stage)
         return True
 
-    report = carry_out(stage, kind, record_results)
+    report = import_staged(stage, kind, record_results)
     stage.drop()
     session.expire_all()
     first, last = place

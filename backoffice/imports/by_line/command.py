@@ -33,7 +33,7 @@ from .reports import reason_of, write_results
 LOOK_AGAIN_SECONDS = 0.2
 
 
-def carry_out(
+def import_line_by_line(
     kind: ImportKind, files: Sequence[Path], layout: Layout, results: Path | None, as_json: bool
 ) -> None:
     """Process each line by itself, report the outcomes, and exit with a status like that of `diff`.

@@ -9,7 +9,7 @@ from typing import Any
 from ...base.money import NUMBER_FORMATS, AmountError
 from ..kinds import ImportKind
 from .cells import CellError, WorkbookNumber
-from .layout import DATE_FORMATS, Layout, Notation, named
+from .layout import DATE_FORMATS, Layout, Notation, normalised
 from .reading import CsvFile, ImportColumn
 from .sources import Source
 
@@ -84,12 +84,12 @@ A column with a special meaning in a kind of file has that kind as its prefix.
 _BETWEEN_WORDS = re.compile(r"[\W_]+")
 
 
-def meanings(header: Iterable[str], kind: ImportKind) -> dict[str, str]:
+def guess_columns(header: Iterable[str], kind: ImportKind) -> dict[str, str]:
     """The likely known column of each name in a header; each known column once.
 
     A name that fits nothing is left out, for the user to decide.
     """
-    names = dict.fromkeys(map(named, header))
+    names = dict.fromkeys(map(normalised, header))
     free = [column.name for column in kind.columns]
     found: dict[str, str] = {}
     for ways in (_own_names, partial(_synonyms, kind.name)):
@@ -118,7 +118,7 @@ def _plain(name: str) -> str:
     return _BETWEEN_WORDS.sub("", name.casefold())
 
 
-def guessed(sources: Sequence[Source], kind: ImportKind, layout: Layout) -> Layout:
+def guess_layout(sources: Sequence[Source], kind: ImportKind, layout: Layout) -> Layout:
     """`layout` with guesses for columns that it lacks, and a notation that fits the first rows.
 
     `dates` or `numbers` are empty where the rows can be read in two ways, and stay where no cell is decisive.
@@ -127,8 +127,8 @@ def guessed(sources: Sequence[Source], kind: ImportKind, layout: Layout) -> Layo
     header = [
         cell for file in files for cell in (file.header[:-1] if file.is_returned else file.header)
     ]
-    columns = {**meanings(header, kind), **layout.columns}
-    if "" in map(named, header):
+    columns = {**guess_columns(header, kind), **layout.columns}
+    if "" in map(normalised, header):
         columns.setdefault(
             "", ""
         )  # a delimiter at the end of each line makes a column without a name

@@ -74,7 +74,7 @@ class Layout:
         )
 
 
-def named(header_cell: str) -> str:
+def normalised(header_cell: str) -> str:
     """A name in a header, normalised as in a layout's `columns`."""
     return header_cell.strip().casefold()
 

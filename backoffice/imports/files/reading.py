@@ -14,8 +14,8 @@ from ...base import N_
 from ...base.money import AmountError
 from ..report import Problem
 from .cells import CellError, NotationReader, WorkbookNumber
-from .layout import DELIMITERS, EACH, RETURNED, Layout, Notation, named
-from .rows import LIMITS, MOST_CELLS, Row, hinted, rows
+from .layout import DELIMITERS, EACH, RETURNED, Layout, Notation, normalised
+from .rows import LIMITS, MOST_CELLS, Row, delimiter_hint, rows
 from .sources import Source, StoredFile
 from .workbooks import MARK
 
@@ -88,7 +88,7 @@ class CsvFile:
         self._together = together
         self.delimiter = self.layout.delimiter or self._fitting_delimiter()
         self.header = self._header()
-        self.is_returned = len(self.header) > 1 and named(self.header[-1]) == RETURNED
+        self.is_returned = len(self.header) > 1 and normalised(self.header[-1]) == RETURNED
         self.meanings = self._meanings()
         self.columns = tuple(column for column in self.meanings if column)
         self._readers = [
@@ -166,9 +166,9 @@ class CsvFile:
 
         def fit(sign: str) -> tuple[int, int]:
             cells = next(csv.reader([first], delimiter=sign), [])
-            return sum(named(cell) in meant for cell in cells), len(cells)
+            return sum(normalised(cell) in meant for cell in cells), len(cells)
 
-        return hinted(first) or max(DELIMITERS, key=fit)
+        return delimiter_hint(first) or max(DELIMITERS, key=fit)
 
     def _header(self) -> tuple[str, ...]:
         with self._open() as stream:
@@ -187,12 +187,12 @@ class CsvFile:
     def _meanings(self) -> tuple[ImportColumn | None, ...]:
         """For each column of the file the known column it maps to; None: it is ignored, or not known."""
         return tuple(
-            self._known.get(self.layout.columns.get(named(name), named(name)))
+            self._known.get(self.layout.columns.get(normalised(name), normalised(name)))
             for name in self.header
         )
 
     def _check_header(self) -> None:
-        names = [named(name) for name in self.header]
+        names = [normalised(name) for name in self.header]
         for place, (name, column) in enumerate(zip(names, self.meanings, strict=True)):
             is_ignored = self.layout.columns.get(name) == "" or (
                 self.is_returned and place == len(names) - 1

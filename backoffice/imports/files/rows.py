@@ -104,7 +104,7 @@ def rows(stream: TextIO, delimiter: str) -> Iterator[Row]:
         except (csv.Error, _Unclosed):
             yield Row(number, [_beginning(lines)], BAD_QUOTES)
         else:
-            if number == 1 and is_hint(cells, delimiter):
+            if number == 1 and is_delimiter_hint(cells, delimiter):
                 continue
             if len(cells) > MOST_CELLS:
                 yield Row(number, [delimiter.join(cells)[:1000]], TOO_MANY)
@@ -117,12 +117,12 @@ def _beginning(lines: _Lines) -> str:
     return lines.back().rstrip("\r\n")[:1000]
 
 
-def is_hint(cells: list[str], delimiter: str) -> bool:
+def is_delimiter_hint(cells: list[str], delimiter: str) -> bool:
     """Whether the first row is only a hint such as `sep=;`."""
     return delimiter.join(cells).strip().casefold() == SEPARATOR_HINT + delimiter.strip()
 
 
-def hinted(first: str) -> str:
+def delimiter_hint(first: str) -> str:
     """The delimiter from a first line such as `sep=;`; empty without one."""
     text = first.strip(" \r\n\ufeff")
     is_one = text.casefold().startswith(SEPARATOR_HINT) and len(text) == len(SEPARATOR_HINT) + 1

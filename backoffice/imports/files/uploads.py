@@ -1,4 +1,4 @@
-"""Uploads as they are stored: with a cleaned name, a size, a recognised encoding, and compressed."""
+"""Uploads as they are stored: compressed, with a cleaned name, a size and a recognised encoding."""
 
 import codecs
 import gzip
@@ -42,7 +42,7 @@ class Upload:
 
 
 @dataclass(frozen=True)
-class Packed:
+class PackedFile:
     """An uploaded file as it is stored, with its properties."""
 
     name: str
@@ -59,9 +59,9 @@ class Packed:
         return StoredFile(self.name, self.content, self.encoding, self.is_workbook)
 
 
-def packed(upload: Upload) -> Packed:
+def pack(upload: Upload) -> PackedFile:
     """Compress the upload. Raises EmptyFile and NotText; stops reading beyond the limit."""
-    name, found, stored = cleaned(upload.name), sha256(), BytesIO()
+    name, found, stored = clean_name(upload.name), sha256(), BytesIO()
     stream = _text_of(upload.stream, name)
     is_workbook = stream is not upload.stream
     decoder, encoding = codecs.getincrementaldecoder("utf-8")(), "utf-8-sig"
@@ -80,10 +80,12 @@ def packed(upload: Upload) -> Packed:
         raise EmptyFile(name=name)
     if encoding == "utf-8-sig" and not _is_text(decoder, b"", final=True):
         encoding = "windows-1252"
-    return Packed(name, stored.getvalue(), size, lines, found.hexdigest(), encoding, is_workbook)
+    return PackedFile(
+        name, stored.getvalue(), size, lines, found.hexdigest(), encoding, is_workbook
+    )
 
 
-def cleaned(name: str) -> str:
+def clean_name(name: str) -> str:
     """A file's name without folders and invisible characters, shortened for display."""
     last = re.split(r"[/\\]", name)[-1]
     visible = _NOT_IN_NAMES.sub("", last).strip()
@@ -93,7 +95,7 @@ def cleaned(name: str) -> str:
     return visible or "file.csv"
 
 
-def distinct(names: list[str]) -> list[str]:
+def distinct_names(names: list[str]) -> list[str]:
     """The names, with a number appended to repeated ones."""
     seen: list[str] = []
     for name in names:
