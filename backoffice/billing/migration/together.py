@@ -172,7 +172,7 @@ def apply_groups(
 
 
 def _one_by_one(connection: Connection, group: Group, refused: list[dict[str, Any]]) -> Items:
-    """As `carried_out`, document by document; adds those that fail to `refused`."""
+    """As `apply_groups`, document by document; adds those that fail to `refused`."""
     found: Items = {group.name: []}
     with held(connection), written(connection) as rows:
         for documents in DOCUMENT_KINDS:
