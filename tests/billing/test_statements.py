@@ -104,7 +104,7 @@ def test_no_document_is_joined_to_whole_tables_whatever_the_planner_knows_of_the
     """With statistics that were old by a minute, payments were compared with every invoice: 36,000,000 pairs."""
     documents(session, customer)
     meters = statements.meters_of_customer(session, customer)
-    rows = select(statements.running(meters, EVERYTHING)).order_by("position")
+    rows = select(statements.running_balances(meters, EVERYTHING)).order_by("position")
     connection = session.connection()
     asked = rows.compile(connection, compile_kwargs={"literal_binds": True})
     plan = connection.execute(text(f"EXPLAIN {asked}")).scalars().all()

@@ -60,7 +60,7 @@ def taken_in(session: Session, *lines: str, header: str = HEADER) -> Import:
 def asked(session: Session, *lines: str) -> Import:
     """Files that wait for their run."""
     upload = taken_in(session, *lines)
-    actions.ask(session, upload, is_paced=False)
+    actions.request_run(session, upload, is_paced=False)
     session.commit()
     return upload
 
