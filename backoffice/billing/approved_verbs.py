@@ -1,6 +1,6 @@
-"""Billing's verbs that two people look at above the limits: what moves balances that nobody has typed.
+"""Billing's verbs that need a second person's approval above the limits: those that move computed balances.
 
-A payload holds ids, versions and amounts as text; the actions look at all of them again under their locks.
+A payload holds ids, versions and amounts as text; the actions re-check all of them under their locks.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,7 +30,7 @@ PERMISSION = "billing.write"
 
 
 def parts_as_payload(parts: "Sequence[allocation.Part]") -> list[list[Any]]:
-    """Where the parts of a payment go, as JSON."""
+    """The parts of a payment and where they are booked, as JSON."""
     return [[str(part.amount), part.invoice_id, part.meter_id] for part in parts]
 
 
@@ -118,7 +118,7 @@ OF_ASSIGNMENT = {
         _of_assignment(meter_actions.remove),
     ),
 }  # fmt: skip
-"""The buttons beside an assignment, by the word in their address."""
+"""The verbs of an assignment's buttons, by the word in their URL."""
 
 VERBS = (
     MATCH_SURE, MATCH_ONE, TAKE_OFF, PLACE, MOVE_INVOICE, ASSIGN, REASSIGN, END, *OF_ASSIGNMENT.values(),

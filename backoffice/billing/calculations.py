@@ -1,4 +1,4 @@
-"""How was this calculated? From a customer to their meters; the meters' own pages lead on to the documents."""
+"""How a customer's balance was calculated from their meters; the meters' own pages show the documents."""
 
 from flask import Response, abort, url_for
 from sqlalchemy import select
@@ -20,7 +20,7 @@ from .views import bp
 @bp.get("/customers/<path:code>/calculation/<name>")
 @requires("billing.read")
 def customer_calculation(code: str, name: str) -> Response:
-    """How what a customer owes, or has paid beyond it, was calculated: from which meters."""
+    """How a customer's balance or overpayment was calculated from their meters."""
     customer = customers.by_code(db.session(), code)
     if customer is None or customer.merged_into_id is not None or name not in BALANCES:
         abort(404)
@@ -42,12 +42,14 @@ def customer_calculation(code: str, name: str) -> Response:
 
 
 def _inactive_meters_of(customer: Customer) -> list[Meter]:
-    """The meters that a customer has or had without their counting for it."""
-    mine = select(MeterAssignment.meter_id).where(MeterAssignment.customer_id == customer.id)
+    """The meters that are or were assigned to a customer and do not count in their balance."""
+    assigned = select(MeterAssignment.meter_id).where(MeterAssignment.customer_id == customer.id)
     return list(
         db.session.scalars(
             select(Meter)
-            .where(Meter.id.in_(mine), Meter.id.not_in(mine.where(MeterAssignment.is_active)))
+            .where(
+                Meter.id.in_(assigned), Meter.id.not_in(assigned.where(MeterAssignment.is_active))
+            )
             .order_by(Meter.number)
         )
     )

@@ -1,4 +1,4 @@
-"""What has to be in order of billing before a month is closed."""
+"""Billing's checks before a month is closed."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What billing has: meters, invoices, payments, adjustments, ageing, statements, recalculation, migration."""
+"""The billing domain: meters, invoices, payments, adjustments, ageing, statements, recalculation, migration."""
 
 from ..app.domain import Domain, NavigationEntry
 from ..base import N_

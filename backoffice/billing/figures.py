@@ -1,7 +1,7 @@
-"""What is owed: invoice amounts, the sums of a meter's documents, the balances of meters and customers.
+"""Billing's figures: invoice amounts, the sums of a meter's documents, the balances of meters and customers.
 
-The sums are kept by adding what changes, so that a payment costs the same on a meter with a dozen
-documents and with ten thousand; the balances, which are no sums, build on them.
+The sums are maintained by increments, so that a payment costs the same on a meter with a dozen
+documents and with ten thousand; the balances, which are not sums, build on them.
 """
 
 from typing import Any
@@ -17,12 +17,12 @@ from .rules import VOID, charged_of, owed_of
 
 
 def _sum(amount: Any, by: Any, status: Any) -> ColumnElement[Any]:
-    """The amounts that name this row and are not void."""
+    """The sum of the amounts that refer to this row and are not void."""
     return func.coalesce(total(amount, by=by, where=status != VOID), 0)
 
 
 usage = rounded(Invoice.units * Invoice.rate)
-"""What the units of an invoice come to, without the fixed charge."""
+"""Units × rate of an invoice, without the fixed charge."""
 
 invoice_amount = figure(
     Invoice.amount,
@@ -63,7 +63,7 @@ meter_totals = figure(
 _charged = charged_of(Meter.invoiced, Meter.adjusted)
 
 owed = owed_of(Meter.invoiced, Meter.adjusted, Meter.paid)
-"""What all documents of a meter come to; below zero where more was paid than is owed."""
+"""The net of all documents of a meter; below zero where more was paid than is owed."""
 
 meter_balance = figure(
     {
@@ -112,10 +112,10 @@ def customer_balance(assignments: Any = MeterAssignment, meters: Any = Meter) ->
 
 
 BILLING_FIGURES = (invoice_amount, invoice_paid, meter_totals, meter_balance, customer_balance)
-"""Everything that is stored about what is owed and derived, each after what it builds on."""
+"""All stored derived amounts of billing, each after those it builds on."""
 
 RECALCULATED = (meter_totals, meter_balance, customer_balance)
-"""What a recalculation of a customer covers, each after what it builds on."""
+"""The figures that a recalculation of a customer covers, each after those it builds on."""
 
 _counts = Payment.status != VOID
 _BALANCE, _OVERPAYMENT = N_("Balance"), N_("Overpayment")
@@ -149,7 +149,7 @@ balances_documented = check(
 
 
 def _of_assigned(title: str, column: Any) -> Select[Any]:
-    """What stands on the meters that are actively assigned."""
+    """A column of the meters that are actively assigned."""
     assigned = select(MeterAssignment.meter_id).where(MeterAssignment.is_active)
     return select(literal(title), column).where(Meter.id.in_(assigned))
 

@@ -1,4 +1,4 @@
-"""What the search finds of billing: invoices, receipts and meters, by number or by the customer that is named."""
+"""Search of billing: invoices, receipts and meters, by number or by customer."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Meters, whose they are, and the documents that make up what is owed for them."""
+"""Meters, their assignments to customers, and the documents that make up their balances."""
 
 from datetime import date, datetime
 from decimal import Decimal
@@ -15,12 +15,12 @@ from .rules import METHODS, POSTED, VOID
 
 
 def _status() -> CheckConstraint:
-    """What a document's status may be; each table needs a constraint of its own."""
+    """The check of a document's status; each table needs a constraint of its own."""
     return CheckConstraint("status IN ('posted', 'void')", name="status")
 
 
 class Meter(Owing, Base):
-    """A meter, and what is owed for it, whoever it was assigned to when that came about.
+    """A meter and its balance, from all its documents, whichever customer it was assigned to on their days.
 
     `invoiced`, `adjusted` and `paid` are the sums of its documents that are not void; `balance` is
     what is still owed and `overpayment` what was paid beyond that: one of the two is always 0. All
@@ -49,7 +49,7 @@ class Meter(Owing, Base):
         server_default="0", default=Decimal(0), info={"label": N_("Overpayment")}
     )
     balance_changed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
-    """When either of them was last written another value; PostgreSQL stamps it, whoever writes."""
+    """When balance or overpayment last changed; a trigger stamps it."""
     version: Mapped[int] = mapped_column(server_default="1", default=1)
     created_at: Mapped[Moment]
     updated_at: Mapped[Moment]
@@ -60,11 +60,11 @@ class Meter(Owing, Base):
 
 
 class MeterAssignment(Base):
-    """Whose a meter is, and when.
+    """The assignment of a meter to a customer.
 
-    From the day `assigned_from` (empty: since ever) to `assigned_to` (empty: until further notice),
-    both inclusive. What is owed for the meter is the customer's where the assignment `is_active`; at most one of a
-    meter is. The days say whose a document of that day is, not what counts.
+    From the day `assigned_from` to `assigned_to`, both inclusive; NULL: unbounded. The meter's balance counts for the
+    customer while the assignment `is_active`; at most one of a meter is. The days decide which customer a document of
+    that day belongs to, not which balance it counts in.
     """
 
     __tablename__ = "meter_assignments"
@@ -98,9 +98,9 @@ class Invoice(Base):
     """What a customer owes for a meter from the day `issued_on` on, to be paid by `due_on`.
 
     With `units` its `amount` is a figure: units × rate, rounded, and the fixed charge. Without them,
-    as in a book that came from elsewhere, a user entered it. `paid` is the figure of what was paid
-    on this very invoice; what was paid on its meter alone is not in it. Without a meter it counts
-    nowhere, and is reported.
+    as in imported books, it is entered. `paid` is the figure of the payments that name this invoice,
+    not of those on its meter alone. An invoice without a meter counts in no balance, and is
+    reported.
     """
 
     __tablename__ = "invoices"
@@ -156,18 +156,18 @@ class Invoice(Base):
 
     @hybrid_property
     def open(self) -> Decimal:
-        """What of the amount is not paid yet; below zero where it was overpaid. A void invoice is owed by nobody."""
+        """The amount that is not paid yet; below zero where it was overpaid. A void invoice is not owed at all."""
         return self.open_after(self.paid)
 
     @hybrid_method
     def open_after(self, paid: Any) -> Decimal:
-        """What is open when so much is paid on it."""
+        """The open amount once `paid` is paid on it."""
         still: Decimal = self.amount - paid
         return still
 
     @hybrid_property
     def is_open(self) -> bool:
-        """Whether something of it is still to be paid; the index of open invoices answers it."""
+        """Whether it is posted and not fully paid; the index of open invoices serves this condition."""
         return (self.status != VOID) & (self.paid < self.amount)
 
 
@@ -175,8 +175,8 @@ class Payment(Base):
     """What a customer paid on a day, on one meter and perhaps on one invoice of it.
 
     A receipt that pays several invoices is several rows of one `reference`, numbered by `part`.
-    Without a meter it counts nowhere: it is unmatched, and listed until a user says where it
-    belongs. `replaces_id`, of a first part, is that of the void receipt in whose place it was recorded.
+    Without a meter it counts in no balance: it is unmatched, and listed until a user matches it.
+    `replaces_id`, of a first part, is the first part of the void receipt that this one replaces.
     """
 
     __tablename__ = "payments"
@@ -234,14 +234,14 @@ class Payment(Base):
         order_by=lambda: Payment.part,
         viewonly=True,
     )
-    """All payments of the receipt, this one among them."""
+    """All payments of the receipt, including this one."""
 
 
 class MeterAdjustment(Base):
-    """A correction that a person makes to what is owed for a meter, with a reason.
+    """A manual correction of a meter's balance, with a reason.
 
-    A positive amount is owed in addition, a negative one is forgiven. `customer_id` is whose the
-    meter was.
+    A positive amount is owed in addition, a negative one is forgiven. `customer_id` is the customer
+    who had the meter.
     """
 
     __tablename__ = "meter_adjustments"

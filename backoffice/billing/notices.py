@@ -1,4 +1,4 @@
-"""What billing has to say on Today: documents that count nowhere yet, and what nobody is asked to pay."""
+"""Billing's notices on Today: documents without a meter, and meters that are owed for without a customer."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,18 +15,18 @@ from ..web.formats import money_filter, quantity_filter
 from .queries import waiting
 
 MOST_COUNTED = 10_000
-"""Documents and meters that are counted; of more than that nobody needs the number."""
+"""The most documents and meters that are counted; more are shown as this number and a plus."""
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """How many of one kind wait, up to `MOST_COUNTED`, and what they come to."""
+    """How many of one kind wait, up to `MOST_COUNTED`, and their total."""
 
     count: int
     amount: Decimal | None
 
     def words(self) -> dict[str, str]:
-        """The same for a sentence; of very many only that there are so many."""
+        """Both as texts for a sentence, with a plus where there are more."""
         more = "+" if self.count == MOST_COUNTED else ""
         written = money_filter(self.amount or Decimal(0), symbol=True)
         return {"count": quantity_filter(self.count) + more, "amount": written + more}

@@ -1,4 +1,4 @@
-"""Billing on the screens of customers, when they are deleted, and when they are merged."""
+"""Billing on the screens of customers, and when customers are deleted or merged."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -25,24 +25,24 @@ from .rules import VOID
 
 
 def _of_meter(column: Any) -> Any:
-    """A column of the meter that an assignment is of."""
+    """A column of the assignment's meter."""
     of_it = select(column).where(Meter.id == MeterAssignment.meter_id)
     return of_it.correlate(MeterAssignment).scalar_subquery()
 
 
 def _counted(document: Any, amount: Any) -> Any:
-    """What a document comes to: nothing if it is void."""
+    """The amount, 0 if the document is void."""
     return case((document.status == VOID, 0), else_=amount)
 
 
 def _meters_given(ids: Any) -> Select[Any]:
-    """The meters that are a customer's by some of these assignments."""
+    """The meters of those of these assignments that are active."""
     own = MeterAssignment
     return select(own.meter_id).where(own.id == ids, own.is_active)
 
 
 MOST_LOOKED_AT = 100
-"""Meters of a customer that the customer's page compares with their documents each time."""
+"""The most meters of a customer that the customer's page verifies on each load."""
 
 ASSIGNMENTS = OwnedRecord(
     "meter_assignments",
@@ -56,7 +56,7 @@ ASSIGNMENTS = OwnedRecord(
     endpoint="meters.index",
     booked_on=("meter_assignments", MeterAssignment.meter_id, _meters_given),
 )
-"""What an active assignment comes to is what is owed for its meter; the day is that since when."""
+"""The amount of an active assignment is its meter's net balance; its day is its first one."""
 
 INVOICES = OwnedRecord(
     "invoices",
@@ -103,7 +103,7 @@ _MODELS: tuple[Any, ...] = (MeterAssignment, Invoice, Payment, MeterAdjustment)
 
 
 def columns_of_customers(user: Any) -> Sequence[Column]:
-    """What each customer owes, and has paid beyond it; nothing of it for who may not read billing."""
+    """The columns of each customer's balance and overpayment; none for users who may not read billing."""
     if not allowed(user, "billing.read"):
         return ()
 
@@ -127,7 +127,7 @@ def columns_of_customers(user: Any) -> Sequence[Column]:
 
 
 def _has_billing(customer: Customer) -> bool:
-    """Whether there is anything of billing that is the customer's."""
+    """Whether any record of billing belongs to the customer."""
     theirs = (select(model.id).where(model.customer_id == customer.id) for model in _MODELS)
     return bool(db.session.scalar(select(or_(*(ids.exists() for ids in theirs)))))
 
@@ -136,10 +136,10 @@ def _part(customer: Customer, user: Any, _number: int) -> dict[str, Any] | None:
     if not allowed(user, "billing.read") or not _has_billing(customer):
         return None
     own = {"endpoint": "customers.record", "code": customer.code}
-    mine = select(MeterAssignment.meter_id).where(
+    active = select(MeterAssignment.meter_id).where(
         MeterAssignment.customer_id == customer.id, MeterAssignment.is_active
     )
-    meters = db.session.scalars(mine.limit(MOST_LOOKED_AT)).all()
+    meters = db.session.scalars(active.limit(MOST_LOOKED_AT)).all()
     known = marks({customer_balance: [customer.id], **figures_of(meters)})
     listing = lists.part(meters_of(customer), **own)
     return {"listing": listing, "word": word_of(customer), "marks": known}

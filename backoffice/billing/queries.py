@@ -1,4 +1,4 @@
-"""What several parts of billing read: a meter, whose it was on a day, a customer's meters, what waits for a user."""
+"""Reads that several parts of billing share: meters, their owners on a day, and documents without a meter."""
 
 from datetime import date
 from decimal import Decimal
@@ -18,7 +18,7 @@ paid_by_payments = (
 )
 """What has been paid on an invoice, by the payments themselves.
 
-What another program paid a second ago is not in the stored figure yet.
+The stored figure may not yet include what another program has just written.
 """
 
 
@@ -28,9 +28,9 @@ def meter_of(session: Session, number: str) -> Meter | None:
 
 
 def holder_on(session: Session, meter_id: int, day: date) -> int | None:
-    """Whose the meter was on that day; None: nobody's, as far as is known.
+    """The id of the customer who had the meter on that day; None: none is known.
 
-    The assignment whose days cover it; where none says so, the active one.
+    Taken from the assignment that covers the day, else from the active one.
     """
     since = func.coalesce(MeterAssignment.assigned_from, date.min)
     until = func.coalesce(MeterAssignment.assigned_to, date.max)
@@ -44,7 +44,7 @@ def holder_on(session: Session, meter_id: int, day: date) -> int | None:
 
 
 def active_meters_of(session: Session, customer_id: int) -> list[Meter]:
-    """The meters that are actively assigned to the customer: the ones whose balances are owed by it."""
+    """The meters that are actively assigned to the customer: their balances make up the customer's."""
     return list(
         session.scalars(
             select(Meter)
@@ -56,14 +56,14 @@ def active_meters_of(session: Session, customer_id: int) -> list[Meter]:
 
 
 def without_meter(document: type[Invoice | Payment]) -> ColumnElement[bool]:
-    """The document counts and is on no meter: it waits until a user says where it belongs."""
+    """The condition that a document is not void and has no meter."""
     return and_(document.meter_id.is_(None), document.status != VOID)
 
 
 def waiting(session: Session, most: int) -> list[tuple[int, Decimal | None]]:
-    """Payments and invoices without a meter, and meters that are owed for but nobody's, up to `most` of each kind.
+    """Payments and invoices without a meter, and meters with a balance and no customer, up to `most` of each kind.
 
-    How many there are and what they come to, in one statement.
+    Their counts and totals, in one statement.
     """
     active = (MeterAssignment.meter_id == Meter.id) & MeterAssignment.is_active
     kinds: tuple[Select[Any], ...] = (

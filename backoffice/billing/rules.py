@@ -1,4 +1,4 @@
-"""What holds for billing wherever it is entered: words, limits and what a document may be."""
+"""Rules of billing for every way of entry: labels, limits and conditions on documents."""
 
 from datetime import date
 from typing import Any
@@ -9,7 +9,7 @@ from ..base.periods import is_to_come
 from ..base.refusals import StillToCome
 
 POSTED, VOID = "posted", "void"
-"""A document counts from when it is posted; void instead of deleted, it stays and counts nowhere."""
+"""A posted document counts; one is voided instead of deleted: it stays and counts nowhere."""
 
 METHODS = {
     "transfer": N_("Bank transfer"),
@@ -19,7 +19,7 @@ METHODS = {
     "cheque": N_("Cheque"),
     "other": N_("Other"),
 }
-"""How a payment came, and its name on screen."""
+"""Payment method → its name on screen."""
 
 NUMBER_LENGTH = 50
 """The longest number of a meter or an invoice, and reference of a payment."""
@@ -27,16 +27,16 @@ REASON_LENGTH = 500
 
 
 def counts_ahead(is_active: Any, assigned_from: Any, today: Any) -> Any:
-    """Whether an assignment counts before its first day; of columns, the condition that says so.
+    """Whether an assignment counts before its first day; of columns, the condition.
 
-    What is owed for a meter is the customer's while the assignment is active, whatever its days say.
-    So one that is still to come would take today's balance along.
+    A meter's balance is the customer's while the assignment is active, whatever its days: an active
+    one with a later first day would take over today's balance.
     """
     return is_active & (assigned_from > today)
 
 
 def takes_less(amount: Any, still_open: Any, own: Any) -> Any:
-    """Whether an invoice takes less than `amount` of those who have `own` on it; of columns, the condition.
+    """Whether an invoice takes less than `amount` from payments that have `own` on it; of columns, the condition.
 
     What is on it may stay, even where it was overpaid.
     """
@@ -44,7 +44,7 @@ def takes_less(amount: Any, still_open: Any, own: Any) -> Any:
 
 
 def charged_of(invoiced: Any, adjusted: Any) -> Any:
-    """What is to be paid, by documents that come to so much; of columns, the expression."""
+    """What is charged by invoices and adjustments of these sums; of columns, the expression."""
     return invoiced + adjusted
 
 
@@ -62,13 +62,13 @@ def is_less_than_paid(amount: Any, paid: Any, before: Any) -> Any:
 
 
 def refuse_to_come(day: date) -> None:
-    """Let no payment and no adjustment be dated ahead: it counts as soon as it is entered. Raises StillToCome."""
+    """Refuse a payment or adjustment dated after today: it would count as soon as it is entered. Raises StillToCome."""
     if is_to_come(day):
         raise StillToCome()
 
 
 _BELOW = ("/assignments/", "/calculation/", "/statement.")
-"""Addresses of pages below a record, which go on with a part that may have a digit."""
+"""Parts of URLs below a record that may be followed by a digit."""
 
 
 def is_number(text: str) -> bool:

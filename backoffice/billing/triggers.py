@@ -1,4 +1,4 @@
-"""What PostgreSQL keeps of billing, whoever writes."""
+"""The database triggers of billing."""
 
 from ..customers.triggers import follows_merged, stamps_balance
 

@@ -1,4 +1,4 @@
-"""The blueprint of billing; its screens stand in the modules named after what they show."""
+"""The blueprint of billing; its views are in the modules named after what they show."""
 
 from flask import Blueprint
 

@@ -1,4 +1,4 @@
-"""What documents have in common that are made void instead of deleted: the status, the reason, and how it is told."""
+"""What voidable documents share: the status, the reason, and how voiding is rendered in a history."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +16,7 @@ STATUS_TONES = {POSTED: "good", VOID: "neutral"}
 
 
 def kept_of(model: Any) -> Sequence[Field]:
-    """What only voiding changes of a document."""
+    """The fields that only voiding changes."""
     return (
         Choice(model.status, N_("Status"), words=STATUSES),
         Notes(model.void_reason, N_("Why it is void")),
@@ -24,7 +24,7 @@ def kept_of(model: Any) -> Sequence[Field]:
 
 
 def reason_of(model: Any) -> Field:
-    """What voiding has to know."""
+    """The field of the reason that voiding requires."""
     return Notes(
         model.void_reason, N_("Reason"), called="reason", longest=REASON_LENGTH,
         required=N_("Say why it becomes void. The reason is kept with it."),
@@ -32,10 +32,10 @@ def reason_of(model: Any) -> Field:
 
 
 def void_rendered(_session: Session, _document: Any, _events: Sequence[AuditEvent]) -> Rendering:
-    """A save that makes a document void is of that kind."""
+    """A rendering in which a save that voids the document is of kind "void"."""
     return Rendering(lambda events: (kind_of(events), ()))
 
 
 def kind_of(events: Sequence[AuditEvent]) -> str:
-    """What a save is called that makes a document void; empty of any other."""
+    """The kind of a save: "void" if it voids the document, else empty."""
     return "void" if any((event.after or {}).get("status") == VOID for event in events) else ""

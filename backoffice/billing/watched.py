@@ -1,4 +1,4 @@
-"""Billing as the watch over figures knows it: what a wrong row is called, and what is recalculated with it."""
+"""Billing for drift detection: names and links of its records, and which figures are recalculated together."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -55,7 +55,7 @@ def _calculation_of_customer(place: Place, column: str) -> str:
 def _owners(
     session: Session, invoices: Select[Any], meters: Sequence[int], customers: Sequence[int]
 ) -> Owners:
-    """Everything that is derived: of these invoices, of these meters, and of these customers."""
+    """The owners of all figures of these invoices, meters and customers, by figure."""
     ids = list(session.scalars(invoices.with_only_columns(Invoice.id).order_by(Invoice.id)))
     owners = {
         invoice_amount: ids,
@@ -81,8 +81,8 @@ def _of_customer(session: Session, user: Any, customer_id: int) -> Owners | None
     customer = session.get(Customer, customer_id) if allowed(user, "billing.read") else None
     if customer is None:
         return None
-    mine = select(MeterAssignment.meter_id).where(MeterAssignment.customer_id == customer_id)
-    meters = list(session.scalars(mine.distinct().order_by(MeterAssignment.meter_id)))
+    assigned = select(MeterAssignment.meter_id).where(MeterAssignment.customer_id == customer_id)
+    meters = list(session.scalars(assigned.distinct().order_by(MeterAssignment.meter_id)))
     of_them = or_(Invoice.meter_id.in_(meters), Invoice.customer_id == customer_id)
     is_concerned = meters or customer.balance or customer.overpayment
     return _owners(
@@ -108,6 +108,6 @@ OTHER_SUBJECTS = tuple(
         (MeterAssignment, _meter_number, _meter),
     )
 )
-"""What the migration speaks of beside figures: none of these tables holds one."""
+"""Records that the migration reports on and that hold no figures."""
 
 OWNERS = (OwnersOf("meter", _of_meter), OwnersOf("customer", _of_customer))

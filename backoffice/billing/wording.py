@@ -1,4 +1,4 @@
-"""What an invoice is called: void, paid, overdue, part paid or open, for Python and SQL alike."""
+"""The payment status of an invoice: void, paid, overdue, part paid or open, for Python and SQL alike."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from .models import Invoice
 from .rules import VOID
 
 Holds = Callable[[Any, Any], Any]
-"""Of an invoice and today: whether the word holds. Given the mapped class it is a SQL condition."""
+"""Whether a status holds for an invoice today. Given the mapped class it is a SQL condition."""
 
 
 @dataclass(frozen=True)
 class InvoiceWord:
-    """One word for an invoice: its name in addresses, what it is called on screen, and its tone."""
+    """A payment status: its name in URLs, its label on screen, its tone, and its condition."""
 
     name: str
     label: str
@@ -34,30 +34,30 @@ INVOICE_WORDS = (
     InvoiceWord("part_paid", N_("Part paid"), "warning", lambda invoice, _: invoice.paid > 0),
     InvoiceWord("open", N_("Unpaid"), "info", lambda _invoice, _: True),
 )
-"""In this order: the first word that holds is the invoice's. What is overdue may be part paid."""
+"""In order: the first one that holds is the invoice's. An overdue invoice may be part paid."""
 
 LABELS_OF_WORDS = {word.name: word.label for word in INVOICE_WORDS}
 TONES_OF_WORDS = {word.name: word.tone for word in INVOICE_WORDS}
 
 TODAY: ColumnElement[date] = bindparam("today", callable_=periods.today, type_=Date, unique=True)
-"""Today where the business is, asked anew whenever a statement that holds it is sent."""
+"""Today in the business time zone, evaluated whenever a statement that contains it is executed."""
 
 
 def word_of(invoice: Invoice, today: date | None = None) -> InvoiceWord:
-    """The word for a stored invoice, today or on another day."""
+    """The status of a stored invoice, today or on another day."""
     day = today or periods.today()
     return next(word for word in INVOICE_WORDS if word.holds(invoice, day))
 
 
 def is_called(name: str, today: Any = TODAY) -> ColumnElement[bool]:
-    """The condition under which an invoice has the word of that name; an index can answer it."""
+    """The condition that an invoice has the status of that name; it can use an index."""
     names = [word.name for word in INVOICE_WORDS]
     *earlier, own = INVOICE_WORDS[: names.index(name) + 1]
     return and_(*(not_(_condition(word, today)) for word in earlier), _condition(own, today))
 
 
 def word_column(today: Any = TODAY) -> ColumnElement[str]:
-    """The name of an invoice's word, in SQL."""
+    """The name of an invoice's status, in SQL."""
     return case(*((_condition(word, today), word.name) for word in INVOICE_WORDS))
 
 

@@ -1,1 +1,1 @@
-"""CSV files from other systems: checked line by line, then brought in whole or not at all."""
+"""Import of CSV files from other systems: validated line by line, then applied as a whole or not at all."""

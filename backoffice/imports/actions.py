@@ -1,4 +1,4 @@
-"""What happens to uploaded files: taken in, dry-run, imported, thrown away. Nothing here commits."""
+"""The actions on uploads: storing, dry-running, importing and discarding files. Nothing here commits."""
 
 import json
 from collections.abc import Sequence
@@ -18,10 +18,10 @@ from .files.uploads import (
     MOST_BYTES,
     MOST_FILES,
     MOST_LINES,
-    Packed,
+    PackedFile,
     Upload,
-    distinct,
-    packed,
+    distinct_names,
+    pack,
 )
 from .importing import import_files
 from .kinds import KINDS
@@ -46,13 +46,13 @@ from .refusals import (
 from .report import Report
 
 OPEN = ("uploaded", "checked")
-"""The states of what was not imported, and can still be looked at otherwise or thrown away."""
+"""The states of uploads that are not imported yet, and can still be checked again or discarded."""
 
 
 def upload(session: Session, *, user_id: int | None, kind: str, files: Sequence[Upload]) -> Import:
-    """Take files in; without a user those of a program or a command.
+    """Store uploaded files; without a user they come from a program or a command.
 
-    Raises a refusal for what is no text, empty, or more than one can wait for.
+    Raises a refusal for files that are not text, empty, or too large.
     """
     if not files:
         raise NoFile()
@@ -60,11 +60,11 @@ def upload(session: Session, *, user_id: int | None, kind: str, files: Sequence[
         raise TooManyFiles(count=MOST_FILES)
     taken, size, lines = [], 0, 0
     for file in files:
-        taken.append(packed(file))
+        taken.append(pack(file))
         size, lines = size + taken[-1].size, lines + taken[-1].lines
         if size > MOST_BYTES or lines > MOST_LINES + MOST_FILES:
             raise TooMuch(megabytes=MOST_BYTES // 2**20, lines=f"{MOST_LINES:,}", kind=kind)
-    names = distinct([file.name for file in taken])
+    names = distinct_names([file.name for file in taken])
     digests = " ".join([kind, *sorted(file.digest for file in taken)])
     made = Import(
         kind=kind,
@@ -94,10 +94,10 @@ def upload(session: Session, *, user_id: int | None, kind: str, files: Sequence[
 
 
 def check(session: Session, import_id: int, *, user_id: int, layout: Layout) -> Import:
-    """Dry-run the files as `layout` reads them, and remember that layout for files like these."""
+    """Dry-run the files with `layout`, and store it as the user's layout for files with this header."""
     upload = _locked(session, import_id)
     upload.layout = layout.as_dict()
-    _remember(session, user_id, upload, layout)
+    _store_layout(session, user_id, upload, layout)
     _dry_run(session, upload)
     return upload
 
@@ -105,17 +105,17 @@ def check(session: Session, import_id: int, *, user_id: int, layout: Layout) -> 
 def apply(
     session: Session, import_id: int, *, user_id: int, checks: int, good_lines_only: bool
 ) -> bool:
-    """Import what the dry run number `checks` showed; False, with a new dry run, if it moved.
+    """Import exactly what the dry run number `checks` showed; False, after a new dry run, if the result would differ.
 
-    All lines or none; with `good_lines_only` the others are left out. Lines that are each carried out by themselves
-    have their turn in a run. Raises AppliedAlready, CheckedAnew and BadLines.
+    All lines or none; with `good_lines_only` the others are left out. Kinds that are processed line by line request
+    a run. Raises AppliedAlready, CheckedAnew and BadLines.
     """
     upload, expected = _as_checked(session, import_id, checks)
     if upload.bad_lines and not good_lines_only:
         raise BadLines()
     if KINDS[upload.kind].results is not None:
         upload.applied_by_id = user_id
-        by_line.ask(session, upload)
+        by_line.request_run(session, upload)
         return True
     seen = _counts(upload), expected.fingerprint
     found = Outcome()
@@ -123,7 +123,7 @@ def apply(
     def is_as_seen(report: Report, stage: Stage) -> bool:
         nonlocal found
         found = outcome_of(session, KINDS[upload.kind], stage)
-        return (_counts(report), _all_of(report, found)) == seen
+        return (_counts(report), _fingerprint(report, found)) == seen
 
     files = queries.stored_files(session, upload)
     report = import_files(
@@ -139,7 +139,7 @@ def apply(
         return False
     upload.state, upload.applied_by_id = "applied", user_id
     upload.applied_at = session.scalars(select(func.clock_timestamp())).one()
-    expected.sample = found.sample  # the same changes, with the names of rows that are there now
+    expected.sample = found.sample  # the same changes, with the present names of rows
     session.flush()
     return True
 
@@ -147,7 +147,7 @@ def apply(
 def repeat(
     session: Session, import_id: int, *, user_id: int, checks: int, day: int, month: date
 ) -> Import:
-    """Carry out what the dry run number `checks` showed every month on that day, from a month on.
+    """Repeat what the dry run number `checks` showed every month on that day, from a month on.
 
     Raises AppliedAlready, CheckedAnew, BadLines, NotRepeatable.
     """
@@ -160,12 +160,12 @@ def repeat(
 
 
 def end_repeating(session: Session, import_id: int, *, user_id: int) -> Import:
-    """Carry it out no more. Raises NotRepeated."""
+    """End the monthly repetition. Raises NotRepeated."""
     return by_line.end_repeating(session, import_id, user_id=user_id)
 
 
 def _as_checked(session: Session, import_id: int, checks: int) -> tuple[Import, ImportOutcome]:
-    """An upload that went through the dry run of that number. Raises AppliedAlready, CheckedAnew, BadLines."""
+    """The upload, if it passed the dry run of that number. Raises AppliedAlready, CheckedAnew, BadLines."""
     upload = _locked(session, import_id)
     expected = session.get(ImportOutcome, import_id)
     if expected is None or upload.checks != checks:
@@ -176,13 +176,13 @@ def _as_checked(session: Session, import_id: int, checks: int) -> tuple[Import, 
 
 
 def discard(session: Session, import_id: int) -> None:
-    """Throw away files that have not been imported."""
+    """Delete an upload that has not been imported."""
     session.delete(_locked(session, import_id))
     session.flush()
 
 
 def _locked(session: Session, import_id: int) -> Import:
-    """The upload, which nobody else may check or import meanwhile. Raises BeingImported."""
+    """The upload, locked against concurrent checks and imports. Raises BeingImported."""
     rows = select(Import).where(Import.id == import_id)
     upload = session.scalars(
         rows.with_for_update(skip_locked=True).execution_options(populate_existing=True)
@@ -195,10 +195,10 @@ def _locked(session: Session, import_id: int) -> Import:
 
 
 def _dry_run(session: Session, upload: Import) -> None:
-    """Import and take it back; keep what was found."""
+    """Import, roll back, and store what was found."""
     kind, found = KINDS[upload.kind], Outcome()
 
-    def look(_report: Report, stage: Stage) -> bool:
+    def collect(_report: Report, stage: Stage) -> bool:
         nonlocal found
         found = outcome_of(session, kind, stage)
         return True
@@ -210,19 +210,19 @@ def _dry_run(session: Session, upload: Import) -> None:
         layout=Layout.from_dict(upload.layout),
         dry_run=True,
         skip_bad_lines=True,
-        judge=look,
+        judge=collect,
     )
     upload.read, upload.bad_lines = report.read, report.bad_lines
     upload.created, upload.updated = report.created, report.updated
     upload.removed, upload.unchanged = report.removed, report.unchanged
     upload.state, upload.checks = "checked", upload.checks + 1
     upload.checked_at = session.scalars(select(func.clock_timestamp())).one()
-    _keep(session, upload.id, report, found)
+    _store_findings(session, upload.id, report, found)
     session.flush()
 
 
-def _keep(session: Session, import_id: int, report: Report, found: Outcome) -> None:
-    """The report's problems and what was done, in place of those of an earlier dry run."""
+def _store_findings(session: Session, import_id: int, report: Report, found: Outcome) -> None:
+    """Store the report's problems and the outcome, replacing those of an earlier dry run."""
     for model in (ImportProblem, ImportOutcome):
         session.execute(delete(model).where(model.import_id == import_id))
     session.add(
@@ -231,7 +231,7 @@ def _keep(session: Session, import_id: int, report: Report, found: Outcome) -> N
             sample=found.sample,
             totals=found.totals,
             moved=report.moved.as_dict(),
-            fingerprint=_all_of(report, found),
+            fingerprint=_fingerprint(report, found),
             must_be_whole=report.must_be_whole,
             went_through=report.went_through,
         )
@@ -250,7 +250,7 @@ def _keep(session: Session, import_id: int, report: Report, found: Outcome) -> N
             copy.write_row((import_id, n, *at, problem.message, params))
 
 
-def _remember(session: Session, user_id: int, upload: Import, layout: Layout) -> None:
+def _store_layout(session: Session, user_id: int, upload: Import, layout: Layout) -> None:
     header = queries.header_of(session, upload, layout)
     made = insert(ImportLayout).values(
         user_id=user_id, kind=upload.kind, header=header, layout=layout.as_dict()
@@ -263,14 +263,14 @@ def _remember(session: Session, user_id: int, upload: Import, layout: Layout) ->
     )
 
 
-def _encoding(files: Sequence[Packed]) -> str:
-    """The encoding of all files, or that each has its own; a workbook has none to be asked of."""
+def _encoding(files: Sequence[PackedFile]) -> str:
+    """The encoding of all text files, or `EACH` if they differ; workbooks are ignored."""
     found = {file.encoding for file in files if not file.is_workbook} or {"utf-8-sig"}
     return found.pop() if len(found) == 1 else EACH
 
 
-def _all_of(report: Report, found: Outcome) -> str:
-    """What sums up every document and every total that changes."""
+def _fingerprint(report: Report, found: Outcome) -> str:
+    """The fingerprint of every record and every total that changes."""
     return f"{found.fingerprint} {report.moved.fingerprint}"
 
 

@@ -1,4 +1,4 @@
-"""Files that programs send themselves, as the body of one request: a line that is refused stops none of the others."""
+"""The API for files: sent as the body of one request; a refused line does not stop the others."""
 
 from io import BytesIO
 from typing import Any
@@ -13,7 +13,7 @@ from ..records.openapi import JSON, KEY, TEXT, operation
 from . import wording
 from .by_line import api as by_line
 from .files.layout import Layout
-from .files.uploads import MOST_BYTES, MOST_LINES, Upload, packed
+from .files.uploads import MOST_BYTES, MOST_LINES, Upload, pack
 from .importing import import_files
 from .kinds import KINDS, ImportKind
 from .refusals import TooMuch
@@ -36,7 +36,7 @@ REPORT: dict[str, Any] = {
         },
     },
 }  # fmt: skip
-"""What was done: of the lines that are not among the problems, each was carried out, now or before."""
+"""The schema of the report. Every line without a problem was processed, now or earlier."""
 
 
 PREFER = {
@@ -45,31 +45,31 @@ PREFER = {
 }  # fmt: skip
 
 
-class FileSent:
-    """Files of one kind."""
+class FileEndpoint:
+    """The API endpoint that receives files of one kind."""
 
     def __init__(self, kind: ImportKind) -> None:
         self.kind = kind
         self.view = f"imports_{kind.name.replace('-', '_')}"
 
     def add_to(self, bp: Any) -> None:
-        """Let `bp` take them in."""
+        """Register the endpoint on `bp`."""
         domain = self.kind.sent_by
         view = guarded(self.take, f"{domain}.write", f"{domain}:write", is_once=True)
         bp.add_url_rule(f"/imports/{self.kind.name}", self.view, view, methods=["POST"])
 
     def take(self) -> Response:
-        """Carry out the lines of the body; with `dry_run` only say what that would do.
+        """Process the lines of the body; with `dry_run` only report what that would do.
 
-        Raises Invalid where none of them can be carried out without the others.
+        Raises Invalid where the good lines cannot be imported without the bad ones.
         """
         is_dry = _is_dry_run()
-        sent = packed(Upload("body.csv", BytesIO(request.get_data())))
+        sent = pack(Upload("body.csv", BytesIO(request.get_data())))
         if sent.size > MOST_BYTES or sent.lines > MOST_LINES + 1:
             megabytes = MOST_BYTES // 2**20
             raise TooMuch(megabytes=megabytes, lines=f"{MOST_LINES:,}", kind=self.kind.name)
-        if self.kind.results is not None and not is_dry and by_line.is_asked_for():
-            return by_line.begun(self.kind, sent)
+        if self.kind.results is not None and not is_dry and by_line.prefers_async():
+            return by_line.start(self.kind, sent)
         report = import_files(
             db.session(), self.kind, [sent.as_stored],
             layout=Layout(encoding=sent.encoding), dry_run=is_dry, skip_bad_lines=True,
@@ -79,7 +79,7 @@ class FileSent:
         ]
         all_are_bad = report.bad_lines >= report.read and not report.must_be_whole
         if not report.read or not (report.went_through or all_are_bad):
-            # An answer would say that the lines which are not among the problems were carried out.
+            # A report would claim that the lines without problems were processed.
             raise Invalid([(column, sentence) for _line, column, sentence in problems])
         return jsonify(
             kind=report.kind,
@@ -92,7 +92,7 @@ class FileSent:
         )
 
     def paths(self) -> dict[str, Any]:
-        """What the API's document says of it."""
+        """The paths of the OpenAPI document."""
         asked = {"name": "dry_run", "in": "query", "schema": {"enum": ["1"]}}
         found = operation(
             f"A file of {self.kind.name}", self.view, "200", "", (asked, KEY), "400", "413", "422"
@@ -109,7 +109,7 @@ class FileSent:
 
 
 def _is_dry_run() -> bool:
-    """Whether the address asks for one. Raises ArgumentUnknown, ArgumentUnusable."""
+    """Whether the URL requests a dry run. Raises ArgumentUnknown, ArgumentUnusable."""
     for name, texts in request.args.lists():
         if name != "dry_run":
             raise ArgumentUnknown(argument=name[:100], known="dry_run")
@@ -118,4 +118,4 @@ def _is_dry_run() -> bool:
     return "dry_run" in request.args
 
 
-RESOURCES = tuple(FileSent(kind) for kind in KINDS.values() if kind.sent_by)
+RESOURCES = tuple(FileEndpoint(kind) for kind in KINDS.values() if kind.sent_by)

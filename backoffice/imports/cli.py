@@ -17,14 +17,14 @@ from ..app.extensions import db
 from ..base.money import NUMBER_FORMATS
 from ..drift.healing.moved_wording import print_moved
 from .by_line import command as by_line
-from .files.layout import DATE_FORMATS, ENCODINGS, Layout, Notation, named
-from .files.reading import OneFile
+from .failed_rows import RowError, write_failed_rows
+from .files.layout import DATE_FORMATS, ENCODINGS, Layout, Notation, normalised
+from .files.reading import CsvFile
 from .files.sources import as_sources
 from .files.workbooks import NoWorkbook
 from .importing import import_files
 from .kinds import KINDS, ImportKind
 from .report import Problem, Report
-from .returning import Complaint, write_failed_rows
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 NEW_FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
@@ -38,7 +38,7 @@ def _columns(kind: ImportKind) -> str:
 
 
 def _layout_options(command: Callable[..., None]) -> Callable[..., None]:
-    """How the files are written, where they are not written as the documentation says."""
+    """Add the options for files that are not written in the documented layout."""
     options = (
         click.option(
             "--map",
@@ -122,10 +122,10 @@ def import_command(
     """
     layout = _layout(KINDS[kind], **written)
     if is_by_line:
-        by_line.carry_out(KINDS[kind], files, layout, results, as_json)
+        by_line.import_line_by_line(KINDS[kind], files, layout, results, as_json)
     if results is not None:
         raise Trouble(_("--results goes with --line-by-line."))
-    with _sign_of_life():
+    with _spinner():
         report = retry_on_conflict(
             lambda: _imported(KINDS[kind], files, layout, dry_run, skip_bad_rows), kind=kind
         )
@@ -147,17 +147,17 @@ def _layout(
     encoding: str,
     delimiter: str | None,
 ) -> Layout:
-    columns = {named(name): "" for name in ignored}
-    ours = [column.name for column in kind.columns]
+    columns = {normalised(name): "" for name in ignored}
+    known = [column.name for column in kind.columns]
     for pair in mapped:
         name, _sign, target = pair.rpartition("=")
-        if not name.strip() or named(target) not in ours:
+        if not name.strip() or normalised(target) not in known:
             raise Trouble(
-                f"--map {pair}: write FILE_COLUMN=OUR_COLUMN; our columns are {', '.join(ours)}."
+                f"--map {pair}: write FILE_COLUMN=OUR_COLUMN; our columns are {', '.join(known)}."
             )
-        if named(name) in columns:
+        if normalised(name) in columns:
             raise Trouble(_("The column %(name)s is named twice by --map and --ignore.", name=name))
-        columns[named(name)] = named(target)
+        columns[normalised(name)] = normalised(target)
     return Layout(
         encoding, SIGNS.get(delimiter or "", ""), Notation(date_format, number_format), columns
     )
@@ -189,22 +189,22 @@ def _imported(
 def _write_failed(
     path: Path, kind: ImportKind, files: tuple[Path, ...], layout: Layout, report: Report
 ) -> None:
-    """Write the bad lines; all lines, where some would be wrong without the others."""
-    opened = [OneFile(source, kind.columns, layout) for source in as_sources(files)]
+    """Write the bad lines; all lines, where the good ones cannot be imported without them."""
+    opened = [CsvFile(source, kind.columns, layout) for source in as_sources(files)]
     if any(file.problems for file in opened):
-        return  # the header is wrong, so that there are no rows yet
+        return  # the header is wrong, so that no rows were read
     whole = bool(kind.together) and not report.is_applied
     try:
         with path.open("w", encoding="utf-8", errors="replace", newline="") as stream:
-            write_failed_rows(stream, opened, _complaints(report), whole=whole)
+            write_failed_rows(stream, opened, _row_errors(report), whole=whole)
     except OSError as error:
         raise Trouble(f"{error.filename}: {error.strerror}") from error
 
 
-def _complaints(report: Report) -> Iterator[Complaint]:
+def _row_errors(report: Report) -> Iterator[RowError]:
     places = {name: place for place, name in enumerate(report.files)}
     for problem in report.problems:
-        yield Complaint(places[problem.file], problem.line, _said(problem))
+        yield RowError(places[problem.file], problem.line, _problem_text(problem))
 
 
 def _print(report: Report) -> None:
@@ -236,18 +236,18 @@ def _print(report: Report) -> None:
 
 
 def _line(problem: Problem) -> str:
-    """`file:line: column: sentence`, the form in which editors find their way to the line."""
-    return f"{problem.file}:{problem.line}: {_said(problem)}"
+    """`file:line: column: sentence`, a form in which editors jump to the line."""
+    return f"{problem.file}:{problem.line}: {_problem_text(problem)}"
 
 
-def _said(problem: Problem) -> str:
+def _problem_text(problem: Problem) -> str:
     """`column: sentence`."""
     column = f"{problem.column}: " if problem.column else ""
     return column + str(_(problem.message, **problem.params))
 
 
-def _sign_of_life() -> AbstractContextManager[object]:
-    """Something that moves on a terminal; nothing where nobody looks."""
+def _spinner() -> AbstractContextManager[object]:
+    """A spinner on a terminal; nothing elsewhere."""
     from rich.console import Console
 
     console = Console(stderr=True)

@@ -1,4 +1,4 @@
-"""What imports have."""
+"""The domain of imports."""
 
 from ..app.domain import Domain, NavigationEntry
 from ..base import N_

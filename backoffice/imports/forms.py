@@ -1,4 +1,4 @@
-"""What people choose about files: which ones, how they are written, what their columns mean."""
+"""The forms of an import: which files, their layout, and the mapping of their columns."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,9 +20,9 @@ from .files.layout import (
     DELIMITERS,
     Layout,
     Notation,
-    named,
+    normalised,
 )
-from .files.reading import ImportColumn, OneFile
+from .files.reading import CsvFile, ImportColumn
 from .importing import header_problems
 from .kinds import ImportKind
 from .wording import kinds, label, sentence
@@ -39,7 +39,7 @@ def _choices(names: Mapping[str, str]) -> list[SelectChoice]:
 
 
 class UploadForm(FlaskForm):
-    """Files, and of which kind they are."""
+    """The files and their kind."""
 
     kind = SelectField(_l("What is in the files?"))
     files = MultipleFileField(
@@ -53,7 +53,7 @@ class UploadForm(FlaskForm):
 
 
 class LayoutForm(FlaskForm):
-    """How files are written. Dates and numbers are asked for where a kind of file has them."""
+    """The layout of files. Dates and numbers are fields if the kind of file has such columns."""
 
     encoding = SelectField(_l("Characters"))
     delimiter = SelectField(_l("Between cells"))
@@ -75,7 +75,7 @@ class LayoutForm(FlaskForm):
         self._choose("numbers", kind, "number", NUMBER_FORMATS)
 
     def _choose(self, name: str, kind: ImportKind, what: str, choices: Mapping[str, str]) -> None:
-        """Offer the choices, and none of them in advance where the files can be read in two ways."""
+        """Offer the choices, with none selected if the files can be read in two ways."""
         if not any(column.holds == what for column in kind.columns):
             del self[name]
             return
@@ -84,14 +84,14 @@ class LayoutForm(FlaskForm):
         if asked.data not in choices:
             asked.choices = [SelectChoice("", _(_CHOOSE)), *asked.choices]
 
-    def blame_undecided(self) -> None:
-        """Ask for the notation where nothing was chosen."""
+    def require_choices(self) -> None:
+        """Add errors to the notations that were not chosen."""
         for asked in (self[name] for name in ("dates", "numbers") if name in self):
             if not asked.data:
                 asked.errors = [_("These files can be read in two ways. Choose the right one.")]
 
     def layout(self, columns: Mapping[str, str]) -> Layout:
-        """What was chosen; `dates` or `numbers` are empty where nothing was."""
+        """The chosen layout; `dates` or `numbers` are empty where nothing was chosen."""
         return Layout(
             self.encoding.data,
             self.delimiter.data,
@@ -105,9 +105,9 @@ class LayoutForm(FlaskForm):
 
 @dataclass
 class HeaderCell:
-    """One column of the files: its name as it stands there, some of its values, and what it means.
+    """One column of the files: its name, some of its values, and the column it is mapped to.
 
-    `meaning` is a column of ours, "" for one to be ignored, or `UNDECIDED`.
+    `meaning` is a known column, "" for one to be ignored, or `UNDECIDED`.
     """
 
     name: str
@@ -119,15 +119,15 @@ class HeaderCell:
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of the first rows: what it was read as, or what is wrong with it."""
+    """A cell of the first rows: its value, or its text and error."""
 
     value: Any
     error: str = ""
 
 
 @dataclass(frozen=True)
-class Glance:
-    """The files as a layout reads them: what their header says, and their first rows in our columns."""
+class FilePreview:
+    """A preview of files in a layout: their header, and their first rows by known columns."""
 
     header: Sequence[HeaderCell]
     columns: Sequence[ImportColumn]
@@ -136,17 +136,17 @@ class Glance:
 
     @property
     def is_decided(self) -> bool:
-        """Whether every column has been given a meaning."""
+        """Whether every column is mapped or ignored."""
         return all(cell.meaning != UNDECIDED for cell in self.header)
 
 
-def glance(files: Sequence[OneFile]) -> Glance:
-    """The files as they are read; whatever is wrong with their headers is told beside them."""
+def preview_files(files: Sequence[CsvFile]) -> FilePreview:
+    """The preview of the files, with the problems of their headers."""
     header = list(_header(files))
     by_name = {cell.name: cell for cell in header}
     reported = []
     for problem in header_problems(files):
-        cell = by_name.get(named(problem.column))
+        cell = by_name.get(normalised(problem.column))
         said = sentence(problem.message, problem.params)
         if cell is None or not problem.column:
             reported.append(f"{label(problem.column)}: {said}" if problem.column else said)
@@ -155,11 +155,11 @@ def glance(files: Sequence[OneFile]) -> Glance:
         else:
             cell.error = said
     first = files[0]
-    return Glance(header, first.columns, list(_rows(first)), list(dict.fromkeys(reported)))
+    return FilePreview(header, first.columns, list(_rows(first)), list(dict.fromkeys(reported)))
 
 
 def posted_columns(form: Mapping[str, str]) -> dict[str, str]:
-    """What a form says that the columns mean, by their names in the header."""
+    """The posted mapping of columns, by their names in the header."""
     found = {}
     for place in range(len(form)):
         if f"name-{place}" not in form:
@@ -168,13 +168,13 @@ def posted_columns(form: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def _header(files: Sequence[OneFile]) -> Iterator[HeaderCell]:
+def _header(files: Sequence[CsvFile]) -> Iterator[HeaderCell]:
     seen = set()
     for file in files:
         rows = list(islice(file.rows(), ROWS_SEARCHED))
         last = len(file.header) - 1
         for place, shown in enumerate(file.header):
-            name = named(shown)
+            name = normalised(shown)
             if name in seen or (file.is_returned and place == last):
                 continue
             seen.add(name)
@@ -185,7 +185,7 @@ def _header(files: Sequence[OneFile]) -> Iterator[HeaderCell]:
             yield HeaderCell(name, shown, meaning.name if meaning else undecided, values)
 
 
-def _rows(file: OneFile) -> Iterator[Sequence[Cell]]:
+def _rows(file: CsvFile) -> Iterator[Sequence[Cell]]:
     for row in islice((row for row in file.rows() if any(row.cells)), FIRST_ROWS):
         cells = [cell.strip() for cell in row.cells]
         if row.trouble or len(cells) != len(file.header):
@@ -194,7 +194,7 @@ def _rows(file: OneFile) -> Iterator[Sequence[Cell]]:
             yield [_cell(file, c, v) for c, v in zip(file.meanings, cells, strict=True) if c]
 
 
-def _cell(file: OneFile, column: ImportColumn, text: str) -> Cell:
+def _cell(file: CsvFile, column: ImportColumn, text: str) -> Cell:
     try:
         return Cell(file.value(column, text))
     except (CellError, AmountError) as refusal:

@@ -1,4 +1,4 @@
-"""Importing files: all of it or nothing, with every bad line named. Never commits."""
+"""Importing files: all or nothing, with every bad line reported. Never commits."""
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -10,10 +10,10 @@ from .. import figures
 from ..base import N_
 from ..drift.healing.moved import moved_by
 from .files.layout import Layout
-from .files.reading import OneFile
+from .files.reading import CsvFile
 from .files.sources import Source, as_sources
 from .files.stage import Stage
-from .files.uploads import distinct
+from .files.uploads import distinct_names
 from .kinds import ImportKind
 from .report import Problem, Report
 
@@ -21,7 +21,7 @@ OUT_OF_RANGE = "22003"
 """PostgreSQL: numeric_value_out_of_range."""
 
 Judge = Callable[[Report, Stage], bool]
-"""Looks at what the import did while it can still be taken back; whether it may stay."""
+"""Inspects the applied import before its savepoint is released; returns whether to keep it."""
 
 
 def import_files(
@@ -34,24 +34,24 @@ def import_files(
     skip_bad_lines: bool = False,
     judge: Judge | None = None,
 ) -> Report:
-    """Bring the files into the database as one; the figures that follow are right after it.
+    """Import the files as one; the figures that follow are settled.
 
-    With a problem in any line nothing is changed, unless `skip_bad_lines`: then the good ones come
-    in. A dry run, and an import that `judge` disapproves of, change nothing; the report says what
+    With a problem in any line nothing is changed, unless `skip_bad_lines`: then the good ones are
+    imported. A dry run, and an import that `judge` rejects, change nothing; the report contains what
     would have been changed. Raises OSError for a file that cannot be read.
     """
     sources = as_sources(files)
-    names = tuple(distinct([source.name for source in sources]))
+    names = tuple(distinct_names([source.name for source in sources]))
     report = Report(kind.name, names, dry_run, skip_bad_lines)
     opened = [
-        OneFile(source, kind.columns, layout, kind.together, name)
+        CsvFile(source, kind.columns, layout, kind.together, name)
         for source, name in zip(sources, names, strict=True)
     ]
     report.problems = header_problems(opened)
     if not report.problems:
         stage = Stage(session, names, opened[0].columns)
         stage.load(opened)
-        _Import(report, stage, kind, opened, judge).run()
+        _Importer(report, stage, kind, opened, judge).run()
         stage.drop()
         places = {name: place for place, name in enumerate(names)}
         report.problems.sort(key=lambda problem: (places[problem.file], problem.line))
@@ -59,22 +59,22 @@ def import_files(
     return report
 
 
-def carry_out(stage: Stage, kind: ImportKind, judge: Judge) -> Report:
-    """Bring in the lines that wait, but for the bad ones; what it moves is not added up."""
+def import_staged(stage: Stage, kind: ImportKind, judge: Judge) -> Report:
+    """Import the staged lines except the bad ones; the report leaves out the totals that move."""
     report = Report(kind.name, tuple(stage.names), dry_run=False, skip_bad_lines=True)
-    _Import(report, stage, kind, (), judge, reports_moved=False).run()
+    _Importer(report, stage, kind, (), judge, reports_moved=False).run()
     return report
 
 
-class _Import:
-    """One import, from its waiting lines on."""
+class _Importer:
+    """One import of staged lines."""
 
     def __init__(
         self,
         report: Report,
         stage: Stage,
         kind: ImportKind,
-        files: Sequence[OneFile],
+        files: Sequence[CsvFile],
         judge: Judge | None,
         *,
         reports_moved: bool = True,
@@ -83,34 +83,36 @@ class _Import:
         self.files, self.judge, self.reports_moved = files, judge, reports_moved
 
     def run(self) -> None:
-        """Check, apply and check again, until it is done or nothing may be left out any more."""
+        """Check, apply and check again, until the import succeeds or no more lines may be left out."""
         report = self.report
         report.read = sum(file.count for file in self.files)
         report.problems += [problem for file in self.files for problem in file.problems]
         report.must_be_whole = bool(self.kind.together) and any(
-            file.is_torn_apart for file in self.files
+            file.is_incomplete for file in self.files
         )
-        torn = {value for file in self.files for value in file.torn}
-        goes_on = not report.problems or self._goes_on_without([], torn)
+        incomplete = {value for file in self.files for value in file.incomplete}
+        continues = not report.problems or self._leave_out([], incomplete)
         while found := list(self.kind.check(self.stage)):
             report.problems += found
-            if not self._goes_on_without(found):
+            if not self._leave_out(found):
                 return
-        while goes_on and (found := self._attempt()):
+        while continues and (found := self._attempt()):
             report.problems += found
-            goes_on = self._goes_on_without(found)
+            continues = self._leave_out(found)
 
-    def _goes_on_without(self, found: Sequence[Problem], torn: Iterable[object] = ()) -> bool:
-        """Leave these lines out, if that is asked for and possible; whether something is left."""
+    def _leave_out(self, found: Sequence[Problem], incomplete: Iterable[object] = ()) -> bool:
+        """Leave these lines out, if that is requested and possible; returns whether any lines remain."""
         if not self.report.skip_bad_lines or self.report.must_be_whole:
             return False
         before = self.stage.count
-        self.report.problems += self.stage.leave_out(found, self.kind.together, torn)
-        is_less = self.stage.count < before or not found  # else the same would be found for ever
+        self.report.problems += self.stage.leave_out(found, self.kind.together, incomplete)
+        is_less = (
+            self.stage.count < before or not found
+        )  # else the same problems would be found for ever
         return is_less and self.stage.count > 0
 
     def _attempt(self) -> list[Problem]:
-        """Apply what waits; what is wrong with the outcome, which is then taken back."""
+        """Apply the staged lines; returns the problems of the result, with which it is rolled back."""
         report, session = self.report, self.stage.session
         savepoint = session.begin_nested()
         try:
@@ -140,8 +142,8 @@ class _Import:
         return problems
 
 
-def header_problems(files: Sequence[OneFile]) -> list[Problem]:
-    """What is wrong with the files' headers; together they must say the same things of their rows."""
+def header_problems(files: Sequence[CsvFile]) -> list[Problem]:
+    """The problems of the files' headers; files imported together must have the same columns."""
     own = [problem for file in files for problem in file.problems]
     return own + [
         Problem(file.name, 1, "", N_("Files imported together must have the same columns."))

@@ -1,4 +1,4 @@
-"""The list of uploads: its columns, its filters, and the way on from every row."""
+"""The list of uploads: its columns and its filters."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Uploaded files: what was sent, how it is to be read, what a dry run found, and what became of it."""
+"""Uploads: their files, layouts, problems and outcomes."""
 
 from datetime import date, datetime
 from typing import Any
@@ -29,12 +29,12 @@ class Import(Base):
 
     `state`: uploaded, checked (a dry run has been made), applied. The counts are those of the dry
     run, and after `applied_at` those of the import. `files` has a name, a size in bytes and a digest
-    (SHA-256) for each; `digest` is that of all of them. `checks` counts the dry runs, so that what
-    is applied is what was looked at. Without a `user_id` a program or a command has sent them: `sent_by`.
+    (SHA-256) for each; `digest` is that of all of them. `checks` counts the dry runs, so that only what
+    was reviewed is applied. Without a `user_id` a program or a command has sent them: `sent_by`.
 
-    Files whose lines are each carried out by themselves are applying while `run_id` does that. Those that are
-    repeating are carried out every month on the day `repeat_day`, or on its last one if it has fewer, from the month
-    `repeat_from` on until they are ended; each time is an upload of its own, of the month `period`, that `repeats_id`.
+    Files that are processed line by line are applying while the run `run_id` does that. Those that are repeating are
+    processed every month on the day `repeat_day`, or on the last day of a shorter month, from the month `repeat_from`
+    on until they are ended; each time creates an upload for the month `period`, with `repeats_id` of the repeated one.
     """
 
     __tablename__ = "imports"
@@ -83,11 +83,11 @@ class Import(Base):
 
 
 class ImportLine(Base):
-    """One line of files whose lines are each carried out by themselves, and what became of it.
+    """One line of files that are processed line by line, and its outcome.
 
-    `n` is its place among all, `values` what it says by our columns. `outcome`: empty until it was its turn, `done`,
-    `already` (it was done before, under the same key), `refused`: `message` with `params` says why, at `column`.
-    `record_id` is the row that it has made, of a charge the transaction, and `balance_after` what it left.
+    `n` is its position among all, `values` its texts by known column. `outcome`: empty while it waits, `done`,
+    `already` (it was done before, under the same key), `refused`: `message` with `params` is the reason, at `column`.
+    `record_id` is the row that it created, for a charge the transaction, and `balance_after` the balance after it.
     """
 
     __tablename__ = "import_lines"
@@ -112,7 +112,7 @@ class ImportLine(Base):
 
 
 class ImportContent(Base):
-    """The bytes of one uploaded file, compressed. Removed when nobody will ask for them any more."""
+    """The bytes of one uploaded file, compressed. Removed when their retention ends."""
 
     __tablename__ = "import_contents"
 
@@ -124,7 +124,7 @@ class ImportContent(Base):
 
 
 class ImportProblem(Base):
-    """What the last dry run found wrong in a line; `file` counts the files from 0."""
+    """A problem of a line from the last dry run; `file` counts the files from 0."""
 
     __tablename__ = "import_problems"
 
@@ -140,11 +140,11 @@ class ImportProblem(Base):
 
 
 class ImportOutcome(Base):
-    """What the last dry run, or the import, did: some of its changes, sums over the lines, and the totals that move.
+    """The result of the last dry run or of the import: some changes, control totals, and the stored totals that move.
 
-    `moved`: of records that were there before, see `Moved.as_dict`. `fingerprint` sums up all changes, so that an
-    import which would do anything else is noticed.
-    `must_be_whole`: the bad lines cannot be left out. `went_through`: the good ones can come in.
+    `moved`: totals of records that existed before, see `Moved.as_dict`. `fingerprint` covers all changes, so that an
+    import with any other result is detected.
+    `must_be_whole`: the bad lines cannot be left out. `went_through`: the good lines can be imported.
     """
 
     __tablename__ = "import_outcomes"
@@ -161,7 +161,7 @@ class ImportOutcome(Base):
 
 
 class ImportLayout(Base):
-    """How a user last said that files with this header are to be read."""
+    """The layout that a user last chose for files with this header."""
 
     __tablename__ = "import_layouts"
 

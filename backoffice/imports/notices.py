@@ -1,4 +1,4 @@
-"""What imports have to say on Today: files that I have uploaded and not imported."""
+"""Notices of imports on Today: files that the user has uploaded and not imported."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -16,13 +16,13 @@ from .actions import OPEN
 from .models import Import
 
 LATELY = timedelta(days=7)
-"""How long Today tells of an upload that came to nothing."""
+"""How long Today shows an upload that was not imported."""
 
 MOST_REPORTED = 5
 
 
 def _unfinished(session: Session, user: Any) -> Iterator[Notice]:
-    mine = (
+    own = (
         select(Import)
         .where(
             Import.user_id == user.id,
@@ -31,7 +31,7 @@ def _unfinished(session: Session, user: Any) -> Iterator[Notice]:
         )
         .order_by(Import.id.desc())
     )
-    for upload in session.scalars(mine.limit(MOST_REPORTED)):
+    for upload in session.scalars(own.limit(MOST_REPORTED)):
         here = url_for("imports.record", import_id=upload.id)
         if upload.bad_lines:
             yield Notice(_with_bad_lines(upload), here, "warning", upload.bad_lines)

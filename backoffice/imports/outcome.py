@@ -1,4 +1,4 @@
-"""What an import did, read from its own audit events while it can still be taken back."""
+"""The result of an import, read from its own audit events before it is committed or rolled back."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,31 +26,28 @@ from .kinds import ImportKind
 from .models import Import
 
 SHOWN = 20
-"""Changes of each sort that are shown."""
+"""The most changes of each sort that are shown."""
 
 SORTS = {"DELETE": "removed", "UPDATE": "updated", "INSERT": "created"}
-"""Action in the audit trail → what is said of it; what takes most away comes first."""
+"""Action in the audit trail → sort of change, removals first."""
 
 UNREPORTED = ("id", "created_at", "position", "entry_id")
-"""Recorded columns that mean nothing to a reader, and differ when the same is done twice."""
+"""Recorded columns that are not shown, and that differ when the same import is repeated."""
 
 HIDDEN = (*UNREPORTED, "itemised", "part", "status", "transaction_type", "made_by")
-"""Recorded columns that are not shown; that a component is itemised shows in its lines.
-
-Which part of its receipt a payment is, its place says; no file makes a document void; and that what it moves in
-wallets are charges, and who made them, goes without saying.
+"""Recorded columns that are not shown, because they follow from other columns or are the same for every import.
 """
 
 _NOTHING: tuple[Any, ...] = (None, "", "0.00", [])
-"""Values that every new row has where nobody entered any."""
+"""Values of a new row for which none was entered."""
 
 _NAMES = ("number", "reference", "code", "name")
-"""Columns by which people know a row; the first that a table has."""
+"""Columns that identify a row for people; the first that a table has."""
 
 
 @dataclass
 class Outcome:
-    """Some of the changes, sums over the lines, and a number that sums up all changes."""
+    """Some of the changes, control totals over the lines, and a fingerprint of all changes."""
 
     sample: list[dict[str, Any]] = field(default_factory=list)
     totals: list[list[str]] = field(default_factory=list)
@@ -58,14 +55,14 @@ class Outcome:
 
 
 def outcome_of(session: Session, kind: ImportKind, stage: Stage) -> Outcome:
-    """What the present transaction's import has done; call it before it is committed or undone."""
+    """The result of the current transaction's import; call it before that is committed or rolled back."""
     wording = _Wording(session)
     sample = [
         wording.reported(event)
         for action in SORTS
         for event in session.scalars(
             select(AuditEvent)
-            .where(*_MINE, AuditEvent.action == action, *_is_reported())
+            .where(*_OWN_EVENTS, AuditEvent.action == action, *_is_reported())
             .order_by(AuditEvent.id)
             .limit(SHOWN)
         )
@@ -73,7 +70,7 @@ def outcome_of(session: Session, kind: ImportKind, stage: Stage) -> Outcome:
     return Outcome(sample, _totals(session, kind, stage), _fingerprint(session))
 
 
-_MINE = (
+_OWN_EVENTS = (
     AuditEvent.xid == func.pg_current_xact_id(),
     AuditEvent.table_name != Import.__tablename__,
 )
@@ -89,11 +86,11 @@ _IS_OF_NEW = (
     )
     .exists()
 )
-"""Whether the event's row was made in the same transaction: an entry is drafted, and then posted."""
+"""Whether the event's row was created in the same transaction: an entry is drafted, and then posted."""
 
 
 def _is_reported() -> tuple[ColumnElement[bool], ...]:
-    """Not rows that are figures themselves, which nobody imports, nor what only follows from lines."""
+    """The conditions that leave out derived rows, and updates of hidden columns alone."""
     derived = [figure.table.name for figure in registry.figures if figure.derived_rows]
     changed = type_coerce(AuditEvent.after, JSONB).op("-")(cast(list(HIDDEN), ARRAY(Text)))
     says_something = or_(AuditEvent.action != "UPDATE", changed != cast({}, JSONB))
@@ -113,7 +110,7 @@ def _totals(session: Session, kind: ImportKind, stage: Stage) -> list[list[str]]
 
 
 def _fingerprint(session: Session) -> str:
-    """A sum of hashes, so that the order of the changes does not matter; a new row has no id yet."""
+    """A sum of hashes, independent of the order of the changes and of the ids of new rows."""
     unreported = cast(list(UNREPORTED), ARRAY(Text))
     documents = [
         func.coalesce(cast(type_coerce(document, JSONB).op("-")(unreported), Text), "")
@@ -128,18 +125,18 @@ def _fingerprint(session: Session) -> str:
         *documents,
     )
     total = func.sum(cast(func.hashtextextended(reported, 0), Numeric))
-    return str(session.scalar(select(func.coalesce(total, 0)).where(*_MINE)))
+    return str(session.scalar(select(func.coalesce(total, 0)).where(*_OWN_EVENTS)))
 
 
 class _Wording:
-    """Names rows as people know them; each is looked up once."""
+    """Renders audit events with the names of rows; each name is looked up once."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self._found: dict[tuple[str, str], str] = {}
 
     def reported(self, event: AuditEvent) -> dict[str, Any]:
-        """An event as a template shows it: what, whose, and its columns before and after."""
+        """An event as a template shows it: its sort, its record, and its columns before and after."""
         table = Base.metadata.tables[event.table_name]
         before, after = event.before or {}, event.after or {}
         owner, name, key = self._subject(table, event.row_id or "", {**before, **after})
@@ -165,7 +162,7 @@ class _Wording:
     def _subject(
         self, table: Table, row_id: str, document: dict[str, Any]
     ) -> tuple[str, str, str | None]:
-        """The row that the event is about, or that its row belongs to: table, name, and which column says so."""
+        """The record of the event, which may be the parent of its row: table, name, and the naming column."""
         if own := next((name for name in _NAMES if name in table.c), None):
             return table.name, str(document.get(own) or self._name(table, row_id)), own
         parent = next((column for column in table.c if column.foreign_keys), None)
@@ -178,7 +175,7 @@ class _Wording:
         return above.name, self._name(above, str(key)), parent.key
 
     def _value(self, table: Table, column: str, document: dict[str, Any]) -> Any:
-        """A recorded value; the name of the row that it refers to."""
+        """A recorded value; for a foreign key, the name of the row it refers to."""
         value = document.get(column)
         keys = table.c[column].foreign_keys if column in table.c else ()
         for key in keys:

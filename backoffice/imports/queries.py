@@ -1,4 +1,4 @@
-"""Reading uploads: their files, what is wrong in them by line and by sentence, who imported the same."""
+"""Reads of uploads: their files, their problems by line and by sentence, and earlier imports of the same files."""
 
 import zlib
 from collections.abc import Iterator, Mapping
@@ -10,9 +10,9 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from ..web.paging import PAGE_SIZE, Page
-from .files.guessing import guessed
-from .files.layout import EACH, EACH_SAYS, ENCODINGS, Layout, Notation, named
-from .files.reading import OneFile
+from .files.guessing import guess_layout
+from .files.layout import EACH, EACH_SAYS, ENCODINGS, Layout, Notation, normalised
+from .files.reading import CsvFile
 from .files.sources import StoredFile, digest
 from .kinds import KINDS
 from .models import Import, ImportContent, ImportLayout, ImportProblem
@@ -21,7 +21,7 @@ from .refusals import NoLongerStored
 
 @dataclass(frozen=True)
 class Sentence:
-    """What is wrong in the same way in `count` places."""
+    """A problem with the same sentence in `count` places."""
 
     column: str
     message: str
@@ -29,12 +29,12 @@ class Sentence:
 
 
 def upload_of(session: Session, import_id: int) -> Import | None:
-    """The upload. Everybody who may import sees everybody's: they keep the books together."""
+    """The upload. Users who may import see the uploads of all users."""
     return session.get(Import, import_id)
 
 
 def stored_files(session: Session, upload: Import) -> list[StoredFile]:
-    """The files as they were uploaded, to the byte. Raises NoLongerStored."""
+    """The files exactly as they were uploaded. Raises NoLongerStored."""
     rows = select(ImportContent).where(ImportContent.import_id == upload.id)
     contents = session.scalars(rows.order_by(ImportContent.place)).all()
     files = [
@@ -58,33 +58,33 @@ def stored_files(session: Session, upload: Import) -> list[StoredFile]:
 
 
 def are_stored(session: Session, upload: Import) -> bool:
-    """Whether the bytes are still there."""
+    """Whether the files' bytes are still stored."""
     rows = select(ImportContent.place).where(ImportContent.import_id == upload.id)
     return session.scalar(select(rows.exists())) or False
 
 
 def encodings_of(upload: Import) -> Mapping[str, str]:
-    """In which encodings the files can be read; each in its own, where they are recognised as different ones."""
+    """The encodings to choose from, including `EACH` if the files were recognised in different ones."""
     found = {file.get("encoding") for file in upload.files if not file.get("is_workbook")}
     return {EACH: EACH_SAYS, **ENCODINGS} if len(found) > 1 else ENCODINGS
 
 
-def opened(session: Session, upload: Import, layout: Layout) -> list[OneFile]:
-    """The files as `layout` reads them; what it leaves open is as in the documented files."""
+def opened(session: Session, upload: Import, layout: Layout) -> list[CsvFile]:
+    """The files as `layout` reads them, with the documented defaults for what it lacks."""
     columns, complete = KINDS[upload.kind].columns, Layout.from_dict(layout.as_dict())
-    return [OneFile(file, columns, complete) for file in stored_files(session, upload)]
+    return [CsvFile(file, columns, complete) for file in stored_files(session, upload)]
 
 
 def header_of(session: Session, upload: Import, layout: Layout) -> str:
-    """A digest of the names in the headers, whatever their order."""
+    """A digest of the names in the headers, independent of their order."""
     names: set[str] = set()
     for file in opened(session, upload, layout):
-        names.update(map(named, file.header[:-1] if file.is_returned else file.header))
+        names.update(map(normalised, file.header[:-1] if file.is_returned else file.header))
     return sha256("\n".join(sorted(names)).encode("utf-8", "replace")).hexdigest()
 
 
 def suggested(session: Session, upload: Import, user_id: int) -> Layout:
-    """How the files are probably to be read: as this user said before, else as they look."""
+    """The suggested layout: the one that this user chose before for the header, else a guess."""
     found = Layout.from_dict(upload.layout)
     if upload.checks:
         return found
@@ -92,7 +92,7 @@ def suggested(session: Session, upload: Import, user_id: int) -> Layout:
     earlier = session.get(ImportLayout, key)
     before = Layout.from_dict(earlier.layout) if earlier else found
     known = Layout(found.encoding, found.delimiter, before.notation, before.columns)
-    guess = guessed(stored_files(session, upload), KINDS[upload.kind], known)
+    guess = guess_layout(stored_files(session, upload), KINDS[upload.kind], known)
     if earlier is None:
         return guess
     notation = Notation(
@@ -103,7 +103,7 @@ def suggested(session: Session, upload: Import, user_id: int) -> Layout:
 
 
 def imported_before(session: Session, upload: Import) -> Import | None:
-    """The last import of the very same files, if they were imported."""
+    """The last import of exactly the same files, if there was one."""
     rows = select(Import).where(
         Import.digest == upload.digest, Import.state == "applied", Import.id != upload.id
     )
@@ -111,7 +111,7 @@ def imported_before(session: Session, upload: Import) -> Import | None:
 
 
 def sentences(session: Session, import_id: int) -> list[Sentence]:
-    """What is wrong, each sentence once, the most frequent first."""
+    """The sentences of the problems, each once, the most frequent first."""
     place = ImportProblem.column, ImportProblem.message
     rows = (
         select(*place, func.count())
@@ -138,7 +138,7 @@ def problems(
 
 
 def all_problems(session: Session, import_id: int) -> Iterator[Any]:
-    """Every problem by line, fetched as it is needed."""
+    """Every problem by line, fetched as needed."""
     columns = ImportProblem.file, ImportProblem.line, ImportProblem.column, ImportProblem.message
     rows = select(*columns, ImportProblem.params).where(ImportProblem.import_id == import_id)
     return iter(session.execute(rows.order_by(ImportProblem.n)).yield_per(1000))

@@ -1,23 +1,23 @@
-"""What an upload is refused for, each with its sentence."""
+"""The refusals of uploads."""
 
 from ..base import N_
 from ..base.refusals import Refusal
 
 
 class NoFile(Refusal):
-    """A form without a file."""
+    """No file was sent."""
 
     sentence = N_("Choose a file.")
 
 
 class EmptyFile(Refusal):
-    """A file without a byte."""
+    """A file is empty."""
 
     sentence = N_("%(name)s is empty.")
 
 
 class NotText(Refusal):
-    """An old workbook, a broken one, an archive or a picture."""
+    """A file is neither text nor a readable workbook."""
 
     sentence = N_(
         "%(name)s is neither a text file nor an Excel workbook (.xlsx). "
@@ -26,7 +26,7 @@ class NotText(Refusal):
 
 
 class TooMuch(Refusal):
-    """More than can be imported while a user waits for it."""
+    """The files are too large to be imported within a request."""
 
     sentence = N_(
         "In the browser at most %(megabytes)s MB and %(lines)s lines can be imported at a time. "
@@ -35,13 +35,13 @@ class TooMuch(Refusal):
 
 
 class TooManyFiles(Refusal):
-    """More files than one looks through."""
+    """More files were sent than the limit."""
 
     sentence = N_("At most %(count)s files can be imported together.")
 
 
 class BeingImported(Refusal):
-    """Two people, or two clicks, at the same moment."""
+    """Another request is checking or importing the upload."""
 
     sentence = N_(
         "These files are being checked or imported right now. Wait a moment, then try again."
@@ -50,14 +50,14 @@ class BeingImported(Refusal):
 
 
 class AppliedAlready(Refusal):
-    """What is in cannot be changed any more by its upload."""
+    """The upload has been imported."""
 
     sentence = N_("These files are imported already.")
     status = 409
 
 
 class CheckedAnew(Refusal):
-    """What was looked at is no longer what would be imported."""
+    """Another dry run has replaced the reviewed one."""
 
     sentence = N_(
         "The files have been checked anew in the meantime. Look at the result, then import them."
@@ -66,33 +66,33 @@ class CheckedAnew(Refusal):
 
 
 class NoLongerStored(Refusal):
-    """The bytes have been removed, which housekeeping does, or tampered with."""
+    """The bytes were removed by housekeeping, or do not match their digest."""
 
     sentence = N_("These files are no longer stored as they were sent. Upload them again.")
     status = 410
 
 
 class BadLines(Refusal):
-    """All or nothing, and there are bad lines."""
+    """There are bad lines, and importing only the good ones was not requested or is not possible."""
 
     sentence = N_("There are bad lines. Correct them, or import the good ones only.")
 
 
 class NotByLine(Refusal):
-    """Files that come in together have no line that anything became of by itself."""
+    """The upload was not processed line by line, so its lines have no outcomes."""
 
     sentence = N_("These files were not carried out line by line.")
     status = 404
 
 
 class NotRepeated(Refusal):
-    """A user has ended it, or it never was."""
+    """The upload is not repeated every month, or no longer."""
 
     sentence = N_("These files are not carried out every month.")
     status = 409
 
 
 class NotRepeatable(Refusal):
-    """Files whose lines belong together say how things are, once."""
+    """Only files that are processed line by line can be repeated."""
 
     sentence = N_("Only files whose lines are each carried out by themselves can be repeated.")

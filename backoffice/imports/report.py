@@ -1,4 +1,4 @@
-"""What an import says of itself: to people and to programs."""
+"""The report of an import, for people and for programs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from ..drift.healing.moved import Moved
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong in one line. `message` is a translatable sentence, filled with `params`."""
+    """A problem in one line. `message` is a translatable sentence with `params`."""
 
     file: str
     line: int
@@ -25,7 +25,7 @@ class Problem:
 
 @dataclass
 class Report:
-    """The outcome of one import. With problems, nothing was changed, unless bad lines were left out.
+    """The result of one import. With problems, nothing was changed, unless bad lines were left out.
 
     `created`, `updated` and `removed` count rows; a dry run counts what it would have done.
     `must_be_whole`: bad lines cannot be left out of these files.
@@ -41,13 +41,13 @@ class Report:
     removed: int = 0
     unchanged: int = 0
     moved: Moved = field(default_factory=Moved)
-    """The stored totals that move with it."""
+    """The stored totals that change with it."""
     problems: list[Problem] = field(default_factory=list)
     must_be_whole: bool = False
     went_through: bool = False
     """Whether the lines that are not bad could be imported."""
     is_applied: bool = False
-    """Whether the database now holds what the files say, or their good lines."""
+    """Whether the files, or their good lines, are now in the database."""
 
     @property
     def bad_lines(self) -> int:

@@ -1,4 +1,4 @@
-"""Importing in the browser: upload, say what the columns mean, look at the dry run, import."""
+"""Importing in the browser: upload, map the columns, review the dry run, import."""
 
 import tempfile
 from collections.abc import Iterator
@@ -25,16 +25,16 @@ from ..web.htmx import hx_redirect, render
 from ..web.idempotency import new_key
 from ..web.paging import page_number
 from . import actions, queries
-from .by_line.pages import shown_of
-from .files.guessing import guessed
+from .by_line.pages import run_context
+from .failed_rows import RowError, write_failed_rows
+from .files.guessing import guess_layout
 from .files.layout import EACH, ENCODINGS, Layout
 from .files.uploads import MOST_BYTES, MOST_LINES, Upload
-from .forms import LayoutForm, UploadForm, glance, posted_columns
+from .forms import LayoutForm, UploadForm, posted_columns, preview_files
 from .kinds import KINDS
 from .listing import IMPORTS
 from .models import Import, ImportOutcome
 from .refusals import AppliedAlready
-from .returning import Complaint, write_failed_rows
 from .wording import (
     ABOUT,
     PLACES,
@@ -58,7 +58,7 @@ RECORD = "imports/record.html"
 @bp.get("")
 @requires("imports.run")
 def index() -> Response:
-    """What has been uploaded, and what became of it."""
+    """The list of uploads."""
     return lists.show(IMPORTS, "imports/index.html")
 
 
@@ -68,14 +68,14 @@ lists.add_export(bp, "/export.<flavour>", "export", "imports.run", lambda: IMPOR
 @bp.get("/new")
 @requires("imports.run")
 def new() -> Response:
-    """Choose files."""
+    """The upload form."""
     return _upload_page(UploadForm(kind=request.args.get("kind", "orders")))
 
 
 @bp.post("/new")
 @requires("imports.run")
 def create() -> Response:
-    """Take the files in."""
+    """Store the uploaded files."""
     form = UploadForm()
     claim = Claim("imports.create")
     if not form.validate():
@@ -97,7 +97,7 @@ def create() -> Response:
 @bp.get("/<int:import_id>/columns")
 @requires("imports.run")
 def columns(import_id: int) -> AnyResponse:
-    """What the columns mean, and how the files are written: guessed, to be confirmed."""
+    """The form of the mapping of columns and the layout, filled with guesses to be confirmed."""
     upload = upload_or_404(import_id)
     if upload.state not in actions.OPEN:
         return hx_redirect(url_for("imports.record", import_id=import_id))
@@ -107,7 +107,7 @@ def columns(import_id: int) -> AnyResponse:
 @bp.post("/<int:import_id>/columns")
 @requires("imports.run")
 def columns_post(import_id: int) -> AnyResponse:
-    """Dry-run the files as they are to be read; with `do=look`, only show them so."""
+    """Dry-run the files with the posted layout; with `do=look`, only preview them."""
     upload = upload_or_404(import_id)
     if upload.state not in actions.OPEN:
         raise AppliedAlready()
@@ -120,7 +120,7 @@ def columns_post(import_id: int) -> AnyResponse:
     is_same_header = set(layout.columns) == set(posted.columns)
     if request.form.get("do") == "look" or not is_same_header:
         return _columns_page(upload, layout)
-    seen = glance(queries.opened(db.session(), upload, layout))
+    seen = preview_files(queries.opened(db.session(), upload, layout))
     is_chosen = all(layout.notation)
     if seen.problems or not seen.is_decided or not is_chosen or any(c.error for c in seen.header):
         return _columns_page(upload, layout, form if is_chosen else None, status=422)
@@ -131,7 +131,7 @@ def columns_post(import_id: int) -> AnyResponse:
 @bp.get("/<int:import_id>")
 @requires("imports.run")
 def record(import_id: int) -> AnyResponse:
-    """What the dry run found, every problem by line; or what was imported."""
+    """The result of the dry run with every problem by line, or of the import."""
     upload = upload_or_404(import_id)
     outcome = db.session.get(ImportOutcome, import_id)
     if outcome is None:
@@ -156,7 +156,7 @@ def record(import_id: int) -> AnyResponse:
         difference_in=difference_of,
         PLACES=PLACES,
         RECORDS=RECORDS,
-        **shown_of(db.session(), upload),
+        **run_context(db.session(), upload),
         **_words(),
     )
 
@@ -195,7 +195,7 @@ def apply(import_id: int) -> Response:
 @bp.post("/<int:import_id>/discard")
 @requires("imports.run")
 def discard(import_id: int) -> Response:
-    """Throw away files that were not imported."""
+    """Discard an upload that was not imported."""
     upload = upload_or_404(import_id)
     actions.discard(db.session(), import_id)
     flash(_("%(name)s is thrown away. Nothing was imported.", name=upload.name), "success")
@@ -206,13 +206,13 @@ def discard(import_id: int) -> Response:
 @requires("imports.run")
 @lists.limited
 def failed(import_id: int) -> AnyResponse:
-    """The bad rows as they stand in the files, each with what is wrong; to be corrected and sent again."""
+    """A file of the bad rows with their errors, to be corrected and imported again."""
     upload = upload_or_404(import_id)
     outcome = db.session.get(ImportOutcome, import_id) or abort(404)
     files = queries.opened(db.session(), upload, Layout.from_dict(upload.layout))
     store = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 (the server closes what it sends)
     text = TextIOWrapper(store, encoding="utf-8-sig", errors="replace", newline="")
-    write_failed_rows(text, files, _complaints(upload), whole=outcome.must_be_whole)
+    write_failed_rows(text, files, _row_errors(upload), whole=outcome.must_be_whole)
     text.flush()
     text.detach()
     store.seek(0)
@@ -222,31 +222,33 @@ def failed(import_id: int) -> AnyResponse:
     )
 
 
-def _complaints(upload: Import) -> Iterator[Complaint]:
-    """What is wrong with each line; each sentence is translated once, however many lines it is about."""
+def _row_errors(upload: Import) -> Iterator[RowError]:
+    """The errors of each line; each distinct sentence is translated once."""
     translated, reported = cache(gettext), cache(label)
     place = _("line %(number)s", number="{}")
     for problem in queries.all_problems(db.session(), upload.id):
         said = translated(problem.message) % problem.params
         column = f"{reported(problem.column)}: " if problem.column else ""
-        yield Complaint(problem.file, problem.line, f"{place.format(problem.line)}: {column}{said}")
+        yield RowError(problem.file, problem.line, f"{place.format(problem.line)}: {column}{said}")
 
 
 def checks_seen() -> int:
-    """The number of the dry run that the form has shown."""
+    """The number of the dry run that the form showed."""
     checks = request.form.get("checks", "")
     return int(checks) if checks.isascii() and checks.isdigit() and len(checks) < 9 else -1
 
 
 def upload_or_404(import_id: int) -> Import:
-    """The upload of that number."""
+    """The upload of that number, else 404."""
     return queries.upload_of(db.session(), import_id) or abort(404)
 
 
 def _completed(upload: Import, layout: Layout) -> Layout:
-    """`layout` with a meaning for what another delimiter has made of the header."""
-    guess = guessed(queries.stored_files(db.session(), upload), KINDS[upload.kind], layout)
-    names = {cell.name for cell in glance(queries.opened(db.session(), upload, guess)).header}
+    """`layout` with a mapping for the columns of a header that was split by another delimiter."""
+    guess = guess_layout(queries.stored_files(db.session(), upload), KINDS[upload.kind], layout)
+    names = {
+        cell.name for cell in preview_files(queries.opened(db.session(), upload, guess)).header
+    }
     kept = {name: meaning for name, meaning in guess.columns.items() if name in names}
     missing = dict.fromkeys(names - set(kept), "?")
     return Layout(layout.encoding, layout.delimiter, layout.notation, {**kept, **missing})
@@ -269,14 +271,14 @@ def _upload_page(form: UploadForm, status: int = 200) -> Response:
 def _columns_page(
     upload: Import, layout: Layout, form: LayoutForm | None = None, status: int = 200
 ) -> Response:
-    """The form for `layout`, filled with it; with `form`, also what is wrong with what was posted."""
+    """The form filled with `layout`; with `form`, including the errors of what was posted."""
     files = queries.opened(db.session(), upload, layout)
     kind = KINDS[upload.kind]
     if form is None:
         form = LayoutForm(kind, layout, files[0].delimiter, queries.encodings_of(upload))
-    seen = glance(files)
+    seen = preview_files(files)
     if status == 422:
-        form.blame_undecided()
+        form.require_choices()
     return render(
         "imports/columns.html",
         status=status,

@@ -1,4 +1,4 @@
-"""The words for kinds of files, their columns, and what is wrong in them."""
+"""The labels of kinds of files and their columns, and the sentences of problems."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -74,7 +74,7 @@ ABOUT = {
         "Entries by their number, each with all its lines, posted at once. The accounts come first."
     ),
 }
-"""Kind of file → what its rows do."""
+"""Kind of file → a description for the upload form."""
 
 PLACES = {
     "customers": "customers.index",
@@ -92,7 +92,7 @@ PLACES = {
     "accounts": "accounts.index",
     "journal": "entries.index",
 }
-"""Kind of file → the screen on which one sees what was imported."""
+"""Kind of file → the endpoint that lists the imported records."""
 
 RECORDS = {
     "customers": ("customers.record", "code"),
@@ -105,7 +105,7 @@ RECORDS = {
     "accounts": ("accounts.record", "code"),
     "journal_entries": ("entries.record", "number"),
 }
-"""Table → the screen of one of its rows, and what names the row in the address."""
+"""Table → the endpoint of a record's page, and its URL argument."""
 
 LABELS = {
     **ORDER_LABELS,
@@ -172,7 +172,7 @@ OWN_LABELS = {
     "prices": {"effective_from": N_("Effective from")},
     "wallet_transactions": {"amount": N_("Amount")},
 }
-"""Kind of file, or table → its columns that are called otherwise there."""
+"""Kind of file or table → its columns with another label there."""
 
 STATES = {
     "uploaded": (N_("Columns to be confirmed"), "info"),
@@ -199,22 +199,22 @@ def label(column: str, of: str = "") -> str:
 
 
 def sentence(message: str, params: Mapping[str, str]) -> str:
-    """What is wrong, in the reader's language."""
+    """A problem's sentence in the reader's language."""
     return str(_(message, **params))
 
 
 def pattern(message: str) -> str:
-    """The sentence of many problems, with … for what is different in each."""
+    """A sentence with … in place of its params."""
     return _VALUE.sub("…", str(_(message)))
 
 
 def kinds() -> list[tuple[str, str]]:
-    """The kinds of files to choose from, in the order in which they build on each other."""
+    """The kinds of files to choose from, in the order in which they depend on each other."""
     return [(kind, kind_name(kind)) for kind in KINDS]
 
 
 class Values:
-    """Writes recorded values as the screens do; names stand in place of ids already."""
+    """Formats recorded values as the screens do; ids have been replaced by names before."""
 
     def __call__(self, column: str, value: Any) -> str:
         """One value; a dash where there is none."""
@@ -256,4 +256,4 @@ _WORDS: Mapping[str, Callable[[Any], str]] = {
     ),
     "fixed_charge": lambda value: money_filter(Decimal(str(value))),
 }
-"""Column that no order has to enter → how its recorded values are written."""
+"""Column without a declared field of orders → the formatter of its recorded values."""

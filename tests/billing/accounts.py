@@ -1,4 +1,4 @@
-"""An account with documents of every kind, as the tests of statements tell it."""
+"""An account with documents of every kind, for the tests of statements."""
 
 from datetime import date
 from typing import Any

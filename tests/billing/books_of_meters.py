@@ -27,7 +27,7 @@ DAY = date(2026, 3, 15)
 
 
 def a_customer(code: str, *meters: str) -> Customer:
-    """A customer with these meters, since ever."""
+    """A customer with these meters, assigned without a first day."""
     customer: Customer = CustomerFactory(code=code, name=f"Customer {code}")
     for number in meters:
         MeterAssignmentFactory(meter=MeterFactory(number=number), customer=customer)
@@ -41,7 +41,7 @@ def an_assignment(customer: Customer, meter: Meter, **days: Any) -> MeterAssignm
 
 
 def a_payment(reference: str, customer: Customer, **facts: Any) -> Payment:
-    """A payment of 500.00 that nobody has matched, unless `meter` is given."""
+    """A payment of 500.00, unmatched unless `meter` is given."""
     made: Payment = PaymentFactory(reference=reference, customer=customer, paid_on=DAY, **facts)
     return made
 
@@ -58,7 +58,7 @@ def meter_named(number: str) -> Meter:
 
 def step(name: str, *, dry_run: bool = False) -> Run:
     """One step alone, done here until it has ended."""
-    asked = chain.ask(db.session(), STEP_NAMED[name], dry_run=dry_run, is_paced=False)
+    asked = chain.request_step(db.session(), STEP_NAMED[name], dry_run=dry_run, is_paced=False)
     db.session.commit()
     return ended(asked.id)
 
@@ -73,12 +73,12 @@ def ended(run_id: int) -> Run:
 
 def migrated(*, dry_run: bool = False) -> list[Run]:
     """All steps, done here."""
-    run: Run | None = chain.begin(db.session(), dry_run=dry_run, is_paced=False)
+    run: Run | None = chain.request_all(db.session(), dry_run=dry_run, is_paced=False)
     db.session.commit()
     done = []
     while run is not None:
         done.append(ended(run.id))
-        run = chain.next_of(db.session(), done[-1])
+        run = chain.next_run(db.session(), done[-1])
     return done
 
 
@@ -91,13 +91,13 @@ def applied(run: Run) -> Run:
 
 
 def items_of(run: Run) -> list[tuple[str, int | None, str]]:
-    """The run's items: what each is of, whose, and what came of it."""
+    """The run's items: subject, owner and outcome of each."""
     found = db.session.query(RunItem).filter_by(run_id=run.id).order_by(RunItem.id)
     return [(item.subject, item.owner, item.outcome) for item in found]
 
 
 def meters_of(*references: str) -> dict[str, str | None]:
-    """By reference or number, the meter on which a payment or an invoice stands."""
+    """The meter of each payment or invoice, by reference or number."""
     db.session.rollback()
     db.session.expire_all()
     found: dict[str, str | None] = {}
@@ -109,7 +109,7 @@ def meters_of(*references: str) -> dict[str, str | None]:
 
 
 def digest(owner_database_url: str, *, without: tuple[str, ...] = ()) -> dict[str, str]:
-    """Every table but runs and their parts, with a digest of all its rows."""
+    """Every table except runs and their parts, with a digest of all its rows."""
     left_out = {"runs", "run_items", "run_chunks", *without}
     reported = {}
     with psycopg.connect(owner_database_url, autocommit=True) as connection:

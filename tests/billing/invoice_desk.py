@@ -1,4 +1,4 @@
-"""The invoices of Wanjiru as the tests of their screens use them: forms, and what is stored."""
+"""The invoices of Wanjiru for the tests of their screens: forms, and what is stored."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Invoices of Wanjiru's meter, as the tests of what can be done to them make them."""
+"""Invoices of Wanjiru's meter, for the tests of their actions."""
 
 from datetime import date
 from decimal import Decimal

@@ -27,7 +27,7 @@ FACTS = {
     "payments": ("meter_id", "invoice_id", "amount", "status"),
     "meter_adjustments": ("meter_id", "amount", "status"),
 }
-"""What a user enters and a figure depends on. An invoice's amount is entered where it has no units."""
+"""The entered columns that figures depend on. An invoice's amount is entered where it has no units."""
 
 FIGURES = {
     "invoices": ("amount", "paid"),
@@ -77,7 +77,7 @@ class Ledger:
         return self.rows, self.meters, self.customers
 
     def counted(self, table: str, column: str, key: int) -> Decimal:
-        """The amounts of that table that name the row by `column` and are not void."""
+        """The sum of that table's amounts that refer to the row by `column` and are not void."""
         rows = self.rows[table].values()
         return sum((r["amount"] for r in rows if r[column] == key and r["status"] != "void"), ZERO)
 

@@ -1,6 +1,6 @@
 """A machine that writes billing's rows at random, in every way, and knows what is owed.
 
-`book` is what the open transaction sees, `committed` what everybody else sees. What the product
+`book` is what the open transaction sees, `committed` what all others see. What the product
 stores is compared with the ledger's own arithmetic after every commit and at every read.
 """
 
@@ -36,7 +36,7 @@ OWNERS: dict[str, Any] = {"invoices": Invoice, "meters": Meter, "customers": Cus
 DAY = date(2026, 3, 2)
 
 pick = st.integers(0, 99)
-"""Which row: the index among those that there are, modulo their number."""
+"""Which row: an index among the existing ones, modulo their number."""
 perhaps = st.none() | pick
 amount = st.decimals(-(10**6), 10**6, places=2)
 metered = st.tuples(
@@ -86,7 +86,7 @@ class Billing(Desk, RuleBasedStateMachine):
         self.commit()
 
     def teardown(self) -> None:
-        """Whatever was left open is committed and looked at."""
+        """An open transaction is committed and checked."""
         try:
             if self.book.meters:
                 self.heal()
@@ -116,7 +116,7 @@ class Billing(Desk, RuleBasedStateMachine):
         return key
 
     def about(self, table: str, key: int) -> Values:
-        """What else a row of the table has to have."""
+        """The other required columns of a row of the table."""
         if table == "meter_assignments":
             return {}
         own: dict[str, Values] = {
@@ -139,7 +139,7 @@ class Billing(Desk, RuleBasedStateMachine):
 
     @rule(way=insert_way, meter=pick, customer=pick, is_active=st.booleans())
     def assign(self, way: str, meter: int, customer: int, is_active: bool) -> None:
-        """A meter becomes a customer's; whose it was actively, it no longer is."""
+        """Assign a meter to a customer; the former active assignment is deactivated."""
         of = self.at("meters", meter)
         for former in self.active(of) if is_active else ():
             self.change(WAYS_TO_CHANGE[0], "meter_assignments", former, {"is_active": False})
@@ -156,7 +156,7 @@ class Billing(Desk, RuleBasedStateMachine):
     def change_assignment(
         self, way: Callable[..., None], assignment: int, customer: int | None, flip: bool
     ) -> None:
-        """Another customer's, or no longer active, or active again."""
+        """Change the customer of an assignment, or deactivate or activate it."""
         key = self.at("meter_assignments", assignment)
         row = self.book.rows["meter_assignments"][key]
         changes: Values = {}
@@ -196,7 +196,7 @@ class Billing(Desk, RuleBasedStateMachine):
     def pay(
         self, way: str, meter: int | None, invoice: int | None, amount: Decimal, status: str
     ) -> None:
-        """On a meter, on an invoice, on both of different ones, or nowhere."""
+        """A payment on a meter, on an invoice, on both (perhaps of different ones), or on neither."""
         has_invoice = invoice is not None and self.book.rows["invoices"]
         self.add(
             way,
@@ -209,7 +209,7 @@ class Billing(Desk, RuleBasedStateMachine):
 
     @rule(way=insert_way, meter=pick, amount=amount, status=status)
     def adjust(self, way: str, meter: int, amount: Decimal, status: str) -> None:
-        """By hand."""
+        """A manual adjustment."""
         self.add(
             way,
             "meter_adjustments",
@@ -243,28 +243,28 @@ class Billing(Desk, RuleBasedStateMachine):
     def measure(
         self, way: Callable[..., None], invoice: int, units: tuple[Decimal, Decimal], fixed: Decimal
     ) -> None:
-        """Units decide the amount from now on."""
+        """Enter units: the amount follows from them from now on."""
         changes = {"units": units[0], "rate": units[1], "fixed_charge": fixed}
         self.change(way, "invoices", self.at("invoices", invoice), changes)
 
     @precondition(lambda self: self.book.rows["invoices"])
     @rule(way=way, invoice=pick, entered=amount)
     def enter(self, way: Callable[..., None], invoice: int, entered: Decimal) -> None:
-        """A user decides the amount from now on."""
+        """Enter the amount as a whole, without units."""
         changes = {"units": None, "rate": None, "amount": entered}
         self.change(way, "invoices", self.at("invoices", invoice), changes)
 
     @precondition(lambda self: self.book.rows["payments"])
     @rule(way=way, payment=pick, invoice=perhaps)
     def allocate(self, way: Callable[..., None], payment: int, invoice: int | None) -> None:
-        """To another invoice, or to none."""
+        """Allocate a payment to another invoice, or to none."""
         has_invoice = invoice is not None and self.book.rows["invoices"]
         named = self.at("invoices", invoice or 0) if has_invoice else None
         self.change(way, "payments", self.at("payments", payment), {"invoice_id": named})
 
     @rule(way=delete_way, table=st.sampled_from(sorted(MODELS)), index=pick)
     def remove(self, way: str, table: str, index: int) -> None:
-        """Any row that no payment names."""
+        """Delete a row that no payment names."""
         named = {row["invoice_id"] for row in self.book.rows["payments"].values()}
         free = sorted(self.book.rows[table].keys() - (named if table == "invoices" else set()))
         if free:
@@ -285,13 +285,13 @@ class Billing(Desk, RuleBasedStateMachine):
 
     @rule(table=st.sampled_from(sorted(FIGURES)), column=pick, index=pick, amount=amount)
     def tamper(self, table: str, column: int, index: int, amount: Decimal) -> None:
-        """Write into a figure; that means nothing."""
+        """Write into a figure, which has no effect."""
         if table == "invoices" and not self.book.rows["invoices"]:
             return
         key, names = self.at(table, index), FIGURES[table]
         name = names[column % len(names)]
         if (table, name) == ("invoices", "amount") and not self.book.rows[table][key]["units"]:
-            return  # that one is entered
+            return  # that amount is entered
         self.forget_facts()
         rows = table_of(OWNERS[table])
         self.session.execute(rows.update().where(rows.c.id == key).values({name: amount}))
@@ -321,19 +321,19 @@ class Billing(Desk, RuleBasedStateMachine):
     @precondition(lambda self: len(self.savepoints) < 3)
     @rule()
     def set_savepoint(self) -> None:
-        """Something to go back to."""
+        """A savepoint to roll back to."""
         self.savepoints.append((self.session.begin_nested(), self.book.copy()))
 
     @precondition(lambda self: self.savepoints)
     @rule()
     def roll_back_to_savepoint(self) -> None:
-        """As if nothing had happened since."""
+        """Undo everything since the savepoint."""
         savepoint, self.book = self.savepoints.pop()
         savepoint.rollback()
 
     @rule()
     def commit(self) -> None:
-        """Now everybody sees it, and it is right."""
+        """Commit: others see it, and every figure is right."""
         while self.savepoints:
             self.savepoints.pop()[0].commit()
         self.session.commit()
@@ -342,7 +342,7 @@ class Billing(Desk, RuleBasedStateMachine):
 
     @rule()
     def roll_back(self) -> None:
-        """Nobody ever saw it."""
+        """Undo the open transaction, which no other session has seen."""
         self.undo()
         self.everything_is_right()
 
@@ -383,7 +383,7 @@ class Billing(Desk, RuleBasedStateMachine):
 
     @rule()
     def heal(self) -> None:
-        """What was noted is drained; then everything is right."""
+        """Drain the notes; then every figure is right."""
         self.commit()
         figures.heal_noted(db.session)
         self.session.expire_all()

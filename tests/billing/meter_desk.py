@@ -1,4 +1,4 @@
-"""A company with four meters, as the tests of their screens use it."""
+"""A company with four meters, for the tests of their screens."""
 
 from datetime import date
 from typing import Any
@@ -9,7 +9,7 @@ from .meters import meter_of
 
 
 def a_company(session: Any) -> dict[str, Any]:
-    """RINA owes 1,100 on M-1 and paid 250 too much on M-2; M-3 was hers; M-4, with 40, is nobody's."""
+    """RINA owes 1,100 on M-1 and overpaid 250 on M-2; M-3 was hers; M-4, with 40, has no customer."""
     rina = CustomerFactory(code="RINA", name="Rina Wijaya")
     budi = CustomerFactory(code="BUDI", name="Budi Santoso")
     owing = meter_of(rina, "M-1", owed=1500, paid=400, assigned_from=date(2026, 1, 1))
@@ -25,6 +25,6 @@ def a_company(session: Any) -> dict[str, Any]:
 
 
 def verb(company: dict[str, Any], which: str, name: str) -> str:
-    """The address of something that is done to an assignment."""
+    """The URL of an action on an assignment."""
     held = company[which]
     return f"/billing/meters/{held.meter.number}/assignments/{held.id}/{name}"

@@ -1,4 +1,4 @@
-"""Meters, customers and what is owed, in a few words; and what must be stored, by plain arithmetic."""
+"""Short constructors of meters and customers with balances; and what must be stored, by plain arithmetic."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -79,7 +79,7 @@ def stored(outside: psycopg.Connection[Any]) -> dict[str, Owed]:
 def assignments(
     outside: psycopg.Connection[Any], number: str
 ) -> Sequence[tuple[str, date | None, date | None, bool]]:
-    """Whose a meter is stored to be: code, days and whether it counts, in the order of entry."""
+    """The stored assignments of a meter: customer code, days and whether active, in the order of entry."""
     return outside.execute(
         "SELECT c.code, a.assigned_from, a.assigned_to, a.is_active FROM meter_assignments a "
         "JOIN meters m ON m.id = a.meter_id JOIN customers c ON c.id = a.customer_id "

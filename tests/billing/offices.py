@@ -1,4 +1,4 @@
-"""A small office that the tests of billing's figures write to in every way."""
+"""A small book that the tests of billing's figures write to in every way."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -56,7 +56,7 @@ class Office:
 
 def open_office(session: Any, outside: psycopg.Connection[Any]) -> Office:
     """The office, stored and right."""
-    OrderFactory()  # which one of the ways of writing changes, too
+    OrderFactory()  # which one of the write paths changes, too
     ada, bob = CustomerFactory(code="ADA"), CustomerFactory(code="BOB")
     owing, overpaid, inactive = (MeterFactory(number=f"M-{n}") for n in (1, 2, 3))
     active = [MeterAssignmentFactory(meter=meter, customer=ada) for meter in (owing, overpaid)]

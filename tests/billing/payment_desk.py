@@ -1,4 +1,4 @@
-"""The payments of Alfreds as the tests of their screens use them: the form, and what is stored."""
+"""The payments of Alfreds for the tests of their screens: the form, and what is stored."""
 
 from datetime import date
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""Books for recalculations, what is done to them past every trigger, and how they are looked at."""
+"""Books for recalculations, tampering past every trigger, and reads of their state."""
 
 import re
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ WITH owed AS (
 SELECT a.customer_id, sum(greatest(o.amount, 0)) AS balance, sum(greatest(-o.amount, 0)) AS overpayment
 FROM meter_assignments a JOIN owed o USING (meter_id) WHERE a.is_active GROUP BY a.customer_id
 """
-"""What every customer owes and has overpaid, from the documents, without a word of ours."""
+"""What every customer owes and has overpaid, computed from the documents without the product's code."""
 
 
 def a_customer(code: str, *, invoiced: str = "0", paid: str = "0", **facts: Any) -> Customer:
@@ -75,7 +75,7 @@ def refused(owner: psycopg.Connection[Any], table: str, row: int) -> Iterator[No
     try:
         yield
     finally:
-        db.session.rollback()  # whoever has read the table would be waited for
+        db.session.rollback()  # the trigger's lock would wait for a transaction that has read the table
         owner.execute("DROP FUNCTION refuse_it() CASCADE")
 
 
@@ -99,7 +99,7 @@ def balances(session: Any) -> dict[str, tuple[Decimal, Decimal]]:
 
 
 def digest(connection: psycopg.Connection[Any], *, but: tuple[str, ...]) -> dict[str, str]:
-    """What stands in every table of the database, but for these."""
+    """A digest of every table of the database, except these."""
     names = connection.execute(
         "SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
         "WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p') ORDER BY 1"

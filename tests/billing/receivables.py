@@ -1,6 +1,6 @@
 """A receivables book in plain Python: whole cents, no line of the product, no floating point.
 
-What each meter and each customer owes is added up from the documents every time anew; the tests
+What each meter and each customer owes is summed from the documents every time anew; the tests
 compare the product's stored figures with it.
 """
 
@@ -22,7 +22,7 @@ def cents(amount: str) -> int:
 
 @dataclass
 class Assignment:
-    """Whose a meter is, and on which days; None is unbounded."""
+    """The customer of a meter, and the days of the assignment; None is unbounded."""
 
     meter: str
     customer: str
@@ -58,7 +58,7 @@ class Receivables:
 
     @classmethod
     def read(cls) -> "Receivables":
-        """The book as the files say it."""
+        """The book from the files."""
         book = cls()
         for row in rows("meters"):
             assert row["is_active"] == "yes"
@@ -81,7 +81,7 @@ class Receivables:
     def backfill(self) -> int:
         """Each payment gets the meter of its invoice, else the only one of its customer on its day.
 
-        Of an assignment that ended on nobody knows which day nothing is sure.
+        Nothing is sure of an assignment that ended on an unknown day.
         """
         found = 0
         for payment in self.payments.values():

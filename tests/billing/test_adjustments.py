@@ -1,4 +1,4 @@
-"""What tests/records does not hold of adjustments: what they change, numbers, and whom they are booked for."""
+"""Adjustments beyond tests/records: their effects, their numbers, and the customers they are booked for."""
 
 from collections.abc import Callable
 from datetime import date
@@ -77,7 +77,7 @@ def test_numbers_follow_each_other_within_the_year_of_the_day_unless_one_is_give
     session.commit()
 
 
-def test_it_is_booked_for_whose_the_meter_was_on_its_day(session: Any) -> None:
+def test_it_is_booked_for_the_owner_of_the_meter_on_its_day(session: Any) -> None:
     before, now = CustomerFactory(code="BEFORE"), CustomerFactory(code="NOW")
     third = CustomerFactory(code="THIRD")
     past = meter_of(before, "M-1", assigned_to=date(2026, 2, 28), is_active=False)
@@ -149,7 +149,7 @@ def test_no_action_dates_ahead_what_counts_at_once(session: Any) -> None:
 
 @pytest.fixture
 def finance(sign_in: Callable[..., FlaskClient], session: Any) -> FlaskClient:
-    """RINA owes 1,100 on M-1 and paid 250 too much on M-2; M-3 was hers; M-4, with 40, is nobody's."""
+    """RINA owes 1,100 on M-1 and overpaid 250 on M-2; M-3 was hers; M-4, with 40, has no customer."""
     a_company(session)
     return sign_in("finance")
 
@@ -182,7 +182,7 @@ def test_what_would_be_owed_then_has_to_fit(finance: FlaskClient, session: Any) 
     assert session.scalars(select(MeterAdjustment)).all() == []
 
 
-def test_an_adjustment_of_nobodys_meter_wants_a_customer(finance: FlaskClient) -> None:
+def test_an_adjustment_of_an_unassigned_meter_requires_a_customer(finance: FlaskClient) -> None:
     answer = finance.post(NEW, data=typed(finance, "M-4"))
     assert answer.status_code == 422
     assert "Meter M-4 had no customer on 10 Mar 2026." in text_of(answer.text)

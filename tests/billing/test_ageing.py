@@ -1,4 +1,4 @@
-"""Ageing: what of each balance is how overdue; it always comes to the balances of the meters."""
+"""Ageing: every balance by how long it is overdue; it always adds up to the balances of the meters."""
 
 import csv
 import io
@@ -16,7 +16,12 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select
 
 from backoffice.base import periods
-from backoffice.billing.ageing.queries import BUCKETS, ageing_by_customer, ageing_by_meter, tie_on
+from backoffice.billing.ageing.queries import (
+    BUCKETS,
+    ageing_by_customer,
+    ageing_by_meter,
+    tie_out_on,
+)
 from backoffice.billing.models import Invoice, Meter
 from tests.depth import examples
 from tests.factories.billing import (
@@ -33,7 +38,7 @@ SignIn = Callable[..., FlaskClient]
 
 NAMES = tuple(bucket.name for bucket in BUCKETS)
 DAY = date(2026, 6, 30)
-"""The day as of which these tests ask, unless they say otherwise."""
+"""The day of the ageing in these tests, unless given."""
 
 
 @pytest.fixture
@@ -159,7 +164,7 @@ def test_a_payment_that_counts_on_no_meter_takes_nothing_off(session: Any, meter
     assert only(session) == {"older": 100, "days_30": 60, "total": 160}
 
 
-def test_a_customer_owes_what_its_active_meters_owe_and_the_rest_is_nobodys(
+def test_a_customer_owes_what_its_active_meters_owe_and_the_rest_is_unassigned(
     session: Any, meter: Meter
 ) -> None:
     second = MeterAssignmentFactory(customer=owner(meter)).meter
@@ -173,7 +178,7 @@ def test_a_customer_owes_what_its_active_meters_owe_and_the_rest_is_nobodys(
     }
 
 
-# Whatever happens: against a computation of its own, and against what is stored
+# Any sequence of documents: against an independent computation, and against what is stored
 
 
 @dataclass
@@ -269,11 +274,11 @@ def assert_it_ties(session: Any, day: date) -> None:
         total = session.scalar(select(func.coalesce(func.sum(ages.c.total), 0)))
         each = session.execute(select(*(func.sum(ages.c[name]) for name in NAMES))).one()
         parts = sum((amount or Decimal(0) for amount in each), Decimal(0))
-        tie = tie_on(session, day)
+        tie = tie_out_on(session, day)
         assert total == parts == tie.aged == tie.owed
         assert tie.holds
     last = date(2199, 12, 31)
-    tie = tie_on(session, last)
+    tie = tie_out_on(session, last)
     assert tie.holds
     assert tie.owed == tie.stored
     ages = ageing_by_meter(last)
@@ -308,7 +313,7 @@ def test_it_comes_to_the_balances_even_where_payments_count_elsewhere_than_their
 
 @pytest.fixture
 def finance(sign_in: SignIn, session: Any, meter: Meter) -> FlaskClient:
-    """A finance person; Wanjiru owes 100 since 5 days and 250 not yet, a meter of nobody 70 for long."""
+    """A finance person; Wanjiru owes 100 since 5 days and 250 not yet, a meter without a customer 70 for long."""
     today = periods.today()
     owes(meter, 100, today - timedelta(days=5))
     owes(meter, 250, today + timedelta(days=5))

@@ -1,4 +1,4 @@
-"""Every amount of the ageing leads to the documents that it consists of, as of the same day."""
+"""Every amount of the ageing is linked to the documents that make it up, as of the same day."""
 
 import csv
 import html
@@ -39,7 +39,7 @@ def ago(days: int) -> date:
 @pytest.fixture
 def wanjiru(session: Any) -> Meter:
     """M-1 of Wanjiru: an old invoice that was paid 40 days ago, one that was partly paid without
-    being named, a fee, one that is not due; and M-2 of nobody, with one that is old.
+    being named, a fee, one that is not due; and M-2 without a customer, with one that is old.
     """
     meter = MeterAssignmentFactory(
         meter=MeterFactory(number="M-1"), customer=CustomerFactory(code="C-1", name="Wanjiru")
@@ -125,7 +125,7 @@ def test_the_way_back_keeps_the_day(finance: FlaskClient) -> None:
     assert 'href="/billing/ageing"' in page_of(finance, "/billing/ageing/documents?meter=M-1")
 
 
-def test_whoever_has_the_meter_now_owes_what_was_booked_on_the_one_before(
+def test_the_present_owner_of_a_meter_owes_what_was_booked_on_the_former(
     finance: FlaskClient, session: Any, wanjiru: Meter
 ) -> None:
     held = session.merge(wanjiru).assignments[0]

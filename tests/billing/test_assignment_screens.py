@@ -1,4 +1,4 @@
-"""Whose a meter is, over HTTP: reassigning, ending, activating, days, and who was faster."""
+"""Assignments over HTTP: reassigning, ending, activating, correcting days, and concurrent changes."""
 
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -32,7 +32,7 @@ def outside(owner_connection: Outside) -> Outside:
 
 @pytest.fixture
 def company(session: Any) -> dict[str, Any]:
-    """RINA owes 1,100 on M-1 and paid 250 too much on M-2; M-3 was hers; M-4, with 40, is nobody's."""
+    """RINA owes 1,100 on M-1 and overpaid 250 on M-2; M-3 was hers; M-4, with 40, has no customer."""
     return a_company(session)
 
 
@@ -175,12 +175,12 @@ def test_activating_what_another_user_has_says_who(
     assert "Look at them as they are now" in text_of(stale.text)
 
 
-def test_a_meter_is_assigned_and_whose_it_was_before_is_added(
+def test_a_meter_is_assigned_and_its_former_owner_is_added(
     finance: FlaskClient, company: dict[str, Any], outside: Outside
 ) -> None:
     page = "/billing/meters/M-4/assign"
     typed = form(finance, page, customer="BUDI", assigned_from="2026-02-01")
-    assert typed.get("is_active") == "y", "what is nobody's is meant to be active"
+    assert typed.get("is_active") == "y", "a first assignment is meant to be active"
     assert finance.post(page, data=typed).status_code == 303
     assert owed_by(outside, "BUDI") == (40, 0)
     earlier = form(finance, page, customer="RINA", assigned_to="2026-01-31")

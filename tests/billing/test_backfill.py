@@ -46,7 +46,7 @@ def places(run: Any, *, without: Sequence[str] = ()) -> dict[str, dict[str, int]
     }
 
 
-def test_a_payment_gets_the_meter_of_its_invoice_whoever_has_it(session: Any) -> None:
+def test_a_payment_gets_the_meter_of_its_invoice_of_any_customer(session: Any) -> None:
     ada, bob = a_customer("A", "M-A"), a_customer("B", "M-B")
     invoice = an_invoice("INV-1", ada, meter=meter_named("M-A"))
     a_payment("P-1", bob, invoice=invoice)
@@ -80,7 +80,7 @@ DAYS = {
     "began on the day": ({"assigned_from": DAY}, "M-A"),
     "began the day after": ({"assigned_from": DAY + ONE_DAY}, None),
     "inactive, over the day": ({"is_active": False, "assigned_to": DAY + ONE_DAY}, "M-A"),
-    "inactive, nobody knows until when": ({"is_active": False}, None),
+    "inactive without a last day": ({"is_active": False}, None),
     "inactive and ended before": ({"is_active": False, "assigned_to": DAY - ONE_DAY}, None),
 }
 
@@ -186,13 +186,13 @@ def test_a_stale_form_over_a_payment_that_was_placed_meanwhile_is_refused(sessio
 def mixed(session: Any) -> None:
     """Payments of every sort: from invoices, by day, of several, of none, waiting."""
     ada, bob = a_customer("A", "M-A"), a_customer("B", "M-B1", "M-B2")
-    nobody = a_customer("C")
+    without_meter = a_customer("C")
     invoice = an_invoice("INV-1", ada)
     a_payment("P-1", ada, invoice=invoice)
     a_payment("P-2", ada)
     a_payment("P-3", bob)
-    a_payment("P-4", nobody)
-    a_payment("P-5", nobody, invoice=an_invoice("INV-2", bob))
+    a_payment("P-4", without_meter)
+    a_payment("P-5", without_meter, invoice=an_invoice("INV-2", bob))
     session.commit()
 
 
@@ -310,7 +310,7 @@ def test_amounts_that_a_dry_run_found_can_be_applied(session: Any, amounts: Cust
 
 
 def test_an_assignment_that_begins_meanwhile_waits_for_the_placing(session: Any) -> None:
-    """What says where a payment belongs is held while it gets its meter."""
+    """The rows that decide a payment's meter are locked while it gets one."""
     ada = a_customer("A", "M-A")
     payment = a_payment("P-1", ada)
     session.commit()

@@ -26,7 +26,7 @@ SignIn = Callable[..., FlaskClient]
 
 @pytest.fixture
 def company(session: Any) -> dict[str, Any]:
-    """RINA owes 1,100 on M-1 and paid 250 too much on M-2; M-3 was hers; M-4, with 40, is nobody's."""
+    """RINA owes 1,100 on M-1 and overpaid 250 on M-2; M-3 was hers; M-4, with 40, has no customer."""
     return a_company(session)
 
 
@@ -36,7 +36,7 @@ def finance(sign_in: SignIn) -> FlaskClient:
 
 
 def ways_on(client: FlaskClient, page: str) -> set[str]:
-    """Where one gets by a click in the middle of the page."""
+    """The links in the main part of the page."""
     html = client.get(page).text
     main = html[html.index("<main") : html.index("</main>")]
     return {way.replace("&amp;", "&") for way in re.findall(r'href="([^"#]+)"', main)}

@@ -1,4 +1,4 @@
-"""What billing says before a month is closed: each line counts what its link lists."""
+"""Billing's checks before a month is closed: each line counts what its link lists."""
 
 import re
 from datetime import date

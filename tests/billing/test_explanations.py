@@ -1,4 +1,4 @@
-"""How billing's figures explain themselves, without a word about it beside their declarations."""
+"""The explanations of billing's figures, which follow from their declarations alone."""
 
 from decimal import Decimal
 from typing import Any

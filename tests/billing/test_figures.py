@@ -63,7 +63,7 @@ def test_a_balance_and_an_overpayment_stand_side_by_side(session: Any, office: O
     assert session.get_one(Meter, office.inactive).balance == 70
 
 
-# What a user tampered with while the triggers slept is found by its root, and healed
+# What was tampered with while the triggers were disabled is found by its root, and healed
 
 TAMPERED = {
     "an invoice's amount": ("invoices", "amount", "metered", "invoices.amount"),
@@ -125,7 +125,7 @@ def test_a_payment_that_slipped_in_unseen_is_the_root_of_all_that_is_wrong(
     assert findings["customers.balance"].expected == {"balance": Decimal("1000.00")}
     before = stored(office.outside)
     assert figures.heal(session).corrections == 0
-    assert stored(office.outside) == before, "nothing follows what nobody has accepted"
+    assert stored(office.outside) == before, "nothing follows a fact that was not accepted"
     tell_of_everything(surgery)
     assert figures.heal(session).failures == []
     assert stored(office.outside) == Ledger.read(office.outside).totals()

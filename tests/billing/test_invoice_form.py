@@ -1,4 +1,4 @@
-"""The form of an invoice over HTTP: entering, its live amount, changing, and two who change one."""
+"""The form of an invoice over HTTP: entering, its live amount, changing, and concurrent changes."""
 
 from collections.abc import Callable
 from datetime import date, timedelta

@@ -96,9 +96,7 @@ def test_void_payments_stay_where_they_are(session: Any, meter: Meter) -> None:
     assert (payment.meter_id, payment.version) == (meter.id, 1)
 
 
-def test_it_becomes_the_invoice_of_whose_meter_it_was_on_its_day(
-    session: Any, meter: Meter
-) -> None:
+def test_it_becomes_the_invoice_of_the_meters_owner_on_its_day(session: Any, meter: Meter) -> None:
     invoice, other = invoice_on(meter), MeterFactory()
     then = MeterAssignmentFactory(
         meter=other, is_active=False, assigned_to=date(2026, 3, 15)
@@ -110,7 +108,7 @@ def test_it_becomes_the_invoice_of_whose_meter_it_was_on_its_day(
     assert balances(session, then, now) == [(0, 0), (1500, 0)]
 
 
-def test_a_meter_that_is_nobodys_leaves_the_customer(session: Any, meter: Meter) -> None:
+def test_an_unassigned_meter_leaves_the_customer(session: Any, meter: Meter) -> None:
     invoice, other = invoice_on(meter), MeterFactory()
     session.commit()
     actions.move(session, invoice.id, 1, other.id)

@@ -1,4 +1,4 @@
-"""What the invoice form asks: which of two amounts holds, and whether an invoice is a second one."""
+"""What the invoice form asks: which of two amounts holds, and whether an invoice is a duplicate."""
 
 import re
 from decimal import Decimal
@@ -55,7 +55,7 @@ def test_an_amount_that_differs_is_shown_beside_the_computed_one_and_nothing_is_
         (1, (None, None, Decimal(0), Decimal(2000))),
     ],
 )
-def test_whoever_enters_it_says_which_holds(
+def test_the_user_chooses_which_amount_holds(
     finance: FlaskClient, customer: Any, session: Any, which: int, stored: Any
 ) -> None:
     typed = new(finance, amount="2000")

@@ -75,7 +75,7 @@ def test_how_the_amount_and_what_was_paid_were_calculated(
     assert finance.get("/billing/invoices/INV-1/calculation/status").status_code == 404
 
 
-def test_the_history_tells_every_save(
+def test_the_history_renders_every_save(
     finance: FlaskClient, session: Any, customer: Customer
 ) -> None:
     typed = new(finance, number="INV-1")

@@ -26,7 +26,7 @@ RATES = {"rate": "0.1525", "fixed_charge": "12.50"}
 
 @pytest.fixture
 def customer(session: Any) -> Customer:
-    """Wanjiru, whose M-1 was last billed at 0.1525 and 12.50."""
+    """Wanjiru, with M-1 last billed at 0.1525 and 12.50."""
     made = wanjiru(session)
     of_it = {"units": 10, "rate": Decimal("0.1525"), "fixed_charge": Decimal("12.50")}
     invoice_of(session, made, number="INV-1", rate=Decimal(3), issued_on=date(2026, 1, 1))

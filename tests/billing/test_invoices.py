@@ -1,4 +1,4 @@
-"""What can be done to an invoice: entering and changing it, and what that does to balances; its words."""
+"""The actions on an invoice: entering and changing it, their effects on balances; its payment status."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -202,7 +202,7 @@ def test_one_that_was_overpaid_can_still_get_another_due_date(session: Any, mete
     assert invoice.due_on == date(2026, 4, 30)
 
 
-def test_an_invoice_that_nobody_paid_changes_its_meter_and_both_balances_follow(
+def test_an_unpaid_invoice_changes_its_meter_and_both_balances_follow(
     session: Any, meter: Meter
 ) -> None:
     invoice, other = invoice_on(meter), MeterAssignmentFactory().meter
@@ -236,7 +236,7 @@ def test_what_the_column_cannot_hold_is_refused_where_it_was_entered(
     assert balances(session, meter, other) == [(large.amount, 0), (1500, 0)]
 
 
-# Words
+# Payment status
 
 
 WORDED: list[tuple[str, Callable[[date], dict[str, Any]], int]] = [

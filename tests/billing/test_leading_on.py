@@ -1,4 +1,4 @@
-"""Whoever is reached from corrected rows through another table is corrected too, though nothing is noted of it."""
+"""Corrections propagate to owners that are reached through another table, though nothing is noted of them."""
 
 import threading
 from datetime import timedelta
@@ -50,7 +50,7 @@ def wrong(assignment: MeterAssignment, surgery: psycopg.Connection[Any]) -> Mete
 
 
 def correct(connection: Connection, meter: int, **how: Any) -> None:
-    """Correct one meter's balance, and whatever is led on to."""
+    """Correct one meter's balance, and everything it propagates to."""
     pending = {METERS: Touched(owners={meter})}
     drain(connection, registry, pending, correction_of("heal"), **how)
 
@@ -95,10 +95,10 @@ def test_a_correction_that_stops_there_leaves_the_customer_noted(
     assert session.scalar(select(Customer.balance)) == 60
 
 
-def test_whom_a_correction_is_nothing_to_is_left_alone(
+def test_an_owner_that_a_correction_does_not_change_is_left_alone(
     session: Any, assignment: MeterAssignment, surgery: psycopg.Connection[Any]
 ) -> None:
-    """Sums that are wrong and come to the same balance: a preview did not find the customer either."""
+    """The sums are wrong but give the same balance: a preview did not find the customer either."""
     surgery.execute("UPDATE meters SET invoiced = invoiced + 10, adjusted = adjusted - 10")
     surgery.execute("UPDATE customers SET balance = 1000060")
     pending = {meter_totals.name: Touched(owners={assignment.meter_id})}
@@ -157,7 +157,7 @@ def test_a_meter_that_changes_hands_while_it_is_corrected_is_led_to_both(
 def test_a_program_that_deletes_an_assignment_is_named_for_what_it_changed(
     assignment: MeterAssignment, session: Any, owner_connection: psycopg.Connection[Any]
 ) -> None:
-    """The customer was right before: what a deleted row led to was read as if nothing had."""
+    """The customer was right before: the owner that a deleted row referred to was not found."""
     owner_connection.execute("DELETE FROM meter_assignments")
     figures.heal_noted(session)
     [made] = session.scalars(select(Correction))

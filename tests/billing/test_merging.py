@@ -1,4 +1,4 @@
-"""Merging customers who have meters and documents: what moves, who owes then, and that undoing brings it back."""
+"""Merging customers with meters and documents: what moves, the balances after it, and undoing."""
 
 import random
 import time
@@ -43,7 +43,7 @@ def outside(owner_connection: Outside) -> Outside:
 
 
 def everything(outside: Outside) -> dict[str, list[Any]]:
-    """What is stored of billing, without what counts saves and says when."""
+    """What is stored of billing, without versions and timestamps."""
     counting = "- 'version' - 'updated_at' - 'balance_changed_at'"
     return {
         table: outside.execute(
@@ -122,8 +122,8 @@ def test_the_preview_counts_and_lists_a_receipt_once(
     session: Any, pair: tuple[Customer, Customer]
 ) -> None:
     rina, twice = pair
-    for part, (whose, amount) in enumerate([(twice, 10), (twice, 20), (rina, 40)], 1):
-        PaymentFactory(customer=whose, reference="R-3", part=part, amount=amount)
+    for part, (payer, amount) in enumerate([(twice, 10), (twice, 20), (rina, 40)], 1):
+        PaymentFactory(customer=payer, reference="R-3", part=part, amount=amount)
     session.commit()
     [move] = [m for m in merging.preview(session, rina, twice).moves if m.owned.name == "payments"]
     assert (move.survivor.count, int(move.survivor.amount)) == (1, 40)
@@ -183,8 +183,8 @@ def test_undoing_says_first_what_was_booked_since_on_the_meters_that_go_back(
     undone = browser.post(address, data=fields_of(refused.text, address))
     assert (undone.status_code, undone.location) == (303, "/customers/R1NA")
     session.rollback()
-    whose = select(Invoice.number).join(Invoice.customer).where(Customer.code == "RINA")
-    assert set(session.scalars(whose)) == {"INV-M-1", "BEFORE", "SINCE", "LATER", "ELSEWHERE"}
+    owner = select(Invoice.number).join(Invoice.customer).where(Customer.code == "RINA")
+    assert set(session.scalars(owner)) == {"INV-M-1", "BEFORE", "SINCE", "LATER", "ELSEWHERE"}
     assert stored(outside) == must_be_stored(outside)
 
 
@@ -200,7 +200,7 @@ def test_what_has_moved_on_since_stays_where_it_is(
     session.commit()
     reported = {way.owned.name: (len(way.back), way.moved_on) for way in done.ways}
     assert reported["invoices"] == (1, 1)
-    assert owed_by(outside, "R1NA") == (300, 50), "whose the meter is decides"
+    assert owed_by(outside, "R1NA") == (300, 50), "the assignment of the meter decides"
     assert stored(outside) == must_be_stored(outside)
 
 
@@ -291,7 +291,7 @@ def test_a_meter_assigned_while_the_merge_is_under_way_is_the_survivors(
         with psycopg.connect(database_url, autocommit=True) as observer:
             waiting, end = "SELECT count(*) FROM pg_locks WHERE NOT granted", time.monotonic() + 30
             while observer.execute(waiting).fetchone() == (0,):
-                assert time.monotonic() < end, "nobody waited for the merge"
+                assert time.monotonic() < end, "no session waited for the merge"
         db.session.commit()
 
     def assign() -> None:

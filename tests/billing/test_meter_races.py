@@ -1,4 +1,4 @@
-"""Several who change whose a meter is at the same time, and payments meanwhile."""
+"""Concurrent changes of a meter's assignments, and payments meanwhile."""
 
 from datetime import date, timedelta
 from decimal import Decimal
@@ -77,7 +77,7 @@ def test_of_two_who_activate_assignments_of_one_meter_at_a_time_exactly_one_succ
 def test_without_the_lock_the_second_one_runs_into_postgresql(
     app: Flask, session: Any, outside: Outside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The mutant that shows that the test above bites; the index still keeps the figures right."""
+    """The mutant of the test above; the unique index still keeps the figures right."""
     monkeypatch.setattr(meter_actions, "locked", lambda session, key: session.get_one(Meter, key))
     reported = race(app, session, outside)
     assert any("IntegrityError" in each for each in reported), reported
@@ -113,7 +113,7 @@ def test_two_who_reassign_one_meter_at_a_time_do_it_one_after_the_other(
 def test_payments_and_reassignments_at_the_same_time_leave_both_customers_right(
     app: Flask, session: Any, outside: Outside
 ) -> None:
-    """FAULTS 28, of a meter that changes hands while money comes in for it."""
+    """FAULTS 28: a meter is reassigned while payments for it are recorded."""
     pair = [CustomerFactory(code="RINA").id, CustomerFactory(code="BUDI").id]
     held = meter_of(session.get_one(Customer, pair[0]), "M-1", owed=100_000, assigned_from=MARCH)
     session.commit()

@@ -26,7 +26,7 @@ SignIn = Callable[..., FlaskClient]
 
 @pytest.fixture
 def company(session: Any) -> dict[str, Any]:
-    """RINA owes 1,100 on M-1 and paid 250 too much on M-2; M-3 was hers; M-4, with 40, is nobody's."""
+    """RINA owes 1,100 on M-1 and overpaid 250 on M-2; M-3 was hers; M-4, with 40, has no customer."""
     return a_company(session)
 
 
@@ -106,7 +106,7 @@ def test_a_viewer_sees_everything_and_changes_nothing(
 
 
 @pytest.mark.usefixtures("company")
-def test_the_record_says_what_is_owed_and_why_and_whose_it_is(finance: FlaskClient) -> None:
+def test_the_record_says_what_is_owed_and_why_and_who_owns_it(finance: FlaskClient) -> None:
     page = finance.get("/billing/meters/M-1?sort=-number")
     text = text_of(page.text)
     for words in (
@@ -137,7 +137,7 @@ def test_the_customers_screen_shows_each_meter_and_what_they_come_to(finance: Fl
     assert "Meters" not in text_of(finance.get("/customers/BUDI").text), "nothing of theirs"
 
 
-def test_the_history_tells_every_change_in_words(
+def test_the_history_renders_every_change_in_words(
     finance: FlaskClient, company: dict[str, Any]
 ) -> None:
     edit = "/billing/meters/M-1/edit"
@@ -163,7 +163,7 @@ def test_the_history_tells_every_change_in_words(
 
 
 @pytest.mark.usefixtures("company")
-def test_today_tells_what_counts_nowhere_and_what_nobody_owes(
+def test_today_lists_documents_without_a_meter_and_debts_without_a_customer(
     finance: FlaskClient, session: Any, sign_in: SignIn
 ) -> None:
     budi = session.scalars(select(Customer).where(Customer.code == "BUDI")).one()

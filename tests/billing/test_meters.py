@@ -1,4 +1,4 @@
-"""Meters and whose they are: assigning, reassigning, ending, and what every customer owes right after."""
+"""Meters and their assignments: assigning, reassigning, ending, and every customer's balance right after."""
 
 import random
 from collections import Counter
@@ -42,7 +42,7 @@ def outside(owner_connection: Outside) -> Outside:
 
 
 def refused(session: Any, act: Callable[[], object]) -> Refusal:
-    """What the action raises; nothing of it stays."""
+    """The refusal that the action raises; it is rolled back."""
     with pytest.raises(Refusal) as caught:
         act()
     session.rollback()
@@ -216,7 +216,7 @@ def test_the_last_day_is_not_before_the_first(session: Any) -> None:
     assert isinstance(refusal, meter_refusals.DaysReversed)
 
 
-def test_a_meter_that_was_removed_is_assigned_to_nobody(session: Any) -> None:
+def test_a_meter_that_was_removed_cannot_be_assigned(session: Any) -> None:
     rina = CustomerFactory()
     session.commit()
     for act in (
@@ -301,7 +301,7 @@ def test_an_assignment_that_was_to_end_earlier_still_ends_then(
     assert assignments(outside, "M-1")[0] == ("RINA", MARCH, date(2026, 3, 20), False)
 
 
-def test_days_are_corrected_if_nobody_else_has_the_meter_on_them(
+def test_days_are_corrected_if_no_other_customer_has_the_meter_on_them(
     session: Any, outside: Outside
 ) -> None:
     rina, budi = CustomerFactory(code="RINA"), CustomerFactory(code="BUDI")

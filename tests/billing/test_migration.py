@@ -1,4 +1,4 @@
-"""All six steps as one: in order, whoever dies and wherever, again without effect, and what a dry run says."""
+"""The whole migration: its order, killed workers, repetition without effect, and dry runs."""
 
 import itertools
 import os
@@ -41,7 +41,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def legacy(session: Any, admin_database_url: str) -> None:
-    """A book as it comes: no meters on the documents, wrong amounts, balances that nobody computed."""
+    """A legacy book: no meters on the documents, wrong amounts, balances that were never computed."""
     for code in ("A", "B", "C"):
         customer = a_customer(code, f"M-{code}")
         invoice = an_invoice(f"INV-{code}", customer)
@@ -131,7 +131,7 @@ BILLED = {"invoices.amount", "meters.documents", "meters.balance", "customers.ba
 def test_a_dry_run_of_the_whole_shows_every_amount_as_it_will_be(
     session: Any, legacy: None, surgery: Any, is_tampered: bool
 ) -> None:
-    """What each figure will say at the end, what is left without a meter, and the table that ties all together."""
+    """Every figure as it will be at the end, what is left without a meter, and the tie-out table."""
     if is_tampered:
         surgery.execute("UPDATE meters SET balance = balance + 9 WHERE id % 2 = 1")
         surgery.execute("UPDATE customers SET overpayment = overpayment + 4 WHERE id = 1")
@@ -165,7 +165,7 @@ def test_a_dry_run_of_the_whole_shows_every_amount_as_it_will_be(
 
 
 def everything(session: Any, migration: str) -> Any:
-    """What all steps of a migration have recorded, but for numbers and moments."""
+    """What all steps of a migration have recorded, except ids and timestamps."""
     session.rollback()
     session.expire_all()
     mine = Run.scope[chain.KEY].astext == migration
@@ -204,7 +204,7 @@ def test_killed_at_every_transaction_the_end_is_that_of_an_undisturbed_migration
                 connection.execute(f"UPDATE {table} SET {values} WHERE id = %s", row)
         connection.execute("DELETE FROM figure_notes")
         connection.execute("UPDATE runs SET kind = 'forgotten'")
-    run = chain.begin(session(), is_paced=False)
+    run = chain.request_all(session(), is_paced=False)
     session.commit()
     migration = run.scope[chain.KEY]
     deaths, nth = 0, 1
@@ -222,7 +222,7 @@ def test_killed_at_every_transaction_the_end_is_that_of_an_undisturbed_migration
 
 
 def how_far(session: Any) -> Any:
-    """What changes with every step forward, but not where the same is only done once more."""
+    """A measure that changes with all progress, but not when work is only repeated."""
     session.rollback()
     return session.execute(
         select(
@@ -259,23 +259,23 @@ def die_at(run_id: int, nth: int, after: bool) -> None:
     working.perform(db.engine, run_id)
 
 
-def test_two_migrations_at_a_time_are_refused_and_a_preview_is_in_nobodys_way(
+def test_two_migrations_at_a_time_are_refused_and_a_preview_blocks_none(
     session: Any, legacy: None
 ) -> None:
-    first = chain.begin(session(), is_paced=False)
+    first = chain.request_all(session(), is_paced=False)
     session.commit()
     with pytest.raises(AlreadyRunning) as refused:
-        chain.begin(session())
+        chain.request_all(session())
     assert refused.value.values["run"] == first.id
     session.rollback()
-    chain.begin(session(), dry_run=True)
+    chain.request_all(session(), dry_run=True)
     session.rollback()
     while (live := chain.under_way(session(), dry_run=False)) is not None:
         ended(live.id)
     assert balances(session) == MIGRATED
 
 
-def test_rows_that_fail_are_told_and_the_steps_after_them_are_done(
+def test_rows_that_fail_are_reported_and_the_steps_after_them_are_done(
     session: Any, legacy: None
 ) -> None:
     customer = session.scalar(select(Customer).where(Customer.code == "A"))
@@ -290,7 +290,7 @@ def test_rows_that_fail_are_told_and_the_steps_after_them_are_done(
     retried = actions.retry(session(), runs[0].id)
     session.commit()
     ended(retried.id)
-    assert chain.next_of(session(), retried) is None, "it has gone on already"
+    assert chain.next_run(session(), retried) is None, "it has gone on already"
 
 
 def test_a_step_that_cannot_be_done_stops_the_whole_and_a_retry_goes_on(
@@ -306,30 +306,30 @@ def test_a_step_that_cannot_be_done_stops_the_whole_and_a_retry_goes_on(
         validate.name,
         kinds.RunKind(validate.name, "", "figures.heal", broken, broken),
     )
-    first = chain.begin(session(), is_paced=False)
+    first = chain.request_all(session(), is_paced=False)
     session.commit()
-    second = chain.next_of(session(), ended(first.id))
-    third = chain.next_of(session(), ended(second.id))  # type: ignore[union-attr]
+    second = chain.next_run(session(), ended(first.id))
+    third = chain.next_run(session(), ended(second.id))  # type: ignore[union-attr]
     while session.get_one(Run, third.id).is_live:  # type: ignore[union-attr]
         working.perform(db.engine, third.id)  # type: ignore[union-attr]
         session.execute(text("UPDATE run_chunks SET lease_until = NULL"))
         session.commit()
         session.expire_all()
     assert third.status == "failed"  # type: ignore[union-attr]
-    assert chain.next_of(session(), third) is None  # type: ignore[arg-type]
+    assert chain.next_run(session(), third) is None  # type: ignore[arg-type]
     monkeypatch.setitem(declared().kinds, validate.name, validate)
     run: Run | None = actions.retry(session(), third.id)  # type: ignore[union-attr]
     session.commit()
     done = []
     while run is not None:
         done.append(ended(run.id))
-        run = chain.next_of(session(), done[-1])
+        run = chain.next_run(session(), done[-1])
     assert [run.kind for run in done] == [step.kind for step in STEPS[2:]]
     assert balances(session) == MIGRATED
 
 
 def test_a_cancelled_step_is_the_last_one(session: Any, legacy: None) -> None:
-    run = chain.begin(session(), is_paced=False)
+    run = chain.request_all(session(), is_paced=False)
     session.commit()
     actions.cancel(session(), run.id)
     session.commit()

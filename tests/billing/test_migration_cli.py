@@ -30,7 +30,7 @@ Command = Callable[..., Any]
 
 @pytest.fixture
 def book(session: Any) -> None:
-    """One payment that surely belongs somewhere."""
+    """One payment with a sure meter."""
     ada = a_customer("A", "M-A")
     an_invoice("INV-A", ada)
     a_payment("P-A", ada)
@@ -39,7 +39,7 @@ def book(session: Any) -> None:
 
 @pytest.fixture
 def unsure(session: Any, book: None) -> None:
-    """One more that does not."""
+    """One more payment without a sure meter."""
     a_payment("P-B", a_customer("B", "M-B1", "M-B2"))
     session.commit()
 
@@ -89,7 +89,7 @@ TOTALS = {"meters.documents", "meters.balance", "customers.balance"}
 def test_a_dry_run_lists_every_row_that_changes_with_before_difference_and_after(
     session: Any, run_command: Command, unsure: None
 ) -> None:
-    """The first step's said which documents it would place, and not which balances then move."""
+    """The first step's dry run used to list the documents it would place, but not the balances that follow."""
     for words in (("migrate", "meter-financials"), ("backfill", "payment-meter-ids")):
         done = run_command(*words, "--dry-run", "--json")
         assert done.exit_code == 1
@@ -133,10 +133,10 @@ def test_what_the_dry_run_of_all_steps_lists_is_applied_by_one_number(
 def test_a_dry_run_that_was_interrupted_before_its_list_goes_on_with_it(
     session: Any, run_command: Command, book: None
 ) -> None:
-    run = chain.begin(session(), dry_run=True, is_here=True, is_paced=False)
+    run = chain.request_all(session(), dry_run=True, is_here=True, is_paced=False)
     session.commit()
     while run.kind in STEP_OF:
-        run = chain.next_of(session(), ended(run.id))
+        run = chain.next_run(session(), ended(run.id))
         session.rollback()
     done = run_command("migrate", "meter-financials", "--dry-run", "--json")
     assert (done.exit_code, reported(done)["outlook"]["run"]) == (1, run.id)
@@ -153,9 +153,9 @@ def test_again_it_begins_after_what_is_finished(run_command: Command, book: None
 def test_it_goes_on_with_a_step_that_was_interrupted(
     session: Any, run_command: Command, book: None
 ) -> None:
-    run = chain.begin(session(), is_here=True, is_paced=False)
+    run = chain.request_all(session(), is_here=True, is_paced=False)
     session.commit()
-    second = chain.next_of(session(), ended(run.id))
+    second = chain.next_run(session(), ended(run.id))
     assert second is not None
     session.rollback()
     done = run_command("migrate", "meter-financials", "--json")
@@ -168,14 +168,14 @@ def test_a_step_that_does_not_end_well_stops_it_with_a_sentence(
     run_command: Command, book: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: Any) -> Any:
-        raise RuntimeError("it cannot be told")
+        raise RuntimeError("it cannot be reported")
 
     amounts = declared().kinds["billing.backfill-invoice-amounts"]
     monkeypatch.setitem(declared().kinds, amounts.name, replace(amounts, finish=broken))
     done = run_command("migrate", "meter-financials", "--json")
     assert done.exit_code == 2
     assert "Step 2 has not done all of its work" in done.stderr
-    assert "it cannot be told" in done.stderr
+    assert "it cannot be reported" in done.stderr
     assert [step["step"] for step in reported(done)["steps"]] == [1, 2]
     assert not reported(done)["is_complete"]
 
@@ -225,7 +225,7 @@ def test_invoice_amounts_are_computed(
     assert reported(done)["changed"] == 1
 
 
-def test_entered_amounts_are_told_and_leave_nothing_to_do(
+def test_entered_amounts_are_reported_and_leave_nothing_to_do(
     session: Any, run_command: Command, book: None
 ) -> None:
     ada = session.scalar(select(Customer).where(Customer.code == "A"))
@@ -266,7 +266,7 @@ def test_the_validation_exits_1_where_anything_is_invalid(run_command: Command, 
 def test_what_is_under_way_elsewhere_is_trouble(
     session: Any, run_command: Command, book: None
 ) -> None:
-    run = chain.ask(session(), STEPS[0])
+    run = chain.request_step(session(), STEPS[0])
     session.commit()
     done = run_command("backfill", "payment-meter-ids")
     assert (done.exit_code, f"Run {run.id} does the same" in done.stderr) == (2, True)

@@ -1,4 +1,4 @@
-"""What a migration's dry run lists is what its application writes: documents, and every total that then moves."""
+"""A migration's dry run lists exactly what its application writes: documents, and every total that follows."""
 
 import random
 from decimal import Decimal
@@ -40,7 +40,7 @@ WRITTEN = {
     "payments", "invoices", "meters", "customers",
     "audit_events", "corrections", "drift_findings", "figure_checks",
 }  # fmt: skip
-"""The tables that a migration writes, and where it says so."""
+"""The tables that a migration writes, and those of its records."""
 
 TAMPERED = (
     "UPDATE invoices SET amount = amount + 3 WHERE id % 3 = 0 AND units IS NOT NULL",
@@ -51,7 +51,7 @@ TAMPERED = (
 
 
 def a_book(session: Any, seed: int) -> None:
-    """Customers with one, two and no meters, former meters, meters that are nobody's; documents of every sort."""
+    """Customers with one, two and no meters, former meters, meters without a customer; documents of every sort."""
     chance = random.Random(seed)
     for n in range(6):
         mine = [f"M-{n}-{m}" for m in range(chance.choice((0, 1, 1, 2)))]
@@ -97,7 +97,7 @@ def meters_now(session: Any) -> dict[Any, Any]:
 def assert_applied_as_listed(
     session: Any, dry: Run, url: str, before: Any, written: set[str] = WRITTEN
 ) -> int:
-    """Apply a dry run over a book that stood so before; answers how many totals moved."""
+    """Apply a dry run over a book with these balances before; returns how many totals moved."""
     tables, totals, meters = before
     assert digest(url) == tables, "a dry run writes nothing"
     moving, placed = listed(dry, "found")
@@ -115,8 +115,8 @@ def assert_applied_as_listed(
     assert listed(done, "applied") == (moving, placed)
     assert changes(totals, stored(session)) == moving
     assert meters_now(session).items() - meters.items() == placed.items()
-    apart = {table for table, rows in digest(url).items() if rows != tables[table]}
-    assert apart <= written
+    differences = {table for table, rows in digest(url).items() if rows != tables[table]}
+    assert differences <= written
     return len(moving)
 
 
@@ -142,7 +142,7 @@ def test_the_first_step_lists_the_totals_that_move_with_its_documents_and_writes
 def test_it_lists_what_will_be_written_where_something_is_wrong_already(
     session: Any, owner_database_url: str, surgery: Any, seed: int
 ) -> None:
-    """It corrects nothing of it, and shows what comes of that."""
+    """It corrects none of it, and shows the result."""
     a_book(session, seed)
     for statement in TAMPERED:
         surgery.execute(statement)
@@ -219,7 +219,7 @@ def test_one_document_that_cannot_be_placed_is_listed_as_such_and_the_rest_as_it
 
 
 def test_nothing_that_belongs_to_several_customers_builds_on_what_changes_together() -> None:
-    """Else two groups would write one row: say in `groups.of_item` what then changes together."""
+    """Else two groups would write one row: extend `groups.of_item` if figures of several customers do."""
     known = set(registry.bundles_of([*RECALCULATED, invoice_amount]))
     for bundle in registry.bundles:
         assert bundle in known or not known.intersection(lower_bundles(registry, bundle))

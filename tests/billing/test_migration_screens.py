@@ -1,4 +1,4 @@
-"""The migration in the browser: who may what, what each step says, previews, findings as a list and a file."""
+"""The migration in the browser: permissions, the reports of steps, previews, findings as a list and a file."""
 
 from decimal import Decimal
 from typing import Any
@@ -27,7 +27,7 @@ PAGE = "/billing/migration"
 
 @pytest.fixture
 def book(session: Any) -> None:
-    """One payment that surely belongs somewhere, and one that does not."""
+    """One payment with a sure meter, and one without."""
     ada = a_customer("A", "M-A")
     an_invoice("INV-A", ada)
     a_payment("P-A", ada)
@@ -85,7 +85,7 @@ def test_a_preview_changes_nothing_and_says_what_would_be_done(
 def test_what_an_earlier_preview_found_stays_applied_when_there_is_a_later_preview(
     sign_in: Any, book: None, admin_database_url: str
 ) -> None:
-    """Step 5 was "Done", and "Not done yet" as soon as a user looked again."""
+    """Step 5 was "Done", and "Not done yet" after another preview."""
     with past_every_trigger(admin_database_url) as connection:
         connection.execute("UPDATE customers SET balance = balance + 1 WHERE code = 'A'")
     first = step("customer-balances", dry_run=True)
@@ -156,7 +156,7 @@ def test_all_steps_are_previewed_by_the_workers_one_after_the_other(
 def test_all_steps_are_looked_at_and_applied_as_one(
     app: Any, session: Any, sign_in: Any, book: None
 ) -> None:
-    """One list with one sum, one reason and one limit; its steps are not applied behind its back."""
+    """One list with one total, one reason and one limit; its steps cannot be applied alone."""
     app.config["APPROVAL_ABOVE_COUNT"] = 4
     finance = sign_in("finance")
     *steps, whole = migrated(dry_run=True)

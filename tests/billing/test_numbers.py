@@ -1,4 +1,4 @@
-"""Which numbers billing's records may have: none that is the address of another page."""
+"""Valid numbers of billing's records: none may collide with the URL of another page."""
 
 import re
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ def filled(rule: Rule, path: str, word: str) -> str:
 
 
 def tempting(app: Flask, noun: str) -> Iterator[str]:
-    """Whatever a route would take for itself if a record were called so, and what is left of it cut off."""
+    """Numbers that another route would match, and their suffixes."""
     for rule in of_noun(app, noun):
         for word in ("1", "a1", "csv1", "lines/1"):
             text = filled(rule, "M 1", word).removeprefix(f"/billing/{noun}/")
@@ -76,7 +76,7 @@ def test_numbers_as_people_write_them_are_numbers(text: str) -> None:
 def test_numbers_that_a_user_has_typed_do_not_stop_the_numbering(
     app: Flask, session: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every doubling is taken, and what comes one after the other up to past one look."""
+    """Every doubled number is taken, and more consecutive ones than one scan reads."""
     monkeypatch.setattr(numbering, "SCANNED", 5)
     customer = CustomerFactory()
     typed = {*range(1, 8), *(2**power for power in range(numbering.DOUBLINGS))}

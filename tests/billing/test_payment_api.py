@@ -1,4 +1,4 @@
-"""Payments for programs: where they go, said or left to the house; what the sheet refuses, in its own sentences."""
+"""The API of payments: given and default allocations, and the refusals of the sheet."""
 
 from decimal import Decimal
 from typing import Any

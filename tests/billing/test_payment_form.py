@@ -1,4 +1,4 @@
-"""Recording payments over HTTP: the form, its live allocation, what is refused, and who was faster."""
+"""Recording payments over HTTP: the form, its live allocation, what is refused, and concurrent changes."""
 
 import json
 import re
@@ -41,7 +41,7 @@ def finance(sign_in):
 
 
 def begins_in(page):
-    """The id of the field in which the keyboard begins."""
+    """The id of the field with the initial focus."""
     [field] = [tag for tag in re.findall(r"<input[^>]*>", page) if " autofocus" in tag]
     return re.search(r' id="([^"]*)"', field)[1]
 

@@ -61,7 +61,7 @@ def pay(customer_id: int, invoice_id: int, amount: int, **facts: Any) -> None:
 
 
 def outcome(verb: Verb) -> str:
-    """Carry a verb out and commit; the name of what refused it, else nothing."""
+    """Perform a verb and commit; the name of the refusal, else empty."""
     try:
         verb()
         db.session.commit()
@@ -87,7 +87,7 @@ def both(app: Flask, *rounds: tuple[Verb, ...]) -> list[list[str]]:
 
 
 def paid(session: Any) -> dict[int, Decimal]:
-    """What payments really name of each invoice."""
+    """The sum of the payments that name each invoice."""
     session.rollback()
     rows = session.execute(
         select(Payment.invoice_id, func.sum(Payment.amount)).group_by(Payment.invoice_id)
@@ -109,7 +109,7 @@ def test_of_two_cashiers_who_pay_the_same_open_amount_one_is_refused(
 def test_without_the_lock_an_invoice_is_paid_twice(
     app: Flask, session: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The mutant that shows that the test above bites."""
+    """The mutant of the test above."""
     monkeypatch.setattr(payment_actions.figures, "hold", lambda *_: None)
     customer, invoices = owed(session, ROUNDS)
     both(app, *[(lambda i=i: pay(customer, i, 1000),) * 2 for i in invoices])

@@ -1,4 +1,4 @@
-"""Void and record anew: one step that does both or neither, from a form that holds all of the old receipt."""
+"""Replacing a receipt: voiding and recording anew in one step, from a form prefilled with the old one."""
 
 import threading
 from datetime import date
@@ -63,7 +63,7 @@ def form_of(browser, path=REPLACE, **typed):
 
 
 def receipts(session):
-    """Every receipt: what it is called, of which day, its status, and what its parts pay."""
+    """Every receipt: reference, day, status, and what its parts pay."""
     session.rollback()
     found = {}
     for part in session.scalars(select(Payment).order_by(Payment.reference, Payment.part)):
@@ -178,7 +178,7 @@ def test_what_the_books_refuse_leaves_the_old_one_as_it_was(finance, session, re
     assert receipts(session)["BANK-77"][2] == "posted"
 
 
-def test_who_was_faster_is_told_and_nothing_is_done(finance, session, receipt):
+def test_a_concurrent_change_is_reported_and_nothing_is_done(finance, session, receipt):
     form = form_of(finance, paid_on="2026-04-02")
     session.rollback()
     rest = session.get(Payment, receipt[1].id)

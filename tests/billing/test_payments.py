@@ -1,4 +1,4 @@
-"""Recording a receipt, voiding it, and saying where its parts belong: the verbs and their refusals."""
+"""Recording a receipt, voiding it, and moving its parts: the verbs and their refusals."""
 
 import re
 from dataclasses import replace
@@ -73,7 +73,7 @@ def rest(meter, amount):
 
 
 def refused(session, refusal, verb, *arguments):
-    """The verb is refused by that law; answers the sentence. Nothing of it stays."""
+    """The verb raises that refusal; returns its sentence, and rolls back."""
     session.commit()
     with pytest.raises(refusal) as caught:
         verb(session, *arguments)
@@ -109,7 +109,7 @@ def test_a_receipt_is_one_row_per_invoice_and_one_for_the_rest(
     assert (customer.balance, customer.overpayment) == (1250, 0)
 
 
-def test_a_receipt_that_nobody_can_place_is_unmatched_and_counts_nowhere(session, customer, meter):
+def test_a_receipt_that_cannot_be_placed_is_unmatched_and_counts_nowhere(session, customer, meter):
     [made] = actions.record(session, entry(customer, rest(None, 500)))
     session.commit()
     assert (made.meter_id, made.invoice_id) == (None, None)

@@ -105,13 +105,13 @@ def test_every_list_comes_to_the_figure_that_it_explains(
     invoices = [InvoiceFactory(customer=c, meter=m) for c, m in zip(customers, meters, strict=True)]
     for parts, is_void in receipts:
         reference, void = "", {"status": VOID, "void_reason": "Twice"} if is_void else {}
-        for number, (whose, where, amount, is_named) in enumerate(parts, 1):
+        for number, (payer, where, amount, is_named) in enumerate(parts, 1):
             placed = {"meter": meters[where]} if where < 2 else {}
             if placed and is_named:
                 placed["invoice"] = invoices[where]
             named = {"reference": reference} if reference else {}
             reference = PaymentFactory(
-                part=number, customer=customers[whose], amount=amount, **placed, **named, **void
+                part=number, customer=customers[payer], amount=amount, **placed, **named, **void
             ).reference
     session.commit()
 

@@ -39,7 +39,7 @@ from .ledgers import Ledger, stored
 pytestmark = pytest.mark.slow
 
 SAVES, ROUNDS_BESIDE = examples(40), examples(6)
-"""Of each writer, and of whoever recalculates, heals or tampers beside them."""
+"""Repetitions of each writer, and of the processes that recalculate, heal or tamper beside them."""
 ROUNDS = 60
 DAY = date(2026, 3, 15)
 
@@ -47,7 +47,7 @@ Outside = psycopg.Connection[Any]
 
 
 def everything_is_right(session: Any, outside: Outside) -> None:
-    """No drift by the product's own word and by arithmetic of our own; nothing left noted."""
+    """No drift by the product's verification and by independent arithmetic; no notes left."""
     session.rollback()
     assert list(figures.verify(session)) == []
     assert stored(outside) == Ledger.read(outside).totals()
@@ -72,11 +72,11 @@ def meters(session: Any) -> list[int]:
     return made
 
 
-# What people do all day
+# Concurrent writers
 
 
 def live_edits(seed: int, meters: list[int], race: Race) -> Counter[str]:
-    """Payments, invoices, voids, and whose a meter is, one thing a save; how often each came about."""
+    """Payments, invoices, voids and reassignments, one a save; how often each succeeded."""
     chance = random.Random(seed)
     outcomes: Counter[str] = Counter()
     for _ in race.turns(SAVES):
@@ -122,7 +122,7 @@ def _void(chance: random.Random, meter: int) -> None:
 
 
 def _reassign(chance: random.Random, meter: int) -> None:
-    """Whose it is actively, the other's from now on."""
+    """Reassign the meter to the other customer."""
     meter_actions.locked(db.session(), meter)
     assignment = _assignment(meter)
     customers = db.session.scalars(select(Customer.id).order_by(Customer.id)).all()
@@ -276,7 +276,7 @@ def test_payments_at_the_same_moment_are_all_counted(
 def test_a_drain_that_takes_no_lock_leaves_drift(
     app: Flask, session: Any, meters: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The mutant that shows that the tests above bite: a customer is as both payments leave them."""
+    """The mutant of the tests above: a customer's balance after both payments."""
     monkeypatch.setattr(drain, "lock_owners", lambda _, __, owners, ___: owners)
     for _ in range(5):
         pay_together(app, meters[:2])

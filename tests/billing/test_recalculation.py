@@ -144,10 +144,10 @@ def test_a_dry_run_says_the_same_and_writes_nothing_but_its_run(
     session: Any, book: dict[str, Customer], surgery: psycopg.Connection[Any]
 ) -> None:
     corrupt(surgery)
-    ours = ("runs", "run_items")
-    before = digest(surgery, but=ours)
+    run_tables = ("runs", "run_items")
+    before = digest(surgery, but=run_tables)
     dry = recalculated(dry_run=True)
-    assert digest(surgery, but=ours) == before, "the chunks are gone too"
+    assert digest(surgery, but=run_tables) == before, "the chunks are gone too"
     assert (dry.status, dry.checked) == ("done", dry.total)
     assert dry.changed == 5 + 5 + 4
     assert set(session.scalars(select(RunItem.outcome))) == {"found"}
@@ -180,7 +180,7 @@ def test_a_second_recalculation_changes_nothing(
     assert difference_of_sums(again, "balance") == 0
 
 
-def test_inactive_meters_are_recomputed_and_count_for_nobody(
+def test_inactive_meters_are_recomputed_and_count_for_no_customer(
     session: Any, surgery: psycopg.Connection[Any]
 ) -> None:
     former = CustomerFactory(code="FORMER")
@@ -199,7 +199,7 @@ def test_inactive_meters_are_recomputed_and_count_for_nobody(
 def test_customers_without_a_meter_are_neither_counted_nor_touched(
     session: Any, book: dict[str, Customer], surgery: psycopg.Connection[Any]
 ) -> None:
-    nobody = CustomerFactory(code="NONE")
+    without_meter = CustomerFactory(code="NONE")
     session.commit()
     surgery.execute("UPDATE customers SET balance = 5 WHERE code = 'NONE'")
     dry = recalculated(dry_run=True)
@@ -207,7 +207,7 @@ def test_customers_without_a_meter_are_neither_counted_nor_touched(
     assert dry.result["totals"]["balance"]["after"] == "1949.50"
     assert recalculated().changed == 0
     assert balances(session)["NONE"] == (5, 0)
-    surgery.execute("UPDATE customers SET balance = 0 WHERE id = %s", [nobody.id])
+    surgery.execute("UPDATE customers SET balance = 0 WHERE id = %s", [without_meter.id])
 
 
 def test_without_any_assignment_there_is_nothing_to_do(session: Any) -> None:
@@ -239,7 +239,7 @@ def test_given_customers_alone(
     }
 
 
-def test_whoever_has_a_given_customers_former_meter_is_recalculated_too(
+def test_the_present_owner_of_a_given_customers_former_meter_is_recalculated_too(
     session: Any, surgery: psycopg.Connection[Any]
 ) -> None:
     former, present = CustomerFactory(code="FORMER"), CustomerFactory(code="PRESENT")
@@ -256,7 +256,7 @@ def test_whoever_has_a_given_customers_former_meter_is_recalculated_too(
     assert balances(session)["PRESENT"] == (500, 0)
 
 
-def test_a_customer_that_cannot_be_written_stops_nobody_else_and_is_retried(
+def test_a_customer_that_cannot_be_written_stops_no_other_and_is_retried(
     session: Any,
     book: dict[str, Customer],
     surgery: psycopg.Connection[Any],
@@ -281,7 +281,7 @@ def test_a_customer_that_cannot_be_written_stops_nobody_else_and_is_retried(
     assert balances(session) == RIGHT
 
 
-def test_of_a_customer_whose_meter_cannot_be_written_nothing_is_changed(
+def test_nothing_is_changed_of_a_customer_with_a_meter_that_cannot_be_written(
     session: Any,
     book: dict[str, Customer],
     surgery: psycopg.Connection[Any],
@@ -375,7 +375,7 @@ def test_the_result_holds_the_greatest_changes_and_the_items_all(
 
 
 def test_nothing_builds_on_what_is_recalculated_that_is_not_recalculated_too() -> None:
-    """A figure that did would be left as it is: then it belongs into RECALCULATED."""
+    """A figure that did would be left stale: it would have to be in RECALCULATED."""
     above = {f.name for f in registry.figures if registry.depends_on(f) & set(RECALCULATED)}
     assert above <= {figure.name for figure in RECALCULATED}
 

@@ -72,7 +72,7 @@ Validation Summary:
 
 DRY RUN COMPLETE - Run without --dry-run to apply changes
 """
-"""Seed 002, from its first line to its last."""
+"""The output in seed 002, from its first line to its last."""
 
 BOOK = """
 INSERT INTO customers (id, code, name) OVERRIDING SYSTEM VALUE
@@ -218,7 +218,7 @@ def test_without_assignments_it_says_so(run_command: Command, session: Any) -> N
     assert reported["customers"]["processed"] == 0
 
 
-def test_whoever_fails_is_named_and_the_rest_is_done(
+def test_owners_that_fail_are_named_and_the_rest_is_done(
     run_command: Command,
     session: Any,
     surgery: psycopg.Connection[Any],

@@ -108,7 +108,7 @@ def test_the_report_says_what_would_change_and_ties(
 def test_the_panel_that_applies_says_the_same_sums_as_the_control_totals(
     finance: FlaskClient, session: Any, surgery: psycopg.Connection[Any]
 ) -> None:
-    """A payment moved past the triggers is wrong at the meter and at the customer: it was said twice."""
+    """A payment moved past the triggers is wrong at the meter and at the customer: it was counted twice."""
     a_customer("C-4", name="Dewi", invoiced="1000", paid="400")
     session.commit()
     surgery.execute("UPDATE meters SET paid = paid - 250, balance = balance + 250")
@@ -156,7 +156,7 @@ def test_the_list_of_recalculations_and_its_file(
     assert "1 Preview" not in reported(finance, f"{LIST}?kind=recalculation")
     file = finance.get(f"{LIST}/export.csv")
     assert file.status_code == 200
-    assert "250" not in file.text, "as on the screen, where nobody chose that column"
+    assert "250" not in file.text, "as on the screen, where that column is not chosen"
     chosen = finance.get(f"{LIST}/export.csv?columns=number,balance_difference")
     assert "250.00" in chosen.text
 
@@ -195,7 +195,7 @@ def test_all_changed_customers_as_a_list_and_as_a_file_with_control_totals(
     assert finance.get(f"{LIST}/{run.id}/changes.xlsx").status_code == 200
 
 
-def test_whoever_could_not_be_corrected_is_named_with_the_cause(
+def test_owners_that_could_not_be_corrected_are_named_with_the_cause(
     finance: FlaskClient,
     session: Any,
     book: dict[str, Customer],

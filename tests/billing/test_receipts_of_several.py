@@ -1,4 +1,4 @@
-"""Receipts whose parts are of several customers: shown, found, exported and read as what they are."""
+"""Receipts with parts of several customers: pages, search, exports and API."""
 
 import csv
 import io
@@ -55,7 +55,7 @@ def test_the_list_can_be_sorted_by_customer(finance):
     assert page.index("R-1") < page.index("R-2")
 
 
-def test_the_record_says_whose_each_part_is(finance):
+def test_the_record_names_the_customer_of_each_part(finance):
     page = finance.get(f"{LIST}/R-2").text
     assert 'href="/customers/C-1"' in page
     assert 'href="/customers/C-2"' in page

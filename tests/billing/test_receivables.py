@@ -1,4 +1,4 @@
-"""A real receivables book, imported and matched, is right to the cent, and stays so whatever comes."""
+"""A real receivables book, imported and matched, is right to the cent, and stays so after any edits."""
 
 import json
 import random
@@ -38,7 +38,7 @@ def imported(kept_book: Any, run_command: Callable[..., Any]) -> None:
 
 @pytest.fixture
 def match(session: Session, run_command: Callable[..., Any]) -> Callable[[], int]:
-    """Give every payment the meter that surely is its own, by the command; how many got one."""
+    """Give every payment its sure meter, by the command; how many got one."""
 
     def matched() -> int:
         before = unmatched(session)
@@ -67,7 +67,7 @@ def book(imported: None, match: Callable[[], int]) -> Receivables:
 
 
 def is_right(session: Session, book: Receivables) -> None:
-    """Every balance and overpayment to the cent, and no drift by the product's own word."""
+    """Every balance and overpayment to the cent, and no drift by the product's verification."""
     session.rollback()
     session.expire_all()
     for model, name, expected in (
@@ -186,7 +186,7 @@ class Days:
         return dict(self.session.execute(select(Meter.number, Meter.id)).all())
 
     def happen(self) -> None:
-        """One thing."""
+        """One random edit."""
         work = self.chance.choice(DAYS_WORK)
         work(self)
         self.day += timedelta(days=self.chance.choice((0, 0, 1)))
@@ -265,7 +265,7 @@ class Days:
         self.book.payments[reference].is_void = True
 
     def pay_without_a_word(self, customer: str) -> None:
-        """A payment that names neither a meter nor an invoice."""
+        """A payment without a meter and an invoice."""
         reference = f"WORDLESS-{customer}"
         self.session.add(
             Payment(
@@ -320,7 +320,7 @@ def _split(
 def _hand_over(
     session: Session, book: Receivables, chance: random.Random, assignment: Assignment
 ) -> None:
-    """The meter is another customer's from now on, and what is owed for it goes along."""
+    """Reassign a meter to another customer; its balance moves along."""
     day = date(2013, 4, 1)
     stored = _assignment(session, assignment)
     stored.is_active, stored.assigned_to = False, day - timedelta(days=1)

@@ -40,18 +40,18 @@ AnyRecord = Invoice | Meter | Order | Customer | Product
 
 @pytest.fixture
 def slow(sign_in: Callable[..., FlaskClient]) -> FlaskClient:
-    """The browser of who opens a form, and sends it too late."""
+    """The browser of a user who opens a form, and sends it too late."""
     return sign_in("finance")
 
 
 @pytest.fixture
 def fast(sign_in: Callable[..., FlaskClient]) -> FlaskClient:
-    """The browser of who changes something in between."""
+    """The browser of a user who changes something in between."""
     return sign_in("finance")
 
 
 def reported(answer: Any) -> str:
-    """What a stale form is answered: a conflict, and why."""
+    """The response to a stale form: a conflict, and why."""
     assert answer.status_code == 409, answer.text
     text = text_of(answer.text)
     assert SAID in text
@@ -100,7 +100,7 @@ def present(session: Any) -> list[tuple[str, Decimal, int | None]]:
 
 
 def asked(browser: FlaskClient, verb: str) -> tuple[str, Any]:
-    """The address of what can be done to the receipt, and its form as it is opened."""
+    """The URL of a verb of the receipt, and its opened form."""
     address = f"{RECEIPT}/{verb}"
     if verb == "take-off":
         return address, form(browser, RECEIPT, address)
@@ -131,7 +131,7 @@ def test_a_form_over_a_receipt_does_nothing_to_the_next_one_of_its_reference(
         assert "changed this at" in text
 
 
-def test_who_was_told_of_the_other_receipt_can_make_it_void(
+def test_after_the_conflict_was_shown_the_other_receipt_can_be_voided(
     slow: FlaskClient, fast: FlaskClient, session: Any, receipt: list[Payment]
 ) -> None:
     address, late = asked(slow, "void")
@@ -186,7 +186,7 @@ def invoices(session: Any) -> tuple[int, int]:
 
 
 def renumber(browser: FlaskClient, numbers: dict[str, str], at: str, form_id: str) -> None:
-    """Let the records of these numbers be called otherwise, in this order, each in its form."""
+    """Renumber these records in this order, each in its form."""
     for old, new in numbers.items():
         page = filled(browser, at.format(old), form_id)
         page["code" if "code" in page else "number"] = new
@@ -217,7 +217,7 @@ def test_a_form_to_move_an_invoice_does_not_move_the_next_one_of_its_number(
 
 @pytest.fixture
 def meters(session: Any) -> dict[str, int]:
-    """M-8 and M-9, nobody's; their ids by their numbers."""
+    """M-8 and M-9, unassigned; their ids by their numbers."""
     versions = {"M-8": 2, "M-9": 1}
     made = {number: Meter(number=number, version=version) for number, version in versions.items()}
     session.add_all(made.values())
@@ -250,7 +250,7 @@ def test_a_form_over_a_meter_does_nothing_to_the_next_one_of_its_number(
     assert sent.status_code == 303, text_of(sent.text)
 
 
-def test_a_name_that_nobody_touched_means_the_record_that_was_shown(
+def test_an_untouched_name_means_the_record_that_was_shown(
     slow: FlaskClient, fast: FlaskClient, session: Any, meters: dict[str, int]
 ) -> None:
     path = "/billing/adjustments/new"

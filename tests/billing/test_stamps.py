@@ -1,4 +1,4 @@
-"""A customer and a meter say when their stored balance last changed, whoever wrote it."""
+"""Customers and meters are stamped when their stored balance changes, by any writer."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -22,7 +22,7 @@ MODELS = (Customer, Meter)
 
 @pytest.fixture
 def assignment(session: Any) -> Any:
-    """A meter with an invoice of 100, and whose it is."""
+    """A meter with an invoice of 100, and its assignment."""
     made = MeterAssignmentFactory()
     InvoiceFactory(
         meter=made.meter, customer=made.customer, amount=Decimal(100), units=None, rate=None
@@ -80,7 +80,7 @@ def test_other_programs_drains_and_heals_stamp_too(
     drained = stamps(session)
     assert all(now > then for now, then in zip(drained, before, strict=True))
     surgery.execute("UPDATE customers SET balance = 7")
-    assert stamps(session)[0] == drained[0], "past the triggers nobody is told"
+    assert stamps(session)[0] == drained[0], "writes past the triggers are not stamped"
     figures.heal(db.engine)
     customer, meter = stamps(session)
     assert customer > drained[0]

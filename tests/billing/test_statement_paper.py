@@ -1,4 +1,4 @@
-"""What a statement says on paper: who sends it, up to when it goes, and whose favour it is in."""
+"""The printed statement: its sender, its period, and in favour of which side the balance is."""
 
 from datetime import date
 from decimal import Decimal

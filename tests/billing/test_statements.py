@@ -1,4 +1,4 @@
-"""Statements: documents by day with what was owed after each, and that they come to what is stored."""
+"""Statements: documents by day with the running balance, and that they add up to the stored balance."""
 
 from datetime import date, timedelta
 from decimal import Decimal
@@ -41,7 +41,7 @@ def reported(
     return [(line.number, line.amount, line.balance) for line in lines]
 
 
-def test_a_statement_tells_the_documents_by_day_with_what_was_owed_after_each(
+def test_a_statement_lists_the_documents_by_day_with_what_was_owed_after_each(
     session: Any, customer: Customer
 ) -> None:
     documents(session, customer)
@@ -104,7 +104,7 @@ def test_no_document_is_joined_to_whole_tables_whatever_the_planner_knows_of_the
     """With statistics that were old by a minute, payments were compared with every invoice: 36,000,000 pairs."""
     documents(session, customer)
     meters = statements.meters_of_customer(session, customer)
-    rows = select(statements.running(meters, EVERYTHING)).order_by("position")
+    rows = select(statements.running_balances(meters, EVERYTHING)).order_by("position")
     connection = session.connection()
     asked = rows.compile(connection, compile_kwargs={"literal_binds": True})
     plan = connection.execute(text(f"EXPLAIN {asked}")).scalars().all()

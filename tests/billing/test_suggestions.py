@@ -1,14 +1,14 @@
-"""Where an unmatched payment may belong: which places are suggested, and in which order."""
+"""Suggested matches of an unmatched payment, and their order."""
 
 from datetime import date
 from decimal import Decimal
 
-from backoffice.billing.payments.suggestions import Known, OpenInvoice, ranked
+from backoffice.billing.payments.suggestions import OpenInvoice, UnmatchedPayment, ranked
 
 
 def known(**facts):
     base = {"id": 1, "version": 1, "amount": Decimal(50), "paid_on": date(2026, 3, 15)}
-    return Known(**base | facts)
+    return UnmatchedPayment(**base | facts)
 
 
 def an_open(key, amount, day=1, **facts):

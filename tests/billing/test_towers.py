@@ -1,4 +1,4 @@
-"""What builds on what: verified and healed without reading the facts once for every figure above them."""
+"""Figures that build on figures: verified and healed without reading the facts once per dependent figure."""
 
 from datetime import date
 from decimal import Decimal
@@ -48,12 +48,12 @@ TAMPERINGS = (
     "UPDATE meter_assignments SET is_active = false WHERE id % {n} = 2",
     "UPDATE meter_assignments SET customer_id = (SELECT min(id) FROM customers) WHERE id % {n} = 1",
 )
-"""What a user may do to facts and figures while every trigger is off."""
+"""Tampering with facts and figures while every trigger is off."""
 
 
 @pytest.fixture
 def book(session: Any) -> list[Customer]:
-    """Eight customers; some with two meters, one with an inactive one, one meter that is nobody's."""
+    """Eight customers; some with two meters, one with an inactive one, one meter without a customer."""
     customers = [CustomerFactory() for _ in range(8)]
     meters = []
     for n, customer in enumerate(customers):
@@ -91,8 +91,10 @@ def test_a_verification_of_everything_finds_what_verifying_each_figure_by_itself
     for tampering in random.sample(TAMPERINGS, 3):
         surgery.execute(tampering.format(n=random.choice([1, 2, 5, 7])).encode())
     together = reported(figures.verify(session))
-    apart = {found for f in registry.figures for found in reported(figures.verify(session, [f]))}
-    assert together == apart
+    separately = {
+        found for f in registry.figures for found in reported(figures.verify(session, [f]))
+    }
+    assert together == separately
     given = {
         found
         for bundle in registry.bundles
@@ -104,7 +106,7 @@ def test_a_verification_of_everything_finds_what_verifying_each_figure_by_itself
 
 
 def recalculate(customers: list[int], *, actor: str = "test") -> list[Any]:
-    """A recalculation's tower over these customers; answers what could not be corrected."""
+    """Recalculate these customers; returns what could not be corrected."""
     failures: list[Any] = []
     healer = Healer(registry, db.engine.begin, failures.append)
     tower = registry.bundles_of(RECALCULATED)
@@ -112,7 +114,7 @@ def recalculate(customers: list[int], *, actor: str = "test") -> list[Any]:
     return failures
 
 
-@pytest.mark.leaves_drift  # documents of the meter that is nobody's, and invoices, are not in its scope
+@pytest.mark.leaves_drift  # documents of the meter without a customer, and invoices, are not in its scope
 @pytest.mark.parametrize("seed", range(8))
 def test_a_tower_corrects_exactly_what_is_wrong_of_customers_and_their_meters(
     session: Any, book: list[Customer], surgery: psycopg.Connection[Any], seed: int
@@ -121,7 +123,7 @@ def test_a_tower_corrects_exactly_what_is_wrong_of_customers_and_their_meters(
     facts = [t for t in TAMPERINGS if "invoices" not in t]
     for tampering in random.sample(facts, 4):
         surgery.execute(tampering.format(n=random.choice([1, 2, 5])).encode())
-    tell_of_everything(surgery)  # a user has accepted the facts among them
+    tell_of_everything(surgery)  # the changed facts among them were accepted
     ids = [customer.id for customer in book]
     assigned = {row.meter_id for row in session.execute(_assignments())}
     wrong = {
@@ -184,7 +186,7 @@ def test_a_drain_that_trusts_whatever_is_stored_writes_a_wrong_balance(
     surgery: psycopg.Connection[Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The mutant that shows that the test above bites."""
+    """The mutant of the test above."""
     customer, one, other = two_meters
     surgery.execute("UPDATE meters SET balance = 9 WHERE id = %s", [other.id])
     surgery.execute("UPDATE customers SET balance = 1")
@@ -216,7 +218,7 @@ def _never(failure: Any) -> None:
     raise AssertionError(failure)
 
 
-def test_a_customer_whose_row_is_refused_fails_alone(
+def test_a_customer_with_a_refused_row_fails_alone(
     session: Any,
     book: list[Customer],
     surgery: psycopg.Connection[Any],
@@ -224,7 +226,7 @@ def test_a_customer_whose_row_is_refused_fails_alone(
 ) -> None:
     ids = [customer.id for customer in book]
     refused = ids[3]
-    session.rollback()  # nobody reads customers while their rules change
+    session.rollback()  # the rules of customers cannot change while a transaction reads them
     surgery.execute("UPDATE customers SET balance = balance + 1")
     surgery.execute("UPDATE meters SET balance = balance + 1, overpayment = 0")
     owner_connection.execute(
@@ -266,7 +268,7 @@ def test_beneath_a_right_sum_a_wrong_invoice_changes_nothing_and_its_correction_
 
 
 @pytest.mark.leaves_drift
-def test_a_former_owner_whose_row_is_refused_does_not_take_the_present_one_along(
+def test_a_former_owner_with_a_refused_row_does_not_fail_the_present_one(
     session: Any, surgery: psycopg.Connection[Any], owner_connection: psycopg.Connection[Any]
 ) -> None:
     former, present = CustomerFactory(), CustomerFactory()
@@ -326,7 +328,7 @@ def decimals(values: dict[str, str]) -> tuple[tuple[str, Decimal], ...]:
     return tuple(sorted((name, Decimal(value)) for name, value in values.items()))
 
 
-def test_whose_figures_are_read_for_whom(
+def test_which_owners_figures_are_read_for_which_owners(
     session: Any, two_meters: tuple[Customer, Meter, Meter]
 ) -> None:
     customer, one, other = two_meters
@@ -346,8 +348,8 @@ def test_whose_figures_are_read_for_whom(
         assert read == set(session.scalars(select(Invoice.id).where(Invoice.meter_id == one.id)))
 
 
-def test_a_plan_for_a_few_owners_does_not_read_those_of_everybody(session: Any) -> None:
-    """A range that the plan does not know is guessed to be narrow: it was read first, and was the whole book."""
+def test_a_plan_for_a_few_owners_does_not_read_those_of_all(session: Any) -> None:
+    """A range that the plan does not know is guessed to be narrow: it was read first, and covered the whole book."""
     _totals, balances, sums = registry.bundles_of(RECALCULATED)
     for bounded in (False, True):
         statement = dependencies._reading(registry, sums, balances, is_bounded=bounded)

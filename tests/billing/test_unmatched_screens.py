@@ -1,4 +1,4 @@
-"""The screen of what is unmatched: suggestions, one click, all that is sure, and who was faster."""
+"""The screen of unmatched payments: suggestions, matching one or all that are sure, and concurrent changes."""
 
 import re
 from datetime import date
@@ -197,7 +197,7 @@ def test_the_unmatched_are_narrowed_by_how_sure_they_are(finance, three, place, 
     assert sorted(re.findall(r">(U-\d)</a>", page)) == found
 
 
-def test_a_payment_whose_invoice_has_no_meter_says_so(finance, session, customer):
+def test_a_payment_of_an_invoice_without_a_meter_says_so(finance, session, customer):
     invoice = InvoiceFactory(number="NO-1", customer=customer, meter=None)
     waiting(session, customer, invoice=invoice)
     page = finance.get("/billing/unmatched").text

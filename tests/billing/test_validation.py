@@ -1,4 +1,4 @@
-"""Steps 3 and 6: a sound book stands every check and ties out; whatever is tampered with is found."""
+"""Steps 3 and 6: a sound book passes every check and ties out; every tampering is found."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -33,7 +33,7 @@ ONE_DAY = timedelta(days=1)
 
 @pytest.fixture
 def sound(session: Any) -> None:
-    """Two customers, one meter each, with documents that nothing can be said against."""
+    """Two customers, one meter each, with documents that pass every check."""
     for code in ("A", "B"):
         customer = a_customer(code, f"M-{code}")
         meter = meter_named(f"M-{code}")
@@ -231,7 +231,7 @@ def test_parts_of_one_receipt_are_not_twice_the_same(session: Any, sound: None) 
     assert found_by(step("validation")) == set()
 
 
-def test_what_is_void_is_nobodys_trouble(session: Any, sound: None) -> None:
+def test_void_documents_fail_no_check(session: Any, sound: None) -> None:
     void = {"status": "void", "void_reason": "Twice"}
     ada = customer(session, "A")
     an_invoice("INV-X", ada, **void)
@@ -253,9 +253,11 @@ def test_adjustments_are_listed_and_leave_nothing_to_be_done(session: Any, sound
 def test_a_sound_book_ties_out_to_the_cent(
     session: Any, sound: None, owner_database_url: str
 ) -> None:
-    unmatched, nobody = customer(session, "A"), MeterFactory(number="M-N")
+    unmatched, of_no_customer = customer(session, "A"), MeterFactory(number="M-N")
     a_payment("P-X", unmatched, amount=Decimal("0.01"))
-    an_invoice("INV-N", unmatched, meter=nobody, units=None, rate=None, amount=Decimal("33.33"))
+    an_invoice(
+        "INV-N", unmatched, meter=of_no_customer, units=None, rate=None, amount=Decimal("33.33")
+    )
     MeterAdjustmentFactory(meter=meter_named("M-A"), customer=unmatched, amount=Decimal("-7.77"))
     session.commit()
     before = digest(owner_database_url)

@@ -42,7 +42,7 @@ def office(session: Any, owner_connection: psycopg.Connection[Any]) -> Office:
     return open_office(session, owner_connection)
 
 
-# What is changed
+# The changed sources
 
 
 def _fact(model: Any, row: str, column: str, value: Any) -> Change:
@@ -59,7 +59,7 @@ def _fact(model: Any, row: str, column: str, value: Any) -> Change:
 
 
 def _figure(model: Any, row: str, column: str) -> Change:
-    """What a user writes into a figure means nothing."""
+    """A value written into a figure, which has no effect."""
     return Change(
         model, lambda office: getattr(office, row), column, lambda _: Decimal("1.23"), lambda _: None
     )  # fmt: skip
@@ -80,7 +80,7 @@ CHANGES = {
     "an adjustment": _fact(MeterAdjustment, "adjustment", "amount", Decimal("-2000.00")),
     "the meter of an adjustment": _fact(MeterAdjustment, "adjustment", "meter_id", "inactive"),
     "a void adjustment": _fact(MeterAdjustment, "adjustment", "status", "void"),
-    "whose a meter is": _fact(MeterAssignment, "assignment", "customer_id", "bob"),
+    "the customer of an assignment": _fact(MeterAssignment, "assignment", "customer_id", "bob"),
     "an assignment that ends": _fact(MeterAssignment, "assignment", "is_active", False),
     "an assignment that begins": _fact(MeterAssignment, "inactive_assignment", "is_active", True),
     "the stored amount of an invoice": _figure(Invoice, "metered", "amount"),
@@ -103,7 +103,7 @@ def test_a_change_of_every_source_and_figure_through_the_session_is_right(
 ) -> None:
     for name, change in CHANGES.items():
         if way is upsert_statement and change.model is Customer:
-            continue  # it has columns that nobody can insert
+            continue  # it has columns that cannot be inserted
         with subtests.test(name):
             values = {change.column: change.value(office)}
             change.meaning(office)
@@ -257,7 +257,7 @@ def test_a_change_of_every_source_and_figure_from_outside_is_noted_and_then_righ
 def test_truncate_from_outside_is_noted_and_then_right(
     session: Any, office: Office, table: str
 ) -> None:
-    session.rollback()  # a TRUNCATE waits for whoever has merely read
+    session.rollback()  # a TRUNCATE waits for transactions that have merely read
     office.outside.execute(f"TRUNCATE {table}".encode())
     office.ledger.rows[table].clear()
     noted_then_right(session, office, db_user="backoffice_owner")

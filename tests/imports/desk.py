@@ -1,4 +1,4 @@
-"""Importing in the browser, as the screens' forms send it."""
+"""Importing in the browser, with the forms of the screens."""
 
 import re
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Desk:
     key = 0
 
     def upload(self, kind: str, *files: str | bytes, names: tuple[str, ...] = ()) -> Any:
-        """Send files; the answer."""
+        """Send files; the response."""
         names = names or tuple(f"file-{number}.csv" for number in range(len(files)))
         encoded = [file.encode() if isinstance(file, str) else file for file in files]
         Desk.key += 1
@@ -32,17 +32,17 @@ class Desk:
         return self.client.post("/imports/new", data=data, content_type="multipart/form-data")
 
     def uploaded(self, kind: str, *files: str | bytes, names: tuple[str, ...] = ()) -> int:
-        """Send files that are taken; the upload's id."""
+        """Send valid files; the upload's id."""
         answer = self.upload(kind, *files, names=names)
         assert answer.status_code == 303, answer.text
         return int(re.search(r"/imports/(\d+)/columns", answer.location)[1])
 
     def suggestion(self, import_id: int) -> dict[str, str]:
-        """The form of the columns as it stands on the screen."""
+        """The fields of the columns' form as it is shown."""
         return form_of(self.client.get(f"/imports/{import_id}/columns").text)
 
     def check(self, import_id: int, **changed: str) -> Any:
-        """Confirm what the columns mean, with some of it `changed`, and so dry-run; the answer."""
+        """Confirm the columns, with some of them `changed`, and so dry-run; the response."""
         data = {**self.suggestion(import_id), "do": "check", **changed}
         return self.client.post(f"/imports/{import_id}/columns", data=data)
 
@@ -60,7 +60,7 @@ class Desk:
         return words(answer.text)
 
     def apply(self, import_id: int, checks: int = 1, *, good_lines_only: bool = False) -> Any:
-        """Press Import; the answer."""
+        """Press Import; the response."""
         data = {"checks": str(checks), **({"good_lines_only": "1"} if good_lines_only else {})}
         return self.client.post(f"/imports/{import_id}/apply", data=data)
 
@@ -87,7 +87,7 @@ def form_of(html: str) -> dict[str, str]:
 
 
 def words(html: str) -> str:
-    """What a page says in its main part."""
+    """The text of a page's main part."""
     main = html.split("<main", 1)[-1].split("</main>", 1)[0]
     text = re.sub(r"<(script|style|select).*?</\1>", " ", main, flags=re.DOTALL)
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", text)).split())

@@ -1,4 +1,4 @@
-"""A small book that files of invoices and payments meet, and what stands in it."""
+"""A small book for imports of invoices and payments, and reads of its records."""
 
 from datetime import date
 from decimal import Decimal
@@ -68,7 +68,7 @@ def reported(session: Any, reference: str) -> list[tuple[str, str, str | None, s
 def entry(
     session: Any, reference: str, *amounts: int, **facts: Any
 ) -> payment_actions.ReceiptEntry:
-    """A receipt of A, on INV-1 what comes first, the rest on its meter."""
+    """A receipt of A: the first amount on INV-1, the rest on its meter."""
     found = session.scalars(select(Invoice).where(Invoice.number == "INV-1")).one()
     first, *others = map(Decimal, amounts)
     rests = (Part(amount, meter_id=found.meter_id) for amount in others)

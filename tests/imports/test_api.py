@@ -1,4 +1,4 @@
-"""Files that programs send as the body of a request: each line by itself, once, as a token's scope allows."""
+"""Files sent as the body of an API request: each line by itself, once, as the token's scope allows."""
 
 from decimal import Decimal
 from typing import Any
@@ -19,7 +19,7 @@ HEADER = "wallet_id,amount,service_type,idempotency_key"
 
 @pytest.fixture
 def program(app: Flask, session: Session) -> Program:
-    """There is a wallet W-1 that holds 100.00."""
+    """A client, with a wallet W-1 that holds 100.00."""
     wallet = WalletFactory(number="W-1")
     actions.recharge(session, wallet.id, Decimal(100))
     session.commit()
@@ -116,7 +116,7 @@ def test_what_is_no_such_file_is_refused_with_what_it_should_be(
     assert charged(session) == []
 
 
-def test_only_who_may_charge_wallets_sends_them_and_nobody_other_files(
+def test_only_who_may_charge_wallets_sends_them_and_no_one_other_files(
     app: Flask, session: Session, program: Program, sign_in: Any
 ) -> None:
     for scope in ("wallets:read", "imports:write"):

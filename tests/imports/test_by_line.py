@@ -1,4 +1,4 @@
-"""Charges in a run of chunks: each line as if it came alone, once, whoever dies and whoever goes on."""
+"""Charges in a run of chunks: each line as if it came alone, and once, even if workers die."""
 
 import csv
 import io
@@ -60,7 +60,7 @@ def taken_in(session: Session, *lines: str, header: str = HEADER) -> Import:
 def asked(session: Session, *lines: str) -> Import:
     """Files that wait for their run."""
     upload = taken_in(session, *lines)
-    actions.ask(session, upload, is_paced=False)
+    actions.request_run(session, upload, is_paced=False)
     session.commit()
     return upload
 
@@ -138,11 +138,11 @@ def test_the_same_file_again_charges_nothing_twice(session: Session, wallet: Wal
 
 KEYS = 11
 MANY = [(1 + n % 2, 10 + n, "", n % KEYS) for n in range(14)]
-"""Two wallets, whose lines lie in every chunk; the last keys come twice, for another amount."""
+"""Two wallets with lines in every chunk; the last keys come twice, for another amount."""
 
 
 def written(book: str, lines: Any) -> list[str]:
-    """As a file says it."""
+    """The text of an amount in a file."""
     return [f"{book}{wallet},{amount},{said},,{book}{key}" for wallet, amount, said, key in lines]
 
 
@@ -214,7 +214,7 @@ def test_a_worker_that_was_overtaken_writes_nothing(
     run_id = upload.run_id
     assert run_id is not None
     together(app, *([lambda: perform(db.engine, run_id, lease=0.001)] * 4))
-    with suppress(NothingToRetry):  # whoever was overtaken may have done all that its chunk lacked
+    with suppress(NothingToRetry):  # an overtaken worker may have done all that its chunk lacked
         while done(session, upload).status != "done":
             upload.run_id = runs.retry(
                 session, upload.run_id or 0
@@ -285,7 +285,7 @@ def every_month(session: Session, wallet: Wallet) -> Import:
 
 
 def on(session: Session, day: str) -> Run:
-    """What the schedule asks on that day, carried out."""
+    """Perform the run that the schedule requests on that day."""
     run = runs.request(session, "imports.lines", {"due": day}, is_paced=False)
     session.commit()
     perform(db.engine, run.id)
@@ -372,14 +372,14 @@ def test_what_a_chunk_could_not_do_is_not_overtaken_by_the_next(
     """The first chunk fails for good: the next one begins with its lines, and a retry does the rest."""
     upload = asked(session, *(f"W-1,{1 + n},,,k{n}" for n in range(7)))
     attempts = itertools.count()
-    carry_out = chunks.carry_out
+    import_staged = chunks.import_staged
 
     def fails_first(*given: Any) -> Any:
         if next(attempts) == 0:
             raise RuntimeError("the first chunk fails")
-        return carry_out(*given)
+        return import_staged(*given)
 
-    monkeypatch.setattr(chunks, "carry_out", fails_first)
+    monkeypatch.setattr(chunks, "import_staged", fails_first)
     monkeypatch.setattr(working, "TRIES", 1)
     assert done(session, upload).status == "finished with failures"
     assert [charge[1] for charge in charges(session)] == [1, 2, 3, 4, 5, 6]

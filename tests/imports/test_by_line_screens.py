@@ -67,7 +67,7 @@ def work(session: Session, import_id: int) -> None:
     session.rollback()
 
 
-def test_what_the_dry_run_showed_is_charged_by_a_run_and_told_line_by_line(
+def test_what_the_dry_run_showed_is_charged_by_a_run_and_reported_line_by_line(
     desk: Desk, session: Session
 ) -> None:
     import_id = desk.checked("wallet-charges", FILE)
@@ -250,7 +250,7 @@ def test_a_command_goes_on_with_the_file_of_which_another_has_died(
     assert (reported["done"], reported["refused"]) == (2, 1)
 
 
-def test_kinds_whose_lines_belong_together_are_not_carried_out_so(
+def test_kinds_with_lines_that_belong_together_are_not_carried_out_so(
     run_command: Callable[..., Any], tmp_path: Path
 ) -> None:
     file = tmp_path / "c.csv"

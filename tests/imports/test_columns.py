@@ -1,4 +1,4 @@
-"""What a file's columns mean, and how it is written: guessed, confirmed, remembered."""
+"""The mapping of a file's columns, and its layout: guessed, confirmed, remembered."""
 
 import csv
 import io
@@ -13,9 +13,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backoffice.customers.models import Customer
-from backoffice.imports.files.guessing import SYNONYMS, meanings
-from backoffice.imports.files.layout import Layout, Notation, named
-from backoffice.imports.files.reading import OneFile
+from backoffice.imports.files.guessing import SYNONYMS, guess_columns
+from backoffice.imports.files.layout import Layout, Notation, normalised
+from backoffice.imports.files.reading import CsvFile
 from backoffice.imports.files.sources import StoredFile, compressed
 from backoffice.imports.importing import import_files
 from backoffice.imports.kinds import KINDS
@@ -105,18 +105,18 @@ def customers(session: Session) -> dict[str, tuple[str, str]]:
 def test_names_are_recognised_in_english_and_indonesian(
     kind: str, header: list[str], found: list[str | None]
 ) -> None:
-    guess = meanings(header, KINDS[kind])
-    assert [guess.get(named(name)) for name in header] == found
+    guess = guess_columns(header, KINDS[kind])
+    assert [guess.get(normalised(name)) for name in header] == found
 
 
 def test_a_columns_own_name_goes_before_what_others_call_it() -> None:
-    assert meanings(["Order", "number"], KINDS["orders"]) == {"number": "number"}
+    assert guess_columns(["Order", "number"], KINDS["orders"]) == {"number": "number"}
 
 
-def test_every_column_of_ours_is_recognised_by_its_own_name() -> None:
+def test_every_known_column_is_recognised_by_its_own_name() -> None:
     for kind in KINDS.values():
         own = [column.name for column in kind.columns]
-        assert meanings([name.replace("_", " ").upper() for name in own], kind) == {
+        assert guess_columns([name.replace("_", " ").upper() for name in own], kind) == {
             name.replace("_", " "): name for name in own
         }
         assert set(own) >= {name for name in own if name in SYNONYMS}
@@ -146,7 +146,7 @@ def test_a_permuted_and_renamed_header_imports_the_same(
     writer = csv.writer(text, delimiter=sign)
     writer.writerows([[row[place] for place in order] for row in [header, *ROWS]])
     stored = StoredFile("f.csv", compressed(io.BytesIO(text.getvalue().encode())))
-    guess = Layout(columns=meanings(header, KINDS["orders"]))
+    guess = Layout(columns=guess_columns(header, KINDS["orders"]))
     report = import_files(session, KINDS["orders"], [stored], layout=guess)
     try:
         assert report.problems == []
@@ -295,7 +295,7 @@ def test_dates_and_numbers_are_recognised_where_there_is_only_one_way(
 
 @pytest.mark.parametrize("more", ["", "SO-1;package;y;-;2\n"])
 def test_a_quantity_that_may_be_thousands_is_asked_for(more: str, desk: Desk) -> None:
-    """A cell that cannot be read in any way says nothing of the others."""
+    """A cell that cannot be read in any notation is not decisive."""
     file = f"order_number;kind;description;quantity;unit_price\nSO-1;package;x;1.500;2\n{more}"
     import_id = desk.uploaded("order-lines", file)
     assert desk.suggestion(import_id)["numbers"] == ""
@@ -374,7 +374,7 @@ def test_the_command_takes_the_same_layout(
 
 
 @pytest.mark.parametrize("words", [("--map", "x=y"), ("--map", "=name"), ("--map", "name")])
-def test_a_meaning_that_is_none_of_ours_is_trouble(
+def test_a_meaning_that_is_no_known_column_is_trouble(
     words: tuple[str, str], write: Callable[..., Path], run_command: Callable[..., Any]
 ) -> None:
     result = run_command("import", "customers", str(write("c.csv", "x,name")), *words)
@@ -389,5 +389,5 @@ def test_a_layout_survives_being_stored() -> None:
 
 
 def test_a_file_is_read_again_and_again(desk: Desk) -> None:
-    file = OneFile(file_of("code,name", "A,a"), KINDS["customers"].columns)
+    file = CsvFile(file_of("code,name", "A,a"), KINDS["customers"].columns)
     assert [line.values for line in file.lines()] == [line.values for line in file.lines()]

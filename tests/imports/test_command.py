@@ -1,4 +1,4 @@
-"""The command `backoffice import`: what it says, and its exit status."""
+"""The command `backoffice import`: its output and exit status."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from backoffice.billing.invoices import actions as invoice_actions
 from backoffice.billing.models import Invoice, Meter, Payment
 from backoffice.customers.models import Customer
-from backoffice.imports.files.guessing import meanings
+from backoffice.imports.files.guessing import guess_columns
 from backoffice.imports.kinds import KINDS
 from tests.factories.billing import (
     InvoiceFactory,
@@ -281,7 +281,7 @@ def test_a_bad_payment_is_named_and_nothing_is_imported(
     assert session.scalar(select(func.count()).select_from(Payment)) == 0
 
 
-def test_a_method_that_nobody_knows_is_refused(write: Write, problems: Problems) -> None:
+def test_an_unknown_method_is_refused(write: Write, problems: Problems) -> None:
     file = write("p.csv", f"{PAYMENTS},method", "PAY-1,A,,,2026-03-05,1,barter")
     is_refused(problems("payments", file), [(0, "method", "This is none of transfer, mobile")])
 
@@ -298,7 +298,7 @@ def test_a_void_payment_may_be_repeated_but_not_changed(
     is_refused(problems("payments", other), [(0, "", "This document is void")])
 
 
-def test_a_void_invoice_is_paid_by_nobody_and_what_paid_it_before_comes_again_unchanged(
+def test_a_void_invoice_takes_no_payment_and_what_paid_it_before_comes_again_unchanged(
     write: Write, import_: Import, problems: Problems, session: Any
 ) -> None:
     file = write("p.csv", PAYMENTS, "PAY-1,A,M-1,INV-1,2026-03-05,20")
@@ -350,8 +350,8 @@ def test_amounts_as_indonesians_write_them(
         "pemakaian": "units",
         "tarif": "rate",
     }
-    assert meanings(names, KINDS["invoices"]) == names
-    mapped = [f"--map={theirs}={ours}" for theirs, ours in names.items()]
+    assert guess_columns(names, KINDS["invoices"]) == names
+    mapped = [f"--map={theirs}={known}" for theirs, known in names.items()]
     written = ("--date-format", "dmy", "--number-format", "id")
     done = run_command("import", "invoices", str(file), *mapped, *written)
     assert done.exit_code == 0, done.output

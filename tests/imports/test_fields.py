@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import Date
 
 from backoffice.billing.models import Invoice
-from backoffice.imports.files.cells import CellError, Written
+from backoffice.imports.files.cells import CellError, NotationReader
 from backoffice.imports.files.layout import Notation
 from backoffice.imports.kinds import KINDS
-from backoffice.imports.kinds.of_fields import column_of, kept
+from backoffice.imports.kinds.field_columns import column_of, value_or_stored
 from backoffice.records import Amount, Day, Field, Law, Quantity, Text, UnitPrice
 
 NOT_MORE = (Law(lambda value: str(value) < "9", "No more than that."),)
@@ -39,7 +39,7 @@ def test_a_cell_is_read_as_its_field_is_and_keeps_its_laws(
             read(cell)
     else:
         assert read(cell) == value
-    assert "coalesce" in str(kept(field, None))
+    assert "coalesce" in str(value_or_stored(field, None))
 
 
 def test_every_day_and_number_of_every_kind_is_read_in_the_notation_of_its_file() -> None:
@@ -47,7 +47,7 @@ def test_every_day_and_number_of_every_kind_is_read_in_the_notation_of_its_file(
         (kind.name, one) for kind in KINDS.values() for one in kind.columns if one.holds != "text"
     ]
     assert len(columns) > 20
-    assert [(kind, one.name) for kind, one in columns if not isinstance(one.read, Written)] == []
+    assert [(kind, one.name) for kind, one in columns if not isinstance(one.read, NotationReader)] == []
 
 
 def test_every_day_of_every_kind_is_of_a_year_that_a_record_can_have() -> None:

@@ -1,4 +1,4 @@
-"""Files that nobody writes by hand: every one gets sentences by line, and none does harm."""
+"""Malicious and broken files: each is refused with sentences by line, and none does harm."""
 
 import csv
 import io
@@ -13,12 +13,12 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from backoffice.customers.models import Customer
-from backoffice.imports.files.reading import OneFile
+from backoffice.imports.failed_rows import RowError, write_failed_rows
+from backoffice.imports.files.reading import CsvFile
 from backoffice.imports.files.rows import LONGEST_LINE, MOST_LINES_A_ROW, rows
 from backoffice.imports.files.sources import StoredFile, compressed
-from backoffice.imports.files.uploads import Upload, packed
+from backoffice.imports.files.uploads import Upload, pack
 from backoffice.imports.kinds import KINDS
-from backoffice.imports.returning import Complaint, write_failed_rows
 
 from .desk import Desk, said
 
@@ -158,10 +158,10 @@ def test_whatever_the_bytes_are_reading_ends_and_counts_lines(content: bytes) ->
     if not content:
         return
     try:
-        stored = packed(Upload("f.csv", io.BytesIO(b"code,name\n" + content)))
+        stored = pack(Upload("f.csv", io.BytesIO(b"code,name\n" + content)))
     except ValueError:
         return
-    file = OneFile(StoredFile("f.csv", stored.content), KINDS["customers"].columns)
+    file = CsvFile(StoredFile("f.csv", stored.content), KINDS["customers"].columns)
     numbers = [line.number for line in file.lines()]
     assert numbers == sorted(set(numbers))
     assert all(problem.line >= 1 for problem in file.problems)
@@ -178,12 +178,12 @@ def test_returned_rows_are_read_as_they_were(cells: list[tuple[str, str]]) -> No
     text = io.StringIO()
     rows_ = [[a.strip() or "x", b.strip()] for a, b in cells]
     csv.writer(text).writerows([["code", "name"], *rows_])
-    file = OneFile(file_of(text.getvalue()), KINDS["customers"].columns)
+    file = CsvFile(file_of(text.getvalue()), KINDS["customers"].columns)
     before = [row.cells for row in file.rows()]
     again = io.StringIO(newline="")
-    complaints = [Complaint(0, row.number, "wrong") for row in file.rows()]
+    complaints = [RowError(0, row.number, "wrong") for row in file.rows()]
     write_failed_rows(again, [file], complaints)
-    returned = OneFile(file_of(again.getvalue()), KINDS["customers"].columns)
+    returned = CsvFile(file_of(again.getvalue()), KINDS["customers"].columns)
     assert returned.problems == []
     assert [row.cells[:-1] for row in returned.rows()] == before
     assert all(row.cells[-1] == "wrong" for row in returned.rows())
@@ -220,7 +220,7 @@ def test_bad_rows_can_be_skipped_and_kept(
     assert names(session) == {"A": "a", "B": "b", "C": "c"}
 
 
-def test_a_dry_run_tells_what_would_be_left_out(
+def test_a_dry_run_reports_what_would_be_left_out(
     write: Write, run_command: Callable[..., Any], session: Session
 ) -> None:
     file = write("c.csv", "code,name", "A,a", "B,")

@@ -1,4 +1,4 @@
-"""A user works on the very documents that a file brings: nothing is booked twice, nothing void comes alive."""
+"""Concurrent edits of documents that are imported: nothing is booked twice, and void documents stay void."""
 
 import threading
 import time
@@ -127,7 +127,7 @@ def meanwhile(
 
 
 def settled(session: Any, read: Callable[[], Any], expected: Any) -> None:
-    """In the end it is so."""
+    """Wait until the condition holds."""
     end = time.monotonic() + PATIENCE
     while read() != expected:
         assert time.monotonic() < end, read()
@@ -201,7 +201,7 @@ def test_an_invoice_that_is_paid_meanwhile_is_paid_on_its_own_meter(
     settled(session, lambda: reported(session, "PAY-1"), [("posted", "1000.00", "M-2", "INV-1")])
 
 
-def test_an_invoice_that_is_voided_while_a_payment_of_it_comes_in_is_paid_by_nobody(
+def test_an_invoice_that_is_voided_while_a_payment_of_it_comes_in_stays_unpaid(
     write: Write, import_: Import, meanwhile: Meanwhile, session: Any
 ) -> None:
     meanwhile("payments", void_invoice, late=True)
@@ -217,7 +217,7 @@ def test_without_the_lock_a_payment_names_an_invoice_that_is_void(
     session: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The mutant that shows that the test above bites."""
+    """The mutant of the test above."""
     monkeypatch.setattr(payments, "lock", lambda *_: None)
     meanwhile("payments", void_invoice, late=True)
     import_("payments", write("p.csv", PAYMENTS, "PAY-1,A,M-1,INV-1,2026-03-05,100"))
@@ -320,7 +320,7 @@ def test_without_the_lock_an_order_that_is_saved_meanwhile_keeps_the_file_out(
     session: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The mutant that shows that the test above bites; what is compared is not overwritten even so."""
+    """The mutant of the test above; a changed row is still not overwritten."""
     monkeypatch.setattr(orders, "lock", lambda *_: None)
     meanwhile("orders", raise_promo, late=True)
     assert problems("orders", file_of_orders) == [(2, "", FASTER)]
@@ -335,7 +335,7 @@ def test_an_order_that_is_entered_meanwhile_under_a_number_of_the_file_stays_as_
     assert promos(session) == [("SO-1", False, 0), ("SO-2", False, 30)]
 
 
-# In a circle
+# Deadlocks
 
 
 def test_an_import_that_postgresql_ends_in_a_circle_is_done_all_the_same(
@@ -347,7 +347,7 @@ def test_an_import_that_postgresql_ends_in_a_circle_is_done_all_the_same(
 ) -> None:
     """A program holds the payment and wants its invoice; the import holds the invoice and wants the payment.
 
-    The program never looks for circles and waits first, so that it is the import that is ended.
+    The program never checks for deadlocks and waits first, so that the import is the victim.
     """
     import_("payments", write("p.csv", PAYMENTS, "PAY-1,A,M-1,INV-1,2026-03-05,100"))
     file = write("o.csv", PAYMENTS, "PAY-1,A,M-1,INV-1,2026-03-05,120")
@@ -392,11 +392,11 @@ def _wait_until_it_waits(observer: psycopg.Connection[Any], pid: int) -> None:
         assert time.monotonic() < end, "the other program never waited"
 
 
-# When nothing helps
+# Retries that fail
 
 
 @pytest.mark.parametrize("sqlstate", ["40P01", "40001", "55P03"])
-def test_who_waits_in_vain_for_others_is_told_so_and_not_of_a_database_that_is_gone(
+def test_lost_lock_conflicts_are_reported_as_such_and_not_as_a_database_that_is_gone(
     sqlstate: str, write: Write, run_command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def lose(_stage: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Files of invoices and payments keep what the screens keep: what is paid, corrected, still to come."""
+"""Imports of invoices and payments keep the rules of the screens: paid, corrected and future documents."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -58,7 +58,7 @@ def counts(report: dict[str, Any]) -> tuple[int, int, int]:
 
 
 def begin(found: list[tuple[int, str, str]], *expected: tuple[str, str]) -> bool:
-    """Whether these columns have problems whose sentences begin so."""
+    """Whether these columns have problems with sentences that start so."""
     return len(found) == len(expected) and all(
         column == at and sentence.startswith(begins)
         for (_, column, sentence), (at, begins) in zip(found, expected, strict=True)

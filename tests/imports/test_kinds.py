@@ -220,7 +220,7 @@ def test_a_changed_order_counts_its_version(
 def test_an_order_is_given_to_an_active_account_manager_only(
     who: dict[str, Any], write: Write, import_: Import, problems: Problems, session: Session
 ) -> None:
-    """Whoever has it keeps it."""
+    """An order keeps its account manager."""
     former = AccountManagerFactory(email="former@x.example")
     stored = OrderFactory(number="SO-1", account_manager=former)
     OrderFactory(number="SO-2", customer=stored.customer)
@@ -299,7 +299,7 @@ def test_a_corrected_line_is_changed_and_not_replaced(
     assert [line.id for line in order(session).lines] == before
 
 
-def test_lines_of_one_order_may_stand_apart_in_the_file(
+def test_lines_of_one_order_may_be_separate_in_the_file(
     write: Write, import_: Import, session: Session
 ) -> None:
     OrderFactory(number="SO-1", promo=0, reductions=0)

@@ -63,8 +63,8 @@ def test_a_chart_comes_in_with_parents_in_any_order_and_again_changes_nothing(
     assert [(line, column) for line, column, _said in problems("accounts", circle)] == [
         (2, "parent")
     ]
-    nobody = write("d.csv", ACCOUNTS, "8,Eight,asset,Nowhere,yes", "8,Eight,assets,,yes")
-    assert [(line, column) for line, column, _said in problems("accounts", nobody)] == [
+    unknown_parent = write("d.csv", ACCOUNTS, "8,Eight,asset,Nowhere,yes", "8,Eight,assets,,yes")
+    assert [(line, column) for line, column, _said in problems("accounts", unknown_parent)] == [
         (2, "parent"),
         (3, "type"),
     ]

@@ -1,4 +1,4 @@
-"""Importing meters and whose they are: created, handed over, refused by line; again changes nothing."""
+"""Importing meters and their assignments: created, reassigned, refused by line; again changes nothing."""
 
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -27,7 +27,7 @@ def counts(report: dict[str, Any]) -> tuple[int, int, int]:
 
 
 def assignments(session: Any, number: str = "M-1") -> list[tuple[str, bool, str, str]]:
-    """Whose the meter is: customer, active, from, to; the oldest row first."""
+    """The assignments of the meter: customer, active, from, to; the oldest row first."""
     session.rollback()
     session.expire_all()
     found = session.scalars(
@@ -49,7 +49,7 @@ def customers(session: Any) -> None:
     session.commit()
 
 
-def test_meters_come_with_whose_they_are_and_again_change_nothing(
+def test_meters_come_with_their_assignments_and_again_change_nothing(
     write: Write, import_: Import, session: Any
 ) -> None:
     file = write(

@@ -1,4 +1,4 @@
-"""What the dry run of a file says of stored totals is what the import does to them, whatever kind of file it is."""
+"""The dry run of every kind of file reports exactly the stored totals that the import changes."""
 
 import json
 from collections.abc import Callable
@@ -59,7 +59,7 @@ MOVES = {
 
 
 class Moved:
-    """The items of a report as a run's, to be compared with what stands in the book."""
+    """The items of a report as items of a run, to be compared with the book."""
 
     def __init__(self, item: dict[str, Any]) -> None:
         self.__dict__.update(item)
@@ -91,12 +91,12 @@ def file_of(kind: str, folder: Path) -> Path:
 
 def moved(before: Any, after: Any) -> dict[Any, Any]:
     """The totals that are otherwise, of records that were there before; not the amounts that the file enters itself."""
-    apart = changes(before, after)
-    apart.pop(("invoices.amount", (("id", "1"),)), None)
+    differences = changes(before, after)
+    differences.pop(("invoices.amount", (("id", "1"),)), None)
     own = {f.name for f in registry.figures if not f.derived_rows}
     return {
         row: reported
-        for row, reported in apart.items()
+        for row, reported in differences.items()
         if reported[0] is not None or row[0] not in own
     }
 
@@ -116,7 +116,7 @@ def test_the_dry_run_of_a_file_lists_the_totals_that_its_import_moves(
     assert bool(listed) == (kind in MOVES)
     done = import_(kind, file_of(kind, tmp_path))
     assert moved(before, stored(session)) == listed
-    assert done["totals"] == report["totals"], "what was done is told as it was foretold"
+    assert done["totals"] == report["totals"], "the import reports what the dry run reported"
     items = report["totals"]["items"]
     assert report["totals"]["rows"] == len(items)
     for total, name in (("net", "net"), ("gross", "gross")):
@@ -142,16 +142,16 @@ def test_the_page_shows_them_and_imports_nothing_else(
     assert answer.status_code in (200, 303)
     for run_id in session.scalars(select(Run.id).where(Run.finished_at.is_(None))).all():
         perform(db.engine, run_id)  # what a worker does with a file that is charged line by line
-    apart = moved(before, stored(session))
-    assert apart
-    for name in {row[0] for row in apart}:
+    differences = moved(before, stored(session))
+    assert differences
+    for name in {row[0] for row in differences}:
         assert registry.get(name).title in page
 
 
-def test_an_import_whose_totals_have_moved_meanwhile_is_shown_anew(
+def test_an_import_with_totals_that_moved_meanwhile_is_shown_anew(
     session: Any, a_book: None, sign_in: Any
 ) -> None:
-    """The documents would be the same; what they make of the balances would not."""
+    """The documents would be the same, but not the balances."""
     desk = Desk(sign_in("finance"))
     upload = desk.checked("payments", "\n".join(FILES["payments"]))
     standing = invoice(session)

@@ -1,4 +1,4 @@
-"""Northwind whole, through the real command, against an independent computation."""
+"""The Northwind data set, through the real command, against an independent computation."""
 
 import csv
 from collections import defaultdict

@@ -51,7 +51,7 @@ def trail(session: Session) -> int:
     return session.scalar(rows) or 0
 
 
-# The way of a file
+# From upload to import
 
 
 def test_a_good_file_is_dry_run_and_then_imported(desk: Desk, session: Session) -> None:
@@ -205,7 +205,7 @@ def test_an_order_that_would_be_negative_is_left_out_with_its_lines(
     assert promos == {"SO-1": 0, "SO-2": 1}
 
 
-# One effect
+# Idempotency
 
 
 def test_a_second_post_imports_nothing(desk: Desk, session: Session) -> None:
@@ -334,7 +334,7 @@ def test_the_list_of_uploads_is_narrowed_and_exported(desk: Desk) -> None:
 
 
 def forget_old_uploads(session: Session) -> None:
-    """What a worker does every day."""
+    """The daily housekeeping of a worker."""
     run = actions.request(session, "chore", {"chore": "uploads"})
     session.commit()
     assert performed(db.engine, run.id).run.status == "done"
@@ -361,7 +361,7 @@ def test_the_trail_has_the_upload_but_not_its_bytes(desk: Desk, session: Session
     assert not {name for name in tables if name.startswith("import_")}
 
 
-# What is not taken
+# Refused uploads
 
 
 def test_a_form_without_a_file_says_so(desk: Desk) -> None:
@@ -409,11 +409,11 @@ def test_a_files_name_is_only_a_name(name: str, shown: str, desk: Desk, session:
 
 
 def test_folders_of_windows_are_no_part_of_a_name() -> None:
-    assert uploads.cleaned("C:\\Users\\ayu\\orders.csv") == "orders.csv"
-    assert uploads.cleaned("..\\") == "file.csv"
+    assert uploads.clean_name("C:\\Users\\ayu\\orders.csv") == "orders.csv"
+    assert uploads.clean_name("..\\") == "file.csv"
 
 
-def test_files_of_one_name_are_told_apart(desk: Desk, session: Session) -> None:
+def test_files_of_one_name_are_distinguished(desk: Desk, session: Session) -> None:
     import_id = desk.uploaded(
         "customers", "code,name\nA,a\n", "code,name\nB,\n", names=("c.csv",) * 2
     )

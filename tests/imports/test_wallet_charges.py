@@ -92,7 +92,7 @@ def test_the_same_file_again_charges_nothing_twice(
 def test_a_key_that_a_user_used_meanwhile_undoes_its_line(
     write: Write, session: Session, wallet: Wallet
 ) -> None:
-    """Another user charges another wallet under a key of the file, after the lines were judged."""
+    """Another user charges another wallet under a key of the file, after the lines were checked."""
     other = WalletFactory(number="W-2")
     actions.recharge(session, other.id, Decimal(5))
     session.commit()
@@ -114,7 +114,7 @@ def test_a_key_that_a_user_used_meanwhile_undoes_its_line(
 def test_what_is_the_number_of_one_wallet_and_the_id_of_another_charges_neither(
     write: Write, report_of: Import, import_: Import, session: Session, wallet: Wallet
 ) -> None:
-    """Nobody knows which is meant, until it says so; what was charged before it was so is not charged again."""
+    """It is ambiguous until the file says which; what was charged before is not charged again."""
     other = WalletFactory(number=str(wallet.id))
     own = WalletFactory(number="A")
     own.number = str(own.id)
@@ -171,8 +171,8 @@ def test_a_file_does_what_its_lines_would_do_one_after_the_other(
         session.rollback()
         file = write("c.csv", HEADER, *(f"{book}{w},{a},{s},,{book}{k}" for w, a, s, k in lines))
         report = import_files(session, KINDS["wallet-charges"], [file], skip_bad_lines=True)
-        told = [(p.line, p.column, p.message) for p in report.problems]
-        assert sorted(told) == sorted(refused)
+        reported = [(p.line, p.column, p.message) for p in report.problems]
+        assert sorted(reported) == sorted(refused)
         assert charges(session, first) == wanted
         session.commit()
 

@@ -23,7 +23,7 @@ from tests.factories.orders import OrderFactory
 from .desk import Desk, said
 
 NOON = datetime.fromisoformat("2026-03-31T12:30:00")
-"""A moment without a zone: a workbook knows none."""
+"""A timestamp without a time zone, which workbooks do not have."""
 
 
 def workbook(*rows: list[Any]) -> bytes:
@@ -114,7 +114,7 @@ def quantities(session: Session) -> list[str]:
 def test_numbers_of_a_workbook_are_what_they_are_whatever_was_said_of_files_like_it(
     sign_in: Callable[..., Any], session: Session
 ) -> None:
-    """Its texts are read as the files are."""
+    """Its texts are read in the notation of the files."""
     OrderFactory(number="SO-1", promo=0, reductions=0)
     session.commit()
     desk = Desk(sign_in("finance"))

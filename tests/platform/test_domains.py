@@ -22,8 +22,8 @@ from backoffice.drift.facts.holding import Hold
 from backoffice.drift.marks import RecordedFindings
 from backoffice.drift.recalculation import OwnersOf
 from backoffice.figures import Check, Figure
-from backoffice.imports.api import FileSent
-from backoffice.imports.by_line.api import Uploads
+from backoffice.imports.api import FileEndpoint
+from backoffice.imports.by_line.api import UploadEndpoints
 from backoffice.records import Record
 from backoffice.runs.kinds import RunKind
 from backoffice.runs.wording import Reason
@@ -37,7 +37,7 @@ SORTS: dict[str, type | tuple[type, ...]] = {
     "holds": Hold,
     "measures": Measures, "findings": RecordedFindings, "findable": Findable, "pages": tuple, "notices": Notices,
     "parts": Addition, "columns": Columns, "notes": Notes, "owned_records": OwnedRecord,
-    "resources": (FileSent, Uploads), "closing_checks": ClosingCheck,
+    "resources": (FileEndpoint, UploadEndpoints), "closing_checks": ClosingCheck,
     "afterwards": FunctionType,
 }  # fmt: skip
 MODULES = {"models", "figures", "screens"}

@@ -1,1 +1,1 @@
-"""Corrections of what is owed for a meter."""
+"""Adjustments of meters' balances."""

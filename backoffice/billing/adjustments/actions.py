@@ -1,6 +1,6 @@
-"""Correcting what is owed for a meter, with a reason. Nothing here commits.
+"""The actions on adjustments of a meter's balance. Nothing here commits.
 
-An adjustment is posted once and never changed; what was wrong is voided, and posted anew.
+An adjustment is never changed after posting; a wrong one is voided, and another is posted.
 """
 
 from datetime import date
@@ -21,7 +21,7 @@ from ..rules import VOID, refuse_to_come
 
 
 class MeterUnassigned(Refusal):
-    """An adjustment is booked for whose the meter was on its day."""
+    """No customer is named, and the meter was assigned to none on that day."""
 
     sentence = N_(
         "Meter %(number)s had no customer on %(day)s. Choose another day, or the customer it is booked for."
@@ -30,13 +30,13 @@ class MeterUnassigned(Refusal):
 
 
 class AdjustmentVoided(Stale):
-    """A user voided it first."""
+    """Another user voided the adjustment first."""
 
     sentence = N_("Adjustment %(number)s has been voided in the meantime.")
 
 
 def number_for(session: Session, entered: Values) -> str:
-    """The next number of the year of its day."""
+    """The next adjustment number of the year of its day."""
     return next_number(session, MeterAdjustment.number, f"ADJ-{entered['adjusted_on'].year}-")
 
 
@@ -46,7 +46,7 @@ def post(session: Session, entered: Values) -> MeterAdjustment:
     Raises:
         StillToCome: it is dated ahead, and would count today.
         RecordGone: the meter was removed.
-        MeterUnassigned: nobody's on that day, and no customer is named.
+        MeterUnassigned: it had no customer on that day, and none is named.
         TooMuchOwed: what is then owed cannot be stored.
     """
     day = entered["adjusted_on"]
@@ -66,7 +66,7 @@ def post(session: Session, entered: Values) -> MeterAdjustment:
 
 
 def void(session: Session, adjustment_id: int, version: int, reported: Values) -> MeterAdjustment:
-    """Let an adjustment count nowhere from now on; it stays visible with the reason.
+    """Void an adjustment: it counts nowhere from now on, and stays visible with the reason.
 
     Raises RecordGone, AdjustmentVoided, RecordChanged: another user was faster.
     """
@@ -74,7 +74,7 @@ def void(session: Session, adjustment_id: int, version: int, reported: Values) -
     meter_id = session.scalar(of_meter)
     if meter_id is None:
         raise RecordGone()
-    locked(session, meter_id)  # before the adjustment, as whoever books on the meter does
+    locked(session, meter_id)  # before the adjustment, as every posting on the meter does
     adjustment: MeterAdjustment = lock(session, MeterAdjustment, [adjustment_id], key_share=True)[
         adjustment_id
     ]
@@ -87,7 +87,7 @@ def void(session: Session, adjustment_id: int, version: int, reported: Values) -
 
 
 def refuse_void(_session: Session, adjustment: MeterAdjustment) -> None:
-    """Let nobody change one that is void. Raises AdjustmentVoided."""
+    """Refuse to change an adjustment that is void. Raises AdjustmentVoided."""
     if adjustment.status == VOID:
         raise AdjustmentVoided(number=adjustment.number)
 

@@ -1,4 +1,4 @@
-"""What a user enters of an adjustment, in the order of the form: for which meter, how much, why, and when."""
+"""The fields of an adjustment, in the order of the form."""
 
 from ...base import N_, periods
 from ...base.identifiers import NUMBER_SAYS

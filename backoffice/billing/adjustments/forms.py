@@ -1,4 +1,4 @@
-"""The form of a new adjustment shows what is owed for the meter now."""
+"""The form of a new adjustment, which shows the meter's present balance."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from ..models import Meter
 
 
 class AdjustmentForm(OfRecord):
-    """`customer` and `number` may stay empty: both are known."""
+    """`customer` and `number` may stay empty: they default to the meter's customer and the next number."""
 
     inputs_page = "billing/adjustment_inputs.html"
 

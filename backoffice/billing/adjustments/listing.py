@@ -1,4 +1,4 @@
-"""The list of adjustments; what is void stands there struck through and is in no total."""
+"""The list of adjustments; void ones are struck through and excluded from totals."""
 
 from decimal import Decimal
 from typing import Any
@@ -17,7 +17,7 @@ from ..rules import VOID
 from ..voiding import STATUS_TONES, STATUSES
 
 NOTHING = literal(Decimal("0.00"))
-"""What a void document comes to, written as an amount."""
+"""The amount that a void document counts as."""
 
 
 def _rows(_user: Any) -> Select[Any]:
@@ -31,13 +31,13 @@ def _of_meter(text: str) -> ColumnElement[bool]:
 
 
 def _written(row: Any) -> str:
-    """An amount that counts; one that does not is struck through."""
+    """The amount as text; that of a void adjustment is struck through."""
     if row.status != VOID:
         return money_filter(row.entered)
     return Markup("<del>{}</del>").format(money_filter(row.entered))
 
 
-def _way_on(row: Any) -> str:
+def _record(row: Any) -> str:
     return url_for("adjustments.record", number=row.number)
 
 
@@ -49,7 +49,7 @@ ADJUSTMENTS = List(
     rows=_rows,
     key=MeterAdjustment.id,
     columns=(
-        Column("number", N_("Number"), MeterAdjustment.number, link=_way_on, classes="cell-key"),
+        Column("number", N_("Number"), MeterAdjustment.number, link=_record, classes="cell-key"),
         Column(
             "adjusted_on", N_("Day"), MeterAdjustment.adjusted_on, kind="day", classes="cell-date"
         ),

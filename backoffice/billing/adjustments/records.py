@@ -1,4 +1,4 @@
-"""Adjustments, as they are entered, listed, voided and told."""
+"""The declaration of adjustments: how they are entered, listed, voided and rendered in histories."""
 
 from ...base import N_
 from ...records import Record, Verb

@@ -1,4 +1,4 @@
-"""Adjustments: list, form, files and voiding as declared; their head says how much, and for which meter."""
+"""Adjustments: list, form, files and voiding as declared; their head shows the amount and the meter."""
 
 from flask import Blueprint, url_for
 

@@ -1,1 +1,1 @@
-"""How overdue what is owed is."""
+"""Ageing of receivables."""

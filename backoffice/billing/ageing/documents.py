@@ -1,4 +1,4 @@
-"""What an amount of the ageing consists of: the documents of which something was owed on its day."""
+"""The documents behind an amount of the ageing: those that were still open on its day."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -33,7 +33,7 @@ Row = Any
 @bp.get("/ageing/documents")
 @requires("billing.read")
 def ageing_documents() -> Response:
-    """The documents that an amount of the ageing consists of, as of the same day."""
+    """The documents that make up an amount of the ageing, as of the same day."""
     day = AS_OF.day(request.args)
     said = _(
         "What was owed at the end of %(day)s. Whatever was paid or forgiven without naming an invoice "
@@ -46,7 +46,7 @@ def ageing_documents() -> Response:
 
 
 def _of_customer(code: str) -> Select[int]:
-    """The meters that are actively the customer's now, whoever their documents were booked on."""
+    """The meters actively assigned to the customer now, whichever customer their documents name."""
     is_theirs = MeterAssignment.customer_id.in_(reached_from(code))
     return select(MeterAssignment.meter_id).where(is_theirs, MeterAssignment.is_active)
 
@@ -56,13 +56,13 @@ def _of_number(number: str) -> Select[int]:
 
 
 def _unassigned() -> Select[int]:
-    """The meters that are nobody's now."""
+    """The meters without an active assignment."""
     is_assigned = exists().where(MeterAssignment.meter_id == Meter.id, MeterAssignment.is_active)
     return select(Meter.id).where(~is_assigned)
 
 
 def _meters(given: Mapping[str, str]) -> Select[int] | None:
-    """The meters that the address asks for, so that only their documents are read; None: all."""
+    """The meters that the URL selects, so that only their documents are read; None: all."""
     if number := text_in(given, "meter"):
         return _of_number(number)
     if code := text_in(given, "customer"):
@@ -71,7 +71,7 @@ def _meters(given: Mapping[str, str]) -> Select[int] | None:
 
 
 def _listing(given: Mapping[str, str]) -> List:
-    """The list that the address asks for."""
+    """The list that the URL selects."""
     day = AS_OF.day(given)
     owed = documents_owed(day, _meters(given))
     is_owner = (MeterAssignment.meter_id == owed.c.meter_id) & MeterAssignment.is_active
@@ -163,7 +163,7 @@ def _record(row: Row) -> str | None:
     return record_url(statements.TABLES[row.kind], row.number)
 
 
-def way_to(day: date, **of: Any) -> str:
-    """Where the documents are listed of which something was owed on `day`."""
+def documents_url(day: date, **of: Any) -> str:
+    """The URL of the list of documents that were still open on `day`."""
     past: dict[str, Any] = {} if day == today() else {"as_of": day.isoformat()}
     return url_for("billing.ageing_documents", **past, **of)

@@ -1,15 +1,15 @@
-"""How overdue what is owed is: what of each meter's balance is how old, as of a day.
+"""Ageing of receivables: each meter's balance by how long it is overdue, as of a day.
 
-What was paid on an invoice itself comes off that invoice. Whatever else was paid or forgiven on the
-meter goes to the oldest of what is open, the earliest due first. So what is owed consists of the
-youngest open parts, and these are found without knowing what paid for the older ones: going back from
-the youngest, until they come to the meter's balance. Positive adjustments are owed from their day on.
+Payments that name an invoice reduce that invoice. All other payments and credits of the meter pay its
+oldest open items, the earliest due first. So the balance consists of the youngest open items, which
+are found without matching payments to the older ones: going back from the youngest, until they add up
+to the meter's balance. Positive adjustments are due on their day.
 
-A payment that names an invoice but counts on another meter, or on none, takes nothing off what this
-meter owes. Where the open parts come to less than the balance, that is why, and such payments are put
-back on the invoices that they name.
+A payment that names an invoice but is booked on another meter, or on none, does not reduce this
+meter's balance. Where the open items add up to less than the balance, such payments are the cause,
+and are added back to the invoices that they name.
 
-Documents after the day don't count: the balance of the day is the meter's balance without them.
+Documents after the day are ignored: the balance of the day is the meter's balance without them.
 """
 
 from datetime import date, timedelta
@@ -39,7 +39,7 @@ from ..rules import VOID
 
 
 class Bucket(NamedTuple):
-    """What is overdue by so many days, both included; None: no limit. `current` is not overdue yet."""
+    """A range of days overdue, both included; None: no limit. `current` is not overdue yet."""
 
     name: str
     label: str
@@ -54,11 +54,11 @@ BUCKETS = (
     Bucket("days_90", N_("61–90 days"), 61, 90),
     Bucket("older", N_("Over 90 days"), 91, None),
 )
-"""How overdue something can be, from the youngest to the oldest; together they are everything."""
+"""The buckets of the ageing, from the youngest to the oldest; together they cover everything."""
 
 
 _OPEN, _PAID_LATER, _ADJUSTED, _PAID_ELSEWHERE = range(4)
-"""Kinds of what can be owed; all but the adjustments are of an invoice."""
+"""Kinds of open items; all but the adjustments belong to an invoice."""
 
 
 def ageing_by_meter(day: date) -> Subquery:
@@ -67,12 +67,12 @@ def ageing_by_meter(day: date) -> Subquery:
 
 
 def ageing_by_customer(day: date) -> Subquery:
-    """As `ageing_by_meter`, per customer to whom meters are actively assigned now; 0: meters of nobody."""
+    """As `ageing_by_meter`, per customer with actively assigned meters; 0: meters without a customer."""
     return _aged(_owing(day, func.coalesce(MeterAssignment.customer_id, 0)), day)
 
 
 def documents_owed(day: date, meters: Select[int] | None = None) -> Subquery:
-    """What of each document is owed on `day`, on all meters or on these: together it is their ageing.
+    """The open amount of each document on `day`, on all meters or on these; together they are the ageing.
 
     Columns `position`, `meter_id`, `due_on`, `owed`, and the key of the document: `invoice_id`, or
     `adjustment_id`.
@@ -96,14 +96,14 @@ def documents_owed(day: date, meters: Select[int] | None = None) -> Subquery:
 
 
 def is_overdue_by(bucket: Bucket, due_on: Any, day: date) -> ColumnElement[bool]:
-    """Whether what is due on `due_on` is so overdue on `day`."""
+    """Whether an item due on `due_on` is in this bucket on `day`."""
     since = true() if bucket.since is None else due_on <= day - timedelta(days=bucket.since)
     until = true() if bucket.until is None else due_on >= day - timedelta(days=bucket.until)
     return and_(since, until)
 
 
 def _aged(owing: CTE, day: date) -> Subquery:
-    """What is owed for the meters of `owing`, by whose they are and by bucket."""
+    """What is owed for the meters of `owing`, by owner and bucket."""
     parts = _owed_parts(owing, day)
     columns = [_sum_of(bucket, parts, day) for bucket in BUCKETS]
     return (
@@ -113,28 +113,28 @@ def _aged(owing: CTE, day: date) -> Subquery:
     )
 
 
-class Tie(NamedTuple):
-    """What the ageing of a day comes to, beside what is stored.
+class TieOut(NamedTuple):
+    """The ageing of a day compared with the stored balances.
 
     `aged` is the sum of its parts, `owed` that of the meters' balances on the day, `stored` that of their
-    stored balances. `apart` meters have a stored balance that is not what their documents' sums give.
+    stored balances. `differences` counts the meters with a stored balance other than their documents' sums.
     """
 
     aged: Decimal
     owed: Decimal
     stored: Decimal
-    apart: int
+    differences: int
 
     @property
     def holds(self) -> bool:
-        """Whether the parts come to the balances, and every balance to its documents' sums."""
-        return self.aged == self.owed and not self.apart
+        """Whether the parts add up to the balances, and every balance equals its documents' sums."""
+        return self.aged == self.owed and not self.differences
 
 
-def tie_on(session: Session, day: date) -> Tie:
-    """How the ageing of all meters on `day` and the stored balances belong together."""
+def tie_out_on(session: Session, day: date) -> TieOut:
+    """Compare the ageing of all meters on `day` with the stored balances."""
     meters, on_the_day = _meters_on(day)
-    is_apart = Meter.balance.is_distinct_from(func.greatest(figures.owed, 0))
+    differs = Meter.balance.is_distinct_from(func.greatest(figures.owed, 0))
     ages = ageing_by_meter(day)
     aged = select(func.coalesce(func.sum(ages.c.total), 0)).scalar_subquery()
     row = session.execute(
@@ -142,22 +142,22 @@ def tie_on(session: Session, day: date) -> Tie:
             aged,
             func.coalesce(func.sum(func.greatest(on_the_day, 0)), 0),
             func.coalesce(func.sum(Meter.balance), 0),
-            func.count().filter(is_apart),
+            func.count().filter(differs),
         ).select_from(meters)
     ).one()
-    return Tie(*row)
+    return TieOut(*row)
 
 
 def _sum_of(bucket: Bucket, parts: FromClause, day: date) -> ColumnElement[Any]:
-    """What of the parts is so overdue on `day`."""
+    """The sum of the parts that are in this bucket on `day`."""
     owed = func.sum(parts.c.owed).filter(is_overdue_by(bucket, parts.c.due_on, day))
-    nothing = Decimal("0.00")  # with its cents, as a file says it
+    nothing = Decimal("0.00")  # with its cents, as exports write it
     return func.coalesce(owed, nothing).label(bucket.name)
 
 
 def _owed_parts(owing: CTE, day: date) -> Subquery:
-    """What is owed on `day`, document by document: the youngest open parts that come to the balance."""
-    items = _items(owing, day)
+    """The open amounts on `day` by item: the youngest open items that add up to the balance."""
+    items = _open_items(owing, day)
     youngest_first = (items.c.due_on.desc(), items.c.kind.desc(), items.c.id.desc())
     younger = func.sum(items.c.open).over(
         partition_by=items.c.meter_id, order_by=youngest_first, rows=(None, -1)
@@ -183,10 +183,10 @@ def _owing(day: date, owner: ColumnElement[Any], meters: Select[int] | None = No
 def _meters_on(
     day: date, meters: Select[int] | None = None
 ) -> tuple[FromClause, ColumnElement[Any]]:
-    """The meters, and what the documents of each up to `day` come to: all of them, less those after it.
+    """The meters, and the sum of each one's documents up to `day`: all of them, less the later ones.
 
-    Each kind is added up by itself, as an index by meter that holds the amounts gives it: that takes
-    neither memory nor the rows themselves. Of other meters than `meters` it may leave out documents.
+    Each kind is summed by itself from an index by meter that includes the amounts, without reading
+    the rows themselves. For meters outside `meters` documents may be missing.
     """
     found: FromClause = Meter.__table__
     owed: ColumnElement[Any] = figures.owed
@@ -211,8 +211,8 @@ def _is_of(meters: Select[int] | None, meter_id: Any) -> ColumnElement[bool]:
     return true() if meters is None else meter_id.in_(meters)
 
 
-def _items(owing: CTE, day: date) -> Subquery:
-    """What is open on the owing meters: the columns of `owing`, `kind` and `id`, `due_on`, `open`."""
+def _open_items(owing: CTE, day: date) -> Subquery:
+    """The open items of the owing meters: the columns of `owing`, `kind` and `id`, `due_on`, `open`."""
     open_parts = union_all(
         _open_invoices(owing, day), _paid_later(owing, day), _adjustments(owing, day)
     ).cte("open_parts")
@@ -231,19 +231,18 @@ def _items(owing: CTE, day: date) -> Subquery:
 
 
 def _open_invoices(owing: CTE, day: date) -> Select[Any]:
-    """What of the invoices is open today; an index of what is open holds it all."""
+    """The amounts of invoices that are open today; a partial index covers them."""
     return (
-        _item(owing, _OPEN, Invoice.id, Invoice.due_on, Invoice.open)
+        _open_item(owing, _OPEN, Invoice.id, Invoice.due_on, Invoice.open)
         .join(Invoice, Invoice.meter_id == owing.c.meter_id)
         .where(Invoice.is_open, Invoice.issued_on <= day)
     )
 
 
 def _paid_later(owing: CTE, day: date) -> Select[Any]:
-    """What of the invoices was open on `day` beside that, because it was paid after it.
+    """The amounts of invoices that were open on `day` as well, because they were paid later.
 
-    What an invoice was paid beyond its amount never was open. Both parts of an invoice are due on one
-    day, so they age as one.
+    What was overpaid never was open. Both parts of an invoice have one due date, so they age as one.
     """
     overpaid = func.greatest(-Invoice.open, 0)
     later = (
@@ -259,24 +258,24 @@ def _paid_later(owing: CTE, day: date) -> Select[Any]:
         .subquery("paid_later")
     )  # fmt: skip
     return (
-        _item(owing, _PAID_LATER, later.c.id, later.c.due_on, later.c.open)
+        _open_item(owing, _PAID_LATER, later.c.id, later.c.due_on, later.c.open)
         .join(later, later.c.meter_id == owing.c.meter_id)
         .where(later.c.open > 0)
     )
 
 
 def _adjustments(owing: CTE, day: date) -> Select[Any]:
-    """What was owed in addition: like an invoice that is due on the day of the adjustment."""
+    """Positive adjustments: like an invoice that is due on the day of the adjustment."""
     own = MeterAdjustment
     return (
-        _item(owing, _ADJUSTED, own.id, own.adjusted_on, own.amount)
+        _open_item(owing, _ADJUSTED, own.id, own.adjusted_on, own.amount)
         .join(own, own.meter_id == owing.c.meter_id)
         .where(own.status != VOID, own.amount > 0, own.adjusted_on <= day)
     )
 
 
 def _paid_elsewhere(short: CTE, day: date) -> Select[Any]:
-    """What payments that don't count on the meter took off its invoices."""
+    """What payments booked on another meter, or on none, took off the meter's invoices."""
     is_here = Payment.meter_id.is_not_distinct_from(Invoice.meter_id)
     named = (
         select(
@@ -290,15 +289,15 @@ def _paid_elsewhere(short: CTE, day: date) -> Select[Any]:
     open_here = func.greatest(Invoice.open_after(named.c.here), 0)
     open_anywhere = func.greatest(Invoice.open_after(named.c.here + named.c.elsewhere), 0)
     return (
-        _item(short, _PAID_ELSEWHERE, Invoice.id, Invoice.due_on, open_here - open_anywhere)
+        _open_item(short, _PAID_ELSEWHERE, Invoice.id, Invoice.due_on, open_here - open_anywhere)
         .join(Invoice, Invoice.meter_id == short.c.meter_id)
         .join(named, true())
         .where(Invoice.status != VOID, Invoice.issued_on <= day, named.c.elsewhere > 0)
     )
 
 
-def _item(owing: CTE, kind: int, key: Any, due_on: Any, open_part: Any) -> Select[Any]:
-    """One kind of what can be open on the meters of `owing`; the caller joins it to them."""
+def _open_item(owing: CTE, kind: int, key: Any, due_on: Any, open_part: Any) -> Select[Any]:
+    """One kind of open item on the meters of `owing`; the caller joins it to them."""
     return select(
         owing.c.meter_id,
         owing.c.balance,

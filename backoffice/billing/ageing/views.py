@@ -20,13 +20,13 @@ from ...web.formats import day_filter, money_filter
 from ..figures import BILLING_FIGURES, customer_balance
 from ..models import Invoice, Meter, MeterAssignment
 from ..views import bp
-from .documents import AS_OF, way_to
+from .documents import AS_OF, documents_url
 from .queries import (
     BUCKETS,
     Bucket,
     ageing_by_customer,
     ageing_by_meter,
-    tie_on,
+    tie_out_on,
 )
 
 BY = Choice("by", N_("By"), {"meter": (N_("Meter"), true())}, any_label=N_("Customer"))
@@ -34,20 +34,20 @@ BY = Choice("by", N_("By"), {"meter": (N_("Meter"), true())}, any_label=N_("Cust
 Row = Any
 
 OwnerOf = Callable[[Row], dict[str, str]]
-"""The arguments of an address that name a row: a customer, a meter, or nobody."""
+"""The URL arguments that identify a row: a customer, a meter, or the meters without a customer."""
 
 
 @bp.get("/ageing")
 @requires("billing.read")
 def ageing() -> Response:
-    """What is owed, by how overdue it is."""
-    return lists.show(_listing(), "billing/ageing.html", **_tie(AS_OF.day(request.args)))
+    """What is owed, by how long it is overdue."""
+    return lists.show(_listing(), "billing/ageing.html", **_tie_out(AS_OF.day(request.args)))
 
 
-def _tie(day: date) -> dict[str, str]:
-    """How what is owed on the day and the stored balances belong together; nothing is said that was not tested."""
+def _tie_out(day: date) -> dict[str, str]:
+    """A sentence that compares what is owed on the day with the stored balances; it states only what was tested."""
     session = db.session()
-    tie = tie_on(session, day)
+    tie = tie_out_on(session, day)
     said = _(
         "On %(day)s %(owed)s is owed on all meters.",
         day=day_filter(day),
@@ -55,11 +55,11 @@ def _tie(day: date) -> dict[str, str]:
     )
     stored = money_filter(tie.stored, symbol=True)
     if not tie.holds or standing.is_doubted(session, BILLING_FIGURES):
-        apart = _(
+        doubt = _(
             "The stored balances of the meters come to %(stored)s, and not every stored total of billing is right.",
             stored=stored,
         )
-        return {"said": f"{said} {apart}", "said_href": url_for("drift.index")}
+        return {"said": f"{said} {doubt}", "said_href": url_for("drift.index")}
     if tie.owed == tie.stored:
         more = _("That is exactly the sum of the stored balances of the meters.")
     else:
@@ -71,7 +71,7 @@ def _tie(day: date) -> dict[str, str]:
 
 
 def _listing() -> List:
-    """The list that the address asks for."""
+    """The list that the URL selects."""
     day = AS_OF.day(request.args)
     return _by_meter(day) if request.args.get("by") == "meter" else _by_customer(day)
 
@@ -138,7 +138,7 @@ def _list_of(
     owner_of: OwnerOf,
     words: tuple[str, str],
 ) -> List:
-    """What both have in common: the buckets, the filters. `owner_of` names a row in addresses, `meters` are its."""
+    """The columns and filters of both lists. `owner_of` identifies a row in URLs, `meters` selects its meters."""
     invoice = aliased(Invoice)
     invoices = select(invoice.id).where(invoice.meter_id.in_(meters)).correlate(ages)
     stands_on = {
@@ -185,8 +185,8 @@ def _column(bucket: Bucket, ages: Subquery, day: date, owner_of: OwnerOf) -> Col
 
 
 def _documents(day: date, owner_of: OwnerOf, name: str, **more: str) -> Callable[[Row], str | None]:
-    """The way from an amount to the documents that it consists of; none from zero."""
-    return lambda row: way_to(day, **owner_of(row), **more) if getattr(row, name) else None
+    """The link from an amount to the documents that make it up; none from zero."""
+    return lambda row: documents_url(day, **owner_of(row), **more) if getattr(row, name) else None
 
 
 def _statement(row: Row, day: date) -> str | None:
@@ -198,5 +198,5 @@ def _meter_statement(row: Row, day: date) -> str:
 
 
 def _up_to(day: date) -> dict[str, Any]:
-    """The period of a statement that ends on `day`; today's goes on with what is dated later."""
+    """The period of a statement that ends on `day`; today's includes what is dated later."""
     return {"period": "all"} if day == periods.today() else {"until": day.isoformat()}

@@ -1,4 +1,4 @@
-"""What can be done to an invoice. Nothing here commits: every verb works in the caller's transaction."""
+"""The actions on an invoice. Nothing here commits: every verb works in the caller's transaction."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -25,8 +25,8 @@ from .refusals import (
     VoidStaysVoid,
 )
 
-PLACE = ("customer", "meter")
-"""Fields of an invoice that say where it counts."""
+PLACEMENT = ("customer", "meter")
+"""The fields that decide in which balances an invoice counts."""
 
 
 def create(session: Session, values: Values) -> Invoice:
@@ -52,8 +52,8 @@ def update(
 ) -> Invoice:
     """Change an invoice, if it is still at `version`; saving what is stored changes nothing.
 
-    While payments name it, it keeps its meter and its customer and comes to no less than they do. So it does where
-    `waits` says that a move needs a second person: that is asked for by `move`.
+    While payments name it, its meter and customer stay, and its amount stays at least their sum. They stay too where
+    `waits` says that a move needs a second person's approval; `move` requests that.
 
     Raises:
         RecordGone, RecordChanged: another user was faster.
@@ -62,8 +62,8 @@ def update(
     """
     invoice = _locked(session, invoice_id, version)
     _refuse_impossible(session, values, invoice)
-    moved = [name for name in PLACE if values[name] != getattr(invoice, f"{name}_id")]
-    if moved and waits is not None and waits(lambda: _put(session, invoice, values)):
+    moved = [name for name in PLACEMENT if values[name] != getattr(invoice, f"{name}_id")]
+    if moved and waits is not None and waits(lambda: _apply_move(session, invoice, values)):
         raise records.Impossible({name: MoveNeedsApproval() for name in moved})
     for name, value in _columns(values).items():
         setattr(invoice, name, value)
@@ -73,13 +73,12 @@ def update(
 
 
 def void(session: Session, invoice_id: int, version: int, reason: str) -> list[Payment]:
-    """Make an invoice void, for good. Answers the payments that named it.
+    """Make an invoice void, for good. Returns the payments that named it.
 
-    They stay on the meter and name no invoice any more: what was paid is still paid, and goes to what
-    else is open there.
+    They stay on the meter and no longer name an invoice, so they pay what else is open there.
 
     Raises:
-        ReasonMissing: nobody said why.
+        ReasonMissing: no reason is given.
         RecordGone, RecordChanged, VoidStaysVoid: as for `update`.
         TooMuchOwed: what is then owed or overpaid cannot be stored.
     """
@@ -100,11 +99,11 @@ def void(session: Session, invoice_id: int, version: int, reason: str) -> list[P
 def move(
     session: Session, invoice_id: int, version: int, meter_id: int, *, with_payments: bool = True
 ) -> list[Payment]:
-    """Put an invoice on another meter. Answers the payments that named it.
+    """Move an invoice to another meter. Returns the payments that named it.
 
-    `with_payments`: they go along, so that the old meter is left as if neither had been there; else
-    they stay where they are and name no invoice any more. Whose meter it was on the day of the
-    invoice, or else is now, becomes the customer of the invoice; who paid stays who paid.
+    `with_payments`: they move along; else they stay on their meter and no longer name an invoice.
+    The customer who had the meter on the day of the invoice, or else has it now, becomes the
+    customer of the invoice; the customer of the payments stays.
 
     Raises:
         SameMeter: it is there already.
@@ -165,37 +164,37 @@ def _refuse_impossible(session: Session, values: Values, invoice: Invoice | None
     if invoice is not None:
         paid = session.scalar(select(paid_by_payments).where(Invoice.id == invoice.id))
         if paid and is_less_than_paid(amount, paid, invoice.amount):
-            problems[charges.at] = LessThanPaid(paid=paid)
+            problems[charges.error_field] = LessThanPaid(paid=paid)
         if paid:
-            problems |= _parted_from_payments(values, invoice)
+            problems |= _forbidden_by_payments(values, invoice)
     if problems:
         raise records.Impossible(problems)
 
 
-def _parted_from_payments(values: Values, invoice: Invoice) -> Iterator[tuple[str, Refusal]]:
-    """What the payments that name the invoice forbid to change."""
-    for name in PLACE:
+def _forbidden_by_payments(values: Values, invoice: Invoice) -> Iterator[tuple[str, Refusal]]:
+    """The changes that the payments naming the invoice forbid, by field."""
+    for name in PLACEMENT:
         if values[name] != getattr(invoice, f"{name}_id"):
             yield name, PaymentsGoAlong()
 
 
-def _put(session: Session, invoice: Invoice, values: Values) -> None:
-    """What the move alone would change."""
-    for name in PLACE:
+def _apply_move(session: Session, invoice: Invoice, values: Values) -> None:
+    """Apply the move alone, to see what it would change."""
+    for name in PLACEMENT:
         setattr(invoice, f"{name}_id", values[name])
     records.next_version(invoice)
     _store(session, values)
 
 
 def _columns(values: Values) -> dict[str, Any]:
-    """What was entered, by columns; an amount that follows from units is left to its figure."""
+    """The entered values by column; an amount that follows from units is left to its figure."""
     left = () if Charges.of(values).is_entered else ("amount",)
     return {field.key: values[field.name] for field in FIELDS if field.key not in left}
 
 
 def _store(session: Session, values: Values) -> None:
-    """Write the invoice, and what is owed by it."""
+    """Write the invoice and the totals that follow from it."""
     try:
         settle(session)
     except TooMuchOwed as too_much:
-        raise records.Impossible({Charges.of(values).at: too_much}) from too_much
+        raise records.Impossible({Charges.of(values).error_field: too_much}) from too_much

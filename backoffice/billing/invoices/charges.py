@@ -1,4 +1,4 @@
-"""What an invoice's amount is made of, and what is possible of it and of its days."""
+"""The charges that make up an invoice's amount, and the validation of them and of the invoice's days."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -30,7 +30,7 @@ _UNSAVED = -1
 class Charges:
     """Units × rate and a fixed charge, or without units an entered amount.
 
-    With `units` the `amount` counts for nothing: it is a figure then.
+    With `units` the `amount` is ignored: it is a figure then.
     """
 
     units: Decimal | None = None
@@ -40,7 +40,7 @@ class Charges:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> "Charges":
-        """Those among the values of an invoice."""
+        """The charges among the values of an invoice."""
         fixed_charge, amount = (values.get(n) or Decimal(0) for n in ("fixed_charge", "amount"))
         return cls(values.get("units"), values.get("rate"), fixed_charge, amount)
 
@@ -50,17 +50,17 @@ class Charges:
         return self.units is None
 
     @property
-    def at(self) -> str:
-        """The field at which it is said what is wrong with the amount."""
+    def error_field(self) -> str:
+        """The field that shows errors of the amount."""
         return "amount" if self.is_entered else "units"
 
     def values(self) -> dict[str, Decimal | None]:
-        """As values of an invoice: an amount that follows from units is nothing that is entered."""
+        """As values of an invoice: an amount that follows from units is None."""
         return asdict(self) | ({} if self.is_entered else {"amount": None})
 
 
 def compute(session: Session, charges: Charges) -> Decimal:
-    """What an invoice with these charges would come to. Writes nothing and locks nothing."""
+    """The amount of an invoice with these charges. Writes nothing and locks nothing."""
     row = asdict(charges) | {"id": _UNSAVED}
     if charges.rate is None and charges.units is not None:
         row["rate"] = Decimal(0)
@@ -70,18 +70,18 @@ def compute(session: Session, charges: Charges) -> Decimal:
 
 
 def usage_of(session: Session, charges: Charges) -> Decimal:
-    """What the units of these charges would come to."""
+    """Units × rate of these charges, without the fixed charge."""
     return compute(session, replace(charges, fixed_charge=Decimal(0)))
 
 
 def problems_of_days(issued_on: date | None, due_on: date | None) -> dict[str, Refusal]:
-    """Nothing is due before it is issued: what forbids these days, by field."""
+    """The errors of these days by field: an invoice is not due before it is issued."""
     is_early = issued_on is not None and due_on is not None and due_on < issued_on
     return {"due_on": DueBeforeIssued()} if is_early else {}
 
 
 def problems_of(charges: Charges, amount: Decimal) -> dict[str, Refusal]:
-    """What forbids storing these charges, which come to `amount`, by field."""
+    """The errors of these charges, which come to `amount`, by field."""
     return dict(_problems(charges, amount))
 
 
@@ -96,6 +96,6 @@ def _problems(charges: Charges, amount: Decimal) -> Iterator[tuple[str, Refusal]
     if charges.is_entered and charges.fixed_charge:
         yield "fixed_charge", ChargeWithoutUnits()
     if amount <= 0:
-        yield charges.at, NothingOwed()
+        yield charges.error_field, NothingOwed()
     elif amount > money.max_amount():
-        yield charges.at, TooLarge()
+        yield charges.error_field, TooLarge()

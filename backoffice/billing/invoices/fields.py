@@ -1,4 +1,4 @@
-"""What a user enters of an invoice, in the order of the form."""
+"""The fields of an invoice, in the order of the form."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -42,4 +42,4 @@ FIELDS = (
 PLACED = {
     "number", "customer", "meter", "issued_on", "due_on", "units", "rate", "fixed_charge", "amount",
 }  # fmt: skip
-"""Fields that have places of their own in list, form and page; any other stands after the days."""
+"""Fields with a fixed position in list, form and page; any other follows the days."""

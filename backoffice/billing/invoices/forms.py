@@ -1,4 +1,4 @@
-"""The form of an invoice: what it shows while one types, what it asks, and what it refuses besides the fields' own."""
+"""The form of an invoice: its live preview, its questions, and its validation beyond the single fields."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ OFFERED = 200
 
 @dataclass(frozen=True)
 class Preview:
-    """What the typed charges come to; None where one of them cannot be read.
+    """The amount of the typed charges; None where one of them cannot be read.
 
     `usage` is units × rate, None too where no units are typed. `note` is the sentence under the
     amount; `problems` says why an amount that is known could not be saved.
@@ -47,9 +47,9 @@ class Preview:
 
 
 class InvoiceForm(OfRecord):
-    """An invoice: whose, for which meter, when, and units × rate + fixed charge or one amount.
+    """An invoice: customer, meter, days, and units × rate + fixed charge or one amount.
 
-    The hidden `proposed_…` hold what was last filled in for a field: what a user typed stays.
+    The hidden `proposed_…` hold what was last filled in for a field, so that typed values are kept.
     """
 
     inputs_page = "billing/invoice_inputs.html"
@@ -63,7 +63,7 @@ class InvoiceForm(OfRecord):
 
     @classmethod
     def suggested(cls) -> dict[str, Any]:
-        """For the customer, the meter and the days that the address names, all that can be proposed."""
+        """Proposed values for the customer, the meter and the days in the URL."""
         asked, session = request.args, db.session()
         customer = customers.by_code(session, asked.get("customer", ""))
         meter = queries.meter_of(session, asked.get("meter", ""))
@@ -83,12 +83,12 @@ class InvoiceForm(OfRecord):
             "proposed_fixed_charge": as_typed_amount(fixed_charge),
         }
 
-    # What was typed
+    # Entered values
 
     def charges(self) -> Charges:
-        """What the amount is made of: units and rate, or where it is said to hold the amount alone.
+        """The charges: units and rate, or the typed amount alone where the user chose that it holds.
 
-        What was said of other amounts than these is said of none.
+        A choice made for other amounts than these is ignored.
         """
         computed, typed = self._two_amounts()
         if (
@@ -100,22 +100,22 @@ class InvoiceForm(OfRecord):
         return self.usage()
 
     def usage(self) -> Charges:
-        """Units, rate and fixed charge as typed; what is empty or unreadable counts as 0, but empty units mean none."""
+        """Units, rate and fixed charge as typed; empty or unreadable values are 0, but empty units are None."""
         is_unreadable = self.units.data is None and self.units.process_errors
         typed = {name: self[name].data for name in ("units", "rate", "fixed_charge", "amount")}
         return Charges.of(typed | ({"units": Decimal(0)} if is_unreadable else {}))
 
     def values(self) -> dict[str, Any]:
-        """As entered; a due date and a stored number that are left empty are what they are without being typed."""
+        """The entered values; an empty due date gets its default, and an empty number keeps the stored one."""
         values = super().values() | self.charges().values()
         values["number"] = values["number"] or (self.row.number if self.row else "")
         values["due_on"] = values["due_on"] or values["issued_on"] + DAYS_TO_PAY
         return values
 
-    # What is refused
+    # Validation
 
     def validate_meter(self, field: Field) -> None:
-        """It is or was the customer's; only an invoice without one may stay so."""
+        """The meter is or was assigned to the customer; only an invoice without a meter may stay so."""
         present = self.row.meter_id if self.row else None
         if field.data is None and not field.errors and (self.row is None or present is not None):
             raise ValidationError(_("Choose a meter: without one the invoice would count nowhere."))
@@ -131,22 +131,22 @@ class InvoiceForm(OfRecord):
             raise ValidationError(said)
 
     def validate_due_on(self, field: Field) -> None:
-        """Nothing is due before it is issued."""
+        """An invoice is not due before it is issued."""
         for refusal in problems_of_days(self.issued_on.data, field.data).values():
             raise ValidationError(in_words(refusal))
 
     def problems(self) -> Mapping[str, Refusal]:
-        """What the charges forbid."""
+        """The errors of the charges, by field."""
         return self.preview().problems
 
     def meters(self) -> Sequence[Meter]:
         """The meters to choose from: the typed customer's, those that are theirs now first."""
         return meters_of(db.session(), self.customer.data) if self.customer.data else []
 
-    # What is asked
+    # Questions
 
     def questions(self) -> Iterator[Question]:
-        """Which of two amounts holds, and whether it is a second one of the same meter, month and amount."""
+        """Which of two amounts holds, and whether an invoice like another is recorded anyway."""
         computed, typed = self._two_amounts()
         if computed != typed:
             words = {
@@ -170,7 +170,7 @@ class InvoiceForm(OfRecord):
             )
 
     def _two_amounts(self) -> tuple[Decimal | None, Decimal | None]:
-        """Computed and typed; the same where one of them is missing or unreadable."""
+        """The computed and the typed amount; both None where one of them is missing or unreadable."""
         typed, charges = self.amount.data, self.usage()
         is_whole = None not in (typed, charges.units, charges.rate)
         if not is_whole or any(
@@ -180,7 +180,7 @@ class InvoiceForm(OfRecord):
         return compute(db.session(), charges), typed
 
     def _numbers_like_it(self) -> Sequence[str]:
-        """Posted invoices like the one that is entered; none where it was one of them before."""
+        """The numbers of posted invoices like the entered one; none if it already was like them when stored."""
         values, stored = self.values(), self.row
         amount, day = compute(db.session(), self.charges()), values["issued_on"]
         if stored is not None:
@@ -190,14 +190,14 @@ class InvoiceForm(OfRecord):
         besides = stored.id if stored else 0
         return invoices_like(db.session(), values["meter"], amount, day, besides)
 
-    # What is shown
+    # Display
 
     def live(self) -> dict[str, Any]:
         """The amount."""
         return {"preview": self.preview()}
 
     def beside(self) -> dict[str, Any]:
-        """Customers to choose from, where the keyboard begins, and how many payments name the invoice."""
+        """Customers to choose from, the field with the initial focus, and how many payments name the invoice."""
         offered = customers.search(db.session(), "", limit=OFFERED)
         named_by = len(payments_naming(db.session(), self.row.id)) if self.row else 0
         first = "" if self.is_submitted() else self._first()
@@ -209,7 +209,7 @@ class InvoiceForm(OfRecord):
         return next((name for name in ("customer", "meter") if not self[name].data), "units")
 
     def preview(self) -> Preview:
-        """The amount of what has been typed: the same computation that saving checks."""
+        """The amount of the typed values, computed as it is when they are saved."""
         charges, session = self.charges(), db.session()
         unreadable = list(self._unreadable())
         amount = compute(session, charges)
@@ -242,7 +242,7 @@ class InvoiceForm(OfRecord):
 
 
 def is_typed(field: Field, proposed: Field) -> bool:
-    """Whether the posted field holds something else than what was filled in."""
+    """Whether the posted field holds another value than the proposed one."""
     return text_of(field) not in ("", proposed.data)
 
 
@@ -262,12 +262,12 @@ def as_typed_amount(amount: Decimal | None) -> str:
 
 
 def rates_of(meter: Meter | None) -> tuple[Decimal | None, Decimal | None]:
-    """Rate and fixed charge of the meter's last invoice; none, too, for a fixed charge of nothing."""
+    """Rate and fixed charge of the meter's last invoice; a fixed charge of 0 is None."""
     rate, fixed_charge = (last_rates_of(db.session(), meter.id) if meter else None) or (None, None)
     return rate, fixed_charge or None
 
 
 def only_meter_of(customer_id: int) -> Meter | None:
-    """The meter that an invoice of this customer is for, where there can be no doubt."""
+    """The customer's active meter, if there is exactly one."""
     active = queries.active_meters_of(db.session(), customer_id)
     return active[0] if len(active) == 1 else None

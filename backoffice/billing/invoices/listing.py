@@ -1,4 +1,4 @@
-"""The list of invoices: its columns, those of further fields too, its filters, and the way on from every row."""
+"""The list of invoices: its columns, including those of further fields, and its filters."""
 
 from typing import Any
 
@@ -34,11 +34,11 @@ def _of_meter(text: str) -> ColumnElement[bool]:
     return Invoice.meter_id.in_(select(Meter.id).where(Meter.number == text))
 
 
-def _found(text: str) -> ColumnElement[bool]:
-    """A text of the invoice, the customer's code or name, or the meter's number holds the text.
+def _matches(text: str) -> ColumnElement[bool]:
+    """The text occurs in a text of the invoice, the customer's code or name, or the meter's number.
 
-    Customers and meters are looked up by themselves, for they are few beside the invoices, which are
-    then read without joining all of them first.
+    Customers and meters, which are few, are looked up by themselves, so that the invoices are read
+    without joining all of them first.
     """
     customers = select(Customer.id).where(containing(Customer.code, Customer.name)(text))
     meters = select(Meter.id).where(containing(Meter.number)(text))
@@ -50,7 +50,7 @@ def _found(text: str) -> ColumnElement[bool]:
 
 
 def _counted(amount: Any) -> ColumnElement[Any]:
-    """The amount as it counts: a void invoice is nothing."""
+    """The amount, 0 if the invoice is void."""
     return case((Invoice.status == VOID, 0), else_=amount)
 
 
@@ -95,7 +95,7 @@ INVOICES = List(
     also={"stated": Invoice.amount},
     filters=(
         Search(
-            "q", N_("Search"), _found,
+            "q", N_("Search"), _matches,
             placeholder=N_("Number, customer or meter"),
         ),
         Choice(

@@ -1,6 +1,6 @@
-"""What the form of an invoice fills in by itself, once a customer, a meter or a day is chosen.
+"""The values that the form of an invoice fills in once a customer, a meter or a day is chosen.
 
-What a user typed stays: a hidden `proposed_…` field holds what was last filled in for a field.
+Typed values are kept: a hidden `proposed_…` field holds what was last filled in for a field.
 """
 
 from wtforms import Field
@@ -22,7 +22,7 @@ from .forms import (
 
 
 def proposals(form: InvoiceForm, after: str) -> dict[str, str]:
-    """What to fill in after the customer, the meter or the day of issue was changed, by field."""
+    """The values to fill in after the customer, the meter or the day of issue has changed, by field."""
     customer_id, issued_on = form.customer.data, form.issued_on.data
     if after == "customer" and customer_id is not None:
         if text_of(form.meter) in {meter.number for meter in form.meters()}:
@@ -38,7 +38,7 @@ def proposals(form: InvoiceForm, after: str) -> dict[str, str]:
 
 
 def _rates(form: InvoiceForm, meter: Meter | None) -> dict[str, str]:
-    """Rate and fixed charge of the meter's last invoice; an invoice that is stored keeps its own."""
+    """Rate and fixed charge of the meter's last invoice; a stored invoice keeps its own."""
     if Stamp.read(form.version.data).record_id > 0:
         return {}
     rate, fixed_charge = rates_of(meter)

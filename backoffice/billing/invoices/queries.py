@@ -1,4 +1,4 @@
-"""Reads of invoices: one with what belongs to it, and what its form offers and asks."""
+"""Reads of invoices: single invoices, their payments, and what the form proposes and asks."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -11,7 +11,7 @@ from ..models import Invoice, Meter, MeterAssignment, Payment
 from ..rules import VOID
 
 MOST_NAMED = 5
-"""Invoices like the one that is entered that are named."""
+"""How many invoices like the entered one are named."""
 
 
 def invoice_of(session: Session, number: str) -> Invoice | None:
@@ -24,7 +24,7 @@ def invoice_of(session: Session, number: str) -> Invoice | None:
 
 
 def meters_of(session: Session, customer_id: int) -> Sequence[Meter]:
-    """The meters that are or were the customer's; those that are now come first."""
+    """The meters that are or were assigned to the customer; active assignments come first."""
     is_now = func.bool_or(MeterAssignment.is_active)
     return session.scalars(
         select(Meter)

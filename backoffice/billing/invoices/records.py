@@ -1,4 +1,4 @@
-"""Invoices, as they are entered, listed and told."""
+"""The declaration of invoices: how they are entered, listed and rendered in histories."""
 
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ else:
 
 
 def _update(session: Session, invoice_id: int, values: Values, version: int) -> Invoice:
-    """As `actions.update`; what two people look at above the limits is not done by editing."""
+    """As `actions.update`; a change that needs approval above the limits cannot be made by editing."""
     return actions.update(
         session, invoice_id, values, version,
         waits=lambda act: approvals.waits(session, act, current_app.config),

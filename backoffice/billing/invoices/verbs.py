@@ -1,4 +1,4 @@
-"""What can be done to an invoice beside editing it: to make it void, and to move it to another meter."""
+"""The verbs of an invoice beside editing: voiding it, and moving it to another meter."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Invoices: list, form and files as declared, and one invoice: what it is made of, and what was paid on it."""
+"""Invoices: list, form and exports as declared, and the page of one invoice with its charges and payments."""
 
 from typing import Any
 
@@ -25,12 +25,12 @@ bp = Blueprint("invoices", __name__, url_prefix="/billing/invoices")
 
 
 def _head(invoice: Invoice) -> dict[str, Any]:
-    """What the head of every screen of an invoice needs."""
+    """The context of the head of every invoice page."""
     return {"invoice": invoice, "word": word_of(invoice)}
 
 
 def _saved_to(form: OfRecord, invoice: Invoice) -> str:
-    """To itself, or to the next one of the same days."""
+    """The URL after saving: the invoice, or the form of another one with the same days."""
     if form.row is None and "another" in request.form:
         return url_for("invoices.new", issued_on=invoice.issued_on, due_on=invoice.due_on)
     return url_for("invoices.record", number=invoice.number)
@@ -50,7 +50,7 @@ screens.add_to(bp, without=("record",))
 @bp.get("/<path:number>")
 @requires("billing.read")
 def record(number: str) -> Response:
-    """One invoice: what it is made of, what was paid on it, and the way on through the list."""
+    """One invoice: its charges, its payments, and its neighbours in the list."""
     invoice = screens.found(number)
     charges = Charges(invoice.units, invoice.rate, invoice.fixed_charge, invoice.amount)
     facts, further = INVOICE.facts(invoice), [f for f in FIELDS if f.name not in PLACED]
@@ -67,7 +67,7 @@ def record(number: str) -> Response:
 @bp.post("/proposals")
 @requires("billing.write")
 def propose() -> Response:
-    """What follows from a chosen customer, meter or day: the meters to choose from, and what is filled in."""
+    """The meters to choose from and the proposed values after a customer, meter or day was chosen."""
     form = posted(INVOICE, None)
     assert isinstance(form, InvoiceForm)
     answer = make_response(render_block(InvoiceForm.inputs_page, "meter_options", form=form))

@@ -1,1 +1,1 @@
-"""Meters, and the customers to whom they are assigned."""
+"""Meters and their assignments to customers."""

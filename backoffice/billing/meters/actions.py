@@ -1,7 +1,7 @@
-"""What can be done to a meter and to whose it is. Nothing here commits: every verb works in the caller's transaction.
+"""The actions on meters and their assignments. Nothing here commits: every verb works in the caller's transaction.
 
-Whoever changes an assignment first locks its meter, so that of two people who do it at a time the
-second one sees what the first one did.
+An assignment is changed under the lock of its meter, so that the second of two concurrent changes
+sees the first.
 """
 
 from collections.abc import Sequence
@@ -42,14 +42,14 @@ _OUT_OF_RANGE = "22003"
 
 @dataclass(frozen=True)
 class Days:
-    """The first and the last day of an assignment; None: since ever, until further notice."""
+    """The first and the last day of an assignment; None: unbounded."""
 
     first: date | None = None
     last: date | None = None
 
     @classmethod
     def of(cls, assignment: MeterAssignment) -> "Days":
-        """Those of a stored assignment."""
+        """The days of a stored assignment."""
         return cls(assignment.assigned_from, assignment.assigned_to)
 
     @property
@@ -58,7 +58,7 @@ class Days:
         return self.first is not None and self.last is not None and self.last < self.first
 
     def overlap(self, other: "Days") -> bool:
-        """Whether there is a day in both."""
+        """Whether the two share a day."""
         return _begins_by(self.first, other.last) and _begins_by(other.first, self.last)
 
     def __str__(self) -> str:
@@ -75,15 +75,15 @@ def assign(
     is_active: bool = True,
     version: int | None = None,
 ) -> MeterAssignment:
-    """Give a meter to a customer on these days; what is owed for it is theirs if it `is_active`.
+    """Assign a meter to a customer for these days; its balance is the customer's if it `is_active`.
 
-    `version` is that of the meter as a user was shown it; None: nobody was.
+    `version` is that of the meter as the user saw it; None: no user did.
 
     Raises:
-        RecordGone, MeterChanged: it was removed, or is not as it was shown.
-        MeterAssigned: it is actively a customer's, and this is to be active too.
-        BeginsLater: it is to be active before its first day.
-        DaysReversed, DaysOverlap: the days cannot be.
+        RecordGone, MeterChanged: the meter was removed, or has another version.
+        MeterAssigned: another assignment of the meter is active, and this is to be active too.
+        BeginsLater: it would be active before its first day.
+        DaysReversed, DaysOverlap: the days are not possible.
     """
     meter = locked(session, meter_id)
     if version not in (None, meter.version):
@@ -99,10 +99,10 @@ def assign(
 def reassign(
     session: Session, assignment_id: int, version: int, customer_id: int, since: date
 ) -> MeterAssignment:
-    """Let the meter of an active assignment be another customer's from `since` on.
+    """Assign the meter of an active assignment to another customer from `since` on.
 
-    The present assignment ends the day before and is no longer active; the new one begins. Both
-    customers owe the right amount at once.
+    The present assignment ends the day before and is no longer active; the new one begins. The
+    balances of both customers follow in the same transaction.
 
     Raises:
         AssignmentGone, AssignmentChanged: another user was faster.
@@ -129,7 +129,7 @@ def reassign(
 
 
 def end(session: Session, assignment_id: int, version: int, last: date) -> MeterAssignment:
-    """Let an assignment end with the day `last`; what is owed for the meter is no longer its customer's.
+    """End an assignment with the day `last`; the meter's balance is no longer its customer's.
 
     Raises:
         AssignmentGone, AssignmentChanged: another user was faster.
@@ -145,7 +145,7 @@ def end(session: Session, assignment_id: int, version: int, last: date) -> Meter
 
 
 def deactivate(session: Session, assignment_id: int, version: int) -> MeterAssignment:
-    """Take what is owed for the meter from the customer; the days stay.
+    """Deactivate an assignment: the meter no longer counts in the customer's balance; the days stay.
 
     Raises:
         AssignmentGone, AssignmentChanged: another user was faster.
@@ -160,11 +160,11 @@ def deactivate(session: Session, assignment_id: int, version: int) -> MeterAssig
 
 
 def activate(session: Session, assignment_id: int, version: int) -> MeterAssignment:
-    """Let what is owed for the meter be the customer's again; the days stay.
+    """Activate an assignment: the meter counts in the customer's balance again; the days stay.
 
     Raises:
         AssignmentGone, AssignmentChanged: another user was faster.
-        MeterAssigned: the meter is another customer's at present.
+        MeterAssigned: another assignment of the meter is active.
         BeginsLater: its first day is after today.
     """
     assignment = _locked_assignment(session, assignment_id, version)
@@ -175,7 +175,7 @@ def activate(session: Session, assignment_id: int, version: int) -> MeterAssignm
 
 
 def correct_days(session: Session, assignment_id: int, version: int, days: Days) -> MeterAssignment:
-    """Say on which days the meter was really the customer's.
+    """Correct the days of an assignment.
 
     Raises:
         AssignmentGone, AssignmentChanged: another user was faster.
@@ -190,7 +190,7 @@ def correct_days(session: Session, assignment_id: int, version: int, days: Days)
 
 
 def remove(session: Session, assignment_id: int, version: int) -> None:
-    """Take back an assignment that was entered by mistake. The audit trail keeps what it was.
+    """Delete an assignment that was entered by mistake. The audit trail keeps it.
 
     Raises AssignmentGone, AssignmentChanged.
     """
@@ -200,13 +200,13 @@ def remove(session: Session, assignment_id: int, version: int) -> None:
 
 
 def locked(session: Session, meter_id: int) -> Meter:
-    """The meter as it is now, locked against whoever changes it or whose it is. Raises RecordGone."""
+    """The meter as it is now, locked against changes of it and of its assignments. Raises RecordGone."""
     meter: Meter = lock(session, Meter, [meter_id], key_share=True)[meter_id]
     return meter
 
 
 def settle(session: Session) -> None:
-    """Write what was changed, and what is owed by it. Raises TooMuchOwed."""
+    """Flush the changes and settle the figures that follow. Raises TooMuchOwed."""
     try:
         figures.settle(session)
     except DataError as error:
@@ -216,7 +216,7 @@ def settle(session: Session) -> None:
 
 
 def assignments_of(session: Session, meter_id: int) -> Sequence[MeterAssignment]:
-    """Everybody's whose the meter is or was, the latest first."""
+    """All assignments of the meter, the active one and then the latest first."""
     return session.scalars(
         select(MeterAssignment)
         .where(MeterAssignment.meter_id == meter_id)
@@ -257,7 +257,7 @@ def _refuse_if_assigned(meter: Meter, assignments: Sequence[MeterAssignment]) ->
 
 
 def refuse_day_to_come(day: date) -> None:
-    """Let nobody change ahead of its day whose a meter is: it changes at once. Raises DayToCome."""
+    """Refuse a change of assignment that is dated after today: it takes effect at once. Raises DayToCome."""
     if is_to_come(day):
         raise DayToCome(day=day)
 
@@ -288,7 +288,9 @@ def _added(
     )
     session.add(assignment)
     settle(session)
-    session.refresh(assignment)  # of a customer that was merged meanwhile it is the survivor's
+    session.refresh(
+        assignment
+    )  # if the customer was merged meanwhile, a trigger has put the survivor in their place
     return assignment
 
 

@@ -1,4 +1,4 @@
-"""Whose a meter is: assigning it, reassigning it, ending that, and correcting the days."""
+"""The screens of assignments: assigning a meter, reassigning it, ending that, and correcting the days."""
 
 from collections.abc import Callable
 from datetime import date
@@ -52,10 +52,10 @@ def assignment_or_404(number: str, assignment_id: int) -> MeterAssignment:
 @bp.get("/<path:number>/assign")
 @requires("billing.write")
 def assign(number: str) -> Response:
-    """A form that says whose the meter is, or was."""
+    """The form of a new assignment."""
     meter = meter_or_404(number)
     is_free = head_of(meter)["active"] is None
-    return _page("assign", meter, AssignForm.over(meter.id, meter.version, is_active=is_free))
+    return _form_page("assign", meter, AssignForm.over(meter.id, meter.version, is_active=is_free))
 
 
 @bp.post("/<path:number>/assign")
@@ -65,7 +65,7 @@ def assign_post(number: str) -> Response:
     claim = Claim(f"billing.assign {number}")
     meter, form = meter_or_404(number), AssignForm()
     if not form.validate():
-        return _page("assign", meter, form, status=422)
+        return _form_page("assign", meter, form, status=422)
 
     def act(done: Done) -> Response:
         asked = {
@@ -75,21 +75,21 @@ def assign_post(number: str) -> Response:
             "is_active": form.is_active.data,
             "version": form.expected_version(meter.id),
         }
-        return carry_out(approved_verbs.ASSIGN, asked, claim, done, back=_back(number))
+        return carry_out(approved_verbs.ASSIGN, asked, claim, done, back=_meter_url(number))
 
-    return _carried_out(claim, "assign", form, meter, act)
+    return _performed(claim, "assign", form, meter, act)
 
 
 @bp.get("/<path:number>/reassign")
 @requires("billing.write")
 def reassign(number: str) -> Response:
-    """A form that gives the meter to another customer from a day on."""
+    """The form that reassigns the meter to another customer from a day on."""
     meter = meter_or_404(number)
     active = head_of(meter)["active"]
     if active is None:
-        return _page("assign", meter, AssignForm.over(meter.id, meter.version, is_active=True))
+        return _form_page("assign", meter, AssignForm.over(meter.id, meter.version, is_active=True))
     form = ReassignForm.over(active.id, active.version, since=periods.today())
-    return _page("reassign", meter, form, assignment=active)
+    return _form_page("reassign", meter, form, assignment=active)
 
 
 @bp.post("/<path:number>/assignments/<int:assignment_id>/reassign")
@@ -105,20 +105,20 @@ def reassign_post(number: str, assignment_id: int) -> Response:
             "customer": form.customer_id,
             "since": form.day.isoformat(),
         }
-        return carry_out(approved_verbs.REASSIGN, asked, claim, done, back=_back(number))
+        return carry_out(approved_verbs.REASSIGN, asked, claim, done, back=_meter_url(number))
 
-    return _sent("reassign", form, number, assignment_id, act)
+    return _submitted("reassign", form, number, assignment_id, act)
 
 
 @bp.get("/<path:number>/assignments/<int:assignment_id>/end")
 @requires("billing.write")
 def end_assignment(number: str, assignment_id: int) -> Response:
-    """A form that asks for the last day."""
+    """The form that asks for the last day."""
     present = assignment_or_404(number, assignment_id)
     today = periods.today()
     last = min(present.assigned_to or today, today)
     form = EndForm.over(present.id, present.version, last=last)
-    return _page("end", present.meter, form, assignment=present)
+    return _form_page("end", present.meter, form, assignment=present)
 
 
 @bp.post("/<path:number>/assignments/<int:assignment_id>/end")
@@ -129,17 +129,17 @@ def end_assignment_post(number: str, assignment_id: int) -> Response:
 
     def act(version: int, claim: Claim, done: Done) -> Response:
         asked = {"assignment": assignment_id, "version": version, "last": form.day.isoformat()}
-        return carry_out(approved_verbs.END, asked, claim, done, back=_back(number))
+        return carry_out(approved_verbs.END, asked, claim, done, back=_meter_url(number))
 
-    return _sent("end", form, number, assignment_id, act)
+    return _submitted("end", form, number, assignment_id, act)
 
 
 @bp.get("/<path:number>/assignments/<int:assignment_id>/days")
 @requires("billing.write")
 def assignment_days(number: str, assignment_id: int) -> Response:
-    """The days in a form."""
+    """The form of the days."""
     present = assignment_or_404(number, assignment_id)
-    return _page("days", present.meter, DaysForm.for_assignment(present), assignment=present)
+    return _form_page("days", present.meter, DaysForm.for_assignment(present), assignment=present)
 
 
 @bp.post("/<path:number>/assignments/<int:assignment_id>/days")
@@ -153,7 +153,7 @@ def assignment_days_post(number: str, assignment_id: int) -> Response:
         return done(meter_actions.correct_days(db.session(), assignment_id, version, days))
 
     try:
-        return _sent("days", form, number, assignment_id, act)
+        return _submitted("days", form, number, assignment_id, act)
     except meter_refusals.AssignmentChanged:
         return _days_conflict(number, assignment_id, form)
 
@@ -167,41 +167,41 @@ def change_assignment(number: str, assignment_id: int, verb: str) -> Response:
     meter = assignment_or_404(number, assignment_id).meter
 
     def done(_result: object) -> Response:
-        flash(_said(meter), "success")
-        return claim.complete(_back(number))
+        flash(_assignment_message(meter), "success")
+        return claim.complete(_meter_url(number))
 
     try:
         version = MeterRecordForm().expected_version(assignment_id)
         asked = {"assignment": assignment_id, "version": version}
-        return carry_out(asked_for, asked, claim, done, back=_back(number))
+        return carry_out(asked_for, asked, claim, done, back=_meter_url(number))
     except Refusal as refusal:
         db.session.rollback()
         return record_page(meter_or_404(number), refusal.status, in_words(refusal))
 
 
-def _back(number: str) -> str:
+def _meter_url(number: str) -> str:
     return url_for("meters.record", number=number)
 
 
-def _sent(
+def _submitted(
     kind: str,
     form: MeterRecordForm,
     number: str,
     assignment_id: int,
     act: Callable[[int, Claim, Done], Response],
 ) -> Response:
-    """What the form over an assignment asks for, done once; or the form again, with what is wrong."""
+    """Perform what the form over an assignment requests, once; or show the form again with its errors."""
     claim = Claim(f"billing.{kind} {number} {assignment_id}")
     present = assignment_or_404(number, assignment_id)
     if not form.validate():
-        return _page(kind, present.meter, form, status=422, assignment=present)
+        return _form_page(kind, present.meter, form, status=422, assignment=present)
     version = form.expected_version(assignment_id)
-    return _carried_out(
+    return _performed(
         claim, kind, form, present.meter, lambda done: act(version, claim, done), present
     )
 
 
-def _carried_out(
+def _performed(
     claim: Claim,
     kind: str,
     form: MeterRecordForm,
@@ -209,13 +209,13 @@ def _carried_out(
     act: Callable[[Done], Response],
     assignment: MeterAssignment | None = None,
 ) -> Response:
-    """What the form asks for; where that is refused, the form again with the reason, over how it is now."""
+    """Perform what the form requests; if it is refused, show the form again with the reason, over the current state."""
     number, meter_id = meter.number, meter.id
     assignment_id = assignment.id if assignment else None
 
     def done(_result: object) -> Response:
-        flash(_said(meter), "success")
-        return claim.complete(_back(number))
+        flash(_assignment_message(meter), "success")
+        return claim.complete(_meter_url(number))
 
     try:
         return act(done)
@@ -231,10 +231,10 @@ def _carried_out(
         else:
             meter = form.opened(db.session(), Meter, meter_id) or abort(404)
             form.reopen(meter.id, meter.version)
-        return _page(kind, meter, form, status=refusal.status, assignment=assignment)
+        return _form_page(kind, meter, form, status=refusal.status, assignment=assignment)
 
 
-def _said(meter: Meter) -> str:
+def _assignment_message(meter: Meter) -> str:
     active = head_of(meter)["active"]
     if active is None:
         return _("Meter %(number)s has no customer.", number=meter.number)
@@ -243,7 +243,7 @@ def _said(meter: Meter) -> str:
 
 
 def _days_conflict(number: str, assignment_id: int, form: DaysForm) -> Response:
-    """Another user was faster: the days again, mine beside theirs."""
+    """Another user has changed the assignment: the form again, with the entered days beside the stored ones."""
     db.session.rollback()
     present = assignment_or_404(number, assignment_id)
     mine = facts_of(form.days())
@@ -257,17 +257,19 @@ def _days_conflict(number: str, assignment_id: int, form: DaysForm) -> Response:
     conflict = conflict_over(
         found, words.label, lambda name, day: words.value(name, day or None), who, at
     )
-    return _page("days", present.meter, shown, status=409, assignment=present, conflict=conflict)
+    return _form_page(
+        "days", present.meter, shown, status=409, assignment=present, conflict=conflict
+    )
 
 
 def _day(text: str) -> date | None:
     return stored_day(text) if text else None
 
 
-def _page(
+def _form_page(
     kind: str, meter: Meter, form: MeterRecordForm, status: int = 200, **context: Any
 ) -> Response:
-    """The form of that kind: assign, reassign, end or days."""
+    """The page of the form of that kind: assign, reassign, end or days."""
     return render(
         PAGE,
         block="form",

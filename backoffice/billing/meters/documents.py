@@ -1,4 +1,4 @@
-"""The documents of a meter as its screens show them: the newest of each kind, and the way on from each."""
+"""The documents of a meter as its screens show them: the newest of each kind, with links."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,26 +19,26 @@ from ..voiding import STATUS_TONES, STATUSES
 from ..wording import word_of
 
 NEWEST = 8
-"""Documents of each kind that a meter's screen shows; all of them are a click away."""
+"""Documents of each kind that a meter's screen shows."""
 
 RECORDS = {
     Invoice.__tablename__: ("invoices.record", "number"),
     Payment.__tablename__: ("payments.record", "reference"),
     MeterAdjustment.__tablename__: ("adjustments.record", "number"),
 }
-"""Table of a document → the screen that shows it, and the column by which."""
+"""Table of a document → the endpoint of its page, and the URL argument."""
 
 LISTS = {
     "invoiced": "invoices.index",
     "adjusted": "adjustments.index",
     "paid": "payments.index",
 }
-"""Sum of a meter → the list of the documents that it adds up."""
+"""Sum of a meter → the endpoint of the list of the documents that it adds up."""
 
 
 @dataclass(frozen=True)
 class Document:
-    """A row of a meter's screen. `label` and `tone` are its status."""
+    """A document on a meter's screen. `label` and `tone` are its status."""
 
     number: str
     href: str | None
@@ -51,7 +51,7 @@ class Document:
 
 
 @dataclass(frozen=True)
-class Documents:
+class NewestDocuments:
     """The newest documents of a meter, void ones too."""
 
     invoices: Sequence[Document]
@@ -59,14 +59,14 @@ class Documents:
     adjustments: Sequence[Document]
 
 
-def newest_documents(session: Session, meter: Meter) -> Documents:
+def newest_documents(session: Session, meter: Meter) -> NewestDocuments:
     """The newest documents of each kind, the latest day first."""
 
     def newest(model: Any, day: Any) -> Sequence[Any]:
         of_meter = select(model).where(model.meter_id == meter.id)
         return session.scalars(of_meter.order_by(day.desc(), model.id.desc()).limit(NEWEST)).all()
 
-    return Documents(
+    return NewestDocuments(
         [_invoice(each) for each in newest(Invoice, Invoice.issued_on)],
         [_payment(each) for each in newest(Payment, Payment.paid_on)],
         [_adjustment(each) for each in newest(MeterAdjustment, MeterAdjustment.adjusted_on)],
@@ -74,14 +74,14 @@ def newest_documents(session: Session, meter: Meter) -> Documents:
 
 
 def record_url(table: str, number: str) -> str | None:
-    """Where a document is shown; None where that screen is not there, or not for this user."""
+    """The URL of a document's page; None if this user may not open it."""
     endpoint, argument = RECORDS[table]
     values: dict[str, Any] = {argument: number}
     return url_for(endpoint, **values) if may_open(endpoint) else None
 
 
 def list_url(meter: Meter, column: str) -> str | None:
-    """The list of the documents that a sum of the meter adds up, if there is one."""
+    """The URL of the list of the documents that a sum of the meter adds up; None if there is none."""
     endpoint = LISTS.get(column, "")
     return url_for(endpoint, meter=meter.number) if may_open(endpoint) else None
 

@@ -1,4 +1,4 @@
-"""What a user enters of a meter, in the order of the form."""
+"""The fields of a meter, in the order of the form."""
 
 from ...base import N_
 from ...base.identifiers import NUMBER_SAYS

@@ -1,4 +1,4 @@
-"""What may be typed about whose a meter is."""
+"""The forms of meter assignments."""
 
 import json
 from datetime import date
@@ -23,12 +23,12 @@ class MeterRecordForm(RecordForm):
     """A form about a meter; a refusal may name days."""
 
     def in_words(self, refusal: Refusal) -> str:
-        """The sentence, its days as they are written on the screens of meters."""
+        """The refusal's sentence, its days as the screens of meters write them."""
         return in_words(refusal)
 
 
 class _OfCustomer(MeterRecordForm):
-    """A form in which a customer is typed."""
+    """A form with a customer field."""
 
     customer = StringField(
         _l("Customer"), filters=[tidy], validators=[Required(_l("Choose a customer."))]
@@ -47,14 +47,14 @@ class _OfCustomer(MeterRecordForm):
 
 
 class DaysForm(MeterRecordForm):
-    """The days of an assignment; an empty first one: since ever, an empty last one: until further notice."""
+    """The days of an assignment; an empty one is unbounded."""
 
     assigned_from = DayField(_l("From"))
     assigned_to = DayField(_l("Until"))
 
     @classmethod
     def for_assignment(cls, assignment: MeterAssignment, days: Days | None = None) -> "DaysForm":
-        """The stored days for correcting; with `days` instead of what is stored."""
+        """The form over the stored days; `days` are shown instead of the stored ones."""
         stored = Days.of(assignment)
         shown = days or stored
         return cls.over(
@@ -73,7 +73,7 @@ class DaysForm(MeterRecordForm):
 
 
 def not_ahead(_form: BaseForm, field: DayField) -> None:
-    """A validator: what changes whose a meter is today is not dated after today."""
+    """A validator: a change of assignment is not dated after today."""
     if field.data is not None:
         try:
             refuse_day_to_come(field.data)
@@ -82,19 +82,19 @@ def not_ahead(_form: BaseForm, field: DayField) -> None:
 
 
 def facts_of(days: Days) -> dict[str, str]:
-    """Each of the two days by the name of its field; an open one is an empty text."""
+    """The two days by the names of their fields; an unbounded one is an empty text."""
     known = {"assigned_from": days.first, "assigned_to": days.last}
     return {name: day.isoformat() if day else "" for name, day in known.items()}
 
 
 class AssignForm(_OfCustomer, DaysForm):
-    """Whose a meter is, or was, and when."""
+    """The form of a new assignment: customer, days, and whether it is active."""
 
     is_active = BooleanField(_l("Active: what is owed for the meter is owed by this customer"))
 
 
 class ReassignForm(_OfCustomer):
-    """Whose a meter is from a day on."""
+    """The form of a reassignment: the next customer, and their first day."""
 
     since = DayField(_l("From"), validators=[Required(_l("Enter a day.")), not_ahead])
 

@@ -1,4 +1,4 @@
-"""What happened to whose a meter is and to its adjustments, in words."""
+"""The history of a meter's assignments and adjustments, rendered for people."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -13,16 +13,16 @@ from ..models import Meter, MeterAdjustment, MeterAssignment
 from .wording import MeterWording
 
 _UNREPORTED = {"id", "meter_id", "created_at", "updated_at", "version"}
-"""Recorded columns that mean nothing to a reader."""
+"""Recorded columns that are not rendered."""
 
 
 def parts_rendered(session: Session, _meter: Meter, events: Sequence[AuditEvent]) -> Rendering:
-    """What a save tells of assignments and adjustments in the meter's history."""
+    """Render the assignments and adjustments of each save in the meter's history."""
     sides = [side for event in events for side in (event.before, event.after) if side]
     wording = MeterWording(session, customers=[side.get("customer_id") for side in sides])
     names = _names(events, wording)
 
-    def tell(save: Sequence[AuditEvent]) -> Rendered:
+    def render(save: Sequence[AuditEvent]) -> Rendered:
         parts = (event for event in save if event.table_name != Meter.__tablename__)
         return "", [
             change
@@ -32,11 +32,11 @@ def parts_rendered(session: Session, _meter: Meter, events: Sequence[AuditEvent]
             )
         ]
 
-    return Rendering(tell)
+    return Rendering(render)
 
 
 def _names(events: Sequence[AuditEvent], wording: MeterWording) -> Mapping[tuple[str, str], str]:
-    """What each assignment and adjustment is called; an update tells only what it changed."""
+    """The label of each assignment and adjustment; an update records only the columns it changed."""
     names: dict[tuple[str, str], str] = {}
     for event in events:
         reported = {**(event.before or {}), **(event.after or {})}
@@ -64,8 +64,8 @@ def _columns(event: AuditEvent, wording: MeterWording, name: str) -> Iterator[Ch
         if event.action == "UPDATE" or new not in ("", "–"):
             where = f"{name} · " if name else ""
             sides = before.get(column), after.get(column)
-            apart = difference_of(event.table_name, column, *sides)
-            yield Change(where + wording.label(column), old, new, apart)
+            difference = difference_of(event.table_name, column, *sides)
+            yield Change(where + wording.label(column), old, new, difference)
 
 
 def _summary(row: Mapping[str, object], reported: Sequence[str], wording: MeterWording) -> str:

@@ -1,4 +1,4 @@
-"""The list of meters: whose each one is, and what is owed for it."""
+"""The list of meters, with the customer and the balance of each."""
 
 from dataclasses import replace
 from typing import Any
@@ -16,17 +16,17 @@ from ..models import Meter, MeterAssignment
 from .fields import DESCRIPTION, NUMBER
 
 STATES = {"active": N_("Active"), "inactive": N_("Inactive"), "unassigned": N_("Unassigned")}
-"""What a meter is: actively a customer's, a customer's once, or never any customer's."""
+"""Assignment status of a meter: an active one, only inactive ones, or never any."""
 
 TONES = {"active": "good", "inactive": "neutral", "unassigned": "warning"}
 
 SUMS = ("invoiced", "adjusted", "paid")
 BALANCES = ("balance", "overpayment")
-"""The figures of a meter: the sums of its documents, and what they come to."""
+"""The figures of a meter: the sums of its documents, and the balances from them."""
 
 
 def _rows(_user: Any) -> Select[Any]:
-    """Meters with the one assignment that is active, if there is one."""
+    """Meters with their active assignment, if there is one."""
     active = and_(MeterAssignment.meter_id == Meter.id, MeterAssignment.is_active)
     joined = select().select_from(Meter).outerjoin(MeterAssignment, active)
     return joined.outerjoin(Customer, Customer.id == MeterAssignment.customer_id)
@@ -39,8 +39,8 @@ def _was_assigned(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
 
 def _of_these(customers: Select[int]) -> ColumnElement[bool]:
     """The meters that are or were assigned to one of the customers."""
-    is_mine = MeterAssignment.customer_id.in_(customers)
-    return Meter.id.in_(select(MeterAssignment.meter_id).where(is_mine))
+    is_theirs = MeterAssignment.customer_id.in_(customers)
+    return Meter.id.in_(select(MeterAssignment.meter_id).where(is_theirs))
 
 
 def _state() -> ColumnElement[str]:
@@ -65,7 +65,7 @@ def _sum(name: str) -> Column:
 
 
 def _owed(name: str) -> Column:
-    """What is owed or was paid beyond it, with the way to how that was calculated."""
+    """A column of a balance, linked to its calculation."""
 
     def calculation(row: Any) -> str | None:
         if not getattr(row, name):
@@ -148,16 +148,16 @@ METERS = List(
 
 
 def meters_of(customer: Customer) -> List:
-    """The meters that are or were assigned to one customer; only those that are active count for it."""
-    mine = select(MeterAssignment.meter_id).where(MeterAssignment.customer_id == customer.id)
-    is_active = Meter.id.in_(mine.where(MeterAssignment.is_active))
+    """The meters that are or were assigned to one customer; only active assignments count for it."""
+    assigned = select(MeterAssignment.meter_id).where(MeterAssignment.customer_id == customer.id)
+    is_active = Meter.id.in_(assigned.where(MeterAssignment.is_active))
     state = case((is_active, literal("active")), else_=literal("inactive"))
     words = {"active": STATES["active"], "inactive": N_("Inactive, not counted")}
     return List(
         "meters_of_customer",
         N_("Meters"),
         "customers.record",
-        rows=lambda _user: select().select_from(Meter).where(Meter.id.in_(mine)),
+        rows=lambda _user: select().select_from(Meter).where(Meter.id.in_(assigned)),
         key=Meter.id,
         columns=(
             METERS.column("number"),

@@ -1,4 +1,4 @@
-"""How meters are named where others refer to them: by their number."""
+"""How other records refer to meters: by number."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ OFFERED = 20
 
 
 def matching(session: Session, text: str) -> Sequence[Meter]:
-    """The first meters whose number holds the text."""
+    """The first meters with the text in their number."""
     rows = select(Meter).order_by(Meter.number).limit(OFFERED)
     if text:
         rows = rows.where(Meter.number.icontains(text, autoescape=True))

@@ -1,4 +1,4 @@
-"""Reads of one meter: an assignment, and what of its figures is wrong."""
+"""Reads of one meter: an assignment, and its figures."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Meters, as they are entered, listed and told."""
+"""The declaration of meters: how they are entered, listed and rendered in histories."""
 
 from ...audit.tables import Recorded
 from ...base import N_

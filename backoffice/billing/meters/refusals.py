@@ -1,4 +1,4 @@
-"""What is refused of meters and of whose they are, each with what to do next."""
+"""The refusals of meters and assignments, each with what to do next."""
 
 from ...base import N_
 from ...base.refusals import Refusal, Stale
@@ -12,7 +12,7 @@ class MeterGone(Refusal):
 
 
 class MeterChanged(Stale):
-    """A user saved the meter after it was shown to whoever assigns it."""
+    """The meter was saved after it was opened for assigning."""
 
     sentence = N_(
         "Another user has saved meter %(number)s since you opened it. "
@@ -28,7 +28,7 @@ class AssignmentGone(Refusal):
 
 
 class AssignmentChanged(Stale):
-    """A user changed the assignment after it was opened."""
+    """The assignment was changed after it was opened."""
 
     sentence = N_(
         "Another user has changed the assignments of meter %(number)s since you opened it. "
@@ -37,7 +37,7 @@ class AssignmentChanged(Stale):
 
 
 class MeterAssigned(Refusal):
-    """A meter is actively one customer's at most."""
+    """Another assignment of the meter is active."""
 
     sentence = N_(
         "Meter %(number)s is assigned to %(customer)s. "
@@ -47,20 +47,20 @@ class MeterAssigned(Refusal):
 
 
 class NotAssigned(Refusal):
-    """Only a meter that a customer has is reassigned."""
+    """A meter without an active assignment cannot be reassigned."""
 
     sentence = N_("Meter %(number)s has no customer. Assign it instead.")
     status = 409
 
 
 class SameCustomer(Refusal):
-    """A meter is not reassigned to whom it is assigned already."""
+    """The meter is assigned to that customer already."""
 
     sentence = N_("Meter %(number)s is assigned to %(customer)s already. Choose another customer.")
 
 
 class DaysOverlap(Refusal):
-    """On one day a meter is one customer's."""
+    """The days overlap with those of another assignment of the meter."""
 
     sentence = N_(
         "On some of these days meter %(number)s is assigned to %(customer)s (%(days)s). "
@@ -69,7 +69,7 @@ class DaysOverlap(Refusal):
 
 
 class ReassignedTooEarly(Refusal):
-    """Who has a meter now has it for a day at least."""
+    """The reassignment would leave the present assignment without a day."""
 
     sentence = N_(
         "Meter %(number)s is assigned to %(customer)s from %(day)s on. "
@@ -78,7 +78,7 @@ class ReassignedTooEarly(Refusal):
 
 
 class DayToCome(Refusal):
-    """Whose a meter is changes at once, and with it what is owed today."""
+    """A change of assignment is dated after today, though it takes effect at once."""
 
     sentence = N_(
         "%(day)s is still to come, and what is owed changes hands at once. "
@@ -87,7 +87,7 @@ class DayToCome(Refusal):
 
 
 class BeginsLater(Refusal):
-    """An assignment that is still to come is not active yet."""
+    """An assignment would be active before its first day."""
 
     sentence = N_(
         "%(day)s is still to come, and an active assignment counts at once. Leave it inactive and "
@@ -96,7 +96,7 @@ class BeginsLater(Refusal):
 
 
 class EndsLater(Refusal):
-    """An assignment that still runs is not deactivated."""
+    """An assignment with a last day after today cannot be deactivated."""
 
     sentence = N_(
         "The assignment of meter %(number)s runs until %(day)s. "
@@ -105,13 +105,13 @@ class EndsLater(Refusal):
 
 
 class TooMuchOwed(Refusal):
-    """Balances that the columns cannot hold."""
+    """A balance would be larger than its column can hold."""
 
     sentence = N_("This comes to more than can be stored. Check the amounts.")
     field = "amount"
 
 
 class DaysReversed(Refusal):
-    """An assignment does not end before it begins."""
+    """The last day is before the first one."""
 
     sentence = N_("The last day is before the first one (%(days)s).")

@@ -1,4 +1,4 @@
-"""Meters: list, form and files as declared, and one meter: what is owed for it, whose it is, its documents."""
+"""Meters: list, form and exports as declared, and the page of one meter with balance, assignments and documents."""
 
 from functools import partial
 from typing import Any
@@ -20,7 +20,7 @@ bp = Blueprint("meters", __name__, url_prefix="/billing/meters")
 
 
 def head_of(meter: Meter) -> dict[str, Any]:
-    """What the head of every screen of a meter needs."""
+    """The context of the head of every meter page."""
     assignments = assignments_of(db.session(), meter.id)
     active = next((each for each in assignments if each.is_active), None)
     return {
@@ -43,7 +43,7 @@ screens.add_to(bp, without=("record",))
 
 
 def meter_or_404(number: str) -> Meter:
-    """The meter with that number."""
+    """The meter with that number, else 404."""
     found: Meter = screens.found(number)
     return found
 
@@ -59,12 +59,12 @@ def options() -> Response:
 @bp.get("/<path:number>")
 @requires("billing.read")
 def record(number: str) -> Response:
-    """One meter, and the way on through the list."""
+    """One meter, with its neighbours in the list."""
     return record_page(meter_or_404(number))
 
 
 def record_page(meter: Meter, status: int = 200, refusal: str = "") -> Response:
-    """The meter's screen; `refusal` says why what was wanted of it is not possible."""
+    """The meter's page; `refusal` is the sentence of an action that was refused."""
     return screens.shown(
         meter,
         status,

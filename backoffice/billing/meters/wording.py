@@ -1,4 +1,4 @@
-"""Recorded values of meters, assignments and adjustments as people read them."""
+"""Recorded values of meters, assignments and adjustments, rendered for people."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ _AMOUNTS = ("amount", "invoiced", "adjusted", "paid", "balance", "overpayment")
 
 @dataclass(frozen=True)
 class MeterWord:
-    """One word for what is owed for a meter, and its tone."""
+    """The balance status of a meter or customer: its label and tone."""
 
     label: str
     tone: str
@@ -60,14 +60,14 @@ _CLEAR = MeterWord(N_("Settled"), "good")
 
 
 def word_of(owner: Meter | Customer) -> MeterWord:
-    """Whether something is owed for a meter, or by a customer, or was paid beyond what was."""
+    """The balance status of a meter or customer: owing, overpaid or settled."""
     if owner.balance > 0:
         return _OWING
     return _OVERPAID if owner.overpayment > 0 else _CLEAR
 
 
 def in_words(refusal: Refusal) -> str:
-    """The sentence of a refusal, its days as they are written on the screens of meters."""
+    """The refusal's sentence, its days as the screens of meters write them."""
     values = {
         name: " – ".join(day_filter(day) or "…" for day in (value.first, value.last))
         if isinstance(value, Days)
@@ -78,7 +78,7 @@ def in_words(refusal: Refusal) -> str:
 
 
 class MeterWording(Actors):
-    """Says recorded values in words; the names that it needs are read at once."""
+    """Renders recorded values; the names that it needs are read at once."""
 
     def __init__(
         self, session: Session, *, customers: Iterable[Any] = (), actors: Iterable[str] = ()
@@ -119,7 +119,7 @@ def _status(value: Any) -> str:
 
 
 _OPEN = {"assigned_from": "…", "assigned_to": "…"}
-"""What stands for days that are open."""
+"""Column → the sign for an unbounded day."""
 
 _WORDS: dict[str, Callable[[Any], str]] = {
     "assigned_from": recorded_day,

@@ -1,1 +1,1 @@
-"""A legacy book becomes one by meter: six steps, each a kind of run that can be done alone and done again."""
+"""Migration of a legacy book to billing by meter: six steps, each a repeatable kind of run."""

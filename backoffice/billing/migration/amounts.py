@@ -1,4 +1,4 @@
-"""Step 2: invoice amounts by their units, rate and fixed charge. It heals the figure, and says what it leaves."""
+"""Step 2: invoice amounts by their units, rate and fixed charge. It heals the figure, and reports what it leaves."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +11,7 @@ from ...runs.work import Asked, Chunk, Work
 from ..figures import invoice_amount
 from ..rules import POSTED
 from . import report
-from .balances import without_above
+from .balances import without_dependents
 from .documents import INVOICES
 from .report import INFO, Case, as_item
 
@@ -33,9 +33,9 @@ _IS_EMPTY = _HAS_NO_UNITS & (INVOICES.c.amount == 0) & (INVOICES.c.status == POS
 
 
 def plan(connection: Connection, asked: Asked) -> Iterator[Chunk]:
-    """The invoices as any heal of a figure has them; then those of which nothing can be computed."""
+    """The chunks of a heal of the figure; then the invoices without anything to compute an amount from."""
     last = 0
-    for chunk in without_above(HEAL.plan(connection, asked), asked):
+    for chunk in without_dependents(HEAL.plan(connection, asked), asked):
         last = max(last, chunk.stage)
         yield chunk
     if "retry" not in asked.scope:
@@ -44,7 +44,7 @@ def plan(connection: Connection, asked: Asked) -> Iterator[Chunk]:
 
 
 def work(work: Work) -> None:
-    """Correct amounts that are wrong, or in a dry run say which."""
+    """Correct wrong amounts, or in a dry run list them."""
     if "list" not in work.payload:
         HEAL.work(work)
         return
@@ -54,7 +54,7 @@ def work(work: Work) -> None:
 
 
 def finish(connection: Connection, asked: Asked) -> dict[str, Any]:
-    """How many amounts were corrected, were right, and were left because there are no units."""
+    """The report: amounts that were corrected, that were right, and that were left without units."""
     reported = report.of_items(connection, asked.id)
     name = invoice_amount.name
     stands = connection.execute(

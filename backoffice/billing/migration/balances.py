@@ -1,4 +1,4 @@
-"""Step 4: the balances of meters, by their documents. It heals the figures of meters."""
+"""Step 4: the balances of meters from their documents. It heals the figures of meters."""
 
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
@@ -20,26 +20,26 @@ again = HEAL.again
 
 
 def plan(connection: Connection, asked: Asked) -> Iterator[Chunk]:
-    """As any heal of figures; in the preview of a whole migration step 5 tells of customers."""
-    return without_above(HEAL.plan(connection, asked), asked)
+    """The chunks of a heal; in the preview of a whole migration step 5 lists the customers."""
+    return without_dependents(HEAL.plan(connection, asked), asked)
 
 
 def work(work: Work) -> None:
-    """Correct the meters that are wrong, or in a dry run say which."""
+    """Correct wrong meters, or in a dry run list them."""
     if work.asked.dry_run:
         would_be.dry_run(work)
     else:
         HEAL.work(work)
 
 
-def without_above(chunks: Iterable[Chunk], asked: Asked) -> Iterator[Chunk]:
-    """In the preview of a whole migration each row stands in one step: what is above has a step of its own."""
+def without_dependents(chunks: Iterable[Chunk], asked: Asked) -> Iterator[Chunk]:
+    """Leave out chunks of dependent figures in the preview of a whole migration: another step has them."""
     previewed = would_be.is_previewed(asked)
     return (chunk for chunk in chunks if not (previewed and "above" in chunk.payload))
 
 
 def finish(connection: Connection, asked: Asked) -> dict[str, Any]:
-    """What was corrected, how many meters were right, and what they come to: of a dry run, will come to."""
+    """The report: corrected and right meters, and their totals; for a dry run, as they will be."""
     reported = report.of_items(connection, asked.id)
     names = (meter_totals.name, meter_balance.name)
     wrong = select(func.count(distinct(ITEMS.c.owner))).where(
@@ -48,7 +48,7 @@ def finish(connection: Connection, asked: Asked) -> dict[str, Any]:
         ITEMS.c.outcome.in_((APPLIED, FOUND, ITEM_FAILED)),
     )
     item = ITEMS.alias("balanced")
-    mine = and_(
+    of_meter = and_(
         item.c.run_id == asked.id, item.c.subject == meter_balance.name,
         item.c.owner == METERS.c.id, item.c.outcome == FOUND,
     )  # fmt: skip
@@ -63,7 +63,7 @@ def finish(connection: Connection, asked: Asked) -> dict[str, Any]:
             func.count().label("processed"),
             *(func.count().filter(condition).label(name) for name, condition in has.items()),
             *(func.coalesce(func.sum(v), Decimal("0.00")).label(n) for n, v in will_be.items()),
-        ).select_from(METERS.outerjoin(item, mine))
+        ).select_from(METERS.outerjoin(item, of_meter))
     ).one()
     right = stands.processed - (connection.scalar(wrong) or 0)
     reported[report.RIGHT][meter_balance.name] = report.line(right)

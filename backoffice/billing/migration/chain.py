@@ -1,7 +1,7 @@
-"""All six steps as one: each a run of its own, which asks for the next one in the transaction that ends it.
+"""The whole migration: each step is a run of its own, which requests the next in the transaction that ends it.
 
-So whoever dies, and wherever, either the step goes on or the next one is asked for. The steps of one
-migration share a moment in their scope, `migration`, by which they are known.
+So wherever a worker dies, either the step continues or the next one has been requested. The steps of
+one migration share the time of its start in their scope, as `migration`.
 """
 
 from collections.abc import Callable, Mapping
@@ -30,7 +30,7 @@ Finish = Callable[[Connection, Asked], Mapping[str, Any]]
 SCOPES = ((KEY, N_("a step of a migration")),)
 
 
-def ask(
+def request_step(
     session: Session,
     step: MigrationStep,
     *,
@@ -38,18 +38,18 @@ def ask(
     is_here: bool = False,
     is_paced: bool = True,
 ) -> Run:
-    """Ask for one step alone. Raises AlreadyRunning."""
+    """Request one step alone. Raises AlreadyRunning."""
     return actions.request(
         session, step.kind, step.scope, dry_run=dry_run, is_here=is_here, is_paced=is_paced
     )
 
 
-def begin(
+def request_all(
     session: Session, *, dry_run: bool = False, is_here: bool = False, is_paced: bool = True
 ) -> Run:
-    """Ask for the whole migration: its first step that is not finished; a dry run looks at all of them.
+    """Request the whole migration, from its first unfinished step; a dry run covers all of them.
 
-    Raises AlreadyRunning: another migration is under way; `run_id` is its step.
+    Raises AlreadyRunning: another migration is under way; `run_id` is its present step.
     """
     session.execute(select(func.pg_advisory_xact_lock(func.hashtext("billing.migration"))))
     if (live := under_way(session, dry_run=dry_run)) is not None:
@@ -63,7 +63,7 @@ def begin(
 
 
 def under_way(session: Session, *, dry_run: bool) -> Run | None:
-    """The step at which a whole migration is now."""
+    """The live run of a whole migration, if there is one."""
     live = select(Run).where(
         Run.kind.in_([*STEP_OF, WHOLE]),
         Run.finished_at.is_(None),
@@ -74,9 +74,9 @@ def under_way(session: Session, *, dry_run: bool) -> Run | None:
 
 
 def first_unfinished(session: Session) -> MigrationStep:
-    """The step to begin at: one that was done, and would find nothing to do now, is not begun again.
+    """The first step to run: a step that was done, and has nothing to do now, is skipped.
 
-    From the third one on a step is the only way to know; where it finds nothing it writes nothing.
+    From the third step on this is not known in advance; a step with nothing to do writes nothing.
     """
     for step, is_left in zip(STEPS, (is_left_to_do, _has_wrong_amounts), strict=False):
         if last_done(session, step) is None or is_left(session.connection()):
@@ -85,7 +85,7 @@ def first_unfinished(session: Session) -> MigrationStep:
 
 
 def last_done(session: Session, step: MigrationStep) -> Run | None:
-    """The last time that the step was done, without any failure."""
+    """The last run of the step that ended without failures."""
     done = select(Run).where(Run.kind == step.kind, Run.status == DONE, ~Run.dry_run)
     return session.scalar(done.order_by(Run.id.desc()).limit(1))
 
@@ -96,40 +96,40 @@ def _has_wrong_amounts(connection: Connection) -> bool:
     return wrong.run(connection, low=0, high=LAST).first() is not None
 
 
-def going_on(finish: Finish) -> Finish:
-    """`finish` of a step's kind, which then asks for the next step where the whole migration was asked for."""
+def with_next_step(finish: Finish) -> Finish:
+    """`finish` of a step's kind, which then requests the next step if it is part of a whole migration."""
 
-    def finish_and_go_on(connection: Connection, asked: Asked) -> Mapping[str, Any]:
+    def finish_and_continue(connection: Connection, asked: Asked) -> Mapping[str, Any]:
         result = finish(connection, asked)
-        following = _following(asked) if KEY in asked.scope and "run" not in asked.scope else None
-        if following is not None and _may_go_on(connection, asked):
+        following = _next_step(asked) if KEY in asked.scope and "run" not in asked.scope else None
+        if following is not None and _may_continue(connection, asked):
             _request(connection, asked, *following)
         return result
 
-    return finish_and_go_on
+    return finish_and_continue
 
 
-def _following(run: Asked | Run) -> tuple[str, Mapping[str, Any]] | None:
-    """Kind and scope of what comes after a step; after the last preview the list of all that was found."""
+def _next_step(run: Asked | Run) -> tuple[str, Mapping[str, Any]] | None:
+    """Kind and scope of the run after a step; after the last preview, the list of all findings."""
     step = after(STEP_OF[run.kind])
     if step is not None:
         return step.kind, step.scope
     return (WHOLE, {}) if run.dry_run else None
 
 
-def _may_go_on(connection: Connection, asked: Asked) -> bool:
-    """Not past a part that was given up; nor a second time, where a retry does what was left."""
+def _may_continue(connection: Connection, asked: Asked) -> bool:
+    """Whether the next step may be requested: no chunk has failed, and it was not requested before a retry."""
     given_up = exists().where(CHUNKS.c.run_id == asked.id, CHUNKS.c.status == CHUNK_FAILED)
     first = int(asked.scope.get("retry", asked.id))
     same = RUNS.c.scope[KEY].astext == asked.scope[KEY]
-    went_on = exists().where(RUNS.c.id > first, same, RUNS.c.kind != asked.kind)
-    return not connection.scalar(select(given_up | went_on))
+    has_continued = exists().where(RUNS.c.id > first, same, RUNS.c.kind != asked.kind)
+    return not connection.scalar(select(given_up | has_continued))
 
 
 def _request(connection: Connection, asked: Asked, kind: str, scope: Mapping[str, Any]) -> None:
-    """Ask for the next step as this one was asked for; it follows this one, unless this has failures.
+    """Request the next step with this one's options; it follows this one, unless this has failures.
 
-    A run that another one follows counts as mended.
+    A run that another one follows counts as resolved.
     """
     mine = select(RUNS.c.is_here).where(RUNS.c.id == asked.id)
     failures = select(func.coalesce(func.sum(CHUNKS.c.failed), 0)).where(
@@ -144,12 +144,12 @@ def _request(connection: Connection, asked: Asked, kind: str, scope: Mapping[str
             dry_run=asked.dry_run, is_here=bool(connection.scalar(mine)), is_paced=asked.is_paced,
             follows=None if connection.scalar(failures) else asked.id,
         )  # fmt: skip
-        session.commit()  # of its savepoint; the run's last transaction goes on
+        session.commit()  # only the savepoint; the run's last transaction continues
 
 
-def next_of(session: Session, run: Run) -> Run | None:
-    """What was asked for when this step ended: the next one, or the list of all that was found."""
-    following = _following(run) if run.kind in STEP_OF and KEY in run.scope else None
+def next_run(session: Session, run: Run) -> Run | None:
+    """The run requested when this step ended: the next one, or the list of all findings."""
+    following = _next_step(run) if run.kind in STEP_OF and KEY in run.scope else None
     if following is None:
         return None
     later = select(Run).where(

@@ -1,6 +1,6 @@
-"""Step 3: every check over the whole book, each a SELECT of the rows that do not stand it, and each row an item.
+"""Step 3: checks over the whole book, each a SELECT of the rows that fail it; each row becomes an item.
 
-A check answers `owner` (the row), `amount`, and perhaps `about`: what it should be compared with.
+A check selects `owner` (the id of the row), `amount`, and optionally `about`: what to compare it with.
 """
 
 from collections.abc import Callable, Iterator
@@ -39,12 +39,12 @@ METERS, ASSIGNMENTS = table_of(Meter), table_of(MeterAssignment)
 ADJUSTMENTS, CUSTOMERS = table_of(MeterAdjustment), table_of(Customer)
 
 TODAY: ColumnElement[Any] = bindparam("today", callable_=periods.today, type_=Date, unique=True)
-"""Today where the business is."""
+"""Today in the business time zone."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One check: what its items are called, and the SELECT of the rows that don't stand it."""
+    """One check: the case of its items, and the SELECT of the rows that fail it."""
 
     case: Case
     table: Table
@@ -52,20 +52,20 @@ class Check:
 
     @property
     def name(self) -> str:
-        """The name of its items, and of itself."""
+        """The name of the check and of its items."""
         return self.case.name
 
 
 def _check(
     name: str, title: str, severity: str, table: Table, why: str, cure: str
 ) -> Callable[[Callable[[], Select[Any]]], Check]:
-    """The SELECT beneath is a check."""
+    """A decorator that makes a check of a function returning its SELECT."""
     return partial(
         Check, Case(f"billing.check-{name}", title, table.name, why, cure, severity), table
     )
 
 
-def _found(table: Table, amount: Any, about: Any = None) -> Select[Any]:
+def _findings(table: Table, amount: Any, about: Any = None) -> Select[Any]:
     reported = cast(null() if about is None else about, String).label("about")
     return select(table.c.id.label("owner"), cast(amount, Numeric).label("amount"), reported)
 
@@ -95,7 +95,7 @@ def _unassigned_meters() -> Select[Any]:
     has_any = _NET != 0
     for one in documents:
         has_any |= one
-    return _found(METERS, _NET).where(~theirs, has_any)
+    return _findings(METERS, _NET).where(~theirs, has_any)
 
 
 @_check(
@@ -106,11 +106,11 @@ def _unassigned_meters() -> Select[Any]:
 def _meters_without_active() -> Select[Any]:
     theirs = exists().where(ASSIGNMENTS.c.meter_id == METERS.c.id)
     active = exists().where(ASSIGNMENTS.c.meter_id == METERS.c.id, ASSIGNMENTS.c.is_active)
-    return _found(METERS, _NET).where(theirs, ~active, _NET != 0)
+    return _findings(METERS, _NET).where(theirs, ~active, _NET != 0)
 
 
 def _without_meter(table: Table) -> Select[Any]:
-    return _found(table, table.c.amount).where(_is_posted(table), table.c.meter_id.is_(None))
+    return _findings(table, table.c.amount).where(_is_posted(table), table.c.meter_id.is_(None))
 
 
 @_check(
@@ -142,7 +142,7 @@ def _invoices_overpaid() -> Select[Any]:
         .subquery("paid")
     )
     return (
-        _found(INVOICES, paid.c.amount - INVOICES.c.amount)
+        _findings(INVOICES, paid.c.amount - INVOICES.c.amount)
         .join_from(INVOICES, paid, paid.c.invoice_id == INVOICES.c.id)
         .where(_is_posted(INVOICES), paid.c.amount > INVOICES.c.amount)
     )
@@ -155,7 +155,7 @@ def _invoices_overpaid() -> Select[Any]:
 )  # fmt: skip
 def _payments_on_another_meter() -> Select[Any]:
     return (
-        _found(PAYMENTS, PAYMENTS.c.amount, INVOICES.c.number)
+        _findings(PAYMENTS, PAYMENTS.c.amount, INVOICES.c.number)
         .join_from(PAYMENTS, INVOICES, INVOICES.c.id == PAYMENTS.c.invoice_id)
         .where(
             _is_posted(PAYMENTS), _is_posted(INVOICES), PAYMENTS.c.meter_id != INVOICES.c.meter_id
@@ -170,11 +170,11 @@ def _payments_on_another_meter() -> Select[Any]:
 )  # fmt: skip
 def _void_invoices_paid() -> Select[Any]:
     paid = exists().where(PAYMENTS.c.invoice_id == INVOICES.c.id, _is_posted(PAYMENTS))
-    return _found(INVOICES, INVOICES.c.amount).where(INVOICES.c.status == VOID, paid)
+    return _findings(INVOICES, INVOICES.c.amount).where(INVOICES.c.status == VOID, paid)
 
 
-def _again(table: Table, called: Any, *same: Any) -> Select[Any]:
-    """The documents that are the same as an earlier one with another number."""
+def _duplicates(table: Table, called: Any, *same: Any) -> Select[Any]:
+    """Documents that equal an earlier one under another number."""
     first = func.first_value(called).over(partition_by=same, order_by=table.c.id).label("first")
     seen = (
         select(table.c.id, table.c.amount, called.label("called"), first)
@@ -192,7 +192,7 @@ def _again(table: Table, called: Any, *same: Any) -> Select[Any]:
 )  # fmt: skip
 def _payments_twice() -> Select[Any]:
     c = PAYMENTS.c
-    return _again(
+    return _duplicates(
         PAYMENTS, c.reference, c.customer_id, c.paid_on, c.amount, c.meter_id, c.invoice_id
     )
 
@@ -204,17 +204,17 @@ def _payments_twice() -> Select[Any]:
 )  # fmt: skip
 def _invoices_twice() -> Select[Any]:
     c = INVOICES.c
-    return _again(INVOICES, c.number, c.customer_id, c.meter_id, c.issued_on, c.amount)
+    return _duplicates(INVOICES, c.number, c.customer_id, c.meter_id, c.issued_on, c.amount)
 
 
-def _strangers(table: Table, day: Any, *, ever: bool) -> Select[Any]:
+def _unassigned_documents(table: Table, day: Any, *, ever: bool) -> Select[Any]:
     """Documents of a customer who had the meter on other days (`ever`), or never."""
     theirs = (
         ASSIGNMENTS.c.customer_id == table.c.customer_id, ASSIGNMENTS.c.meter_id == table.c.meter_id,
     )  # fmt: skip
     had = exists().where(*theirs)
     owner = (had, ~exists().where(*theirs, may_cover(day))) if ever else (~had,)
-    found = _found(table, table.c.amount, _number_of(table.c.meter_id))
+    found = _findings(table, table.c.amount, _number_of(table.c.meter_id))
     return found.where(_is_posted(table), table.c.meter_id.is_not(None), *owner)
 
 
@@ -229,7 +229,7 @@ _SAY = N_(
     N_("The customer had this meter, but not on that day."), _MOVE,
 )  # fmt: skip
 def _invoices_outside() -> Select[Any]:
-    return _strangers(INVOICES, INVOICES.c.issued_on, ever=True)
+    return _unassigned_documents(INVOICES, INVOICES.c.issued_on, ever=True)
 
 
 @_check(
@@ -237,7 +237,7 @@ def _invoices_outside() -> Select[Any]:
     N_("The customer had this meter, but not on that day."), _MOVE,
 )  # fmt: skip
 def _payments_outside() -> Select[Any]:
-    return _strangers(PAYMENTS, PAYMENTS.c.paid_on, ever=True)
+    return _unassigned_documents(PAYMENTS, PAYMENTS.c.paid_on, ever=True)
 
 
 @_check(
@@ -245,7 +245,7 @@ def _payments_outside() -> Select[Any]:
     N_("The customer had this meter, but not on that day."), _MOVE,
 )  # fmt: skip
 def _adjustments_outside() -> Select[Any]:
-    return _strangers(ADJUSTMENTS, ADJUSTMENTS.c.adjusted_on, ever=True)
+    return _unassigned_documents(ADJUSTMENTS, ADJUSTMENTS.c.adjusted_on, ever=True)
 
 
 @_check(
@@ -253,7 +253,7 @@ def _adjustments_outside() -> Select[Any]:
     N_("The customer on it never had the meter that it is for."), _SAY,
 )  # fmt: skip
 def _invoices_of_strangers() -> Select[Any]:
-    return _strangers(INVOICES, INVOICES.c.issued_on, ever=False)
+    return _unassigned_documents(INVOICES, INVOICES.c.issued_on, ever=False)
 
 
 @_check(
@@ -261,7 +261,7 @@ def _invoices_of_strangers() -> Select[Any]:
     N_("The customer on it never had the meter that it is for."), _SAY,
 )  # fmt: skip
 def _payments_of_strangers() -> Select[Any]:
-    return _strangers(PAYMENTS, PAYMENTS.c.paid_on, ever=False)
+    return _unassigned_documents(PAYMENTS, PAYMENTS.c.paid_on, ever=False)
 
 
 @_check(
@@ -269,13 +269,13 @@ def _payments_of_strangers() -> Select[Any]:
     N_("The customer on it never had the meter that it is for."), _SAY,
 )  # fmt: skip
 def _adjustments_of_strangers() -> Select[Any]:
-    return _strangers(ADJUSTMENTS, ADJUSTMENTS.c.adjusted_on, ever=False)
+    return _unassigned_documents(ADJUSTMENTS, ADJUSTMENTS.c.adjusted_on, ever=False)
 
 
 def _assignments(*conditions: ColumnElement[bool]) -> Select[Any]:
     owner = select(CUSTOMERS.c.name).where(CUSTOMERS.c.id == ASSIGNMENTS.c.customer_id)
     none: Any = null()
-    return _found(ASSIGNMENTS, none, owner.scalar_subquery()).where(*conditions)
+    return _findings(ASSIGNMENTS, none, owner.scalar_subquery()).where(*conditions)
 
 
 @_check(
@@ -312,7 +312,7 @@ def _inactive_without_end() -> Select[Any]:
     N_("Nothing has to be done."),
 )  # fmt: skip
 def _adjustments() -> Select[Any]:
-    return _found(ADJUSTMENTS, ADJUSTMENTS.c.amount, ADJUSTMENTS.c.reason).where(
+    return _findings(ADJUSTMENTS, ADJUSTMENTS.c.amount, ADJUSTMENTS.c.reason).where(
         _is_posted(ADJUSTMENTS)
     )
 
@@ -345,7 +345,7 @@ CHECKS = {
 
 
 def plan(connection: Connection, _asked: Asked) -> Iterator[Chunk]:
-    """A part per check, as large as the table that it looks at."""
+    """A chunk per check, sized by the table that it reads."""
     tables = dict.fromkeys(check.table for check in CHECKS.values())
     sizes = {t: connection.scalar(select(func.count()).select_from(t)) or 0 for t in tables}
     for name, check in CHECKS.items():
@@ -353,14 +353,14 @@ def plan(connection: Connection, _asked: Asked) -> Iterator[Chunk]:
 
 
 def work(work: Work) -> None:
-    """List what does not stand the check, in one statement."""
+    """List the rows that fail the check, in one statement."""
     check = CHECKS[work.payload["check"]]
     with work.transaction(is_last=True) as step:
         report.list_rows(step, items(check, work.asked))
 
 
 def items(check: Check, asked: Asked) -> Any:
-    """The findings of a check as the items of a run; in a preview over what the other steps will have done."""
+    """The findings of a check as items of a run; in a preview, over the result of the other steps."""
     found = check.rows().subquery("found")
     about = func.jsonb_strip_nulls(
         func.jsonb_build_object("about", found.c.about, type_=JSONB), type_=JSONB
@@ -370,7 +370,7 @@ def items(check: Check, asked: Asked) -> Any:
 
 
 def finish(connection: Connection, asked: Asked) -> dict[str, Any]:
-    """What every check has found, and how many of each severity."""
+    """The report: the findings of each check, and their number by severity."""
     reported = report.of_items(connection, asked.id)
     found = reported[report.LEFT]
     reported["passed"] = len(CHECKS.keys() - found.keys())

@@ -52,19 +52,19 @@ def meter_financials(dry_run: bool, as_json: bool) -> None:
         click.echo(_("Dry run: nothing is changed."))
     runs: list[Run] = []
     with refusals_reported():
-        run: Run | None = _begun(dry_run)
+        run: Run | None = _started(dry_run)
         if run is not None and run.kind in STEP_OF and not as_json:
             _report_skipped(STEP_OF[run.kind])
         while run is not None and run.kind in STEP_OF:
             runs.append(_performed(run.id, as_json))
-            run = _next_of(runs[-1])
+            run = _next_run(runs[-1])
         whole = None if run is None else performed(db.engine, run.id).run
     if as_json:
         click.echo(json.dumps(_all_as_dict(runs, dry_run, whole)))
     elif whole is not None:
         _print_outlook(whole)
     if whole is None:
-        _say_where_it_stopped(runs[-1])
+        _report_unfinished(runs[-1])
     sys.exit(max(_status_of(run) for run in [*runs, *([whole] if whole else [])]))
 
 
@@ -77,7 +77,7 @@ def payment_meter_ids(dry_run: bool, as_json: bool) -> None:
     Invoices without a meter get the one that was assigned on their day first. What is not sure is
     left as it is and listed.
     """
-    _do_alone("payment-meters", dry_run, as_json)
+    _run_step("payment-meters", dry_run, as_json)
 
 
 @backfill.command("invoice-amounts")
@@ -85,7 +85,7 @@ def payment_meter_ids(dry_run: bool, as_json: bool) -> None:
 @json_option
 def invoice_amounts(dry_run: bool, as_json: bool) -> None:
     """Step 2: the amounts of invoices with units become units × rate, rounded, + fixed charge."""
-    _do_alone("invoice-amounts", dry_run, as_json)
+    _run_step("invoice-amounts", dry_run, as_json)
 
 
 @validate.command("meter-financial-data")
@@ -100,7 +100,7 @@ def meter_financial_data(full: bool, as_json: bool) -> None:
     """
     names = ["validation", "proof"] if full else ["validation"]
     with refusals_reported():
-        runs = [_performed(_asked(STEP_NAMED[name], dry_run=False), as_json) for name in names]
+        runs = [_performed(_requested(STEP_NAMED[name], dry_run=False), as_json) for name in names]
     if as_json:
         click.echo(json.dumps(_all_as_dict(runs, False) if full else _as_dict(runs[0])))
     sys.exit(max(_status_of(run) for run in runs))
@@ -111,14 +111,14 @@ def meter_financial_data(full: bool, as_json: bool) -> None:
 @json_option
 def customer_balances_to_meters(dry_run: bool, as_json: bool) -> None:
     """Step 4: the balances and overpayments of meters are calculated from their documents."""
-    _do_alone("meter-balances", dry_run, as_json)
+    _run_step("meter-balances", dry_run, as_json)
 
 
-def _do_alone(name: str, dry_run: bool, as_json: bool) -> None:
+def _run_step(name: str, dry_run: bool, as_json: bool) -> None:
     if dry_run and not as_json:
         click.echo(_("Dry run: nothing is changed."))
     with refusals_reported():
-        run = _performed(_asked(STEP_NAMED[name], dry_run=dry_run), as_json)
+        run = _performed(_requested(STEP_NAMED[name], dry_run=dry_run), as_json)
     if as_json:
         reported = {"outlook": _outlook(run)} if dry_run else {}
         click.echo(json.dumps(_as_dict(run) | reported))
@@ -128,7 +128,7 @@ def _do_alone(name: str, dry_run: bool, as_json: bool) -> None:
 
 
 def _outlook(run: Run) -> dict[str, Any]:
-    """What a dry run would change, for JSON: every document and every total, before and after."""
+    """What a dry run would change, as JSON: every document and every total, before and after."""
     found = found_by(db.session(), run.id)
     items = items_as_dicts(run.id, None, RUN_FOUND)
     sums = {"net": str(found.net), "gross": str(found.gross)}
@@ -136,7 +136,7 @@ def _outlook(run: Run) -> dict[str, Any]:
 
 
 def _print_outlook(run: Run) -> None:
-    """The same as a table, what they come to, and how exactly this is applied."""
+    """Print the same as a table, with totals and the command that applies it."""
     found = found_by(db.session(), run.id)
     if not found.count:
         return
@@ -152,18 +152,18 @@ def _print_outlook(run: Run) -> None:
     click.echo(_("Apply exactly these with: %(command)s", command=again))
 
 
-def _asked(step: MigrationStep, *, dry_run: bool) -> int:
+def _requested(step: MigrationStep, *, dry_run: bool) -> int:
     with Session(db.engine) as session:
-        run = chain.ask(session, step, dry_run=dry_run, is_here=True, is_paced=False)
+        run = chain.request_step(session, step, dry_run=dry_run, is_here=True, is_paced=False)
         session.commit()
         return run.id
 
 
-def _begun(dry_run: bool) -> Run:
-    """The step to begin with, or the one that is under way."""
+def _started(dry_run: bool) -> Run:
+    """Request the first unfinished step, or return the one that is under way."""
     with Session(db.engine, expire_on_commit=False) as session:
         try:
-            run = chain.begin(session, dry_run=dry_run, is_here=True, is_paced=False)
+            run = chain.request_all(session, dry_run=dry_run, is_here=True, is_paced=False)
         except AlreadyRunning as live:
             run = run_of(session, live.run_id)
             click.echo(_("Run %(run)s is under way; going on with it.", run=run.id), err=True)
@@ -171,13 +171,13 @@ def _begun(dry_run: bool) -> Run:
         return run
 
 
-def _next_of(run: Run) -> Run | None:
+def _next_run(run: Run) -> Run | None:
     with Session(db.engine, expire_on_commit=False) as session:
-        return chain.next_of(session, run)
+        return chain.next_run(session, run)
 
 
 def _performed(run_id: int, as_json: bool) -> Run:
-    """The step, done in this process until it has ended, and its report."""
+    """Perform the step in this process until it has ended, and print its report."""
     with _progress(run_id) as advance:
         run = performed(db.engine, run_id, advance).run
     if not as_json:
@@ -196,11 +196,11 @@ def _progress(run_id: int) -> Iterator[Callable[[int], None] | None]:
             yield None
             return
 
-        def tell(checked: int) -> None:
+        def advance(checked: int) -> None:
             session.rollback()
             bar(total=run_of(session, run_id).total, completed=checked)
 
-        yield tell
+        yield advance
 
 
 def _report_skipped(first: MigrationStep) -> None:
@@ -240,8 +240,8 @@ def _print_report(run: Run) -> None:
         click.echo(f"  {run.error}", err=True)
 
 
-def _say_where_it_stopped(last: Run) -> None:
-    """Trouble where a step did not end well, so that the later ones were not begun."""
+def _report_unfinished(last: Run) -> None:
+    """Raise Trouble if a step did not end well, so that the later ones were not begun."""
     step = STEP_OF[last.kind]
     if after(step) is None and last.status in (DONE, DONE_WITH_FAILURES):
         return
@@ -255,7 +255,7 @@ def _say_where_it_stopped(last: Run) -> None:
 
 
 def _all_as_dict(runs: list[Run], dry_run: bool, whole: Run | None = None) -> dict[str, Any]:
-    """All steps; of a dry run with all that they would change."""
+    """All steps; for a dry run with all that they would change."""
     is_last = whole is not None or after(STEP_OF[runs[-1].kind]) is None
     reported = {
         "dry_run": dry_run,
@@ -289,7 +289,7 @@ def _ended(run: Run) -> bool:
 
 
 def _status_of(run: Run) -> int:
-    """0 where all is done and nothing is left, 1 where something is. Raises Trouble where it did not end."""
+    """The exit status: 0 if nothing is left, else 1. Raises Trouble if the run did not end well."""
     if not _ended(run):
         raise Trouble(
             _("Run %(run)s did not end well: %(error)s", run=run.id, error=run.error or run.status)

@@ -1,6 +1,6 @@
-"""The documents that may lack their meter: where they surely belong, and why that is not sure of others.
+"""The kinds of documents that may lack a meter: their sure meters, and why others have none.
 
-Where a payment belongs is the rule of `matching`; an invoice belongs on the one meter that was
+Payments follow the rule of `matching`; an invoice belongs on the one meter that was
 assigned to its customer on the day it was issued.
 """
 
@@ -96,37 +96,37 @@ CASES = (
 
 
 def sure_invoices() -> Select[Any]:
-    """(invoice_id, meter_id, why) of every posted invoice without a meter of which it is sure where it belongs.
+    """(invoice_id, meter_id, why) of every posted invoice without a meter that has a sure one.
 
     Narrow it by a condition on Invoice.
     """
     sure = matching.assigned_meter()
     why = literal(matching.ASSIGNMENT).label("why")
-    return _judged(sure.label("meter_id"), why).having(sure.is_not(None))
+    return _with_candidates(sure.label("meter_id"), why).having(sure.is_not(None))
 
 
 def unsure_invoices() -> Select[Any]:
     """(invoice_id, why) of every other posted invoice without a meter."""
     why = matching.why_none_is_assigned().label("why")
-    return _judged(why).having(matching.assigned_meter().is_(None))
+    return _with_candidates(why).having(matching.assigned_meter().is_(None))
 
 
-def _judged(*columns: ColumnElement[Any]) -> Select[Any]:
-    mine = and_(
+def _with_candidates(*columns: ColumnElement[Any]) -> Select[Any]:
+    of_customer = and_(
         MeterAssignment.customer_id == Invoice.customer_id, matching.may_cover(Invoice.issued_on)
     )
     return (
         select(Invoice.id.label("invoice_id"), *columns)
         .select_from(Invoice)
-        .outerjoin(MeterAssignment, mine)
+        .outerjoin(MeterAssignment, of_customer)
         .where(Invoice.meter_id.is_(None), Invoice.status == POSTED)
         .group_by(Invoice.id)
     )
 
 
 @dataclass(frozen=True)
-class Documents:
-    """Documents that may lack their meter: where they belong, and why that is sure or is not."""
+class DocumentKind:
+    """A kind of documents that may lack a meter, with the rules of their sure meters and the cases of the report."""
 
     table: Table
     sure: Callable[[], Select[Any]]
@@ -136,7 +136,7 @@ class Documents:
 
     @property
     def name(self) -> str:
-        """What they are called in a chunk."""
+        """The name in a chunk's payload: that of the table."""
         return self.table.name
 
     @property
@@ -146,16 +146,16 @@ class Documents:
 
     @property
     def waiting(self) -> ColumnElement[bool]:
-        """Those without a meter."""
+        """The condition that a document is posted and has no meter."""
         return and_(self.table.c.meter_id.is_(None), self.table.c.status == POSTED)
 
     def among(self, rule: Select[Any], ids: Sequence[int]) -> Select[Any]:
-        """The rule over these documents alone."""
+        """A rule restricted to these documents."""
         return rule.where(self.table.c.id == any_of(ids))
 
 
-ALL = (
-    Documents(
+DOCUMENT_KINDS = (
+    DocumentKind(
         INVOICES, sure_invoices, unsure_invoices,
         {
             matching.ASSIGNMENT: INVOICE_BY_DAY,
@@ -164,7 +164,7 @@ ALL = (
         },
         INVOICE_FAILED,
     ),
-    Documents(
+    DocumentKind(
         PAYMENTS, matching.sure_matches, matching.unsure_matches,
         {
             matching.INVOICE: PAYMENT_BY_INVOICE,
@@ -178,16 +178,17 @@ ALL = (
 )  # fmt: skip
 """In the order in which they get their meters."""
 
-BY_NAME = {documents.name: documents for documents in ALL}
+BY_NAME = {documents.name: documents for documents in DOCUMENT_KINDS}
 
 
 def any_of(ids: Sequence[int]) -> Any:
-    """For a comparison: one of these."""
+    """`ANY` of these ids, for a comparison."""
     return any_(literal(list(ids), ARRAY(BigInteger)))
 
 
 def is_left_to_do(connection: Connection) -> bool:
-    """Whether the step would give any document its meter now."""
+    """Whether any document has a sure meter to be given now."""
     return any(
-        connection.execute(documents.sure().limit(1)).first() is not None for documents in ALL
+        connection.execute(documents.sure().limit(1)).first() is not None
+        for documents in DOCUMENT_KINDS
     )

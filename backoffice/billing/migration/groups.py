@@ -1,7 +1,7 @@
-"""What changes together: the documents of a customer that get their meter, and the stored totals that then move.
+"""Groups of changes that belong together: documents of a customer that get a meter, and the totals that follow.
 
-A **group** is a customer with the meters that are theirs now, or a meter that is nobody's, or an invoice that stays
-without one. No row of what is billed is in two groups, so each can be carried out in a transaction of its own.
+A **group** is a customer with their active meters, or a meter without a customer, or an invoice that stays without a
+meter. No row of billing is in two groups, so each can be applied in a transaction of its own.
 """
 
 from collections import defaultdict
@@ -31,20 +31,20 @@ from ...runs.models import FOUND
 from ...runs.work import ITEMS, Chunk, Work
 from ..models import Meter, MeterAssignment
 from . import placing
-from .documents import ALL, INVOICES, PAYMENTS, Documents, any_of
+from .documents import DOCUMENT_KINDS, INVOICES, PAYMENTS, DocumentKind, any_of
 
 METERS, CUSTOMERS = table_of(Meter), table_of(Customer)
 ASSIGNMENTS = table_of(MeterAssignment)
 
 GROUP = "group"
-"""Where the details of an item name its group."""
+"""The key of the group's name in the details of an item."""
 
-NAMED = ITEMS.c.details[GROUP].astext
+GROUP_NAME = ITEMS.c.details[GROUP].astext
 
 
 @dataclass
 class Group:
-    """A group: its documents that get their meter, by table; of an application, the items that were listed."""
+    """A group: its documents that get a meter, by table; for an application, the listed items."""
 
     name: str
     documents: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
@@ -52,26 +52,28 @@ class Group:
 
 
 def of_customer(customer: ColumnElement[int]) -> ColumnElement[str]:
-    """The group of a customer."""
+    """The name of a customer's group."""
     return literal("c", String).concat(cast(customer, String))
 
 
 def of_meter(meter: ColumnElement[int]) -> ColumnElement[str]:
-    """The group of a meter."""
+    """The name of a meter's group."""
     is_theirs = and_(ASSIGNMENTS.c.meter_id == meter, ASSIGNMENTS.c.is_active)
     customer = select(of_customer(ASSIGNMENTS.c.customer_id)).where(is_theirs).scalar_subquery()
     return func.coalesce(customer, literal("m", String).concat(cast(meter, String)))
 
 
 def of_document(table: Any, id_: ColumnElement[int]) -> ColumnElement[str]:
-    """The group of an invoice or a payment."""
+    """The name of the group of an invoice or a payment."""
     theirs = select(of_meter(table.c.meter_id)).where(table.c.id == id_).scalar_subquery()
     return func.coalesce(theirs, literal(f"{table.name[0]}-", String).concat(cast(id_, String)))
 
 
 def of_item(item: Any) -> ColumnElement[str]:
-    """The group of a run's item: `item` holds columns as `run_items` does."""
-    tables: dict[Any, list[str]] = {documents.table: documents.names for documents in ALL}
+    """The name of the group of a run's item: `item` has the columns of `run_items`."""
+    tables: dict[Any, list[str]] = {
+        documents.table: documents.names for documents in DOCUMENT_KINDS
+    }
     for figure in registry.figures:
         tables.setdefault(figure.table, []).append(figure.name)
     groups = {
@@ -84,7 +86,7 @@ def of_item(item: Any) -> ColumnElement[str]:
 
 
 def waiting(connection: Connection) -> Iterator[Chunk]:
-    """The documents without a meter: group by group those that get one, then the others."""
+    """Chunks of the documents without a meter: group by group those that get one, then the others."""
     placed = _placed().subquery("placed")
     rows = select(of_meter(placed.c.meter_id).label("name"), placed.c.documents, placed.c.id)
     found = connection.execute(rows.order_by("name", "documents", "id"))
@@ -92,7 +94,7 @@ def waiting(connection: Connection) -> Iterator[Chunk]:
     for groups, size in _pages(reported):
         by_table = {name: _by_table(ids) for name, ids in groups.items()}
         yield Chunk({"groups": by_table}, size)
-    for stage, documents in enumerate(ALL, start=1):
+    for stage, documents in enumerate(DOCUMENT_KINDS, start=1):
         theirs = and_(placed.c.documents == documents.name, placed.c.id == documents.table.c.id)
         left = select(documents.table.c.id).where(documents.waiting, ~exists().where(theirs))
         ids = connection.scalars(left.order_by(documents.table.c.id)).all()
@@ -100,10 +102,10 @@ def waiting(connection: Connection) -> Iterator[Chunk]:
 
 
 def _placed() -> Any:
-    """(documents, id, meter_id) of every document that gets its meter."""
+    """(documents, id, meter_id) of every document that gets a meter."""
     parts = [
         select(literal(documents.name, String).label("documents"), rule.c[0].label("id"), rule.c.meter_id)
-        for documents in ALL
+        for documents in DOCUMENT_KINDS
         for rule in (documents.sure().subquery(),)
     ]  # fmt: skip
     follow = placing.with_their_invoice().subquery()
@@ -118,14 +120,14 @@ def _by_table(ids: Iterable[tuple[str, int]]) -> dict[str, list[int]]:
 
 
 def listed(connection: Connection, run_id: int) -> Iterator[Chunk]:
-    """What a dry run has found, group by group."""
-    found = select(NAMED.label("name"), ITEMS.c.id).where(_is_found(run_id))
+    """Chunks of a dry run's findings, group by group."""
+    found = select(GROUP_NAME.label("name"), ITEMS.c.id).where(_is_found(run_id))
     for groups, size in _pages(connection.execute(found.order_by("name", ITEMS.c.id))):
         yield Chunk({"items": [id_ for ids in groups.values() for id_ in ids]}, size)
 
 
 def _pages(rows: Iterable[Any]) -> Iterator[tuple[Mapping[str, list[Any]], int]]:
-    """Whole groups, about so many rows together as one transaction writes."""
+    """Whole groups, in pages of about as many rows as one transaction writes."""
     groups: dict[str, list[Any]] = {}
     size = 0
     for name, row in rows:
@@ -139,8 +141,8 @@ def _pages(rows: Iterable[Any]) -> Iterator[tuple[Mapping[str, list[Any]], int]]
 
 
 def again(items: Sequence[Any]) -> Iterator[Chunk]:
-    """What could not be carried out, once more: documents of a dry run, whole groups of an application."""
-    refused = {documents.failed.name: documents.name for documents in ALL}
+    """Chunks that retry failures: documents of a dry run, whole groups of an application."""
+    refused = {documents.failed.name: documents.name for documents in DOCUMENT_KINDS}
     looked: dict[str, dict[str, list[int]]] = {}
     names = []
     for item in items:
@@ -158,10 +160,10 @@ def again(items: Sequence[Any]) -> Iterator[Chunk]:
 
 
 def of_chunk(connection: Connection, work: Work) -> list[Group]:
-    """The chunk's groups of which the run has said nothing yet: a chunk may be begun twice."""
+    """The chunk's groups without items in this run yet: a chunk may be started twice."""
     groups = _groups(connection, work)
     reported = (
-        select(NAMED)
+        select(GROUP_NAME)
         .where(ITEMS.c.run_id == work.asked.id, _is_one_of([group.name for group in groups]))
         .distinct()
     )
@@ -189,13 +191,13 @@ def _groups(connection: Connection, work: Work) -> list[Group]:
     return list(found.values())
 
 
-def documents_of(subject: str) -> Documents | None:
-    """The documents that items of this name are about; None of a stored total."""
-    return next((documents for documents in ALL if subject in documents.names), None)
+def documents_of(subject: str) -> DocumentKind | None:
+    """The kind of documents that items of this name are about; None for a stored total."""
+    return next((documents for documents in DOCUMENT_KINDS if subject in documents.names), None)
 
 
 def _is_one_of(names: Sequence[str]) -> ColumnElement[bool]:
-    return cast(NAMED, String).in_(names)
+    return cast(GROUP_NAME, String).in_(names)
 
 
 def _is_found(run_id: int) -> ColumnElement[bool]:

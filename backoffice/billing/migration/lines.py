@@ -38,10 +38,10 @@ CASES: Mapping[str, Case] = {
         *(proof.case for proof in PROOFS.values()),
     )
 }
-"""Name → every case that a step may find."""
+"""Name → case, of all that the steps may report."""
 
 REASONS = tuple({case.why: Reason(case.why) for case in CASES.values() if case.why}.values())
-"""Why its items were left or failed."""
+"""The reasons why items were left or failed."""
 
 SECTION_WORDS = {
     DONE: (N_("Done"), N_("Would be done")),
@@ -49,17 +49,17 @@ SECTION_WORDS = {
     LEFT: (N_("Left"), N_("Would be left")),
     FAILED: (N_("Failed"), N_("Failed")),
 }
-"""Section of a report → what it is called, and in a dry run."""
+"""Section of a report → its label, and its label in a dry run."""
 
 TONES = {DONE: "good", RIGHT: "neutral", LEFT: "warning", FAILED: "bad"}
 
-_GRAVITY = (ERROR, WARNING, INFO)
+_SEVERITY_ORDER = (ERROR, WARNING, INFO)
 
 RECALCULATED = {
     "balance": ("billing.recalculated-balance", N_("Customer balances")),
     "overpayment": ("billing.recalculated-overpayment", N_("Customer overpayments")),
 }
-"""Amount → the line of a recalculation that says how many customers' it has changed."""
+"""Amount → name and title of the report line that counts the customers with a changed one."""
 
 _IN_RESULTS = {
     DONE: N_("Done"),
@@ -76,22 +76,22 @@ _IN_RESULTS = {
     **{name: title for name, (title, _tone) in SEVERITIES.items()},
     **TOTALS,
 }
-"""What else stands in the results of the steps' runs, and what it is called there."""
+"""Further keys in the results of the steps' runs → their labels."""
 
 _TABLES = {"invoices", "payments", "meters", "customers"}
-"""What is called like a table, is also what the items of its rows are of that could not be corrected."""
+"""Keys that are also names of tables: items of rows that could not be corrected have them as subject."""
 
 WORDS = (
     *(Word(name, title, "customers") for name, title in RECALCULATED.values()),
     *(Word(name, title, name if name in _TABLES else "", LABELS) for name, title in _IN_RESULTS.items()),
     *(Word(case.name, case.title, case.table, LABELS) for case in CASES.values()),
 )  # fmt: skip
-"""What the steps' runs call their items and what stands in their results."""
+"""The labels of the steps' items and of the keys in their results."""
 
 
 @dataclass(frozen=True)
 class StepLine:
-    """One line of a report: so many rows, of this amount, and why."""
+    """One line of a report: a count of rows, their amount, and the case."""
 
     section: str
     name: str
@@ -102,29 +102,29 @@ class StepLine:
 
     @property
     def is_open(self) -> bool:
-        """Whether a user has something to do about it."""
+        """Whether a user has to act on it."""
         is_trouble = self.section in (LEFT, FAILED) and self.rows > 0
         return is_trouble and self.severity != INFO
 
     @property
     def severity(self) -> str:
-        """How bad what is left is."""
+        """The severity of its case."""
         return self.case.severity if self.case else WARNING
 
 
 def lines_of(run: Run) -> Sequence[StepLine]:
-    """The lines of a step's run that has ended, those that were done first."""
+    """The lines of an ended step's report, by section."""
     report = run.result if DONE in run.result else _of_recalculation(run)
-    return [line for section in SECTIONS for line in sorted(_lines(report, section), key=_place)]
+    return [line for section in SECTIONS for line in sorted(_lines(report, section), key=_sort_key)]
 
 
-def _place(line: StepLine) -> tuple[int, int]:
-    """What is gravest first, and of that what is most."""
-    return _GRAVITY.index(line.severity), -line.rows
+def _sort_key(line: StepLine) -> tuple[int, int]:
+    """By severity, the gravest first, then by the number of rows."""
+    return _SEVERITY_ORDER.index(line.severity), -line.rows
 
 
 def word_of(run: Run, line: StepLine) -> tuple[str, str]:
-    """What is said of a line, and its tone: whether it was done, is left, or what a look has found."""
+    """Label and tone of a line: its section, or its severity where the step only checks."""
     if line.section == LEFT and STEP_OF[run.kind].only_looks:
         return SEVERITIES[line.severity]
     is_quiet = line.section == LEFT and not line.is_open
@@ -140,7 +140,7 @@ def _lines(report: Mapping[str, Any], section: str) -> Iterator[StepLine]:
 
 
 def _of_recalculation(run: Run) -> Mapping[str, Any]:
-    """The report of a recalculation of customers, told as the other steps tell theirs."""
+    """The report of a recalculation of customers, in the form of the other steps' reports."""
     counts, totals = run.result.get("customers"), run.result.get("totals", {})
     if counts is None:
         return {}
@@ -157,12 +157,12 @@ def _of_recalculation(run: Run) -> Mapping[str, Any]:
 
 
 def open_rows(run: Run) -> int:
-    """How many rows of a step a user has something to do about."""
+    """How many rows of a step a user has to act on."""
     return sum(line.rows for line in lines_of(run) if line.is_open)
 
 
 def totals_of(run: Run) -> Sequence[tuple[str, str, Decimal]]:
-    """The table that ties the books together: (name, title, amount); none of a step without one."""
+    """The tie-out table: (name, title, amount); empty for a step without one."""
     if STEP_OF[run.kind].name != "proof":
         return []
     found = run.result.get("totals", {})
@@ -170,5 +170,5 @@ def totals_of(run: Run) -> Sequence[tuple[str, str, Decimal]]:
 
 
 def ties_out(run: Run) -> bool:
-    """Whether no difference is left in that table."""
+    """Whether no difference is left in the tie-out table."""
     return all(not amount for name, _, amount in totals_of(run) if name.endswith("_difference"))

@@ -18,7 +18,7 @@ _AMOUNTS = ("amount_before", "amount_after", "amount")
 
 @dataclass(frozen=True)
 class ItemSummary:
-    """What the items of one name say: whether amounts change, or other values; beside what; how many reasons."""
+    """Which details the items of one name have: amounts, other values, `about`, and how many reasons."""
 
     amounts: bool
     values: bool
@@ -27,7 +27,7 @@ class ItemSummary:
 
 
 def summary_of(session: Session, run_id: int, name: str) -> ItemSummary:
-    """What they say."""
+    """Summarise the items of that name in a run."""
     about = RunItem.details["about"].astext
     said = select(
         func.coalesce(func.bool_or(RunItem.amount.is_not(None)), False),
@@ -38,12 +38,12 @@ def summary_of(session: Session, run_id: int, name: str) -> ItemSummary:
     return ItemSummary(*session.execute(said).one())
 
 
-def found(run_id: int, name: str, reported: ItemSummary) -> List:
-    """The items of that name in a run, as the run's own list draws them; what all say alike is not repeated."""
+def item_list(run_id: int, name: str, reported: ItemSummary) -> List:
+    """The items of that name in a run, as a variant of the run's own list; columns without differences are left out."""
     items = items_of(run_id)
     kept = {*_ALWAYS, "gross"} | set(_AMOUNTS if reported.amounts else ())
     kept |= {"by_column"} if reported.values else set()
-    columns = [_called(column, reported) for column in items.columns if column.name in kept]
+    columns = [_shown_column(column, reported) for column in items.columns if column.name in kept]
     about = RunItem.details["about"].astext
     columns.insert(1, Column("about", N_("Beside it"), about, is_shown=reported.about))
     is_mine = (RunItem.run_id == run_id, RunItem.subject == name)
@@ -61,8 +61,8 @@ def found(run_id: int, name: str, reported: ItemSummary) -> List:
     )
 
 
-def _called(column: Column, reported: ItemSummary) -> Column:
-    """What is left has an amount, and no difference; one reason stands above the list."""
+def _shown_column(column: Column, reported: ItemSummary) -> Column:
+    """Show a column only where its values differ: a reason that all items share is shown above the list."""
     shown = {
         "error": reported.whys > 1,
         "concerns": not reported.amounts,

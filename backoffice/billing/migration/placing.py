@@ -1,4 +1,4 @@
-"""Step 1: documents without a meter get the one where they surely belong; the others are listed, with why.
+"""Step 1: documents without a meter get their sure meter; the others are listed, with why.
 
 Invoices first, for their payments follow them.
 """
@@ -23,32 +23,32 @@ from ..payments import matching
 from ..rules import POSTED
 from . import report
 from .documents import (
-    ALL,
     BY_NAME,
+    DOCUMENT_KINDS,
     INVOICES,
     PAYMENTS,
-    Documents,
+    DocumentKind,
     any_of,
     sure_invoices,
 )
 from .report import is_unreported
 
 CHUNK = 1_000
-"""Documents that get their meter in one transaction."""
+"""Documents that get a meter in one transaction."""
 
 NOTHING: Mapping[str, Any] = {"before": {}, "after": {}}
-"""Of a document that is left: it had no meter, and has none."""
+"""The values of an item of a document that is left without a meter."""
 
 METERS, ASSIGNMENTS = table_of(Meter), table_of(MeterAssignment)
 
 
 def plan(connection: Connection) -> Iterator[Chunk]:
-    """The documents without a meter, invoices before payments."""
-    for stage, documents in enumerate(ALL):
+    """Chunks of the documents without a meter, invoices before payments."""
+    for stage, documents in enumerate(DOCUMENT_KINDS):
         yield from _ranges(connection, documents, stage)
 
 
-def _ranges(connection: Connection, documents: Documents, stage: int) -> Iterator[Chunk]:
+def _ranges(connection: Connection, documents: DocumentKind, stage: int) -> Iterator[Chunk]:
     key = documents.table.c.id
     page = ((func.row_number().over(order_by=key) - 1) // CHUNK).label("page")
     placed = select(key, page).where(documents.waiting).subquery()
@@ -59,13 +59,13 @@ def _ranges(connection: Connection, documents: Documents, stage: int) -> Iterato
 
 
 def again(items: Sequence[Any]) -> Iterator[Chunk]:
-    """The documents that could not be placed, once more."""
-    for stage, documents in enumerate(ALL):
+    """Chunks that retry the documents that could not be given a meter."""
+    for stage, documents in enumerate(DOCUMENT_KINDS):
         ids = sorted({item.owner for item in items if item.subject in documents.names})
         yield from listed(documents, ids, stage)
 
 
-def listed(documents: Documents, ids: Sequence[int], stage: int) -> Iterator[Chunk]:
+def listed(documents: DocumentKind, ids: Sequence[int], stage: int) -> Iterator[Chunk]:
     """These documents in chunks."""
     for i in range(0, len(ids), CHUNK):
         page = list(ids[i : i + CHUNK])
@@ -73,7 +73,7 @@ def listed(documents: Documents, ids: Sequence[int], stage: int) -> Iterator[Chu
 
 
 def leave(work: Work, name: str, ids: Sequence[int]) -> None:
-    """Say of these documents why they are left without a meter."""
+    """List these documents as left without a meter, each with why."""
     with work.transaction(is_last=True) as step:
         placer = Placer(work, BY_NAME[name])
         placer.step = step
@@ -81,39 +81,39 @@ def leave(work: Work, name: str, ids: Sequence[int]) -> None:
 
 
 def place(work: Work) -> None:
-    """Give the chunk's documents their meters, or in a dry run say which."""
+    """Give the chunk's documents their meters, or in a dry run list them."""
     placer = Placer(work, BY_NAME[work.payload["documents"]])
     with work.snapshot() as connection:
         ids = placer.left(connection)
     if work.asked.dry_run:
         with work.transaction(is_last=True) as step:
-            placer.say(step, ids)
+            placer.preview(step, ids)
     else:
         placer.place(ids)
 
 
 class Placer:
-    """Places the documents of one chunk; whoever cannot be placed is found by halving, and told of."""
+    """Gives the documents of one chunk their meters; those that fail are isolated by halving, and reported."""
 
-    def __init__(self, work: Work, documents: Documents) -> None:
+    def __init__(self, work: Work, documents: DocumentKind) -> None:
         self.work = work
         self.documents = documents
         self.step: Step | None = None
 
     def left(self, connection: Connection) -> list[int]:
-        """The chunk's documents that wait still, and of whom the run has said nothing yet."""
+        """The ids of the chunk's documents that still lack a meter and have no item in this run yet."""
         key, payload = self.documents.table.c.id, self.work.payload
-        mine = (
+        chosen = (
             key == any_of(payload["ids"])
             if "ids" in payload
             else key.between(payload["low"], payload["high"])
         )
         unreported = is_unreported(self.work.asked.id, self.documents.names, key)
-        waiting = select(key).where(mine, self.documents.waiting, unreported)
+        waiting = select(key).where(chosen, self.documents.waiting, unreported)
         return list(connection.scalars(waiting.order_by(key)))
 
-    def say(self, step: Step, ids: Sequence[int]) -> None:
-        """What would be done with these, once the invoices have their meters."""
+    def preview(self, step: Step, ids: Sequence[int]) -> None:
+        """List what would be done with these, once the invoices have their meters."""
         self.step = step
         sure = [*step.connection.execute(_sure(self.documents, ids))]
         if self.documents.table is PAYMENTS:
@@ -122,7 +122,7 @@ class Placer:
         self.leave(step.connection, sorted(set(ids) - {row.id for row in sure}))
 
     def place(self, ids: Sequence[int]) -> None:
-        """Give them their meters, in one transaction where nothing is in the way."""
+        """Give them their meters, in one transaction unless one of them fails."""
         healer = Healer(registry, self._begin, self._failed)
         healer.each(ids, self._place, lambda owner, error: self._failed(Failure("", owner, error)))
 
@@ -148,7 +148,7 @@ class Placer:
         self.step.tally.changed += len(rows)
 
     def leave(self, connection: Connection, ids: Sequence[int]) -> None:
-        """Say of these why they are left without a meter."""
+        """List these as left without a meter, each with why."""
         assert self.step is not None
         if not ids:
             return
@@ -175,37 +175,37 @@ class Placer:
 
 
 def concerning(amount: Decimal) -> dict[str, Decimal]:
-    """The amounts of an item about a document that gets its meter: its own amount does not change."""
+    """The amounts of an item of a document that gets a meter: the document's own amount does not change."""
     return {"gross": abs(amount), "concerns": amount}
 
 
-def shown(number: str) -> str:
-    """A meter's number as an item holds it, so that nobody takes it for an amount."""
+def meter_value(number: str) -> str:
+    """A meter's number as a value of an item; the sign keeps it from being read as an amount."""
     return f"№ {number}"
 
 
 def lock(connection: Connection, table: Table, ids: Sequence[int]) -> None:
-    """Hold what says where these documents belong, then the documents: nothing of it changes meanwhile."""
-    mine = table.c.id == any_of(ids)
-    owner = select(table.c.customer_id).where(mine)
+    """Lock the rows that decide these documents' meters, then the documents."""
+    chosen = table.c.id == any_of(ids)
+    owner = select(table.c.customer_id).where(chosen)
     theirs = ASSIGNMENTS.c.customer_id.in_(owner)
     connection.execute(
         select(ASSIGNMENTS.c.id).where(theirs).order_by(ASSIGNMENTS.c.id).with_for_update(read=True)
     )
     if table is PAYMENTS:
-        named = INVOICES.c.id.in_(select(table.c.invoice_id).where(mine))
+        named = INVOICES.c.id.in_(select(table.c.invoice_id).where(chosen))
         connection.execute(
             select(INVOICES.c.id).where(named).order_by(INVOICES.c.id).with_for_update(read=True)
         )
     connection.execute(
-        select(table.c.id).where(mine).order_by(table.c.id).with_for_update(key_share=True)
+        select(table.c.id).where(chosen).order_by(table.c.id).with_for_update(key_share=True)
     )
 
 
 def give_meters(
-    connection: Connection, documents: Documents, ids: Sequence[int]
+    connection: Connection, documents: DocumentKind, ids: Sequence[int]
 ) -> Sequence[Row[*tuple[Any, ...]]]:
-    """Give these documents the meter where they surely belong; answers those that got one, as `as_item` wants them."""
+    """Give these documents their sure meters; returns those that got one, in the form that `as_item` takes."""
     table = documents.table
     lock(connection, table, ids)
     sure = _rule(documents, ids)
@@ -220,16 +220,16 @@ def give_meters(
 
 
 def settle(connection: Connection, meters: Iterable[int]) -> None:
-    """Let the totals of these meters follow, and their customers', by the facts: whatever else is placed besides.
+    """Settle the totals of these meters and of their customers from the facts.
 
-    Nothing changes for whoever had one of the meters once; who has it now stands while the meter is locked.
+    Former owners' totals do not change; the present assignments cannot change while the meters are locked.
     """
-    mine = any_of(sorted(meters))
+    chosen = any_of(sorted(meters))
     connection.execute(
-        select(METERS.c.id).where(METERS.c.id == mine).order_by(METERS.c.id).with_for_update(key_share=True)
+        select(METERS.c.id).where(METERS.c.id == chosen).order_by(METERS.c.id).with_for_update(key_share=True)
     )  # fmt: skip
     theirs = select(ASSIGNMENTS.c.customer_id)
-    theirs = theirs.where(ASSIGNMENTS.c.meter_id == mine, ASSIGNMENTS.c.is_active)
+    theirs = theirs.where(ASSIGNMENTS.c.meter_id == chosen, ASSIGNMENTS.c.is_active)
     customers = set(connection.scalars(theirs))
     settle_connection(
         connection, registry, by_facts=True,
@@ -237,17 +237,17 @@ def settle(connection: Connection, meters: Iterable[int]) -> None:
     )  # fmt: skip
 
 
-def as_item(documents: Documents, row: Any) -> dict[str, Any]:
-    """A document that gets its meter as the fields of a run's item, but for its outcome."""
+def as_item(documents: DocumentKind, row: Any) -> dict[str, Any]:
+    """A document that gets a meter as the fields of a run's item, except the outcome."""
     case = documents.cases[row.why]
     return {
         "subject": case.name, "owner": row.id, "error": case.why, "amounts": concerning(row.amount),
-        "before": {"meter": ""}, "after": {"meter": shown(row.number)},
+        "before": {"meter": ""}, "after": {"meter": meter_value(row.number)},
     }  # fmt: skip
 
 
-def _sure(documents: Documents, ids: Sequence[int]) -> Select[Any]:
-    """(id, meter_id, number, amount, why) of those whose place is sure."""
+def _sure(documents: DocumentKind, ids: Sequence[int]) -> Select[Any]:
+    """(id, meter_id, number, amount, why) of the documents with a sure meter."""
     table, sure = documents.table, _rule(documents, ids)
     return (
         select(table.c.id, METERS.c.id.label("meter_id"), METERS.c.number, table.c.amount, sure.c.why)
@@ -256,18 +256,15 @@ def _sure(documents: Documents, ids: Sequence[int]) -> Select[Any]:
     )  # fmt: skip
 
 
-def _rule(documents: Documents, ids: Sequence[int]) -> Any:
+def _rule(documents: DocumentKind, ids: Sequence[int]) -> Any:
     return documents.among(documents.sure(), ids).subquery("sure")
 
 
 def with_their_invoice(ids: Sequence[int] | None = None) -> Select[Any]:
-    """Of these payments, or of all, those whose invoice waits for its own meter, and surely gets one.
-
-    They will follow it.
-    """
+    """Those of these payments, or of all, that will follow their invoice: it has no meter yet, but a sure one."""
     named = select(PAYMENTS.c.invoice_id)
-    mine = true() if ids is None else PAYMENTS.c.id == any_of(ids)
-    theirs = sure_invoices().where(Invoice.id.in_(named.where(mine))).subquery("theirs")
+    chosen = true() if ids is None else PAYMENTS.c.id == any_of(ids)
+    theirs = sure_invoices().where(Invoice.id.in_(named.where(chosen))).subquery("theirs")
     return (
         select(
             PAYMENTS.c.id, METERS.c.id.label("meter_id"), METERS.c.number, PAYMENTS.c.amount,
@@ -275,10 +272,10 @@ def with_their_invoice(ids: Sequence[int] | None = None) -> Select[Any]:
         )
         .join_from(theirs, PAYMENTS, PAYMENTS.c.invoice_id == theirs.c.invoice_id)
         .join(METERS, METERS.c.id == theirs.c.meter_id)
-        .where(mine, PAYMENTS.c.meter_id.is_(None), PAYMENTS.c.status == POSTED)
+        .where(chosen, PAYMENTS.c.meter_id.is_(None), PAYMENTS.c.status == POSTED)
     )  # fmt: skip
 
 
 def finish(connection: Connection, asked: Asked) -> dict[str, Any]:
-    """Which documents got their meter, and by what; which are left, and why."""
+    """The report: documents that got a meter, and by which rule; documents that are left, and why."""
     return report.of_items(connection, asked.id)

@@ -1,7 +1,7 @@
-"""Step 6: the books added up once more, by SQL that knows nothing of how the figures are declared.
+"""Step 6: independent proof of the totals, by SQL that does not use the declarations of the figures.
 
-What every invoice, meter and customer should be is computed here from the documents alone. The last
-table ties everything together: all documents = what stands on meters = what customers owe.
+Expected amounts of every invoice, meter and customer are computed here from the documents alone. The
+tie-out table compares all documents with the meters' balances, and those with the customers'.
 """
 
 from collections.abc import Iterator
@@ -43,14 +43,14 @@ _AMOUNT = Numeric(30, 2)
 
 @dataclass(frozen=True)
 class Proof:
-    """One table of stored amounts, and the SELECT of what they should be: `id`, and a column per amount."""
+    """A table of stored amounts, and the SELECT of the expected ones: `id`, and a column per amount."""
 
     case: Case
     table: Table
     expected: Any
 
     def differences(self, run_id: int) -> Select[Any]:
-        """The rows that are otherwise, as the items of a run."""
+        """The rows with another stored amount than expected, as items of a run."""
         right = self.expected().subquery("expected")
         names = [column.name for column in right.c if column.name != "id"]
         should = {name: cast(func.coalesce(right.c[name], 0), _AMOUNT) for name in names}
@@ -83,7 +83,7 @@ def _invoice_amounts() -> Select[Any]:
 
 
 def _summed(table: Table, by: Any) -> Any:
-    """The documents that are not void, added up."""
+    """The sums of the documents that are not void."""
     counts = select(by.label("id"), func.sum(table.c.amount).label("amount"))
     return counts.where(table.c.status != VOID, by.is_not(None)).group_by(by).subquery()
 
@@ -114,7 +114,7 @@ def _meters() -> Select[Any]:
 
 
 def _customers() -> Select[Any]:
-    """Every customer, by the documents of the meters that are assigned to them now."""
+    """The expected amounts of customers, from the documents of their active meters."""
     meters = _meters().subquery("meters")
     active = (ASSIGNMENTS.c.meter_id == meters.c.id) & ASSIGNMENTS.c.is_active
     sums = (func.sum(meters.c[name]).label(name) for name in ("balance", "overpayment"))
@@ -156,25 +156,25 @@ PROOFS = {
         ),
     )
 }  # fmt: skip
-"""What is proved, by the name of its items."""
+"""Name of the items → proof."""
 
 
 def plan(connection: Connection, _asked: Asked) -> Iterator[Chunk]:
-    """A part per proof, as large as the table whose amounts it proves."""
+    """A chunk per proof, sized by its table."""
     for name, proof in PROOFS.items():
         size = connection.scalar(select(func.count()).select_from(proof.table)) or 0
         yield Chunk({"proof": name}, size)
 
 
 def work(work: Work) -> None:
-    """List what is stored otherwise than it adds up, in one statement and so in one snapshot."""
+    """List the rows that differ from their expected amounts, in one statement and so in one snapshot."""
     proof = PROOFS[work.payload["proof"]]
     with work.transaction(is_last=True) as step:
         report.list_rows(step, would_be.over(proof.differences(work.asked.id), work.asked))
 
 
 def finish(connection: Connection, asked: Asked) -> dict[str, Any]:
-    """What differs, and the table that ties documents, meters and customers together."""
+    """The report: the differences, and the tie-out table of documents, meters and customers."""
     reported = report.of_items(connection, asked.id)
     reported["passed"] = len(PROOFS.keys() - reported[report.LEFT].keys())
     reported["totals"] = {name: str(amount) for name, amount in totals(connection, asked).items()}
@@ -193,11 +193,11 @@ TOTALS = {
     "customers": N_("= Balances − overpayments of all customers"),
     "customers_difference": N_("Difference"),
 }
-"""The lines of the table that ties the books together, in order."""
+"""The lines of the tie-out table, in order."""
 
 
 def totals(connection: Connection, asked: Asked) -> dict[str, Decimal]:
-    """All documents, all meters and all customers, in one statement and so in one snapshot.
+    """The tie-out of all documents, meters and customers, in one statement and so in one snapshot.
 
     In the preview of a whole migration as they will be when its other steps are done.
     """

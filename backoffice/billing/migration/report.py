@@ -1,4 +1,4 @@
-"""What a step may find of a row, and its report: what was done, what was right already, what is left and why.
+"""The cases that a step reports, and its report: what was done, what was right already, what is left and why.
 
 The report is the result of the step's run: `{"done": {name: {"rows": 3, "amount": "450.00"}}, "right": …, "left": …,
 "failed": …}`, the names being those of the items. Amounts are texts, in the deployment's currency.
@@ -34,14 +34,14 @@ SEVERITIES: dict[str, tuple[str, str]] = {
     WARNING: (N_("Warning"), "warning"),
     INFO: (N_("Information"), "info"),
 }
-"""Severity → its word and its tone. What is only information leaves nothing to be done."""
+"""Severity → its label and its tone. Information requires no action."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One thing that may be said of a row of `table`: the name of the items that say it.
+    """A case that a step may report of a row of `table`; `name` is the subject of its items.
 
-    `why` is the sentence that each item carries, `cure` what is to be done about it.
+    `why` is the sentence of each item, `cure` what to do about it.
     """
 
     name: str
@@ -61,7 +61,7 @@ LABELS: Mapping[str, str] = {
     "overpayment": N_("Overpayment"),
     "amount": N_("Amount"),
 }
-"""What the values of an item are called."""
+"""The labels of an item's values."""
 
 
 ITEM_COLUMNS = ("run_id", "subject", "owner", "key", "outcome", "error", "details", "before", "after",
@@ -69,7 +69,7 @@ ITEM_COLUMNS = ("run_id", "subject", "owner", "key", "outcome", "error", "detail
 
 
 def as_item(case: Case, run_id: int, owner: Any, **values: Any) -> list[Any]:
-    """The columns of a SELECT that inserts an item per row into `run_items`: rows that are left as they are.
+    """The columns of a SELECT that inserts an item per row into `run_items`, for rows that are left unchanged.
 
     `values` may give `before`, `after`, `details`, and the item's amounts.
     """
@@ -82,7 +82,7 @@ def as_item(case: Case, run_id: int, owner: Any, **values: Any) -> list[Any]:
 
 
 def is_unreported(run_id: int, names: list[str], owner: Any) -> ColumnElement[bool]:
-    """Whether the run has no item yet of the row in one of these cases: a chunk may be begun twice."""
+    """Whether the run has no item yet of the row in one of these cases: a chunk may be started twice."""
     reported = and_(ITEMS.c.run_id == run_id, ITEMS.c.owner == owner, ITEMS.c.subject.in_(names))
     return ~exists().where(reported)
 
@@ -93,7 +93,7 @@ SECTIONS = (DONE, RIGHT, LEFT, FAILED)
 _SECTION_OF = {APPLIED: DONE, FOUND: DONE, SKIPPED: LEFT, ITEM_FAILED: FAILED}
 
 _AMOUNT = func.coalesce(ITEMS.c.amount, ITEMS.c.concerns)
-"""What a line adds up: net differences, or the amounts of documents that do not change."""
+"""The amount of a line: net differences, or the amounts of documents that do not change."""
 
 Report = dict[str, Any]
 
@@ -104,7 +104,7 @@ def line(rows: int, amount: Any = None) -> dict[str, Any]:
 
 
 def of_items(connection: Connection, run_id: int) -> Report:
-    """What the run's items say."""
+    """The report from a run's items."""
     report: Report = {section: {} for section in SECTIONS}
     counted = (
         select(ITEMS.c.subject, ITEMS.c.outcome, func.count(), func.sum(_AMOUNT))
@@ -119,7 +119,7 @@ def of_items(connection: Connection, run_id: int) -> Report:
 
 
 def list_rows(step: Step, rows: Any) -> int:
-    """List the rows of a SELECT (see `as_item`) as left; answers how many they are."""
+    """List the rows of a SELECT (see `as_item`) as left; returns their number."""
     count = add_items(step, rows)
     step.tally.checked += count
     step.tally.skipped += count
@@ -127,7 +127,7 @@ def list_rows(step: Step, rows: Any) -> int:
 
 
 def add_items(step: Step, rows: Any) -> int:
-    """Insert an item for each row of a SELECT of `ITEM_COLUMNS`; answers how many they are."""
+    """Insert an item for each row of a SELECT of `ITEM_COLUMNS`; returns their number."""
     add = insert(ITEMS).from_select(ITEM_COLUMNS, rows, include_defaults=False)
     added = add.returning(ITEMS.c.id).cte("added")
     return step.connection.scalar(select(func.count()).select_from(added)) or 0

@@ -9,7 +9,7 @@ from ...drift.healing import applying
 from ...drift.runs import HEAL
 from ...runs.kinds import RunKind, Scope, as_dry_run
 from . import steps
-from .chain import going_on
+from .chain import with_next_step
 from .steps import is_step
 
 if TYPE_CHECKING:
@@ -23,38 +23,38 @@ else:
     )  # fmt: skip
 
 REPORT = "billing.migration_report"
-"""The endpoint that shows what a step's run has said."""
+"""The endpoint that shows the report of a step's run."""
 
 
 def _placed_unseen(scope: Scope) -> tuple[str, Scope] | None:
-    """Applying what a dry run has found is a run of the same kind, and shows nothing new."""
+    """The preview of a run; None for one that applies a dry run's findings, which has the same kind."""
     return None if "run" in scope else as_dry_run("billing.backfill-payment-meters", scope)
 
 
 PLACE = RunKind(
     "billing.backfill-payment-meters", N_("Give payments their meters"), "figures.heal",
-    together.plan, together.work, going_on(placing.finish), groups.again,
+    together.plan, together.work, with_next_step(placing.finish), groups.again,
     apply_as="billing.backfill-payment-meters", report=REPORT, preview=_placed_unseen,
     is_part=is_step,
 )  # fmt: skip
 AMOUNTS = RunKind(
     "billing.backfill-invoice-amounts", N_("Compute invoice amounts"), "figures.heal",
-    amounts.plan, amounts.work, going_on(amounts.finish), HEAL.again, apply_as="figures.apply",
+    amounts.plan, amounts.work, with_next_step(amounts.finish), HEAL.again, apply_as="figures.apply",
     report=REPORT, preview=partial(as_dry_run, "billing.backfill-invoice-amounts"), is_part=is_step,
 )  # fmt: skip
 VALIDATE = RunKind(
     "billing.validate", N_("Validate payments and documents"), "figures.heal",
-    checks.plan, checks.work, going_on(checks.finish), report=REPORT,
+    checks.plan, checks.work, with_next_step(checks.finish), report=REPORT,
 )  # fmt: skip
 BALANCES = RunKind(
     "billing.meter-balances", N_("Calculate meter balances"), "figures.heal",
-    balances.plan, balances.work, going_on(balances.finish), balances.again,
+    balances.plan, balances.work, with_next_step(balances.finish), balances.again,
     apply_as="figures.apply", report=REPORT,
     preview=partial(as_dry_run, "billing.meter-balances"), is_part=is_step,
 )  # fmt: skip
 PROVE = RunKind(
     "billing.prove", N_("Prove that everything ties out"), "figures.heal",
-    proving.plan, proving.work, going_on(proving.finish), report=REPORT,
+    proving.plan, proving.work, with_next_step(proving.finish), report=REPORT,
 )  # fmt: skip
 WHOLE = RunKind(
     steps.WHOLE, N_("Migration, all steps"), "figures.heal",

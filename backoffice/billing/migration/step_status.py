@@ -1,4 +1,4 @@
-"""How the migration stands: what became of each step last, what is under way, what is left."""
+"""The status of the migration's steps: their last runs, what is under way, and what is left."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,17 +37,17 @@ STATES = {
     LEFT_OVER: (N_("Done, rows are left"), "warning"),
     FINISHED: (N_("Done"), "good"),
 }
-"""State of a step → its word and tone."""
+"""State of a step → its label and tone."""
 
 _PARTIAL = ("retry", "run", "customers")
-"""Scopes of runs that don't look at the whole book."""
+"""Scope keys of runs that do not cover the whole book."""
 
 
 @dataclass(frozen=True)
-class Standing:
-    """How one step stands. `last` was the last time that it was done, `preview` what was asked since.
+class StepStatus:
+    """The status of one step. `last` is its last run, `preview` a later dry run.
 
-    `applied` has applied that preview; `is_applied`: what a preview found was, this one or an earlier one.
+    `applied` is the run that applied that preview; `is_applied`: this or an earlier preview was applied.
     """
 
     step: MigrationStep
@@ -59,31 +59,31 @@ class Standing:
     applied: Run | None
     is_applied: bool
     differing: int
-    """Rows of the step's figures that are known to be wrong now."""
+    """Rows of the step's figures with open drift findings."""
 
     @cached_property
     def lines(self) -> Sequence[StepLine]:
-        """The last report, without what comes to nothing."""
+        """The lines of the last report that have rows."""
         return [] if self.last is None else _reported(self.last)
 
     @cached_property
     def previewed(self) -> Sequence[StepLine]:
-        """The same of the preview."""
+        """The lines of the preview's report that have rows."""
         return [] if self.preview is None else _reported(self.preview)
 
     @property
     def newest(self) -> Run | None:
-        """The last time that it was looked at, be it only for a preview."""
+        """The latest run, preview or not."""
         return self.preview or self.last
 
     @property
     def left(self) -> int:
-        """How many rows a user has something to do about."""
+        """How many rows of the last run a user has to act on."""
         return 0 if self.last is None else open_rows(self.last)
 
     @property
     def state(self) -> str:
-        """One word for it."""
+        """The state of the step, one of `STATES`."""
         if self.live is not None:
             return RUNNING
         if self.last is None and not self.is_applied:
@@ -101,28 +101,28 @@ def _reported(run: Run) -> list[StepLine]:
 
 
 @dataclass(frozen=True)
-class Checked:
-    """One check, and what the last look at it has found; no line: nothing, or nobody has looked."""
+class CheckStatus:
+    """One check with the line of its last report; None: it found nothing, or was never run."""
 
     check: Check
     line: StepLine | None
 
 
-def checked(standing: Standing) -> list[Checked]:
-    """Every check, with what the step has found last."""
+def check_statuses(standing: StepStatus) -> list[CheckStatus]:
+    """The status of every check, from the step's latest run."""
     found = {line.name: line for line in _reported(standing.newest)} if standing.newest else {}
-    return [Checked(check, found.get(name)) for name, check in CHECKS.items()]
+    return [CheckStatus(check, found.get(name)) for name, check in CHECKS.items()]
 
 
-def standings(session: Session) -> list[Standing]:
-    """Every step, in order."""
+def step_statuses(session: Session) -> list[StepStatus]:
+    """The status of every step, in order."""
     live = {run.kind: run for run in _latest(session, Run.finished_at.is_(None))}
     last = {run.kind: run for run in _latest(session, Run.finished_at.is_not(None), ~Run.dry_run)}
     previews = {
         run.kind: run
         for run in _latest(session, Run.finished_at.is_not(None), Run.dry_run.is_(True))
     }
-    broken = set(session.scalars(select(Run.id).where(_is_one_of(last), is_unmended())))
+    broken = set(session.scalars(select(Run.id).where(_is_among(last), is_unmended())))
     applied, wrong = _applied(session), _differing(session)
     reported = []
     for step in STEPS:
@@ -131,7 +131,7 @@ def standings(session: Session) -> list[Standing]:
             preview = None
         running = live.get(step.kind)
         reported.append(
-            Standing(
+            StepStatus(
                 step=step,
                 live=running,
                 progress=progress_of(session, running) if running else None,
@@ -147,18 +147,18 @@ def standings(session: Session) -> list[Standing]:
 
 
 def _latest(session: Session, *conditions: ColumnElement[bool]) -> Sequence[Run]:
-    """The newest such run of each step, of those that look at the whole book."""
+    """The newest such run of each step, among those that cover the whole book."""
     is_whole = [~Run.scope.has_key(name) for name in _PARTIAL]
     newest = select(Run).ext(distinct_on(Run.kind)).order_by(Run.kind, Run.id.desc())
     return session.scalars(newest.where(Run.kind.in_(STEP_OF), *is_whole, *conditions)).all()
 
 
-def _is_one_of(runs: dict[str, Run]) -> ColumnElement[bool]:
+def _is_among(runs: dict[str, Run]) -> ColumnElement[bool]:
     return Run.id.in_([run.id for run in runs.values()])
 
 
 def _application_of(session: Session, preview: Run | None) -> Run | None:
-    """The run that has applied what the preview found, alone or with all other steps'."""
+    """The run that applied the preview, alone or with those of all other steps."""
     if preview is None:
         return None
     earlier = aliased(Run)
@@ -172,16 +172,16 @@ def _application_of(session: Session, preview: Run | None) -> Run | None:
 
 
 @dataclass(frozen=True)
-class Whole:
-    """The last preview of all steps: what it would change, and the run that applies it, if any does."""
+class WholePreview:
+    """The last preview of all steps: its findings, and the run that applies them, if there is one."""
 
     run: Run
     found: Found
     applied: Run | None
 
 
-def whole_previewed(session: Session) -> Whole | None:
-    """The last preview of all steps that came to its end; None once its rows were removed after their time."""
+def whole_previewed(session: Session) -> WholePreview | None:
+    """The last completed preview of all steps; None once retention has removed its items."""
     ended = select(Run).where(Run.kind == WHOLE, Run.status == DONE).order_by(Run.id.desc())
     run = session.scalar(ended.limit(1))
     if run is None:
@@ -190,11 +190,11 @@ def whole_previewed(session: Session) -> Whole | None:
     applying = [other for other in followers_of(session, run) if not other.never_began]
     if run.changed and not found.count and not applying:
         return None
-    return Whole(run, found, applying[-1] if applying else None)
+    return WholePreview(run, found, applying[-1] if applying else None)
 
 
 def _applied(session: Session) -> set[str]:
-    """The kinds of which what a preview of the whole book has found was applied."""
+    """The kinds of steps with an applied preview of the whole book."""
     earlier = aliased(Run)
     of_its_kind = [
         (earlier.kind == kind) & (Run.kind == kind_of(kind).apply_as)
@@ -216,7 +216,7 @@ def _figures(step: MigrationStep) -> Sequence[str]:
 
 
 def _differing(session: Session) -> dict[str, int]:
-    """Figure → rows of it that are known to be wrong."""
+    """Figure → number of its open drift findings."""
     names = [name for step in STEPS for name in _figures(step)]
     found = select(DriftFinding.figure, func.count()).where(
         DriftFinding.healed_at.is_(None), DriftFinding.figure.in_(names)

@@ -1,4 +1,4 @@
-"""The six steps of the migration, in order: which kind of run does each, and over what."""
+"""The six steps of the migration, in order, with the kind and scope of run of each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from ..figures import invoice_amount, meter_balance, meter_totals
 
 @dataclass(frozen=True)
 class MigrationStep:
-    """One step: the kind of run that does it, its scope, what it is called and what it does."""
+    """One step: its kind of run, scope, title and description."""
 
     number: int
     name: str
@@ -20,9 +20,9 @@ class MigrationStep:
     about: str
     scope: Mapping[str, Any] = field(default_factory=dict)
     in_advance: str = ""
-    """What its dry run says of the steps before it, where these have not been done."""
+    """A note on its dry run in a whole migration, where the other steps have not been done."""
     only_looks: bool = False
-    """It writes nothing but what it has found, so there is nothing to preview."""
+    """It only checks, so there is nothing to preview."""
 
 
 STEPS = (
@@ -77,16 +77,16 @@ STEPS = (
 """The steps in their order."""
 
 KEY = "migration"
-"""Where the scope of a run says of which migration it is a step."""
+"""The key in a run's scope that identifies the migration it is a step of."""
 
 WHOLE, APPLY_WHOLE = "billing.migration", "billing.apply-migration"
-"""The kinds of runs that list all that the steps of a preview would change, and that apply exactly this."""
+"""The kinds of runs that list all findings of the previewed steps, and that apply exactly these."""
 
 STEP_OF = {step.kind: step for step in STEPS}
 """Kind of run → step."""
 
 STEP_NAMED = {step.name: step for step in STEPS}
-"""Name in addresses → step."""
+"""Name in URLs → step."""
 
 
 def after(step: MigrationStep) -> MigrationStep | None:
@@ -95,5 +95,5 @@ def after(step: MigrationStep) -> MigrationStep | None:
 
 
 def is_step(scope: Mapping[str, Any]) -> bool:
-    """Whether a run of such a scope is a step of a whole migration: its preview is applied with the others'."""
+    """Whether a run of this scope is a step of a whole migration, and so is applied with the others."""
     return KEY in scope

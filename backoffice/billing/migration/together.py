@@ -1,6 +1,6 @@
-"""Groups are carried out: taken back and listed by a dry run, kept by an application where exactly that happens.
+"""Applying groups: a dry run rolls back and lists the changes, an application keeps exactly the listed ones.
 
-So what is listed is what is written, whatever stands in the book: there is no second statement of it.
+Both run the same code, so that what is listed is what is written.
 """
 
 import json
@@ -26,20 +26,20 @@ from ...runs.models import AMOUNTS, APPLIED, FOUND, ITEM_FAILED, SKIPPED
 from ...runs.work import Asked, Chunk, Step, Work
 from ..figures import RECALCULATED
 from . import groups, placing, would_be
-from .documents import ALL
+from .documents import DOCUMENT_KINDS
 from .groups import GROUP, METERS, Group
 from .steps import APPLY_WHOLE
 
 Items = dict[str, list[dict[str, Any]]]
-"""By group, what it changes: the fields of a run's items but for what came of them."""
+"""Name of a group → its changes, as the fields of a run's items except the outcome."""
 
 _COUNTED = {FOUND: "changed", APPLIED: "changed", SKIPPED: "skipped", ITEM_FAILED: "failed"}
 
 
 def plan(connection: Connection, asked: Asked) -> Iterator[Chunk]:
-    """Documents without a meter, or exactly what a dry run of these has found.
+    """Chunks of the documents without a meter, or of exactly what a dry run of these has found.
 
-    In the preview of a whole migration the totals stand in later steps.
+    In the preview of a whole migration later steps list the totals.
     """
     if "run" in asked.scope:
         return groups.listed(connection, asked.scope["run"])
@@ -47,11 +47,11 @@ def plan(connection: Connection, asked: Asked) -> Iterator[Chunk]:
 
 
 def work(work: Work) -> None:
-    """Say what the chunk's groups change, or change exactly what was said."""
+    """List what the chunk's groups change, or apply exactly what was listed."""
     payload = work.payload
     if "documents" not in payload:
-        act = _Groups(work)
-        act.each(act.look if work.asked.dry_run else act.apply)
+        act = _GroupWork(work)
+        act.each(act.preview if work.asked.dry_run else act.apply)
     elif _is_alone(work.asked):
         placing.leave(work, payload["documents"], payload["ids"])
     else:
@@ -63,8 +63,8 @@ def _is_alone(asked: Asked) -> bool:
     return asked.dry_run and not would_be.is_previewed(asked)
 
 
-class _Groups:
-    """The groups of one chunk, some in a transaction; whichever fails is found by halving."""
+class _GroupWork:
+    """The groups of one chunk, several in a transaction; those that fail are isolated by halving."""
 
     def __init__(self, work: Work) -> None:
         self.work = work
@@ -75,7 +75,7 @@ class _Groups:
         self.correcting = why if corrects else None
 
     def each(self, act: Callable[[Connection, Sequence[Group], bool], None]) -> None:
-        """Do it to those of which nothing was said yet."""
+        """Call `act` on the groups that have no items in this run yet."""
 
         def done(connection: Connection, part: Sequence[Group], alone: bool) -> Drained:
             act(connection, part, alone)
@@ -91,25 +91,25 @@ class _Groups:
             self.step = step
             yield step.connection
 
-    def look(self, connection: Connection, part: Sequence[Group], alone: bool) -> None:
-        """List what they change, and take all of it back. `alone`: one document at a time, for one cannot be placed."""
+    def preview(self, connection: Connection, part: Sequence[Group], alone: bool) -> None:
+        """List what they change, and roll it back. `alone`: one document at a time, because one of them fails."""
         refused: list[dict[str, Any]] = []
         savepoint = connection.begin_nested()
         found = (
-            _one_by_one(connection, part[0], refused) if alone else carried_out(connection, part)
+            _one_by_one(connection, part[0], refused) if alone else apply_groups(connection, part)
         )
         savepoint.rollback()
         for name, items in found.items():
             self._record(name, items, FOUND)
         self._record(part[0].name, refused, ITEM_FAILED)
-        self._beside(sum(map(len, found.values())) - _documents(part))
+        self._add_unplanned(sum(map(len, found.values())) - _documents(part))
 
     def apply(self, connection: Connection, part: Sequence[Group], _alone: bool = False) -> None:
-        """Change exactly what was listed; of a group that would change anything else, nothing."""
+        """Apply exactly what was listed; a group that would change anything else is skipped."""
         savepoint = connection.begin_nested()
-        found = carried_out(connection, part, self.correcting)
+        found = apply_groups(connection, part, self.correcting)
         names = {group.name for group in part}
-        moved = [group for group in part if _differ(group, found[group.name])]
+        moved = [group for group in part if _differs_from_listed(group, found[group.name])]
         if not moved and names == found.keys():
             for group in part:
                 self._record(group.name, map(_fields, group.listed), APPLIED)
@@ -120,7 +120,7 @@ class _Groups:
             self._record(part[0].name, (_fields(row, MOVED) for row in listed), SKIPPED)
             return
         left = [group for group in part if group not in moved]
-        is_led_away = names != found.keys()  # a meter is another customer's by now
+        is_led_away = names != found.keys()  # a meter was reassigned meanwhile
         for some in ([group] for group in part) if is_led_away else (moved[:1], moved[1:], left):
             if some:
                 self.apply(connection, some)
@@ -130,7 +130,7 @@ class _Groups:
             self._record(group.name, (_fields(row, error) for row in group.listed), ITEM_FAILED)
 
     def _record(self, group: str, items: Iterable[Mapping[str, Any]], outcome: str) -> None:
-        """Items of a group, and what came of them."""
+        """Record the items of a group with their outcome."""
         assert self.step is not None
         tally, counter = self.step.tally, _COUNTED[outcome]
         for item in items:
@@ -138,8 +138,8 @@ class _Groups:
             tally.checked += 1
             setattr(tally, counter, getattr(tally, counter) + 1)
 
-    def _beside(self, items: int) -> None:
-        """So many items come beside the documents of which the chunk was planned."""
+    def _add_unplanned(self, items: int) -> None:
+        """Count items beyond the documents that the chunk was planned with."""
         assert self.step is not None
         self.step.more += items
 
@@ -148,34 +148,34 @@ def _documents(part: Sequence[Group]) -> int:
     return sum(len(ids) for group in part for ids in group.documents.values())
 
 
-def carried_out(
+def apply_groups(
     connection: Connection, part: Sequence[Group], correcting: Correcting | None = None
 ) -> Items:
-    """Give the groups' documents their meters, let the totals follow, and answer all that has changed.
+    """Give the groups' documents their meters, settle the totals, and return all changes by group.
 
-    With `correcting` the totals that were listed of them are corrected too, and those above.
+    With `correcting` the listed totals are corrected too, and those that depend on them.
     """
     found: Items = {group.name: [] for group in part}
     names = {(t, id_): g.name for g in part for t, ids in g.documents.items() for id_ in ids}
     meters: set[int] = set()
     with held(connection), written(connection) as rows:
-        for documents in ALL:
+        for documents in DOCUMENT_KINDS:
             mine = sorted(id_ for table, id_ in names if table == documents.name)
             for row in placing.give_meters(connection, documents, mine) if mine else ():
                 found[names[documents.name, row.id]].append(placing.as_item(documents, row))
                 meters.add(row.meter_id)
         placing.settle(connection, meters)
         if correcting is not None:
-            rows.extend(_corrected(connection, _owners(part, meters), correcting))
+            rows.extend(_correct(connection, _owners(part, meters), correcting))
     _add_totals(connection, rows, found)
     return found
 
 
 def _one_by_one(connection: Connection, group: Group, refused: list[dict[str, Any]]) -> Items:
-    """As `carried_out`, document by document; adds those to `refused` that cannot be given their meter."""
+    """As `apply_groups`, document by document; adds those that fail to `refused`."""
     found: Items = {group.name: []}
     with held(connection), written(connection) as rows:
-        for documents in ALL:
+        for documents in DOCUMENT_KINDS:
             for id_ in group.documents.get(documents.name, ()):
                 try:
                     with connection.begin_nested():
@@ -194,7 +194,7 @@ def _one_by_one(connection: Connection, group: Group, refused: list[dict[str, An
 
 
 def _add_totals(connection: Connection, rows: Changes, found: Items) -> None:
-    """The stored totals that these rows have changed, each with its group."""
+    """Add the stored totals that these rows changed, each to its group."""
     totals = totals_written(connection, rows)
     asked = [
         {"place": place, "subject": item["subject"], "owner": item["owner"]}
@@ -210,7 +210,7 @@ def _add_totals(connection: Connection, rows: Changes, found: Items) -> None:
 
 
 def _owners(part: Sequence[Group], meters: set[int]) -> dict[str, set[int]]:
-    """By bundle, whose totals a migration corrects: those that were listed, and all that follow."""
+    """The owners by bundle to correct in a migration: those that were listed, and all that depend on them."""
     found: dict[str, set[int]] = defaultdict(set)
     customers = {int(group.name[1:]) for group in part if group.name.startswith("c")}
     for bundle in registry.bundles_of(RECALCULATED):
@@ -221,15 +221,15 @@ def _owners(part: Sequence[Group], meters: set[int]) -> dict[str, set[int]]:
     return found
 
 
-def _corrected(
+def _correct(
     connection: Connection, owners: Mapping[str, set[int]], correcting: Correcting
 ) -> Changes:
-    """Write what is expected of these owners by the facts; answers the rows that were written."""
+    """Write the expected totals of these owners from the facts; returns the written rows."""
     rows: Changes = []
     for bundle in registry.bundles:
         if mine := owners.get(bundle.name):
             pending = {bundle.name: Touched(owners=set(mine))}
-            # What builds on these comes next, or was right: nothing else is written.
+            # Dependent figures come next, or are right already: nothing else is written.
             every = registry.bundle_names
             drained = drain(connection, registry, pending, correcting, deferred=every)
             close_corrected(connection, drained.corrections)
@@ -237,15 +237,15 @@ def _corrected(
     return rows
 
 
-def _differ(group: Group, found: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether a group changes anything else than was listed of it."""
+def _differs_from_listed(group: Group, found: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether a group changes anything else than was listed."""
     return Counter(map(sameness, found)) != Counter(
         sameness(dict(row._mapping)) for row in group.listed
     )
 
 
 def _fields(row: Any, error: str | None = None) -> dict[str, Any]:
-    """An item that was listed, as the fields of one that says what came of it."""
+    """A listed item as the fields of the item that records its outcome."""
     fields = {name: getattr(row, name) for name in ("subject", *FIELDS)}
     amounts = {name: getattr(row, name) for name in AMOUNTS}
     return {**fields, "amounts": amounts, "error": row.error if error is None else error}

@@ -1,4 +1,4 @@
-"""The migration in the browser: six steps with what became of each, previewed one by one or all as one."""
+"""The migration in the browser: six steps with their status, previewed one by one or all together."""
 
 from typing import Any
 
@@ -23,9 +23,9 @@ from ...web.idempotency import new_key
 from ..views import bp
 from . import chain
 from .lines import CASES, lines_of, totals_of, word_of
-from .listing import found, summary_of
+from .listing import item_list, summary_of
 from .report import INFO, SEVERITIES
-from .step_status import STATES, checked, standings, whole_previewed
+from .step_status import STATES, check_statuses, step_statuses, whole_previewed
 from .steps import STEP_NAMED, STEP_OF, MigrationStep
 
 PAGE = "billing/migration.html"
@@ -36,14 +36,14 @@ PREVIEW, RUN = "preview", "run"
 @bp.get("/migration")
 @requires("billing.read")
 def migration() -> Response:
-    """The six steps: how each stands, what it said last, and the way to preview or do it."""
+    """The six steps with their status, their last reports, and buttons to preview or run them."""
     return render(PAGE, "steps", **_about())
 
 
 @bp.get("/migration/progress")
 @requires("billing.read")
 def migration_progress() -> AnyResponse:
-    """How far it is, asked every second while anything is under way."""
+    """The progress, polled every second while anything is under way."""
     if not wants_partial():
         return redirect(url_for("billing.migration"), 303)
     return render(PAGE, "steps", **_about())
@@ -52,9 +52,9 @@ def migration_progress() -> AnyResponse:
 @bp.post("/migration/<name>/<verb>")
 @requires("figures.heal")
 def migrate(name: str, verb: str) -> Response:
-    """Let the workers preview one step or all of them, or do one that only looks.
+    """Request a preview of one step or all of them, or the run of one that only checks.
 
-    What a preview has found is applied from its own page, with a reason, under the limits.
+    A preview is applied from its own page, with a reason, under the limits.
     """
     step = STEP_NAMED.get(name)
     if verb not in (PREVIEW, RUN) or name not in (ALL, *STEP_NAMED):
@@ -76,16 +76,16 @@ def migrate(name: str, verb: str) -> Response:
 
 
 def _ask(step: MigrationStep | None, *, dry_run: bool) -> Run:
-    """Ask for the step, or for all of them. Raises AlreadyRunning."""
+    """Request the step, or all of them. Raises AlreadyRunning."""
     if step is None:
-        return chain.begin(db.session(), dry_run=dry_run)
-    return chain.ask(db.session(), step, dry_run=dry_run)
+        return chain.request_all(db.session(), dry_run=dry_run)
+    return chain.request_step(db.session(), step, dry_run=dry_run)
 
 
 @bp.get("/migration/runs/<int:run_id>")
 @requires("billing.read")
 def migration_report(run_id: int) -> Response:
-    """What one run of a step has said."""
+    """The report of one run of a step."""
     run = _run_or_404(run_id)
     rows = select(RunItem.subject).where(RunItem.run_id == run.id).distinct()
     return render(
@@ -100,14 +100,14 @@ def migration_report(run_id: int) -> Response:
 @bp.get("/migration/runs/<int:run_id>/<name>")
 @requires("billing.read")
 def migration_items(run_id: int, name: str) -> Response:
-    """The rows behind one line of a step's report, with why, and what is to be done."""
+    """The items behind one line of a step's report, with why, and what to do."""
     run = _run_or_404(run_id)
     if name not in set(subjects.names()):
         abort(404)
     case = CASES.get(name)
     is_grave = case is not None and (case.cure or case.severity == INFO)
     return lists.show(
-        found(run.id, name, summary_of(db.session(), run.id, name)), "billing/migration_items.html",
+        item_list(run.id, name, summary_of(db.session(), run.id, name)), "billing/migration_items.html",
         run=run, step=STEP_OF[run.kind], case=case,
         severity=SEVERITIES[case.severity] if case and is_grave else None,
     )  # fmt: skip
@@ -117,11 +117,11 @@ def migration_items(run_id: int, name: str) -> Response:
 @requires("billing.read")
 @lists.limited
 def export_migration_items(run_id: int, name: str, flavour: str) -> Response:
-    """The same as a file."""
+    """The items of one line as a file."""
     run = _run_or_404(run_id)
     if name not in set(subjects.names()):
         abort(404)
-    return lists.export(found(run.id, name, summary_of(db.session(), run.id, name)), flavour)
+    return lists.export(item_list(run.id, name, summary_of(db.session(), run.id, name)), flavour)
 
 
 def _run_or_404(run_id: int) -> Run:
@@ -131,7 +131,7 @@ def _run_or_404(run_id: int) -> Run:
 
 def _about() -> dict[str, Any]:
     session = db.session()
-    steps = standings(session)
+    steps = step_statuses(session)
     proved, looked = steps[-1].last, steps[2]
     listed = [run.id for step in steps for run in (step.last, step.preview) if run is not None]
     rows = select(RunItem.run_id, RunItem.subject).where(RunItem.run_id.in_(listed)).distinct()
@@ -148,7 +148,7 @@ def _about() -> dict[str, Any]:
         "totals": [] if proved is None else totals_of(proved),
         "proved": proved,
         "looked": looked.newest,
-        "checked": checked(looked) if looked.newest else [],
+        "checked": check_statuses(looked) if looked.newest else [],
         "may_run": allowed(current_user, "figures.heal"),
         "new_key": new_key,
         "word_of": word_of,

@@ -1,4 +1,4 @@
-"""The preview of the whole migration as one list: all that its steps would change, with one sum and one application."""
+"""The preview of the whole migration as one list: the findings of all steps, applied together."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +13,7 @@ from .steps import KEY, STEP_OF
 
 
 def plan(connection: Connection, asked: Asked) -> Iterator[Chunk]:
-    """One part: the list is made in one statement."""
+    """One chunk: the list is made in one statement."""
     count = select(func.count()).select_from(ITEMS).where(_found_by_the_steps(asked))
     yield Chunk({}, connection.scalar(count) or 0)
 
@@ -26,7 +26,7 @@ def _found_by_the_steps(asked: Asked) -> Any:
 
 
 def gather(work: Work) -> None:
-    """List what the steps have found, in their order, each row with its group."""
+    """Copy the steps' findings in their order, each with its group."""
     asked = work.asked
     group = func.jsonb_build_object(literal(groups.GROUP, String), groups.of_item(ITEMS.c))
     reported = {
@@ -41,5 +41,5 @@ def gather(work: Work) -> None:
 
 
 def finish(connection: Connection, asked: Asked) -> dict[str, Any]:
-    """How many rows of what would be changed, and what they come to."""
+    """The report: rows and amounts that would change, by name."""
     return report.of_items(connection, asked.id)

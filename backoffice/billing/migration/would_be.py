@@ -1,8 +1,8 @@
-"""The book as the earlier steps of a previewed migration will have left it.
+"""The book as the earlier steps of a previewed migration would leave it.
 
-The dry runs of one migration build on each other: what the first step would place is laid over the documents, and what
-the later ones are to find is expected over that, down to the facts. Nothing is written and nothing is locked for it.
-Every row stands in one step's preview, at the value that it has when all steps are done.
+The dry runs of one migration build on each other: the first step's placements are laid over the documents, and later
+steps compute expected values over that, down to the facts. Nothing is written or locked. Every row is in the preview
+of one step, with its value after all steps.
 """
 
 from collections.abc import Iterable, Mapping
@@ -35,7 +35,7 @@ from ...figures.verifying.findings import findings_over
 from ...runs.models import FOUND
 from ...runs.work import ITEMS, RUNS, Asked, Work
 from ..models import Meter
-from .documents import ALL, INVOICES, PAYMENTS
+from .documents import DOCUMENT_KINDS, INVOICES, PAYMENTS
 from .steps import KEY, STEPS
 
 METERS, CUSTOMERS = table_of(Meter), table_of(Customer)
@@ -47,7 +47,7 @@ def is_previewed(asked: Asked) -> bool:
 
 
 def found_before(asked: Asked, names: Iterable[str]) -> Select[Any]:
-    """Of the items that the earlier steps of this preview have found: those of these names."""
+    """The findings of these names from the earlier steps of this preview."""
     earlier = select(RUNS.c.id).where(
         RUNS.c.id <= asked.id,
         RUNS.c.dry_run,
@@ -60,10 +60,10 @@ def found_before(asked: Asked, names: Iterable[str]) -> Select[Any]:
 
 
 def placed(asked: Asked, table: Table) -> Any:
-    """(id, meter_id) of the documents of a table that the first step will give their meter."""
-    names = next(documents.names for documents in ALL if documents.table is table)
+    """(id, meter_id) of the documents of a table that the first step would give a meter."""
+    names = next(documents.names for documents in DOCUMENT_KINDS if documents.table is table)
     found = found_before(asked, names).subquery()
-    number = func.substr(found.c.after["meter"].astext, 3)  # see `placing.shown`
+    number = func.substr(found.c.after["meter"].astext, 3)  # see `placing.meter_value`
     return (
         select(found.c.owner.label("id"), METERS.c.id.label("meter_id"))
         .join_from(found, METERS, METERS.c.number == number)
@@ -72,9 +72,9 @@ def placed(asked: Asked, table: Table) -> Any:
 
 
 def over(statement: Select[Any], asked: Asked) -> Select[Any]:
-    """A SELECT from documents, meters and customers: of a step in a preview over what the others will have left.
+    """A SELECT from documents, meters and customers; in a preview, over the result of the other steps.
 
-    A table that is called in a WITH stands before the stored one of that name.
+    The tables become WITH queries of the same names, which shadow the stored ones.
     """
     if not is_previewed(asked):
         return statement
@@ -84,7 +84,7 @@ def over(statement: Select[Any], asked: Asked) -> Select[Any]:
 
 
 def _will_be(asked: Asked, table: Table) -> Select[Any]:
-    """A table's rows with the values that the items of the earlier steps say."""
+    """A table's rows with the values from the items of the earlier steps."""
     values: dict[str, ColumnElement[Any]] = {c.key: c for c in table.c}
     rows: FromClause = table
     if "meter_id" in table.c:
@@ -100,7 +100,7 @@ def _will_be(asked: Asked, table: Table) -> Select[Any]:
 
 
 def _overlay(asked: Asked, meters: Iterable[int]) -> Mapping[Table, FromClause]:
-    """The documents of these meters, with those that will be."""
+    """The documents of these meters, including those that would be placed there."""
     return {table: _with_placed(asked, table, sorted(meters)) for table in (INVOICES, PAYMENTS)}
 
 
@@ -114,18 +114,18 @@ def _with_placed(asked: Asked, table: Table, meters: list[int]) -> FromClause:
 
 
 def dry_run(work: Work) -> None:
-    """As `verifying.dry_run`, over what the earlier steps will have done."""
-    verifying.dry_run(work, _look if is_previewed(work.asked) else verifying.look)
+    """As `verifying.dry_run`, over the result of the earlier steps."""
+    verifying.dry_run(work, _findings if is_previewed(work.asked) else verifying.look)
 
 
-def _look(work: Work, bundle: Bundle) -> Seen:
+def _findings(work: Work, bundle: Bundle) -> Seen:
     with work.snapshot() as connection:
         at = connection.scalar(select(func.now()))
         assert at is not None
         owners = set(suspected(connection, bundle, work.payload))
-        owners |= _within(work.payload, _led_to(connection, work.asked, bundle))
+        owners |= _within(work.payload, _affected_owners(connection, work.asked, bundle))
         asked, chosen = work.asked, sorted(owners)
-        meters = _beneath(connection, bundle, chosen)
+        meters = _meters_read_for(connection, bundle, chosen)
         over = _overlay(asked, meters)
         found = findings_over(connection, registry, bundle, chosen, over) if chosen else []
         noted = noted_owners(connection, bundle, chosen) if chosen else set()
@@ -138,8 +138,8 @@ def _within(payload: Mapping[str, Any], owners: set[int]) -> set[int]:
     return {owner for owner in owners if payload["low"] <= owner <= payload["high"]}
 
 
-def _led_to(connection: Connection, asked: Asked, bundle: Bundle) -> set[int]:
-    """The owners whose documents the first step will change, or the amounts of which the second will."""
+def _affected_owners(connection: Connection, asked: Asked, bundle: Bundle) -> set[int]:
+    """The owners with documents that the first step would place, or with amounts that the second would change."""
     new = [placed(asked, table) for table in (INVOICES, PAYMENTS)]
     found = {meter for part in new for meter in connection.scalars(select(part.c.meter_id))}
     wrong = found_before(
@@ -158,7 +158,7 @@ def _led_to(connection: Connection, asked: Asked, bundle: Bundle) -> set[int]:
     return above
 
 
-def _beneath(connection: Connection, bundle: Bundle, owners: list[int]) -> set[int]:
+def _meters_read_for(connection: Connection, bundle: Bundle, owners: list[int]) -> set[int]:
     """The meters that are read for these owners."""
     if bundle.owner_table is METERS:
         return set(owners)

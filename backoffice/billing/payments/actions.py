@@ -1,9 +1,9 @@
-"""What can be done to a payment. Nothing here commits: every verb works in the caller's transaction.
+"""The actions on payments. Nothing here commits: every verb works in the caller's transaction.
 
-A receipt is all payment rows of one reference; it is void as a whole, and no row of it is ever
-removed. Every verb locks in one order, so that no two of them wait for each other in a circle: the
-invoices that it leaves or enters, then the number, then the payments; the meters and the customers
-above them are the figures' to lock, after all that.
+A receipt is all payment rows of one reference; it is voided as a whole, and no row of it is ever
+removed. Every verb locks in one order, so that no two of them deadlock: the invoices that it leaves
+or enters, then the number, then the payments; the figures lock the meters and the customers above
+them after all that.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -42,15 +42,15 @@ from .refusals import (
 )
 
 OWN_REFERENCE = "PAY-{year}-"
-"""How a reference that is given here begins; a number follows."""
+"""The prefix of a generated reference; a number follows."""
 
 
 @dataclass(frozen=True)
 class ReceiptEntry:
     """A payment as entered. Without a reference it gets the next one of the year in which it was paid.
 
-    `parts` come to `amount`; a part without invoice and meter is unmatched. `replaces_id` is the first
-    part of the void receipt in whose place it is recorded.
+    `parts` add up to `amount`; a part without invoice and meter is unmatched. `replaces_id` is the first
+    part of the void receipt that it replaces.
     """
 
     customer_id: int
@@ -63,21 +63,21 @@ class ReceiptEntry:
 
 
 def record(session: Session, entry: ReceiptEntry) -> list[Payment]:
-    """Add a receipt; answers its parts.
+    """Add a receipt; returns its parts.
 
     Raises:
         NothingPaid, PaysTooMuch, PartsDontAddUp: the amounts are not possible.
-        StillToCome: it is dated ahead, and would count today.
-        OverAllocated: an invoice takes less, or nothing at all.
-        ReferenceTaken: another receipt has the reference, and is not void.
+        StillToCome: it is dated after today, and would count at once.
+        OverAllocated: less is open of an invoice, or nothing at all.
+        ReferenceTaken: another receipt that is not void has the reference.
         TooMuchOwed: what is then paid cannot be stored.
     """
     _refuse_impossible(entry.amount, entry.parts)
     refuse_to_come(entry.paid_on)
-    parts = _checked(session, entry.parts, _held(session, _invoices_of(entry.parts)))
+    parts = _check_parts(session, entry.parts, _hold_invoices(session, _invoices_of(entry.parts)))
     reference = entry.reference or _next_reference(session, entry)
     if entry.reference:
-        _free(session, reference)
+        _release_reference(session, reference)
     payments = [_payment(reference, entry, part, number) for number, part in enumerate(parts, 1)]
     payments[0].replaces_id = entry.replaces_id
     session.add_all(payments)
@@ -91,13 +91,13 @@ def void(session: Session, receipt_id: int, version: int, reason: str) -> list[P
     `receipt_id` is that of its first part: its reference may go to another receipt.
 
     Raises:
-        VoidReasonMissing: nobody said why.
+        VoidReasonMissing: no reason is given.
         RecordGone, RecordChanged, PaymentStaysVoid: another user was faster.
         TooMuchOwed: what is then owed cannot be stored.
     """
     own = parts_in(session, _reference_of(session, receipt_id))
-    _held(session, [payment.invoice_id for payment in own])
-    parts = _made_void(session, receipt_id, version, reason)
+    _hold_invoices(session, [payment.invoice_id for payment in own])
+    parts = _make_void(session, receipt_id, version, reason)
     settle(session)
     return parts
 
@@ -105,17 +105,17 @@ def void(session: Session, receipt_id: int, version: int, reason: str) -> list[P
 def replace_receipt(
     session: Session, receipt_id: int, version: int, reason: str, entry: ReceiptEntry
 ) -> list[Payment]:
-    """Make a receipt void and record another in its place, both or neither; answers the parts of the new one.
+    """Void a receipt and record another in its place, both or neither; returns the parts of the new one.
 
-    What the void one paid is open for the other. If that has its reference, the void one is called
-    otherwise from then on. Raises as `void` and `record`.
+    What the void one paid is open again for the other. If that has the same reference, the void one is
+    renamed. Raises as `void` and `record`.
     """
     reference = _reference_of(session, receipt_id)
     own = [payment.invoice_id for payment in parts_in(session, reference)]
-    _held(session, [*own, *_invoices_of(entry.parts)])
+    _hold_invoices(session, [*own, *_invoices_of(entry.parts)])
     named = _spare_name(session, reference) if entry.reference == reference else reference
     new = entry.reference or _next_reference(session, entry)
-    parts = _made_void(session, receipt_id, version, reason)
+    parts = _make_void(session, receipt_id, version, reason)
     for payment in parts:
         payment.reference = named
     return record(session, replace(entry, reference=new, replaces_id=receipt_id))
@@ -126,8 +126,8 @@ def _next_reference(session: Session, entry: ReceiptEntry) -> str:
     return next_number(session, Payment.reference, head)
 
 
-def _made_void(session: Session, receipt_id: int, version: int, reason: str) -> list[Payment]:
-    """The parts of the receipt, void from now on; nothing is settled yet."""
+def _make_void(session: Session, receipt_id: int, version: int, reason: str) -> list[Payment]:
+    """Void the parts of the receipt and return them; the figures are not settled yet."""
     reference = _reference_of(session, receipt_id)
     parts = _locked(session, Payment.reference == reference)
     if receipt_id not in {payment.id for payment in parts} or version_of(parts) != version:
@@ -142,26 +142,26 @@ def _made_void(session: Session, receipt_id: int, version: int, reason: str) -> 
 
 
 def place(session: Session, payment_id: int, version: int, parts: Sequence[Part]) -> list[Payment]:
-    """Say where one payment of a receipt belongs: match it, move it, or take it off its meter.
+    """Book one payment of a receipt elsewhere: match it, move it, or take it off its meter.
 
     The payment itself becomes the first part; every further one becomes a new payment of the receipt.
-    Answers all of them. It may stay on an invoice that it is on already, even one that was overpaid.
+    Returns all of them. It may stay on an invoice that it is on already, even one that was overpaid.
 
     Raises:
         NothingPaid, PartsDontAddUp, OverAllocated: as for `record`.
-        NothingToMove: it is there already.
+        NothingToMove: it is booked there already.
         RecordGone, RecordChanged, PaymentStaysVoid: another user was faster.
         TooMuchOwed: what is then paid or owed cannot be stored.
     """
     before = session.get(Payment, payment_id, populate_existing=True)
     if before is None:
         raise RecordGone()
-    invoices = _held(session, [before.invoice_id, *_invoices_of(parts)])
+    invoices = _hold_invoices(session, [before.invoice_id, *_invoices_of(parts)])
     [payment] = _locked(session, Payment.id == payment_id)
     check_version(payment, version, payment.reference)
     _refuse_impossible(payment.amount, parts)
     own = payment.amount if payment.invoice_id is not None else Decimal(0)
-    first, *others = _checked(session, parts, invoices, {payment.invoice_id: own})
+    first, *others = _check_parts(session, parts, invoices, {payment.invoice_id: own})
     if not others and (first.invoice_id, first.meter_id) == (payment.invoice_id, payment.meter_id):
         raise NothingToMove()
     last = session.scalar(
@@ -188,13 +188,13 @@ def take_off(session: Session, payment_id: int, version: int) -> Payment:
 
 
 def match_sure(session: Session, payment_ids: Collection[int]) -> list[int]:
-    """Give each of these payments the meter where it surely belongs; answers the ids of those that have one.
+    """Give each of these payments the meter where it surely belongs; returns the ids of those that were matched.
 
     The others, and those that a user has matched or voided meanwhile, stay as they are. Raises TooMuchOwed.
     """
     chosen = any_(literal(sorted(payment_ids), ARRAY(BigInteger)))
     named = select(Payment.invoice_id).where(Payment.id == chosen, is_unmatched()).distinct()
-    _held(session, session.scalars(named))
+    _hold_invoices(session, session.scalars(named))
     _locked_rows(session, Payment.id == chosen)
     sure = sure_matches().where(Payment.id == chosen).subquery()
     matched = session.scalars(
@@ -216,33 +216,33 @@ def parts_in(session: Session, reference: str) -> list[Payment]:
 
 
 def _reference_of(session: Session, receipt_id: int) -> str:
-    """What the receipt of that first part is called now; empty: there is no such receipt."""
+    """The present reference of the receipt with that first part; empty: there is no such receipt."""
     return session.scalar(select(Payment.reference).where(Payment.id == receipt_id)) or ""
 
 
 def holder_of(session: Session, reference: str) -> int | None:
-    """The first part of the receipt that has the reference; a void one gives it to the next that wants it."""
+    """The first part of the receipt with the reference; a void receipt does not keep it."""
     return next((p.id for p in parts_in(session, reference) if p.status != VOID), None)
 
 
-def _free(session: Session, reference: str) -> None:
-    """Give a void receipt of that reference a name of its own, so that another can have it.
+def _release_reference(session: Session, reference: str) -> None:
+    """Rename a void receipt of that reference, so that another can have it.
 
-    Of two who want it the second one waits here, and finds the first one's. Raises ReferenceTaken.
+    The second of two concurrent callers waits here, and sees the first one's. Raises ReferenceTaken.
     """
     parts = _locked_rows(session, Payment.reference == reference)
     if holder_of(session, reference) is not None:
         raise ReferenceTaken(reference=reference)
     spare = _spare_name(session, reference) if parts else ""
     for payment in parts:
-        if payment.reference == reference:  # another one may have freed it meanwhile
+        if payment.reference == reference:  # another transaction may have renamed it meanwhile
             payment.reference = spare
             next_version(payment)
     session.flush()
 
 
 def _spare_name(session: Session, reference: str) -> str:
-    """What a void receipt of that reference can be called once another one has it."""
+    """A free reference for a void receipt that gives up this one."""
     number = 1
     while parts_in(session, void_reference(reference, number)):
         number += 1
@@ -250,12 +250,12 @@ def _spare_name(session: Session, reference: str) -> str:
 
 
 def void_reference(reference: str, number: int) -> str:
-    """What a void receipt is called after its reference went to another one. Nobody can type that."""
+    """The reference of a void receipt after another took over its own; no user can enter such a text."""
     return f"{reference} (void {number})"
 
 
 def version_of(parts: Iterable[Payment]) -> int:
-    """The version of a receipt: another one as soon as a part of it changes or comes."""
+    """The version of a receipt; it changes whenever a part of it changes or is added."""
     return sum(payment.version for payment in parts)
 
 
@@ -273,10 +273,10 @@ def _invoices_of(parts: Iterable[Part]) -> list[int]:
     return [part.invoice_id for part in parts if part.invoice_id is not None]
 
 
-def _held(session: Session, invoice_ids: Iterable[int | None]) -> dict[int, Invoice]:
-    """These invoices, locked until the transaction ends, as they are now.
+def _hold_invoices(session: Session, invoice_ids: Iterable[int | None]) -> dict[int, Invoice]:
+    """Lock these invoices until the transaction ends, and return them as they are now.
 
-    What is open of them is read after that: two cashiers cannot both allocate the same amount.
+    Their open amounts are read after that, so that two cashiers cannot both allocate the same amount.
     """
     ids = sorted({key for key in invoice_ids if key is not None})
     if not ids:
@@ -287,13 +287,13 @@ def _held(session: Session, invoice_ids: Iterable[int | None]) -> dict[int, Invo
     return {invoice.id: invoice for invoice in found}
 
 
-def _checked(
+def _check_parts(
     session: Session,
     parts: Sequence[Part],
     invoices: dict[int, Invoice],
     own: dict[int | None, Decimal] | None = None,
 ) -> list[Part]:
-    """The parts with the meters of their invoices. `own`: what of an invoice is paid by what is moved."""
+    """Check the parts and return them with their invoices' meters. `own`: what the moved payment has on an invoice."""
     wanted = by_invoice(parts)
     paid = _paid_on(session, wanted)
     for invoice_id, amount in wanted.items():
@@ -308,7 +308,7 @@ def _checked(
 
 
 def _paid_on(session: Session, invoice_ids: Iterable[int]) -> dict[int, Decimal]:
-    """What has been paid on these invoices, which are held, by the payments themselves."""
+    """What has been paid on these locked invoices, by the payments themselves."""
     ids = sorted(invoice_ids)
     if not ids:
         return {}
@@ -352,7 +352,7 @@ def _locked_rows(session: Session, condition: ColumnElement[bool]) -> list[Payme
 
 
 def _payment(reference: str, of: ReceiptEntry | Payment, part: Part, number: int) -> Payment:
-    """A part of a receipt; what all its parts say alike is that `of` the entry, or of another part."""
+    """A new part of a receipt; the values that all parts share come from the entry or another part, `of`."""
     return Payment(
         reference=reference, part=number, customer_id=of.customer_id, method=of.method, paid_on=of.paid_on,
         amount=part.amount, invoice_id=part.invoice_id, meter_id=part.meter_id,
@@ -360,6 +360,6 @@ def _payment(reference: str, of: ReceiptEntry | Payment, part: Part, number: int
 
 
 def _flush(session: Session, reference: str) -> None:
-    """Write the parts and what is owed by them. Raises ReferenceTaken, TooMuchOwed."""
+    """Write the parts and settle the figures. Raises ReferenceTaken, TooMuchOwed."""
     with refused_by("ix_payments_reference_part", ReferenceTaken(reference=reference)):
         settle(session)

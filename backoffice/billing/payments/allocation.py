@@ -1,4 +1,4 @@
-"""What of an amount goes to which invoice: plain arithmetic over plain values, exact to the last unit.
+"""Allocation of an amount to invoices: plain arithmetic over plain values, exact to the last unit.
 
 Amounts are in the deployment's currency. Whatever is split here adds up to what was split.
 """
@@ -13,7 +13,7 @@ ZERO = Decimal(0)
 
 @dataclass(frozen=True)
 class Target:
-    """An open invoice as an allocation sees it: whose meter it is on, and what of it is still open."""
+    """An open invoice in an allocation: its meter, and its open amount."""
 
     invoice_id: int
     meter_id: int
@@ -22,9 +22,9 @@ class Target:
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a receipt: on an invoice and its meter, on a meter alone, or, without either, on neither.
+    """A part of a receipt: on an invoice and its meter, on a meter alone, or on neither.
 
-    Where it names an invoice, its meter is the invoice's, whatever `meter_id` says.
+    Where it names an invoice, the invoice's meter counts, whatever `meter_id` is.
     """
 
     amount: Decimal
@@ -37,21 +37,21 @@ class HasAmount(Protocol):
 
     @property
     def amount(self) -> Decimal:
-        """So much of the receipt."""
+        """The amount of the part."""
 
     @property
     def invoice_id(self) -> int | None:
-        """The invoice that it names."""
+        """The invoice that it pays, if it names one."""
 
 
 def oldest_first(
     amount: Decimal, targets: Iterable[Target], fixed: Mapping[int, Decimal] | None = None
 ) -> dict[int, Decimal]:
-    """What of `amount` each invoice gets, by its id: as much as is open, in the order of `targets`.
+    """Allocate `amount` to invoices, by id: each gets what is open of it, in the order of `targets`.
 
-    `fixed` are those that a user has decided, which stay as they are, whatever they come to; the
-    others share what is left. An invoice that gets nothing is there with 0. Never gives an invoice
-    that is not fixed more than is open, nor more than there is.
+    `fixed` amounts, which a user has entered, are kept whatever their sum; the others share what is
+    left. An invoice that gets nothing has 0. An invoice that is not fixed never gets more than is open
+    of it, nor more than is left.
     """
     decided = fixed or {}
     targets = list(targets)
@@ -67,32 +67,32 @@ def oldest_first(
 
 
 def rest_of(amount: Decimal, allocated: Mapping[int, Decimal]) -> Decimal:
-    """What of `amount` no invoice takes; below zero where the invoices get more than there is."""
+    """The rest of `amount` that no invoice takes; below zero where the invoices get more than there is."""
     return amount - sum(allocated.values(), ZERO)
 
 
 def excess_of(amount: Decimal, allocated: Mapping[int, Decimal]) -> Decimal:
-    """What the invoices get more than `amount`."""
+    """How much more than `amount` the invoices get."""
     return -rest_of(amount, allocated)
 
 
 def open_for(still_open: Decimal, own: Decimal) -> Decimal:
-    """What of an invoice is open for a payment that has `own` on it: that may stay, even where it was overpaid."""
+    """The open amount for a payment that has `own` on the invoice; `own` may stay even where it was overpaid."""
     return max(still_open + own, own)
 
 
 def left_of(still_open: Decimal, given: Decimal) -> Decimal:
-    """What stays open of an invoice that gets so much."""
+    """The open amount of an invoice after `given` is paid."""
     return still_open - given
 
 
 def total_of(parts: Iterable[HasAmount]) -> Decimal:
-    """What the parts of a receipt come to."""
+    """The total of a receipt's parts."""
     return sum((part.amount for part in parts), ZERO)
 
 
 def by_invoice(parts: Iterable[HasAmount]) -> dict[int, Decimal]:
-    """What the parts put on each invoice that they name, by its id."""
+    """The total of the parts on each invoice that they name, by its id."""
     found: dict[int, Decimal] = {}
     for part in parts:
         if part.invoice_id is not None:
@@ -117,10 +117,10 @@ def parts_of(
 
 
 def meter_for_rest(newest_first: Sequence[int], targets: Sequence[Target]) -> int | None:
-    """The meter on which the rest is proposed to stay: of the customer's, the one with the newest invoice.
+    """The proposed meter for the rest: the customer's meter with the newest invoice.
 
-    `newest_first` are the customer's meters in that order. Who has none leaves it on the meter of the
-    newest invoice that is open; where there is none either it is on no meter.
+    `newest_first` are the customer's meters in that order. Without any, it is the meter of the newest
+    open invoice; without one of those either, None.
     """
     if newest_first:
         return newest_first[0]

@@ -1,4 +1,4 @@
-"""What a user enters of a payment, in the order of the form."""
+"""The fields of a payment, in the order of the form."""
 
 from decimal import Decimal
 from typing import Any
@@ -32,7 +32,7 @@ AMOUNT = Amount(
 
 
 def are_parts(sent: Any) -> bool:
-    """Whether a program says where a payment goes: invoices, each once, and one further part on a meter or on none."""
+    """Whether the sent parts are well formed: invoices, each once, and one further part on a meter or on none."""
     if sent is None:
         return True
     if not isinstance(sent, list) or not all(map(_is_part, sent)):

@@ -1,4 +1,4 @@
-"""What may be typed about a payment, why another one takes its place, and where a part of a receipt goes."""
+"""The forms of payments: recording one, replacing one, and moving a part of a receipt."""
 
 import re
 from collections.abc import Collection, Mapping, Sequence
@@ -34,24 +34,24 @@ from .actions import ReceiptEntry
 from .allocation import Part, by_invoice, total_of
 from .fields import AMOUNT
 from .refusals import OverAllocated, PartsDontAddUp
-from .sheets import REST, Sheet, is_as_shown, sheet_of, shown_for
+from .sheets import REST, AllocationSheet, is_as_shown, sheet_of, shown_for
 
 _OWN = re.compile(actions.OWN_REFERENCE.format(year="[0-9]{4}") + "[0-9]+", re.ASCII)
-"""A reference that was given here: a new receipt gets the next one. Any other came with the payment."""
+"""A generated reference, which a replacement does not keep: it gets the next one."""
 
 
 def _first_of_address() -> dict[str, str]:
-    """The invoice that the address names is paid first."""
+    """The form data of an opened form: the invoice in the URL is paid first."""
     invoice = invoice_of(db.session(), request.args.get("invoice", ""))
     return {"first": str(invoice.id)} if invoice and invoice.is_open else {}
 
 
 TOTAL = "parts_total"
-"""What the parts come to that a program has sent."""
+"""The form value with the total of the parts that an API request has sent."""
 
 
 class PaymentForm(OfRecord):
-    """A payment: whose, how much, when and how; the sheet under it says what of it goes where."""
+    """A payment: customer, amount, day and method; the sheet below it allocates the amount."""
 
     inputs_page = "billing/payment_inputs.html"
     outputs = "billing/payment_outputs.html"
@@ -65,7 +65,7 @@ class PaymentForm(OfRecord):
 
     @classmethod
     def suggested(cls) -> dict[str, Any]:
-        """What the address says: a customer, or an invoice that is to be paid first."""
+        """Defaults from the URL: a customer, or an invoice that is to be paid first."""
         invoice = invoice_of(db.session(), request.args.get("invoice", ""))
         customer = invoice.customer if invoice else None
         if customer is None:
@@ -81,7 +81,7 @@ class PaymentForm(OfRecord):
     def typed(
         cls, row: Row | None, facts: Mapping[str, Any], given: Collection[str]
     ) -> MultiDict[str, str]:
-        """What a program has sent as the sheet is typed; without parts the oldest invoice is paid first."""
+        """The form data of an API request, as typed into the sheet; without parts the oldest invoice is paid first."""
         typed = super().typed(row, {n: f for n, f in facts.items() if n != "parts"}, given)
         payers = customers.meant_by(db.session(), typed.get("customer", ""))
         if (parts := facts.get("parts")) is None or len(payers) != 1:
@@ -99,13 +99,13 @@ class PaymentForm(OfRecord):
 
     @property
     def payer(self) -> Customer | None:
-        """The customer that is named, if it is one."""
+        """The chosen customer, if there is one."""
         return db.session.get(Customer, self.customer.data) if self.customer.data else None
 
-    def sheet(self) -> Sheet | None:
-        """The customer's open invoices with what of the amount goes to each; None without a customer.
+    def sheet(self) -> AllocationSheet | None:
+        """The customer's open invoices with the amount allocated to each; None without a customer.
 
-        What is saved counts as it stands, if it was shown for this very customer and amount.
+        When saving, the fields count as posted if the sheet was shown for this customer and amount.
         """
         customer = self.payer
         if customer is None:
@@ -119,17 +119,17 @@ class PaymentForm(OfRecord):
         return sheet
 
     def own_of(self, _customer: Customer) -> Mapping[int, Decimal]:
-        """What of each invoice is open beside what the books say. A new payment has nothing yet."""
+        """What this payment has already paid of each invoice. A new payment has nothing yet."""
         return {}
 
     def validate(self, extra_validators: Any = None) -> bool:
-        """Everything of it can be, and of the sheet under it."""
+        """Whether the form and the sheet below it are valid."""
         self._is_saving = True
         is_valid = super().validate(extra_validators)
         return not self.live()["sheet_errors"] and is_valid
 
     def live(self) -> dict[str, Any]:
-        """The sheet; what is wrong in it is said in the summary, each with the way to its field."""
+        """The sheet, and its errors for the summary, each linked to its field."""
         sheet, total = self.sheet(), self._typed.get(TOTAL, "")
         errors = sheet_errors(sheet) if self._is_saving else []
         if total and self.amount.data and Decimal(total) != self.amount.data:
@@ -139,13 +139,13 @@ class PaymentForm(OfRecord):
         return {"sheet": sheet, "sheet_errors": errors}
 
     def named_in_full(self) -> list[dict[str, str]]:
-        """The customer's field with code and name, where less was typed."""
+        """A change of the customer's field to code and name, where less was typed."""
         typed = self._typed.get("customer", "")
         full = customers.label(self.payer) if self.payer else typed
         return [] if typed == full else [{"id": "customer", "was": typed, "now": full}]
 
     def shows(self, refusal: Refusal) -> bool:
-        """Show what only writing it has shown: at an invoice of the sheet, or at a field."""
+        """Show a refusal that came up while writing, at an invoice of the sheet or at a field."""
         self._refusal = refusal
         if isinstance(refusal, OverAllocated):
             self.form_errors = [FormError("parts", "", in_words(refusal))]
@@ -156,10 +156,10 @@ class PaymentForm(OfRecord):
         return super().shows(refusal)
 
     def said(self) -> list[tuple[str, str]]:
-        """What is wrong in the sheet is wrong in the parts that a program has sent."""
+        """The errors by field; for an API request those of the sheet are errors of `parts`."""
         return [(name if name in self else "parts", said) for name, said in super().said()]
 
-    def values(self) -> Any:  # the record's own actions take it
+    def values(self) -> Any:  # a ReceiptEntry, for the record's own actions
         """The payment as entered; call it on a valid form only."""
         sheet = self.sheet()
         assert sheet is not None
@@ -174,7 +174,7 @@ class PaymentForm(OfRecord):
 
 
 class ReplacementForm(PaymentForm):
-    """A payment as one was recorded, to be put right; and why that one becomes void."""
+    """A payment that replaces a recorded one: prefilled with it, and with the reason for voiding that."""
 
     reason = TextAreaField(
         _l("Reason"),
@@ -188,7 +188,7 @@ class ReplacementForm(PaymentForm):
 
     @classmethod
     def over_row(cls, row: Payment, facts: Mapping[str, str] | None = None) -> Self:
-        """Everything as it was recorded; what of it goes where, too."""
+        """The form prefilled with the receipt, including its allocation."""
         form, total = super().over_row(row, facts), total_of(row.parts)
         form.amount.data = total
         if _OWN.fullmatch(row.reference):
@@ -199,11 +199,11 @@ class ReplacementForm(PaymentForm):
     row: Payment
 
     def own_of(self, customer: Customer) -> Mapping[int, Decimal]:
-        """What the receipt paid of each invoice: open again, for the same customer."""
+        """What the receipt has paid of each invoice: open again, for the same customer."""
         return by_invoice(part for part in self.row.parts if part.customer_id == customer.id)
 
     def merged(self, session: Session, row: Payment) -> tuple[Self, None]:
-        """The same about the receipt as it is now; nothing of it is taken from there."""
+        """The same entries over the receipt as it is now; none of its values is taken over."""
         again = type(self)(row)
         again.validate()
         again.newest = next(iter(events_of(session, self.record, row)), None)
@@ -211,19 +211,19 @@ class ReplacementForm(PaymentForm):
         return again, None
 
     def beside(self) -> dict[str, Any]:
-        """What becomes void, and where its rests were."""
+        """The total that becomes void, and the meters of its parts without an invoice."""
         rests = {
             p.meter.number if p.meter else _("No meter") for p in self.row.parts if not p.invoice
         }
         return {"total": total_of(self.row.parts), "rests": sorted(rests), "newest": self.newest}
 
     def values(self) -> Any:
-        """Why, and the payment as entered."""
+        """The reason, and the payment as entered."""
         return self.reason.data, super().values()
 
 
 def _as_recorded(parts: Sequence[Payment], total: Decimal) -> dict[str, str]:
-    """The sheet as the receipt was allocated; it follows another amount, as if it had been filled."""
+    """The form data of the sheet as the receipt was allocated; its fields count as filled in, not as typed."""
     style, typed = number_format(), {"shown_for": shown_for(parts[0].customer, total)}
     for part in parts:
         if part.invoice_id is None:
@@ -235,9 +235,9 @@ def _as_recorded(parts: Sequence[Payment], total: Decimal) -> dict[str, str]:
 
 
 class PlaceForm(RecordForm):
-    """Where a part of a receipt goes: what of it to which invoice, and the rest on a meter."""
+    """Moving a part of a receipt: its allocation to invoices, and the meter of the rest."""
 
 
-def sheet_errors(sheet: Sheet | None) -> list[str | FormError]:
-    """What is wrong in a sheet, for the summary of the form above it, each with the way to its field."""
+def sheet_errors(sheet: AllocationSheet | None) -> list[str | FormError]:
+    """The errors of a sheet for the summary of its form, each linked to its field."""
     return [FormError(field, "", sentence) for field, sentence in (sheet.errors if sheet else ())]

@@ -1,4 +1,4 @@
-"""What a save tells of a receipt beside what all its parts say alike: where each part went, and how much of it."""
+"""The history of a receipt's parts: the amount, invoice and meter of each, rendered for people."""
 
 from collections.abc import Sequence
 
@@ -13,20 +13,20 @@ from ..models import Payment
 from ..voiding import kind_of
 
 WHERE = ("amount", "invoice_id", "meter_id")
-"""Columns that every part has for itself."""
+"""The columns that differ between the parts."""
 
 
-def where_it_went(session: Session, receipt: Payment, events: Sequence[AuditEvent]) -> Rendering:
-    """What each save did to the parts, by their numbers where there are several."""
+def parts_rendered(session: Session, receipt: Payment, events: Sequence[AuditEvent]) -> Rendering:
+    """Render what each save changed in the parts, by part number where there are several."""
     numbers = {str(payment.id): payment.part for payment in receipt.parts}
-    tell = teller(session, events)
+    render_event = teller(session, events)
 
-    def save(events: Sequence[AuditEvent]) -> Rendered:
+    def render(events: Sequence[AuditEvent]) -> Rendered:
         changes: list[Change] = []
         for event in sorted(events, key=lambda event: numbers[event.row_id or ""]):
             number = numbers[event.row_id or ""]
             where = _("Part %(number)d", number=number) + " · " if len(numbers) > 1 else ""
-            changes += tell(event, WHERE, where)
+            changes += render_event(event, WHERE, where)
         return kind_of(events), changes
 
-    return Rendering(save)
+    return Rendering(render)

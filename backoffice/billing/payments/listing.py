@@ -1,7 +1,7 @@
-"""The list of payments: a row per receipt, its columns, its filters, and the way on from every row.
+"""The list of payments: a row per receipt, its columns and its filters.
 
-A receipt stands in the list as its first part, which it always has: what every part says alike is
-read there, and only what its parts come to is read of them all.
+A receipt is listed as its first part, which it always has: the values that all parts share are
+read there, and only totals and names are read of them all.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,7 +23,7 @@ from ..rules import METHODS, POSTED, VOID
 from .queries import receipt_total
 
 STATUSES = {POSTED: N_("Posted"), "unmatched": N_("Unmatched"), VOID: N_("Void")}
-"""What a receipt is; unmatched as long as a part of it is on no meter."""
+"""The status of a receipt; unmatched as long as a part of it is on no meter."""
 
 TONES = {POSTED: "good", "unmatched": "warning", VOID: "void"}
 
@@ -36,7 +36,7 @@ def _rows(_user: Any) -> Select[Any]:
 
 
 def _names(name: Any, joined: Any) -> ColumnElement[Any]:
-    """The names that stand behind the parts, each once."""
+    """The names of what the parts are booked on, each once."""
     names = (
         select(name.label("name"))
         .select_from(_Part)
@@ -51,7 +51,7 @@ def _names(name: Any, joined: Any) -> ColumnElement[Any]:
 
 
 def _further_customers(value: Any) -> ColumnElement[Any]:
-    """Of whom a receipt is beside the customer of its first part: hardly ever of anybody."""
+    """The customers of a receipt's further parts other than that of its first part; nearly always none."""
     return (
         select(value)
         .select_from(_Part)
@@ -64,18 +64,18 @@ def _further_customers(value: Any) -> ColumnElement[Any]:
 
 
 def _of_all(own: Any, further: Any) -> ColumnElement[Any]:
-    """What is said of the first customer, and of every further one."""
+    """A value of the first customer and of every further one."""
     reported = func.string_agg(further.distinct(), aggregate_order_by(literal("; "), further))
     return func.concat(own, literal("; ") + _further_customers(reported))
 
 
 def _customers(row: Any) -> str:
-    """The first customer of a row, and how many more there are; files name them all."""
+    """The first customer of a row, and how many more there are; exports name them all."""
     return f"{row.first_customer} +{row.more_customers}" if row.more_customers else row.customer
 
 
-def _found(text: str) -> ColumnElement[bool]:
-    """The reference holds the text, or the code or the name of the customer of any part."""
+def _matches(text: str) -> ColumnElement[bool]:
+    """The text occurs in the reference, or in the code or name of any part's customer."""
     customers = select(_Another.id).where(containing(_Another.code, _Another.name)(text))
     further = select(_Part.reference).where(_Part.part > 1, _Part.customer_id.in_(customers))
     return or_(
@@ -86,7 +86,7 @@ def _found(text: str) -> ColumnElement[bool]:
 
 
 def _is_unmatched() -> ColumnElement[bool]:
-    """Some part of the receipt is on no meter; found by the index of those that are not."""
+    """The condition that some part of the receipt is on no meter; it uses the index of unmatched payments."""
     waiting = select(_Part.reference).where(_Part.meter_id.is_(None), _Part.status != VOID)
     return Payment.reference.in_(waiting)
 
@@ -98,16 +98,16 @@ _PARTS: Mapping[str, Callable[[Any, str], ColumnElement[bool]]] = {
         select(Invoice.id).where(Invoice.number == text)
     ),
 }
-"""Filter of the list → which parts of a receipt it means."""
+"""Filter of the list → the condition on a receipt's parts."""
 
 
 def _has(fits: Callable[[Any], ColumnElement[bool]]) -> ColumnElement[bool]:
-    """A part of the receipt fits."""
+    """The condition that a part of the receipt fits."""
     return Payment.reference.in_(select(_Part.reference).where(fits(_Part)))
 
 
 def has_further_part_of(customer_id: int) -> ColumnElement[bool]:
-    """A part of the receipt beside its first one is the customer's."""
+    """The condition that a further part of the receipt is the customer's."""
     return _has(lambda part: (part.part > 1) & (part.customer_id == customer_id))
 
 
@@ -116,7 +116,7 @@ def _of(name: str) -> Callable[[str], ColumnElement[bool]]:
 
 
 def _first_of(name: str) -> Callable[[Any], str]:
-    """The first of the names in that column of a row, and how many more there are; files hold them all."""
+    """A writer of the first name in that column of a row, and how many more there are; exports hold them all."""
 
     def write(row: Any) -> str:
         first, *more = (getattr(row, name) or "").split(", ")
@@ -130,9 +130,9 @@ def _record(row: Any) -> str:
 
 
 def _narrowed(values: Mapping[str, str]) -> List:
-    """The list where it is narrowed to a customer, meter or invoice: its amounts are those of the parts that fit.
+    """The list narrowed to a customer, meter or invoice: its amounts are those of the parts that fit.
 
-    So its total is the figure that it explains: what is paid on the meter or the invoice, or by the customer.
+    So its total equals the figure that it explains: what is paid on the meter or invoice, or by the customer.
     """
     asked = {name: values[name] for name in _PARTS if name in values}
     if not asked:
@@ -157,7 +157,7 @@ def _narrowed(values: Mapping[str, str]) -> List:
 
 
 def _counted(stated: ColumnElement[Any]) -> ColumnElement[Any]:
-    """Nothing of a void receipt."""
+    """The amount, 0 if the receipt is void."""
     return case((Payment.status == VOID, 0), else_=stated)
 
 
@@ -212,7 +212,7 @@ PAYMENTS = List(
     },
     filters=(
         Search(
-            "q", N_("Search"), _found,
+            "q", N_("Search"), _matches,
             placeholder=N_("Reference or customer"),
         ),
         Choice(

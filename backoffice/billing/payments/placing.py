@@ -1,4 +1,4 @@
-"""Where a part of a receipt goes: matched, moved, or taken off its meter. Above the limits two people look at it."""
+"""The screens that match or move a part of a receipt, or take it off its meter; above the limits with approval."""
 
 from typing import Any
 
@@ -23,26 +23,26 @@ from ..models import Payment
 from .forms import PlaceForm, sheet_errors
 from .records import PAYMENT, refuse_void
 from .refusals import NothingToMove, OverAllocated
-from .sheets import REST, Sheet, sheet_of, shown_for
+from .sheets import REST, AllocationSheet, sheet_of, shown_for
 from .views import bp, previewed, screens
 
 
 @bp.get("/<path:reference>/move")
 @requires(PAYMENT.writes)
 def move(reference: str) -> Response:
-    """Match or move a part of a receipt: its open invoices, with what of the part goes to each."""
+    """The form that matches or moves a part of a receipt: open invoices, with the amount allocated to each."""
     chosen = _part_or_404(reference)
     form = PlaceForm.over(chosen.id, chosen.version)
-    return _page(chosen, form, _sheet(chosen, _as_it_is(chosen)))
+    return _form_page(chosen, form, _sheet(chosen, _current_allocation(chosen)))
 
 
 @bp.post("/<path:reference>/move")
 @requires(PAYMENT.writes)
 def move_post(reference: str) -> Response:
-    """Put the part where the form says, if it is still as it was shown; with `do`, only count again."""
+    """Move the part as the form says, if its version is unchanged; with `do`, only recalculate the sheet."""
     if "do" in request.args:
         chosen = _part_or_404(reference)
-        return _page(chosen, PlaceForm(), _sheet(chosen, request.form))
+        return _form_page(chosen, PlaceForm(), _sheet(chosen, request.form))
     claim = Claim(f"billing.move_payment {reference}")
     chosen, form = _part_or_404(reference), PlaceForm()
     sheet = _sheet(chosen, request.form, follows=False)
@@ -66,14 +66,14 @@ def move_post(reference: str) -> Response:
 @bp.post("/<path:reference>/move/preview")
 @requires(PAYMENT.writes)
 def preview_move(reference: str) -> Response:
-    """What of the part goes where, as it is typed. Writes nothing."""
+    """The allocation as it is typed. Writes nothing."""
     return previewed(_sheet(_part_or_404(reference), request.form))
 
 
 @bp.post("/<path:reference>/take-off")
 @requires(PAYMENT.writes)
 def take_off(reference: str) -> Response:
-    """Take a part off its meter, if it is still as it was shown: it is unmatched again."""
+    """Take a part off its meter, if its version is unchanged: it is unmatched again."""
     claim = Claim(f"billing.take_off_payment {reference}")
     chosen = _part_or_404(reference)
     version = Stamp.read(request.form.get("version")).version_of(chosen.id)
@@ -88,15 +88,15 @@ def take_off(reference: str) -> Response:
 
 
 def _part_or_404(reference: str) -> Payment:
-    """The part that the address or the form names; the first where neither does. Raises PaymentStaysVoid."""
+    """The part that the URL or the form names, else the first, else 404. Raises PaymentStaysVoid."""
     receipt, number = screens.found(reference), whole_number(request.values.get("part", "1"))
     found: Payment = next((p for p in receipt.parts if p.part == number), None) or abort(404)
     refuse_void(db.session(), found)
     return found
 
 
-def _as_it_is(chosen: Payment) -> dict[str, str]:
-    """What the form holds when it is opened: where the part is; nothing for one that is unmatched."""
+def _current_allocation(chosen: Payment) -> dict[str, str]:
+    """The form data of an opened form: the present allocation; nothing for an unmatched part."""
     if chosen.meter is None:
         return {}
     typed = {"shown_for": shown_for(chosen.customer, chosen.amount), REST: chosen.meter.number}
@@ -105,8 +105,8 @@ def _as_it_is(chosen: Payment) -> dict[str, str]:
     return typed
 
 
-def _sheet(chosen: Payment, typed: Any, *, follows: bool = True) -> Sheet:
-    """The sheet of one part. What is matched already is not shared out by itself."""
+def _sheet(chosen: Payment, typed: Any, *, follows: bool = True) -> AllocationSheet:
+    """The sheet of one part. A part that is matched already is not allocated automatically."""
     own = {chosen.invoice_id: chosen.amount} if chosen.invoice_id is not None else {}
     meter = chosen.meter.number if chosen.meter else ""
     follows = follows and chosen.meter_id is None
@@ -122,7 +122,7 @@ def _sheet(chosen: Payment, typed: Any, *, follows: bool = True) -> Sheet:
 
 
 def _refused(reference: str, form: PlaceForm, refusal: Refusal | None = None) -> Response:
-    """The form again with what is wrong; nothing of the attempt stays, and the part is shown as it is now."""
+    """Roll back, and show the form again with its errors over the part as it is now."""
     db.session.rollback()
     chosen = _part_or_404(reference)
     sheet = _sheet(chosen, request.form, follows=False)
@@ -132,13 +132,13 @@ def _refused(reference: str, form: PlaceForm, refusal: Refusal | None = None) ->
     elif refusal is not None:
         sheet.add_errors(whole_number(str(refusal.values.get("invoice_id"))), in_words(refusal))
     form.form_errors = sheet_errors(sheet)
-    return _page(chosen, form, sheet, 409 if is_stale else 422, refusal)
+    return _form_page(chosen, form, sheet, 409 if is_stale else 422, refusal)
 
 
-def _page(
+def _form_page(
     chosen: Payment,
     form: PlaceForm,
-    sheet: Sheet,
+    sheet: AllocationSheet,
     status: int = 200,
     refusal: Refusal | None = None,
 ) -> Response:

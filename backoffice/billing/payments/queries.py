@@ -1,4 +1,4 @@
-"""Reads of payments: what a customer can pay, and what stands in place of what."""
+"""Reads of payments: totals, replacements, and the invoices that a customer can pay."""
 
 from collections.abc import Callable, Collection
 from decimal import Decimal
@@ -11,15 +11,15 @@ from ..models import Invoice, Meter, MeterAssignment, Payment
 from ..rules import POSTED
 
 MOST_OFFERED = 100
-"""Open invoices that a payment is allocated to by hand; of more than that these are the oldest."""
+"""The most open invoices that a sheet shows; of more the oldest."""
 
 
 def receipt_total(
     fits: Callable[[Any], ColumnElement[bool]] | None = None,
 ) -> ColumnElement[Decimal]:
-    """What the parts of a receipt come to, or those that fit, beside its first one.
+    """The total of a receipt's parts, or of those that fit, as a column beside its first part.
 
-    Few receipts have further parts: those are looked for in an index of theirs.
+    Few receipts have further parts, which have an index of their own.
     """
     part = aliased(Payment)
     further = (
@@ -33,12 +33,12 @@ def receipt_total(
 
 
 def replaced_by(session: Session, receipt: Payment) -> str | None:
-    """The reference of the receipt that was recorded in place of this one, which is void."""
+    """The reference of the receipt that replaced this void one."""
     return session.scalar(select(Payment.reference).where(Payment.replaces_id == receipt.id))
 
 
 def replaced_of(session: Session, receipt: Payment) -> str | None:
-    """The reference of the void receipt in whose place this one was recorded."""
+    """The reference of the void receipt that this one replaced."""
     return session.scalar(select(Payment.reference).where(Payment.id == receipt.replaces_id))
 
 
@@ -50,10 +50,10 @@ def payable_invoices(
     own: Collection[int] = (),
     limit: int = MOST_OFFERED,
 ) -> list[Invoice]:
-    """What the customer can pay: what is open on its meters now, and its own invoices wherever they are.
+    """The invoices that the customer can pay: open ones on their active meters, and their own on any meter.
 
-    `chosen` of them are there even where nothing of them is open any more, and `own`, on which what is
-    moved already is, whosever they are. Those come first, then the oldest due.
+    `chosen` ones are included even when paid, and `own`, on which the moved payment already is, of any
+    customer. Those come first, then the earliest due.
     """
     theirs = _is_payable_by(customer_id)
     named = [*chosen, *own]
@@ -77,7 +77,7 @@ def payable_invoices(
 def of_another_customer(
     session: Session, customer_id: int, invoice_ids: Collection[int]
 ) -> list[str]:
-    """The numbers of those of these invoices that are not the customer's to pay."""
+    """The numbers of those of these invoices that the customer cannot pay."""
     if not invoice_ids:
         return []
     others = select(Invoice.number).where(Invoice.id.in_(invoice_ids), ~_is_payable_by(customer_id))

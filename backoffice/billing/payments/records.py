@@ -1,4 +1,4 @@
-"""Receipts, as they are entered, listed, read and told."""
+"""The declaration of receipts: how they are entered, listed, read and rendered in histories."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,26 +15,26 @@ from ..voiding import reason_of
 from . import actions
 from .allocation import total_of
 from .fields import AMOUNT, FIELDS, are_parts
-from .history import where_it_went
+from .history import parts_rendered
 from .listing import PAYMENTS, STATUSES
 from .refusals import PaymentStaysVoid
 
 
 class Receipts(Record):
-    """All payments of one reference are one record; it stands in lists and addresses as its first part."""
+    """All payments of one reference are one record; lists and URLs identify it by its first part."""
 
     def version_of(self, row: Payment) -> int:
-        """Another one as soon as a part changes or comes."""
+        """The receipt's version; it changes whenever a part changes or is added."""
         return actions.version_of(row.parts)
 
     def holder_of(
         self, session: Session, _field: Field, value: Any, _within: Mapping[str, Any]
     ) -> int | None:
-        """The first part of the receipt that has the reference; a void one gives it up."""
+        """The first part of the receipt with the reference; a void receipt does not keep it."""
         return actions.holder_of(session, value)
 
     def trail(self, session: Session, row: Payment, limit: int) -> Sequence[AuditEvent]:
-        """The last events of all its parts."""
+        """The last audit events of all its parts."""
         of_parts = AuditEvent.row_id.in_([str(part.id) for part in row.parts])
         found = select(AuditEvent).where(AuditEvent.table_name == Payment.__tablename__, of_parts)
         return session.scalars(found.order_by(AuditEvent.id.desc()).limit(limit)).all()
@@ -124,7 +124,7 @@ PAYMENT = Receipts(
     create=lambda session, entry: actions.record(session, entry)[0],
     is_current=refuse_void,
     verbs=(VOIDING,),
-    rendering=where_it_went,
+    rendering=parts_rendered,
     loads=(
         joinedload(Payment.customer),
         selectinload(Payment.parts).options(

@@ -1,29 +1,29 @@
-"""What is refused of a payment, each with what to do instead. Amounts among the values are Decimals."""
+"""The refusals of payments, each with what to do instead. Amounts among the values are Decimals."""
 
 from ...base import N_
 from ...base.refusals import Refusal
 
 
 class NothingPaid(Refusal):
-    """A payment, or a part of one, of nothing or of less."""
+    """A payment, or a part of one, is 0 or below."""
 
     sentence = N_("A payment is more than zero. What is forgiven or added is an adjustment.")
 
 
 class PaysTooMuch(Refusal):
-    """An amount that the column cannot hold."""
+    """The amount is larger than the column can hold."""
 
     sentence = N_("This is more than can be stored. Check the amount.")
 
 
 class PartsDontAddUp(Refusal):
-    """Parts that come to something else than the payment."""
+    """The parts do not add up to the payment."""
 
     sentence = N_("The parts come to %(parts)s, but the payment is %(amount)s. Make them add up.")
 
 
 class OverAllocated(Refusal):
-    """More on an invoice than is open. `values` name it: `invoice_id` and `number`."""
+    """More is allocated to an invoice than is open. `values` name it: `invoice_id` and `number`."""
 
     sentence = N_(
         "Of invoice %(number)s only %(open)s is open. Allocate no more than that; the rest can stay on a meter."
@@ -31,7 +31,7 @@ class OverAllocated(Refusal):
 
 
 class InvoicePaid(OverAllocated):
-    """Something on an invoice of which nothing is open."""
+    """An amount is allocated to an invoice that is fully paid."""
 
     sentence = N_(
         "Invoice %(number)s has been paid in the meantime. Put this amount on another invoice or on a meter."
@@ -39,7 +39,7 @@ class InvoicePaid(OverAllocated):
 
 
 class InvoiceIsVoid(OverAllocated):
-    """Something on an invoice that is void."""
+    """An amount is allocated to a void invoice."""
 
     sentence = N_(
         "Invoice %(number)s is void. Put this amount on another invoice or on a meter instead."
@@ -47,19 +47,19 @@ class InvoiceIsVoid(OverAllocated):
 
 
 class InvoiceHasNoMeter(OverAllocated):
-    """Something on an invoice that counts nowhere itself."""
+    """An amount is allocated to an invoice without a meter."""
 
     sentence = N_("Invoice %(number)s has no meter yet. Give it one first, then pay it.")
 
 
 class InvoiceUnknown(Refusal):
-    """Something on an invoice that does not exist."""
+    """An amount is allocated to an invoice that does not exist."""
 
     sentence = N_("One of the invoices does not exist any more. Load the page again.")
 
 
 class InvoiceOfAnother(Refusal):
-    """A payment of one customer on an invoice that is another's to pay."""
+    """A payment is allocated to an invoice that its customer cannot pay."""
 
     sentence = N_(
         "Invoice %(number)s is of another customer. Choose one that this customer can pay."
@@ -67,7 +67,7 @@ class InvoiceOfAnother(Refusal):
 
 
 class MeterOfAnother(Refusal):
-    """A payment of one customer on a meter that never was theirs."""
+    """A payment is booked on a meter that was never assigned to its customer."""
 
     sentence = N_(
         "Meter %(number)s was never assigned to this customer. "
@@ -76,7 +76,7 @@ class MeterOfAnother(Refusal):
 
 
 class ReferenceTaken(Refusal):
-    """Two receipts cannot have one reference."""
+    """Another receipt has the reference."""
 
     field = "reference"
     sentence = N_(
@@ -85,7 +85,7 @@ class ReferenceTaken(Refusal):
 
 
 class PaymentStaysVoid(Refusal):
-    """A change of a payment that is void."""
+    """A void payment was changed."""
 
     sentence = N_(
         "Payment %(reference)s is void and stays as it is. Record the payment again instead."
@@ -94,7 +94,7 @@ class PaymentStaysVoid(Refusal):
 
 
 class ReceiptOfSeveral(Refusal):
-    """A receipt whose parts are of several customers, which no one form holds."""
+    """The parts of the receipt are of several customers, which one form cannot hold."""
 
     sentence = N_(
         "Payment %(reference)s is of several customers. Make it void, then record one for each of them."
@@ -103,12 +103,12 @@ class ReceiptOfSeveral(Refusal):
 
 
 class VoidReasonMissing(Refusal):
-    """A void payment says why."""
+    """A payment was voided without a reason."""
 
     sentence = N_("Say why the payment is void. The reason is kept with it.")
 
 
 class NothingToMove(Refusal):
-    """A move to where the payment is."""
+    """The payment was moved to where it is booked."""
 
     sentence = N_("That is where this payment already is. Choose another invoice or another meter.")

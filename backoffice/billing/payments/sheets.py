@@ -1,7 +1,7 @@
-"""The open invoices under a payment that is being entered: what of it goes to each, and what is left.
+"""The allocation sheet below a payment form: its open invoices, the amount allocated to each, and the rest.
 
-What a user typed stays as it is; what nobody touched follows the amount, oldest first. The form's
-hidden field `filled-…` of an invoice says what it was last filled with: another text was typed.
+Typed amounts are kept; all others follow the amount, oldest first. An invoice's hidden field
+`filled-…` holds what was last filled in: any other text was typed.
 """
 
 import re
@@ -35,17 +35,17 @@ from .allocation import (
 from .refusals import InvoiceOfAnother, MeterOfAnother
 
 Typed = Mapping[str, str]
-"""What a form was sent with."""
+"""The posted form data."""
 
 _ID = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 REST = "rest_on"
-"""The field with the number of the meter on which the rest stays."""
+"""The field with the number of the meter for the rest."""
 
 
 @dataclass
-class Line:
-    """One open invoice of the sheet. `text` stands in its field; `amount` None: it cannot be read."""
+class AllocationLine:
+    """One open invoice of the sheet. `text` is its field's text; `amount` is None where that cannot be read."""
 
     invoice: Invoice
     open: Decimal
@@ -62,26 +62,26 @@ class Line:
 
     @property
     def left(self) -> Decimal | None:
-        """What stays open of the invoice."""
+        """The open amount of the invoice after this payment."""
         return None if self.amount is None else left_of(self.open, self.amount)
 
     @property
     def is_overdue(self) -> bool:
-        """Whether it should have been paid by now."""
+        """Whether its due date has passed."""
         return self.invoice.due_on < periods.today()
 
 
 @dataclass
-class Sheet:
+class AllocationSheet:
     """The allocation of one payment as it is being entered.
 
-    `amount` is what is paid, None where it cannot be read yet. `shown_for` names what the sheet
-    shows: whose invoices, filled for which amount.
+    `amount` is what is paid, None where it cannot be read yet. `shown_for` identifies the customer and
+    the amount that the sheet was filled for.
     """
 
     customer: Customer
     amount: Decimal | None
-    lines: list[Line]
+    lines: list[AllocationLine]
     meters: list[Meter]
     rest_on: str = ""
     rest_error: str = ""
@@ -92,19 +92,19 @@ class Sheet:
 
     @property
     def shown_for(self) -> str:
-        """Whose invoices these are, and the amount that they were filled for."""
+        """The customer and the amount that the sheet was filled for, as a form value."""
         return shown_for(self.customer, self.amount)
 
     @property
     def rest(self) -> Decimal | None:
-        """What no invoice takes; None where something cannot be read. Below zero: they get too much."""
+        """The rest that no invoice takes; None where an amount cannot be read. Below zero: they get too much."""
         if self.amount is None or any(line.amount is None for line in self.lines):
             return None
         return rest_of(self.amount, self._allocated())
 
     @property
     def note(self) -> str:
-        """What there is to say of the rest: where it stays, or why it cannot be saved."""
+        """The sentence about the rest: where it stays, or why the sheet cannot be saved."""
         rest = self.rest
         if self.amount is None or not rest:
             return ""
@@ -126,7 +126,7 @@ class Sheet:
 
     @property
     def errors(self) -> list[tuple[str, str]]:
-        """What is wrong in it: the id of a field, and a sentence that names the invoice."""
+        """The errors of the sheet: the id of a field, and a sentence that names the invoice."""
         found = [
             (line.name, f"{line.invoice.number}: {line.error}") for line in self.lines if line.error
         ]
@@ -145,13 +145,13 @@ class Sheet:
         return found
 
     def parts(self, session: Session) -> tuple[Part, ...]:
-        """The parts of the payment as the sheet says; call it only where there are no errors."""
+        """The parts of the payment as allocated; call it only without errors."""
         assert self.amount is not None
         meter = shared.meter_of(session, self.rest_on) if self.rest_on else None
         return parts_of(self.amount, self._allocated(), meter.id if meter else None)
 
     def add_errors(self, invoice_id: int, sentence: str) -> None:
-        """Show what was refused of an invoice at its field; of none that is here, at the meter's."""
+        """Show a refusal at the field of its invoice; at the meter's field if the sheet does not show that invoice."""
         named = [line for line in self.lines if line.invoice.id == invoice_id]
         for line in named:
             line.error = sentence
@@ -163,7 +163,7 @@ class Sheet:
 
 
 def shown_for(customer: Customer, amount: Decimal | None) -> str:
-    """What a sheet for this customer and amount is called: the same for an amount typed and one stored."""
+    """The form value for this customer and amount; the same for a typed and a stored amount."""
     return f"{customer.id}:{'' if amount is None else money.format_amount(amount, 'plain')}"
 
 
@@ -176,21 +176,23 @@ def sheet_of(
     own: Mapping[int, Decimal] | None = None,
     own_meter: str = "",
     follows: bool = True,
-) -> Sheet:
+) -> AllocationSheet:
     """The sheet of a payment of `amount`, with what is `typed` into it.
 
-    `own` is what of an invoice is paid by the very payment, `own_meter` where it is. `follows`: what
-    nobody touched is filled anew for the amount; else every field counts as it stands.
+    `own` is what the payment itself has on each invoice, `own_meter` its meter. `follows`: fields that
+    were not typed are filled anew for the amount; else every field counts as posted.
     """
-    own, counts = own or {}, typed if _is_of(customer, typed) else {}
-    named, first = set(_named(counts)), whole_number(typed.get("first"))
-    found, has_more = _offered(session, customer, named | {first}, own)
+    own, counts = own or {}, typed if _is_shown_for(customer, typed) else {}
+    named, first = set(_named_invoices(counts)), whole_number(typed.get("first"))
+    found, has_more = _offered_invoices(session, customer, named | {first}, own)
     first = first if first in {invoice.id for invoice in found} else 0
     found.sort(key=lambda i: (i.id != first, i.due_on, i.issued_on, i.id))
-    lines = [_line(invoice, own.get(invoice.id, ZERO), counts) for invoice in found]
-    _share(lines, amount or ZERO, follows)
+    lines = [_allocation_line(invoice, own.get(invoice.id, ZERO), counts) for invoice in found]
+    _allocate(lines, amount or ZERO, follows)
     meters = queries.meters_by_newest_invoice(session, customer.id)
-    sheet = Sheet(customer, amount, lines, meters, has_more=has_more, first=str(first or ""))
+    sheet = AllocationSheet(
+        customer, amount, lines, meters, has_more=has_more, first=str(first or "")
+    )
     lost = named - {invoice.id for invoice in found}
     foreign = queries.of_another_customer(session, customer.id, lost)
     sheet.foreign, sheet.has_lost = ", ".join(foreign), len(lost) > len(foreign)
@@ -199,19 +201,19 @@ def sheet_of(
 
 
 def is_as_shown(customer: Customer, amount: Decimal | None, typed: Typed) -> bool:
-    """Whether what stands in the fields was filled for this very customer and amount: it counts as it is."""
+    """Whether the posted fields were filled for this customer and amount, so that they count as posted."""
     return typed.get("shown_for") == shown_for(customer, amount)
 
 
-def changed(sheet: Sheet, typed: Typed) -> list[dict[str, str]] | None:
-    """The page's fields that hold something else now; None where it must be drawn anew.
+def changed_fields(sheet: AllocationSheet, typed: Typed) -> list[dict[str, str]] | None:
+    """The page's fields with another text now; None where the sheet must be rendered anew.
 
-    Each with what it held: where a user has typed since, the page leaves it alone.
+    Each with its former text, so that the page keeps a field that was typed into since.
     """
     now = {"shown_for": sheet.shown_for}
     for line in sheet.lines:
         now |= {line.name: line.text, f"filled-{line.invoice.id}": line.filled}
-    if not _is_of(sheet.customer, typed) or not set(now) <= set(typed):
+    if not _is_shown_for(sheet.customer, typed) or not set(now) <= set(typed):
         return None
     return [
         {"id": name, "was": typed[name], "now": text}
@@ -220,12 +222,12 @@ def changed(sheet: Sheet, typed: Typed) -> list[dict[str, str]] | None:
     ]
 
 
-def _is_of(customer: Customer, typed: Typed) -> bool:
-    """Whether it is this customer's invoices that the page shows."""
+def _is_shown_for(customer: Customer, typed: Typed) -> bool:
+    """Whether the page shows this customer's invoices."""
     return typed.get("shown_for", "").partition(":")[0] == str(customer.id)
 
 
-def _offered(
+def _offered_invoices(
     session: Session, customer: Customer, chosen: set[int], own: Mapping[int, Decimal]
 ) -> tuple[list[Invoice], bool]:
     """The invoices that the sheet shows, and whether more are open than that."""
@@ -234,16 +236,16 @@ def _offered(
     return found[:most], len(found) > most
 
 
-def _named(typed: Typed) -> Iterator[int]:
-    """The invoices to which something was typed or filled."""
+def _named_invoices(typed: Typed) -> Iterator[int]:
+    """The ids of the invoices with a non-empty field."""
     for name, text in typed.items():
         head, _dash, key = name.partition("-")
         if head == "to" and _ID.fullmatch(key) and text.strip():
             yield int(key)
 
 
-def _line(invoice: Invoice, own: Decimal, typed: Typed) -> Line:
-    line = Line(invoice, open_for(invoice.open, own))
+def _allocation_line(invoice: Invoice, own: Decimal, typed: Typed) -> AllocationLine:
+    line = AllocationLine(invoice, open_for(invoice.open, own))
     if line.name not in typed:
         return line
     line.text = typed[line.name].strip()
@@ -261,8 +263,8 @@ def _line(invoice: Invoice, own: Decimal, typed: Typed) -> Line:
     return line
 
 
-def _share(lines: list[Line], amount: Decimal, follows: bool) -> None:
-    """Fill what nobody touched with what is left for it."""
+def _allocate(lines: list[AllocationLine], amount: Decimal, follows: bool) -> None:
+    """Fill the fields that were not typed with their share of the amount."""
     fixed = {
         line.invoice.id: line.amount or ZERO for line in lines if line.is_touched or not follows
     }
@@ -275,8 +277,8 @@ def _share(lines: list[Line], amount: Decimal, follows: bool) -> None:
             line.text = line.filled = money.format_amount(given, number_format()) if given else ""
 
 
-def _place_rest(session: Session, sheet: Sheet, typed: Typed, own_meter: str) -> None:
-    """Read the meter of the rest, or propose one."""
+def _place_rest(session: Session, sheet: AllocationSheet, typed: Typed, own_meter: str) -> None:
+    """Set the posted meter of the rest, or propose one."""
     numbers = {meter.id: meter.number for meter in sheet.meters}
     for line in sheet.lines:
         if line.invoice.meter is not None:
@@ -284,14 +286,14 @@ def _place_rest(session: Session, sheet: Sheet, typed: Typed, own_meter: str) ->
     if REST in typed:
         sheet.rest_on = typed[REST].strip()
         if sheet.rest_on not in {"", own_meter, *numbers.values()}:
-            sheet.rest_error = _why_not_on(session, sheet.customer, sheet.rest_on)
+            sheet.rest_error = _rest_refusal(session, sheet.customer, sheet.rest_on)
         return
     targets = [Target(ln.invoice.id, ln.invoice.meter_id or 0, ln.open) for ln in sheet.lines]
     proposed = meter_for_rest([meter.id for meter in sheet.meters], targets)
     sheet.rest_on = numbers.get(proposed or 0, "")
 
 
-def _why_not_on(session: Session, customer: Customer, number: str) -> str:
+def _rest_refusal(session: Session, customer: Customer, number: str) -> str:
     """Why the rest cannot stay on the meter of that number; empty where it can."""
     meter = shared.meter_of(session, number)
     if meter is None:

@@ -1,6 +1,6 @@
-"""Where an unmatched payment may belong, the likeliest first, each with its reason in words.
+"""Suggested matches of unmatched payments, the likeliest first, each with its reason.
 
-Two statements read what a page of payments needs, however many those are; ranking is plain Python.
+Two statements read a whole page of payments; ranking is plain Python.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -46,11 +46,11 @@ from .queries import (
 from .refusals import InvoiceOfAnother, InvoiceUnknown, MeterOfAnother
 
 MOST_SHOWN = 4
-"""Suggestions for one payment; of more than that nobody reads."""
+"""The most suggestions shown for one payment."""
 OLDEST = 12
 """Open invoices of a customer that are read for one payment, beside those that fit it."""
 SHORTEST_NUMBER = 4
-"""Digits of an invoice's number that mean something where they stand in a reference."""
+"""The fewest characters of an invoice's number that count as found in a reference."""
 
 REASONS = {
     "named": N_("It names invoice %(invoice)s, which is on meter %(meter)s."),
@@ -60,7 +60,7 @@ REASONS = {
     "only": N_("Meter %(meter)s is the only one that the customer ever had."),
     "oldest": N_("It pays the oldest open invoices, beginning with %(invoice)s."),
 }
-"""Why something is suggested, the likeliest reason first, with the names that it is about."""
+"""Reason of a suggestion → its sentence, the likeliest reason first."""
 
 WHY_UNSURE = {
     "no assignment": N_("No meter was surely the customer's on that day."),
@@ -69,14 +69,14 @@ WHY_UNSURE = {
         "It names invoice %(invoice)s, which has no meter. Give the invoice its meter first."
     ),
 }
-"""Why it is not sure where a payment belongs."""
+"""Why no match is sure → its sentence."""
 
 
 @dataclass(frozen=True)
 class Suggestion:
-    """One place where a payment may belong. `choice` is what accepting it sends.
+    """One suggested match. `choice` is the form value that accepts it.
 
-    `reason` is one of REASONS; `meter` and `invoice` are numbers, empty where it is about none.
+    `reason` is one of REASONS; `meter` and `invoice` are numbers, empty where it names none.
     """
 
     reason: str
@@ -86,8 +86,8 @@ class Suggestion:
 
 
 @dataclass(frozen=True)
-class Known:
-    """What is known of one unmatched payment. `unsure`: why its meter is not sure, else empty."""
+class UnmatchedPayment:
+    """One unmatched payment with what its suggestions are derived from. `unsure`: why no meter is sure, else empty."""
 
     id: int
     version: int
@@ -113,14 +113,14 @@ class OpenInvoice:
     is_in_reference: bool = False
 
 
-def ranked(known: Known) -> list[Suggestion]:
-    """Where the payment may belong, the likeliest first; each place once, by its best reason."""
+def ranked(known: UnmatchedPayment) -> list[Suggestion]:
+    """The suggestions for a payment, the likeliest first; each choice once, by its best reason."""
     found = list(_suggested(known))
     best = {suggestion.choice: suggestion for suggestion in reversed(found)}
     return [s for s in found if best[s.choice] is s][:MOST_SHOWN]
 
 
-def _suggested(known: Known) -> Iterable[Suggestion]:
+def _suggested(known: UnmatchedPayment) -> Iterable[Suggestion]:
     sure = known.sure_meter
     if sure and known.sure_by == INVOICE:
         yield Suggestion("named", "sure", sure[1], known.names)
@@ -142,14 +142,14 @@ def _suggested(known: Known) -> Iterable[Suggestion]:
         yield Suggestion("oldest", "oldest", oldest.meter, oldest.number)
 
 
-def suggestions_for(session: Session, payment_ids: Sequence[int]) -> dict[int, Known]:
-    """What is known of each of these payments that is unmatched, by its id."""
+def suggestions_for(session: Session, payment_ids: Sequence[int]) -> dict[int, UnmatchedPayment]:
+    """Those of these payments that are unmatched, by id."""
     chosen = Payment.id == any_(literal(list(payment_ids), ARRAY(BigInteger)))
     invoices: dict[int, list[OpenInvoice]] = {}
     for row in session.execute(_open_invoices(chosen)):
         invoices.setdefault(row.payment_id, []).append(OpenInvoice(*row[1:]))
     return {
-        row.id: Known(
+        row.id: UnmatchedPayment(
             id=row.id,
             version=row.version,
             amount=row.amount,
@@ -161,12 +161,12 @@ def suggestions_for(session: Session, payment_ids: Sequence[int]) -> dict[int, K
             only_meter=None if row.only_id is None else (row.only_id, row.only_number),
             invoices=invoices.get(row.id, ()),
         )
-        for row in session.execute(_standing(chosen))
+        for row in session.execute(_unmatched(chosen))
     }
 
 
-def _standing(chosen: ColumnElement[bool]) -> Select[Any]:
-    """Each payment with what the rule of the house says of it, and the only meter that its customer ever had."""
+def _unmatched(chosen: ColumnElement[bool]) -> Select[Any]:
+    """Each payment with the result of the matching rule, and the only meter that its customer ever had."""
     sure = sure_matches().where(chosen).subquery("sure")
     unsure = unsure_matches().where(chosen).subquery("unsure")
     customers = select(Payment.customer_id).where(chosen)
@@ -204,7 +204,7 @@ def _standing(chosen: ColumnElement[bool]) -> Select[Any]:
 
 
 def _open_invoices(chosen: ColumnElement[bool]) -> Select[Any]:
-    """The open invoices of the payments' customers: those that fit a payment, and the oldest, oldest first."""
+    """Open invoices of the payments' customers: those that fit a payment, and some of the oldest, oldest first."""
     order = (Invoice.due_on, Invoice.issued_on, Invoice.id)
     found = (
         select(
@@ -235,7 +235,7 @@ def _open_invoices(chosen: ColumnElement[bool]) -> Select[Any]:
 
 
 def _is_in_reference() -> ColumnElement[bool]:
-    """Whether the reference holds the invoice's number, or its digits the number's digits."""
+    """Whether the reference contains the invoice's number, or its digits contain the number's digits."""
 
     def digits(text: Any) -> ColumnElement[str]:
         return func.regexp_replace(text, "[^0-9]", "", "g", type_=Text)
@@ -252,7 +252,7 @@ def _is_in_reference() -> ColumnElement[bool]:
 
 
 def parts_by(session: Session, payment: Payment, choice: str) -> tuple[Part, ...]:
-    """The parts of a payment whose suggestion `choice` is accepted, by what is open now; none: there is no such.
+    """The parts of a payment after accepting the suggestion `choice`, by what is open now; none: nothing fits.
 
     What an invoice does not take stays on its meter. Raises MeterOfAnother, MeterGone,
     InvoiceOfAnother, InvoiceUnknown for what was never suggested.

@@ -1,4 +1,4 @@
-"""Payments that are on no meter: where each may belong, and matching them one by one or all that are sure."""
+"""The list of unmatched payments with suggested matches, and matching them one by one or all that are sure."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -39,19 +39,19 @@ from .records import PAYMENT
 from .suggestions import (
     REASONS,
     WHY_UNSURE,
-    Known,
+    UnmatchedPayment,
     parts_by,
     ranked,
     suggestions_for,
 )
 
 MOST_MATCHED = 10_000
-"""Payments that are matched at a time."""
+"""The most payments that one request matches."""
 
 
 @dataclass(frozen=True)
-class Chosen:
-    """The ids of the payments to match; how many others are unsure, and how many sure ones wait for the next time."""
+class MatchSelection:
+    """The ids of the payments to match; how many others are unsure, and how many sure ones exceed the limit."""
 
     ids: list[int]
     unsure: int = 0
@@ -136,7 +136,7 @@ UNMATCHED = List(
 @bp.get("/unmatched")
 @requires(PAYMENT.reads)
 def unmatched() -> AnyResponse:
-    """The payments that are on no meter, each with where it may belong."""
+    """The unmatched payments, each with its suggestions."""
     return lists.show(
         UNMATCHED,
         "billing/unmatched.html",
@@ -148,8 +148,8 @@ def unmatched() -> AnyResponse:
     )
 
 
-def _known_of(rows: Any) -> dict[int, Known]:
-    """What is known of the payments in these rows; the page asks once."""
+def _known_of(rows: Any) -> dict[int, UnmatchedPayment]:
+    """The unmatched payments of these rows, by id; the page calls it once."""
     return suggestions_for(db.session(), [row.key for row in rows])
 
 
@@ -161,7 +161,7 @@ lists.add_export(
 @bp.post("/unmatched/match")
 @requires(PAYMENT.writes)
 def match_payment() -> Response:
-    """Accept one suggestion, if the payment is still as it was shown."""
+    """Accept one suggestion, if the payment's version is unchanged."""
     claim = Claim("billing.match_payment")
     payment = db.session.get(Payment, whole_number(request.form.get("payment")))
     if payment is None:
@@ -171,48 +171,48 @@ def match_payment() -> Response:
 
     def done(matched: Any) -> Response:
         if not matched:
-            return _gone(claim, reference)
+            return _no_longer_open(claim, reference)
         flash(_("Payment %(reference)s is matched.", reference=reference), "success")
-        return claim.complete(_here(matched=1))
+        return claim.complete(_list_url(matched=1))
 
     choice = request.form.get("choice", "")
     if choice == "sure":
         only = {"payments": [payment.id]}
-        return carry_out(approved_verbs.MATCH_ONE, only, claim, done, back=_here())
+        return carry_out(approved_verbs.MATCH_ONE, only, claim, done, back=_list_url())
     parts = parts_by(db.session(), payment, choice)
     if not parts:
-        return _gone(claim, reference)
+        return _no_longer_open(claim, reference)
     placed = approved_verbs.parts_as_payload(parts)
     asked = {"payment": payment.id, "version": version, "parts": placed}
-    return carry_out(approved_verbs.PLACE, asked, claim, done, back=_here())
+    return carry_out(approved_verbs.PLACE, asked, claim, done, back=_list_url())
 
 
-def _gone(claim: Claim, reference: str) -> Response:
-    """The list again, where what was suggested fits no more."""
+def _no_longer_open(claim: Claim, reference: str) -> Response:
+    """Redirect to the list, after a suggestion that no longer fits."""
     flash(
         _("That is not open any more. Look at what else fits %(reference)s.", reference=reference),
         "warning",
     )
-    return claim.complete(_here(matched=1))
+    return claim.complete(_list_url(matched=1))
 
 
 @bp.post("/unmatched/match-sure")
 @requires(PAYMENT.writes)
 def match_sure() -> Response:
-    """Match every chosen payment of which it is sure where it belongs; the others stay."""
+    """Match every selected payment with a sure match; the others stay."""
     claim = Claim("billing.match_sure")
-    chosen = _chosen()
+    chosen = _selection()
     if not chosen.ids and not chosen.unsure:
         flash(_("Tick payments first, or choose all that match."), "warning")
-        return claim.complete(_here())
+        return claim.complete(_list_url())
 
     def done(matched: list[int]) -> Response:
         left = chosen.unsure + len(chosen.ids) - len(matched)
         _report(len(matched), left, chosen.waiting)
-        return claim.complete(_here())
+        return claim.complete(_list_url())
 
     asked = {"payments": sorted(chosen.ids)}
-    return carry_out(approved_verbs.MATCH_SURE, asked, claim, done, back=_here())
+    return carry_out(approved_verbs.MATCH_SURE, asked, claim, done, back=_list_url())
 
 
 def _report(matched: int, left: int, waiting: int) -> None:
@@ -239,8 +239,8 @@ def _report(matched: int, left: int, waiting: int) -> None:
     flash(said, "success" if matched else "info")
 
 
-def _chosen() -> Chosen:
-    """The ticked payments, or those of all that the filter leaves in that are sure, the oldest first."""
+def _selection() -> MatchSelection:
+    """The ticked payments, or the sure ones among all that the filter matches, the oldest first."""
     user, state = current_user._get_current_object(), lists.state_of(UNMATCHED, request.form)
     if "matching" in request.form:
         rows = matching(user, state).with_only_columns(Payment.id)
@@ -251,12 +251,12 @@ def _chosen() -> Chosen:
             db.session.scalar(select(func.count()).select_from(each.subquery())) or 0
             for each in (rows, sure)
         )
-        return Chosen(ids, found - certain, certain - len(ids))
+        return MatchSelection(ids, found - certain, certain - len(ids))
     ticked = (whole_number(text) for text in request.form.getlist("id")[:MOST_MATCHED])
-    return Chosen([key for key in ticked if key > 0])
+    return MatchSelection([key for key in ticked if key > 0])
 
 
-def _here(**more: Any) -> str:
-    """The list as it was."""
+def _list_url(**more: Any) -> str:
+    """The URL of the list in its present state."""
     query: dict[str, Any] = lists.state_of(UNMATCHED, request.form).as_query
     return url_for("billing.unmatched", **{**query, **more})

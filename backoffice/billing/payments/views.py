@@ -1,4 +1,4 @@
-"""Payments: list, form, files and voiding as declared, and one receipt: where its parts are."""
+"""Payments: list, form, exports and voiding as declared, and the page of one receipt with its parts."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
@@ -25,13 +25,13 @@ from .forms import PaymentForm
 from .listing import STATUSES, TONES
 from .records import PAYMENT, refuse_void
 from .refusals import ReceiptOfSeveral
-from .sheets import Sheet, changed
+from .sheets import AllocationSheet, changed_fields
 
 bp = Blueprint("payments", __name__, url_prefix="/billing/payments")
 
 
 def head_of(receipt: Payment) -> dict[str, Any]:
-    """What the pages of one receipt need."""
+    """The context of the pages of one receipt."""
     parts, session = receipt.parts, db.session()
     is_unmatched = any(part.meter_id is None for part in parts)
     status = VOID if receipt.status == VOID else "unmatched" if is_unmatched else POSTED
@@ -55,7 +55,7 @@ class ReceiptScreens(Screens):
     """The screens of receipts."""
 
     def facts_of(self, row: Payment, parts: Sequence[Payment] = ()) -> list[tuple[str, str, str]]:
-        """What a receipt is in a few lines, or some of its parts."""
+        """The summary lines of a receipt, or of some of its parts."""
         parts, plain = parts or row.parts, super().facts_of
         payers = {part.customer_id: plain(part)[0] for part in parts}
         amount = (N_("Amount"), money_filter(total_of(parts), symbol=True), "")
@@ -76,7 +76,7 @@ screens.add_to(bp, without=("preview",))
 @bp.post("/preview")
 @requires(PAYMENT.writes)
 def preview() -> Response:
-    """What of the amount goes where, as it is typed: outputs, and fields that nobody touched.
+    """The allocation as it is typed: outputs, and fields that were not typed.
 
     For another customer, or other invoices than the page shows, the whole sheet. Writes nothing.
     """
@@ -87,16 +87,18 @@ def _previewed(form: Any) -> Response:
     return previewed(form.sheet(), form.named_in_full(), form=form)
 
 
-def previewed(sheet: Sheet | None, more: Collection[Any] = (), **context: Any) -> Response:
-    """What of a page changes with its sheet; `more` are fields of the form that hold something else now."""
-    fields = changed(sheet, request.form) if sheet else None
+def previewed(
+    sheet: AllocationSheet | None, more: Collection[Any] = (), **context: Any
+) -> Response:
+    """The changes of a page after its sheet changed; `more` are changed fields of the form above it."""
+    fields = changed_fields(sheet, request.form) if sheet else None
     page = PaymentForm.outputs
     answer = render(page, sheet=sheet, is_anew=fields is None, preview=request.path, **context)
     found = [*more, *(fields or ())]
     return trigger(answer, "fill", fields=found) if found else answer
 
 
-# A receipt with a wrong day, method, customer or amount: void, and recorded anew, in one transaction
+# Replacing a receipt with a wrong day, method, customer or amount: voided and recorded anew in one transaction
 
 
 def _refuse_void_or_several(session: Session, receipt: Payment) -> None:
@@ -111,10 +113,10 @@ def _replaced(session: Session, receipt_id: int, values: Any, version: int) -> P
 
 
 class Replacing(Screens):
-    """The form of a new payment with everything that a receipt says. Nothing is void before the new one is saved."""
+    """The screens that replace a receipt by a new payment. It is voided only when the new one is saved."""
 
     def reported_of(self, row: Payment) -> str:
-        """What was done to both."""
+        """The message about both receipts."""
         void = queries.replaced_of(db.session(), row)
         return str(
             _("Payment %(new)s is recorded, and %(old)s is void.", new=row.reference, old=void)
@@ -138,19 +140,19 @@ replacing = Replacing(
 @bp.get("/<path:reference>/replace")
 @requires(PAYMENT.writes)
 def edit(reference: str) -> Response:
-    """The form of a new payment with everything that the receipt says. Nothing is void yet."""
+    """The form of a new payment, prefilled with the receipt. Nothing is voided yet."""
     return replacing.edit(reference)
 
 
 @bp.post("/<path:reference>/replace")
 @requires(PAYMENT.writes)
 def update(reference: str) -> Response:
-    """Make it void and record the other, both or neither; with `do`, only show the open invoices."""
+    """Void the receipt and record the new one, both or neither; with `do`, only show the open invoices."""
     return replacing.update(reference)
 
 
 @bp.post("/<path:reference>/replace/preview")
 @requires(PAYMENT.writes)
 def preview_replacement(reference: str) -> Response:
-    """What of the amount goes where, as it is typed. Writes nothing."""
+    """The allocation as it is typed. Writes nothing."""
     return _previewed(replacing.posted(reference))

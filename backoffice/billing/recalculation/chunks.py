@@ -1,6 +1,6 @@
-"""What a recalculation of customers covers, and one part of it: their meters first, then themselves.
+"""The scope and the chunks of a recalculation of customers: their meters first, then the customers.
 
-Its scope `{}` is every customer with a meter assignment, active or not; `{"customers": [ids]}` these.
+The scope `{}` is every customer with a meter assignment, active or not; `{"customers": [ids]}` these.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,27 +37,27 @@ ASSIGNMENTS = table_of(MeterAssignment)
 
 
 def bundles() -> Sequence[Bundle]:
-    """What is recomputed, each after what it builds on."""
+    """The bundles that are recomputed, each after those it builds on."""
     return registry.bundles_of(RECALCULATED)
 
 
 def meters(scope: Mapping[str, Any]) -> Select[Any]:
-    """The ids of the meters that the customers in scope have, or had, each once."""
-    mine = _is_asked_for(scope)
-    return select(ASSIGNMENTS.c.meter_id.label("id")).where(mine).distinct()
+    """The ids of the meters that are or were assigned to customers in scope, each once."""
+    in_scope = _is_asked_for(scope)
+    return select(ASSIGNMENTS.c.meter_id.label("id")).where(in_scope).distinct()
 
 
 def customers(scope: Mapping[str, Any]) -> Select[Any]:
     """The ids of the customers who are recalculated, each once.
 
-    Where a given customer once had a meter that is now another one's, that one is too: the meter's
-    balance is theirs, and would change without them.
+    Where a meter of a given customer is now assigned to another, that one is included: the meter's
+    balance counts for them.
     """
-    mine = _is_asked_for(scope)
+    in_scope = _is_asked_for(scope)
     if "customers" in scope:
         now = ASSIGNMENTS.c.is_active & ASSIGNMENTS.c.meter_id.in_(meters(scope))
-        mine = or_(mine, now)
-    return select(ASSIGNMENTS.c.customer_id.label("id")).where(mine).distinct()
+        in_scope = or_(in_scope, now)
+    return select(ASSIGNMENTS.c.customer_id.label("id")).where(in_scope).distinct()
 
 
 def _is_asked_for(scope: Mapping[str, Any]) -> ColumnElement[bool]:
@@ -71,13 +71,13 @@ def _owners(bundle: Bundle, scope: Mapping[str, Any]) -> Select[Any]:
 
 
 def plan(connection: Connection, asked: Asked) -> Iterator[Chunk]:
-    """The customers, cut by their ids; those who come meanwhile are in it.
+    """Chunks of the customers by ranges of ids, which include those added meanwhile.
 
-    Their meters are corrected with them; a dry run looks at each of those by itself.
+    Their meters are corrected with them; a dry run compares the meters in chunks of their own.
     """
     each = asked.dry_run and not would_be.is_previewed(
         asked
-    )  # a migration's step 4 tells of meters
+    )  # a migration's step 4 lists the meters
     for bundle in bundles() if each else bundles()[-1:]:
         low, pages = 0, _pages(connection, bundle, asked.scope)
         for number, (end, count) in enumerate(pages, start=1):
@@ -89,7 +89,7 @@ def plan(connection: Connection, asked: Asked) -> Iterator[Chunk]:
 def _pages(
     connection: Connection, bundle: Bundle, scope: Mapping[str, Any]
 ) -> Sequence[tuple[int, int]]:
-    """The last id of every page of owners, and how many they are."""
+    """The last id and the number of owners of every page."""
     owners = _owners(bundle, scope).subquery()
     place = func.row_number().over(order_by=owners.c.id) - 1
     placed = select(owners.c.id, (place // CHUNK).label("page")).subquery()
@@ -98,9 +98,9 @@ def _pages(
 
 
 def recalculate(work: Work) -> None:
-    """Recompute a chunk's owners by the facts, writing only differences; in a dry run say which.
+    """Recompute a chunk's owners from the facts, writing only differences; in a dry run list them.
 
-    One whose figures PostgreSQL refuses is an item that failed, and never stops the rest.
+    An owner with figures that PostgreSQL refuses becomes a failed item, and never stops the rest.
     """
     owners = _owners_of(work)
     if work.asked.dry_run:
@@ -113,18 +113,18 @@ def recalculate(work: Work) -> None:
 
 
 def _owners_of(work: Work) -> list[int]:
-    """The owners of the chunk who are in scope now; given ones are those of a retry."""
+    """The owners of the chunk that are in scope now; a retry names them."""
     payload: Any = work.payload
     if "owners" in payload:
         return sorted(payload["owners"])
-    mine = _owners(bundle_named(registry, payload["bundle"]), work.asked.scope).subquery()
-    between = select(mine.c.id).where(mine.c.id.between(payload["low"], payload["high"]))
+    in_scope = _owners(bundle_named(registry, payload["bundle"]), work.asked.scope).subquery()
+    between = select(in_scope.c.id).where(in_scope.c.id.between(payload["low"], payload["high"]))
     with work.snapshot() as connection:
         return sorted(connection.scalars(between))
 
 
 def again(items: Sequence[Any]) -> Iterator[Chunk]:
-    """The customers that could not be corrected, once more."""
+    """Chunks that retry the customers that could not be corrected."""
     for stage, bundle in enumerate(bundles()):
         names = {bundle.name, *(figure.name for figure in bundle.figures)}
         owners = sorted({item.owner for item in items if item.subject in names and item.owner})

@@ -28,7 +28,7 @@ from ...runs.queries import run_of
 from ...runs.wording import error_in_words
 from . import text
 from .chunks import customers
-from .queries import Left, left_by
+from .queries import Uncorrected, uncorrected_by
 from .report import write_to_log
 
 group = AppGroup("recalculate")
@@ -50,13 +50,13 @@ def customer_balances(dry_run: bool, as_json: bool) -> None:
         _begin(count, dry_run)
     run = _performed(dry_run, count, sys.stderr if as_json else sys.stdout, is_drawn=not as_json)
     with Session(db.engine) as session:
-        left = left_by(session, run.id)
+        left = uncorrected_by(session, run.id)
     if as_json:
         about = {"run": run.id, "status": run.status, "dry_run": run.dry_run}
         click.echo(json.dumps({**about, **run.result, "left": [asdict(one) for one in left]}))
     elif count:
         _end(run)
-    _print_left(left)
+    _print_uncorrected(left)
     if run.error:
         click.echo(f"  {run.error}", err=True)
     logs.let_through("INFO")
@@ -84,7 +84,7 @@ def _end(run: Run) -> None:
 
 
 def _performed(dry_run: bool, count: int, stream: TextIO, *, is_drawn: bool) -> Run:
-    """The run, performed in this process until it has ended. Raises Trouble."""
+    """Perform the run in this process until it has ended. Raises Trouble."""
     with refusals_reported():
         with Session(db.engine) as session:
             asked = actions.request(
@@ -104,7 +104,7 @@ def _performed(dry_run: bool, count: int, stream: TextIO, *, is_drawn: bool) -> 
 def _bar(
     run_id: int, count: int, stream: TextIO, *, is_drawn: bool
 ) -> Iterator[Callable[[int], None] | None]:
-    """A bar over the customers that moves on a terminal; elsewhere its last line where it `is_drawn`."""
+    """A progress bar over the customers on a terminal; elsewhere only its last line if it `is_drawn`."""
     if not stream.isatty():
         yield None
     else:
@@ -124,8 +124,8 @@ def _bar(
         click.echo(text.bar(count, count), file=stream)
 
 
-def _print_left(left: Sequence[Left]) -> None:
-    """Whom it could not correct, on standard error."""
+def _print_uncorrected(left: Sequence[Uncorrected]) -> None:
+    """Print the customers and meters that could not be corrected, on standard error."""
     for one in left[:SHOWN]:
         name = text.printable(f"{one.kind} {one.code or one.id} {one.name}".strip())
         click.echo(f"  {name}: {error_in_words(one.error)}", err=True)

@@ -1,4 +1,4 @@
-"""The list of recalculations, and the list of the customers whom one of them has changed."""
+"""The list of recalculations, and the list of the customers that one of them changed."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -39,7 +39,7 @@ def _difference(name: str, label: str) -> Column:
 
 
 def _applied_by() -> ColumnElement[Any]:
-    """The run that applies what a dry run has found."""
+    """The id of the run that applies a dry run, as a column."""
     return (
         select(func.max(_APPLICATION.id))
         .where(_APPLICATION.follows == Run.id, _APPLICATION.kind == RECALCULATE.apply_as)
@@ -130,13 +130,13 @@ _LABELS = {
 
 
 def calculation_url(customer_id: int, code: str, name: str) -> str | None:
-    """Where it is shown how a customer's amount was calculated."""
+    """The URL of the calculation of a customer's amount."""
     place = Place(customer_id, {"id": customer_id}, code)
     return subjects.calculation_url(customer_balance.name, place, name)
 
 
 def _amounts(name: str, values: Any, difference: Any) -> tuple[Column, ...]:
-    before, after, apart = _LABELS[name]
+    before, after, differences = _LABELS[name]
     return (
         *(
             Column(
@@ -151,7 +151,7 @@ def _amounts(name: str, values: Any, difference: Any) -> tuple[Column, ...]:
         ),
         Column(
             f"{name}_difference",
-            apart,
+            differences,
             difference,
             kind="money",
             total=True,
@@ -165,7 +165,7 @@ def _amounts(name: str, values: Any, difference: Any) -> tuple[Column, ...]:
     )
 
 
-def _changes_columns(rows: Any, apart: Mapping[str, Any], size: Any) -> tuple[Column, ...]:
+def _changes_columns(rows: Any, differences: Mapping[str, Any], size: Any) -> tuple[Column, ...]:
     return (
         Column(
             "code",
@@ -174,19 +174,19 @@ def _changes_columns(rows: Any, apart: Mapping[str, Any], size: Any) -> tuple[Co
             link=lambda row: url_for("customers.record", code=row.code) if row.code else None,
         ),
         Column("name", N_("Name"), Customer.name, classes="cell-name"),
-        *(column for name in AMOUNTS for column in _amounts(name, rows.c, apart[name])),
+        *(column for name in AMOUNTS for column in _amounts(name, rows.c, differences[name])),
         Column("size", N_("Size"), size, kind="money", is_shown=False),
         Column("id", N_("Number"), rows.c.customer_id, kind="number", is_shown=False),
     )
 
 
 def changes_of(run_id: int, above: Decimal) -> List:
-    """The customers whom a run has changed, or would, the greatest change first.
+    """The customers that a run changed, or would change, the greatest change first.
 
-    An amount that is right is left empty. `above`: a greater difference is significant.
+    An amount that did not change is empty. `above`: a greater difference is significant.
     """
     rows = changed_by(run_id)
-    apart, size = {name: rows.c[f"{name}_difference"] for name in AMOUNTS}, rows.c.size
+    differences, size = {name: rows.c[f"{name}_difference"] for name in AMOUNTS}, rows.c.size
     types = {"balance": N_("Balance"), "overpayment": N_("Overpayment")}
     return List(
         f"recalculation-{run_id}",
@@ -197,10 +197,12 @@ def changes_of(run_id: int, above: Decimal) -> List:
             select().select_from(rows).outerjoin(Customer, Customer.id == rows.c.customer_id)
         ),
         key=rows.c.customer_id,
-        columns=_changes_columns(rows, apart, size),
+        columns=_changes_columns(rows, differences, size),
         filters=(
             Search("q", N_("Search"), containing(Customer.code, Customer.name)),
-            Choice("type", N_("What"), {n: (types[n], apart[n].is_not(None)) for n in AMOUNTS}),
+            Choice(
+                "type", N_("What"), {n: (types[n], differences[n].is_not(None)) for n in AMOUNTS}
+            ),
             Choice("significant", N_("Changes"), {"1": (N_("Significant"), size > above)}),
         ),
         default_sort="-size",

@@ -1,4 +1,4 @@
-"""Whom a recalculation has left as they were, and why."""
+"""The customers and meters that a recalculation could not correct, and why."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ from ..models import Meter
 
 
 @dataclass(frozen=True)
-class Left:
-    """A customer or a meter that could not be corrected, or was left alone. `code` is how people know it."""
+class Uncorrected:
+    """A customer or a meter that could not be corrected, or was skipped. `code` is the code or number."""
 
     kind: str
     id: int | None
@@ -25,8 +25,8 @@ class Left:
     error: str
 
 
-def left_by(session: Session, run_id: int, most: int | None = None) -> Sequence[Left]:
-    """Whom the run could not correct, in the order in which it met them."""
+def uncorrected_by(session: Session, run_id: int, most: int | None = None) -> Sequence[Uncorrected]:
+    """The customers and meters that the run could not correct, in the order of its items."""
     is_customer = RunItem.subject == customer_balance.name
 
     def reported(of_customer: Any, of_meter: Any) -> Any:
@@ -39,4 +39,4 @@ def left_by(session: Session, run_id: int, most: int | None = None) -> Sequence[
         reported(Customer.code, Meter.number), reported(Customer.name, Meter.description),
         RunItem.outcome, RunItem.error,
     ).where(RunItem.run_id == run_id, RunItem.outcome.in_((ITEM_FAILED, SKIPPED)))  # fmt: skip
-    return [Left(*row) for row in session.execute(items.order_by(RunItem.id).limit(most))]
+    return [Uncorrected(*row) for row in session.execute(items.order_by(RunItem.id).limit(most))]

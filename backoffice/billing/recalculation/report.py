@@ -1,8 +1,8 @@
-"""What came of a recalculation: counts, significant changes and control totals, as plain data.
+"""The report of a recalculation: counts, significant changes and control totals, as plain data.
 
-It is computed in PostgreSQL when the run ends, and kept as the run's result. What a customer had
-before and has after is what the run's items say; what no item names is as it is stored. So the
-totals before and the differences add up to the totals after, in a dry run as in an application.
+It is computed in PostgreSQL when the run ends, and stored as the run's result. Amounts before and
+after come from the run's items; customers without items have their stored amounts. So the totals
+before plus the differences equal the totals after, in a dry run as in an application.
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,7 +42,7 @@ AMOUNTS = ("balance", "overpayment")
 """The columns that a recalculation reports on, in order."""
 
 MOST_CHANGES = 1_000
-"""Significant changes that the result holds; the run's items hold all of them."""
+"""The most significant changes that the result holds; the run's items hold all of them."""
 
 CUSTOMERS, ITEMS = table_of(Customer), table_of(RunItem)
 
@@ -51,9 +51,9 @@ Report = Mapping[str, Any]
 
 
 def changed(run_id: Any) -> Select[Any]:
-    """The customers whom the run has changed, or would: their `customer_id`, and each amount's values.
+    """The customers that the run changed, or would change: `customer_id`, and each amount's values.
 
-    `balance_before`, `balance_after` and so on; NULL where that amount is right.
+    `balance_before`, `balance_after` and so on; NULL where that amount did not change.
     """
     values = (
         _edge(pick, name, side).label(f"{name}_{side.key}")
@@ -72,16 +72,16 @@ def changed(run_id: Any) -> Select[Any]:
 
 
 def changed_by(run_id: Any) -> Subquery:
-    """As `changed`, with each amount's difference, and the greatest of them without its sign as `size`."""
+    """As `changed`, with each amount's difference, and the greatest absolute difference as `size`."""
     rows = changed(run_id).subquery("changed")
-    apart = {name: rows.c[f"{name}_after"] - rows.c[f"{name}_before"] for name in AMOUNTS}
-    size = func.greatest(*map(func.abs, apart.values()))
-    named = (difference.label(f"{name}_difference") for name, difference in apart.items())
+    differences = {name: rows.c[f"{name}_after"] - rows.c[f"{name}_before"] for name in AMOUNTS}
+    size = func.greatest(*map(func.abs, differences.values()))
+    named = (difference.label(f"{name}_difference") for name, difference in differences.items())
     return select(rows, *named, size.label("size")).subquery("changes")
 
 
 def _edge(pick: Any, name: str, side: Any) -> ColumnElement[Any]:
-    """The amount by the first (`pick` is min) or last (max) item that changes it; an item may hold others beside it."""
+    """The amount from the first (`pick` is min) or last (max) item that changes it; an item may hold both amounts."""
     before, after = (cast(edge[name].astext, Numeric) for edge in (ITEMS.c.before, ITEMS.c.after))
     reported = array([cast(ITEMS.c.id, Numeric), cast(side[name].astext, Numeric)])
     picked = pick(reported).filter(before.is_distinct_from(after))
@@ -89,7 +89,7 @@ def _edge(pick: Any, name: str, side: Any) -> ColumnElement[Any]:
 
 
 def finish(connection: Connection, asked: Asked) -> Report:
-    """The report of a run that ends. It is logged too; of a run that a command performs, by that command."""
+    """The report of a run that ends, which is also logged; a command logs that of its own run."""
     above: Decimal = current_app.config["SIGNIFICANT_CHANGE"]
     items = changed(asked.id).cte("items")
     counts, totals = _summary(connection, asked, items)
@@ -108,7 +108,7 @@ def finish(connection: Connection, asked: Asked) -> Report:
 def _summary(
     connection: Connection, asked: Asked, items: Any
 ) -> tuple[dict[str, int], dict[str, dict[str, str]]]:
-    """How the customers stand, and what they owe and have overpaid in all, before and after."""
+    """Counts of the customers by status, and total balances and overpayments, before and after."""
     before = {n: func.coalesce(items.c[f"{n}_before"], CUSTOMERS.c[n]) for n in AMOUNTS}
     after = {n: func.coalesce(items.c[f"{n}_after"], CUSTOMERS.c[n]) for n in AMOUNTS}
     balance, overpayment = (after[name] for name in AMOUNTS)
@@ -140,7 +140,7 @@ def _total(before: Decimal, after: Decimal) -> dict[str, str]:
 
 
 def _significant(items: Any, above: Decimal) -> Subquery:
-    """The changes by more than the limit: customer, which amount, before and after."""
+    """The changes above the limit: customer, which amount, before and after."""
     parts = []
     for name in AMOUNTS:
         before, after = items.c[f"{name}_before"], items.c[f"{name}_after"]
@@ -155,7 +155,7 @@ def _significant(items: Any, above: Decimal) -> Subquery:
 def _changes(
     connection: Connection, significant: Subquery
 ) -> tuple[int, Sequence[Mapping[str, Any]]]:
-    """How many there are, and the greatest of them with what the customers are called."""
+    """Their number, and the greatest of them with the customers' codes and names."""
     place = case({name: i for i, name in enumerate(AMOUNTS)}, value=significant.c.type)
     amounts = ("before", "after", "difference")
     statement = (
@@ -174,7 +174,7 @@ def _changes(
 
 
 def write_to_log(report: Report, *, dry_run: bool) -> None:
-    """One line, as the book's owners search for it; a dry run recalculates nothing and says so."""
+    """Log one line with a fixed event name; a dry run has another, for it recalculates nothing."""
     counts, totals = report["customers"], report["totals"]
     log.info(
         "Customer balances previewed" if dry_run else "Customer balances recalculated",

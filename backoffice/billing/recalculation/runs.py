@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from ...base import N_
 from ...base.late import Late
 from ...runs.kinds import RunKind, as_dry_run
-from ..migration.chain import going_on
+from ..migration.chain import with_next_step
 from ..migration.steps import is_step
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ else:
 
 RECALCULATE = RunKind(
     "billing.recalculate", N_("Recalculate customer balances"), "figures.heal",
-    recalculation.plan, recalculation.recalculate, going_on(recalculation_report.finish),
+    recalculation.plan, recalculation.recalculate, with_next_step(recalculation_report.finish),
     recalculation.again, apply_as="figures.apply", report="billing.recalculation",
     preview=partial(as_dry_run, "billing.recalculate"), is_part=is_step,
 )  # fmt: skip

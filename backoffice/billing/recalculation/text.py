@@ -1,7 +1,7 @@
-"""The report of a recalculation as a terminal shows it: in English, to the letter of what scripts expect.
+"""The report of a recalculation on a terminal: always in English, in the exact form that scripts expect.
 
-Money is the currency's code and the amount; differences carry their sign. The control totals leave
-the decimals of a whole amount away, the changes never do; cents that there are always show.
+Money is the currency code and the amount; differences have a sign. Control totals omit the decimals
+of a whole amount, changes never do; cents are always shown.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,18 +27,18 @@ METRICS = (
     ("Balances Changed", "balances_changed"),
     ("Overpayments Changed", "overpayments_changed"),
 )
-"""The rows of the results, and the counts of the report."""
+"""The rows of the results: label, and key among the report's counts."""
 
 TYPES = dict(zip(AMOUNTS, ("Balance", "Overpayment"), strict=True))
 
 
 def processing(count: int) -> str:
-    """How many customers it is about."""
+    """The line with the number of customers."""
     return f"Processing {count:,} customers..."
 
 
 def bar(done: int, total: int) -> str:
-    """How far it is, as one line."""
+    """The progress bar as one line."""
     filled = BAR_WIDTH * done // total
     line = "=" * filled
     if filled < BAR_WIDTH:
@@ -47,7 +47,7 @@ def bar(done: int, total: int) -> str:
 
 
 def lines(report: Report) -> Iterator[str]:
-    """The three tables, the second one only where there are significant changes."""
+    """The lines of the three tables, the second one only with significant changes."""
     yield "Recalculation Results:"
     counts = [(label, f"{report['customers'][name]:,}") for label, name in METRICS]
     yield from table(("Metric", "Count"), counts, (25, 6))
@@ -103,20 +103,20 @@ def amount(text: str, code: str, *, is_short: bool = False) -> str:
 
 
 def difference(text: str, code: str, *, is_short: bool = False) -> str:
-    """The same with its sign: `+KES 250.00`; none in front of nothing."""
+    """The same with its sign: `+KES 250.00`; 0 has none."""
     reported = amount(text, code, is_short=is_short)
     return f"+{reported}" if Decimal(text) > 0 else reported
 
 
 def printable(text: str) -> str:
-    """A name without what would move a terminal's cursor or colour it."""
+    """A name without control characters for the terminal."""
     return "".join(sign if sign.isprintable() else "�" for sign in text)
 
 
 def table(
     heads: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[int]
 ) -> Iterator[str]:
-    """A table in a frame; the columns are as wide as these, or as their widest cell."""
+    """A table with a border; columns are at least of these widths, else as wide as their widest cell."""
     cells = [heads, *rows]
     across = [max(least, *(cell_len(row[i]) for row in cells)) for i, least in enumerate(widths)]
 

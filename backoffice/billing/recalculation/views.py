@@ -1,4 +1,4 @@
-"""Recalculations in the browser: asked for as a preview, looked at as a report, then applied."""
+"""Recalculations in the browser: requested as a preview, reviewed as a report, then applied."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,16 +23,16 @@ from ...web.idempotency import new_key
 from ..views import bp
 from .chunks import customers
 from .listing import RECALCULATIONS, calculation_url, changes_of
-from .queries import left_by
+from .queries import uncorrected_by
 from .report import AMOUNTS
 from .runs import RECALCULATE
 from .text import METRICS
 
 MOST_WAITED_FOR = 1_000
-"""Customers whose preview does not rest in between: a user waits for it, and it is done at once."""
+"""The most customers for an unpaced preview: a user waits for it."""
 
 MOST_SHOWN = 20
-"""Significant changes, and records that were left, on the report's own page."""
+"""The most significant changes, and uncorrected records, on the report's own page."""
 
 RECORD = "billing/recalculation.html"
 
@@ -58,7 +58,7 @@ lists.add_export(
 @bp.post("/recalculations")
 @requires("figures.heal")
 def recalculate() -> Response:
-    """Let a dry run show what a recalculation of all customers would change."""
+    """Request a dry run of a recalculation of all customers."""
     claim = Claim("billing.recalculate")
     is_paced = _count() > MOST_WAITED_FOR
     number = actions.request_or_join(
@@ -70,14 +70,14 @@ def recalculate() -> Response:
 @bp.get("/recalculations/<int:run_id>")
 @requires("billing.read")
 def recalculation(run_id: int) -> Response:
-    """One recalculation: how far it is; once it has ended its report, and the way to apply it."""
+    """One recalculation: its progress; once it has ended its report, and the form to apply it."""
     return _page(_run_or_404(run_id), ApplyForm())
 
 
 @bp.get("/recalculations/<int:run_id>/progress")
 @requires("billing.read")
 def recalculation_progress(run_id: int) -> AnyResponse:
-    """How far it is, asked every second; its report when it has ended."""
+    """The progress, polled every second; the report when it has ended."""
     if not wants_partial():
         return redirect(url_for("billing.recalculation", run_id=run_id), 303)
     return render(RECORD, "run", **_about(_run_or_404(run_id), ApplyForm()))
@@ -86,7 +86,7 @@ def recalculation_progress(run_id: int) -> AnyResponse:
 @bp.post("/recalculations/<int:run_id>/apply")
 @requires("figures.heal")
 def apply_recalculation(run_id: int) -> Response:
-    """Ask for exactly what the dry run has found to be applied."""
+    """Request the application of exactly what the dry run has found."""
     run, form = _run_or_404(run_id), ApplyForm()
     claim = Claim("billing.apply_recalculation")
     if not form.validate():
@@ -99,10 +99,10 @@ def apply_recalculation(run_id: int) -> Response:
 @bp.get("/recalculations/<int:run_id>/changes")
 @requires("billing.read")
 def recalculation_changes(run_id: int) -> Response:
-    """All customers whom it has changed, or would."""
+    """All customers that it changed, or would change."""
     run = _run_or_404(run_id)
     return lists.show(
-        changes_of(run.id, _above(run)), "billing/recalculation_changes.html", run=run
+        changes_of(run.id, _limit(run)), "billing/recalculation_changes.html", run=run
     )
 
 
@@ -110,9 +110,9 @@ def recalculation_changes(run_id: int) -> Response:
 @requires("billing.read")
 @lists.limited
 def export_recalculation(run_id: int, flavour: str) -> Response:
-    """The same as a file, with control totals."""
+    """The changed customers as a file, with control totals."""
     run = _run_or_404(run_id)
-    return lists.export(changes_of(run.id, _above(run)), flavour)
+    return lists.export(changes_of(run.id, _limit(run)), flavour)
 
 
 def _run_or_404(run_id: int) -> Run:
@@ -126,15 +126,15 @@ def _count() -> int:
     return db.session.scalar(everyone) or 0
 
 
-def _above(run: Run) -> Decimal:
-    """Which differences are significant: as it was when the run ended."""
+def _limit(run: Run) -> Decimal:
+    """The limit of significant differences, as it was when the run ended."""
     reported = run.result.get("significant", {}).get("above")
     return Decimal(reported or current_app.config["SIGNIFICANT_CHANGE"])
 
 
 @dataclass(frozen=True)
 class AmountChange:
-    """An amount before and after. Of a significant change also whose it is, and how it is calculated."""
+    """An amount before and after; a significant change also has its customer and the URL of the calculation."""
 
     name: str
     before: Decimal
@@ -174,7 +174,7 @@ def _about(run: Run, form: ApplyForm) -> dict[str, Any]:
             "counts": {name: run.result["customers"][name] for _, name in METRICS},
             "totals": _totals(run),
             "significant": _significant(run),
-            "above": _above(run),
-            "left": left_by(db.session(), run.id, MOST_SHOWN),
+            "above": _limit(run),
+            "left": uncorrected_by(db.session(), run.id, MOST_SHOWN),
         }
     return context

@@ -1,9 +1,9 @@
-"""Statements: the documents of some meters by day, with what was owed after each of them.
+"""Statements: the documents of some meters by day, with the running balance after each.
 
-An invoice and a positive adjustment add to what is owed, a payment takes off it; what is void is in no
-statement. The parts of one receipt are one document. The balance after the last document of all is the
-sum of the meters' balances less their overpayments: for the meters that are actively assigned to a
-customer, the customer's.
+Invoices and positive adjustments add to the balance, payments reduce it; void documents are left out.
+The parts of one receipt are one document. The balance after the very last document is the sum of the
+meters' balances less their overpayments: for the meters that are actively assigned to a customer, the
+customer's.
 """
 
 from collections.abc import Sequence
@@ -43,14 +43,14 @@ KINDS = {
     "adjustment": N_("Adjustment"),
     "payment": N_("Payment"),
 }
-"""What a document is, and its name on screen."""
+"""Kind of document → its name on screen."""
 
 TABLES = {
     "invoice": Invoice.__tablename__,
     "adjustment": MeterAdjustment.__tablename__,
     "payment": Payment.__tablename__,
 }
-"""What a document is → the table that holds it."""
+"""Kind of document → its table."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Period:
     until: date | None = None
 
     def holds(self, day: Any) -> ColumnElement[bool]:
-        """Whether a day is in it."""
+        """The condition that a day is in the period."""
         return and_(
             true() if self.since is None else day >= self.since,
             true() if self.until is None else day <= self.until,
@@ -70,7 +70,7 @@ class Period:
 
 @dataclass(frozen=True)
 class StatementLine:
-    """One document of a statement. `amount` is below zero where it takes off what is owed.
+    """One document of a statement. `amount` is below zero where it reduces what is owed.
 
     `note` is the reason of an adjustment, or the invoices that a payment names.
     """
@@ -86,18 +86,18 @@ class StatementLine:
 
     @property
     def before(self) -> Decimal:
-        """What was owed before it."""
+        """The balance before it."""
         return self.balance - self.amount
 
     @property
     def credited(self) -> Decimal:
-        """What it takes off what is owed."""
+        """The amount that it credits."""
         return -self.amount
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What a statement comes to; `total` is what all documents come to, whenever they are of."""
+    """The totals of a statement; `total` is the net of all documents, of any day."""
 
     opening: Decimal
     invoiced: Decimal
@@ -114,19 +114,19 @@ class Summary:
 
     @property
     def beyond(self) -> Decimal:
-        """What the documents outside the period and after it come to."""
+        """The net of the documents after the period."""
         return self.total - self.closing
 
 
 def meters_of_customer(session: Session, customer: Customer) -> Sequence[int]:
-    """The meters whose documents make up the customer's statement: those actively assigned."""
+    """The meters of the customer's statement: those actively assigned."""
     active = select(MeterAssignment.meter_id).where(
         MeterAssignment.customer_id == customer.id, MeterAssignment.is_active
     )
     return session.scalars(active).all()
 
 
-def running(meters: Sequence[int], period: Period) -> Subquery:
+def running_balances(meters: Sequence[int], period: Period) -> Subquery:
     """The documents in the period with their `position` among all, and the `balance` after each."""
     documents = _positioned(meters)
     return _reported(documents).where(period.holds(documents.c.day)).subquery("running")
@@ -151,7 +151,7 @@ def lines_of(
 
 
 def summary_of(session: Session, meters: Sequence[int], period: Period) -> Summary:
-    """What the statement of the period comes to."""
+    """The totals of the statement of the period."""
     documents = _documents(meters)
     amount, kind, day = documents.c.amount, documents.c.kind, documents.c.day
     is_before = day < period.since if period.since else literal(False)
@@ -174,7 +174,7 @@ def summary_of(session: Session, meters: Sequence[int], period: Period) -> Summa
 
 
 def _positioned(meters: Sequence[int]) -> Subquery:
-    """Every document with its place among them, and the balance after it."""
+    """Every document with its position, and the running balance after it."""
     documents = _documents(meters)
     order = (documents.c.day, documents.c.rank, documents.c.id)
     return select(
@@ -185,10 +185,10 @@ def _positioned(meters: Sequence[int]) -> Subquery:
 
 
 def _documents(meters: Sequence[int]) -> Subquery:
-    """Every document of the meters that is not void, by what stands in its own row alone.
+    """Every document of the meters that is not void, from its own row alone.
 
-    Nothing is joined to thousands of rows, of which the planner may expect one: it would go through
-    another table from end to end for each of them.
+    Nothing is joined here: where the planner expects one row instead of thousands, it would scan another
+    table for each of them.
     """
     own = MeterAdjustment
     invoices = _of(
@@ -203,7 +203,7 @@ def _documents(meters: Sequence[int]) -> Subquery:
         meter_ids=array([own.meter_id]), invoice_ids=_NO_IDS, reason=own.reason, amount=own.amount,
     )  # fmt: skip
     paid = func.array_agg(aggregate_order_by(Payment.invoice_id, Payment.part))
-    receipts = _of(  # each once, whatever parts it has on these meters
+    receipts = _of(  # each once, however many parts are on these meters
         meters, Payment, "payment", 2,
         id=func.min(Payment.id), number=Payment.reference, day=Payment.paid_on,
         due_on=cast(null(), Payment.paid_on.type),
@@ -219,13 +219,13 @@ _NO_IDS = cast(null(), ARRAY(BigInteger))
 def _of(
     meters: Sequence[int], model: Any, kind: str, rank: int, **columns: Any
 ) -> Select[*tuple[Any, ...]]:
-    """The documents of one kind on the meters. On one day, what is owed stands before what is paid."""
-    mine = any_(literal(list(meters), ARRAY(BigInteger)))
+    """The documents of one kind on the meters. Within a day `rank` puts charges before payments."""
+    on_these = any_(literal(list(meters), ARRAY(BigInteger)))
     return select(
         literal(kind, Text).label("kind"),
         literal(rank).label("rank"),
         *(value.label(name) for name, value in columns.items()),
-    ).where(model.meter_id == mine, model.status != VOID)
+    ).where(model.meter_id == on_these, model.status != VOID)
 
 
 def _reported(documents: Subquery) -> Select[*tuple[Any, ...]]:
@@ -244,14 +244,14 @@ def _reported(documents: Subquery) -> Select[*tuple[Any, ...]]:
 
 
 def _each(ids: Any, name: str) -> TableValuedAlias:
-    """The ids of an array, each with its place in it."""
+    """The ids of an array, each with its position."""
     unnested = func.unnest(ids).table_valued("id", with_ordinality="place", name=name)
     return unnested.render_derived()
 
 
 @dataclass(frozen=True)
 class Uncounted:
-    """Documents of a customer that name no meter, the newest of them, and how many there are."""
+    """The newest documents of a customer without a meter, and how many there are."""
 
     invoices: Sequence[Invoice]
     payments: Sequence[Payment]
@@ -260,7 +260,7 @@ class Uncounted:
 
 
 def not_counted_yet(session: Session, customer: Customer, *, limit: int) -> Uncounted:
-    """What the customer has that counts in no balance, because nobody has said for which meter it is."""
+    """The customer's documents that count in no balance because they have no meter."""
 
     def found(model: Any, day: Any) -> tuple[Sequence[Any], int]:
         without = (

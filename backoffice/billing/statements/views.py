@@ -1,4 +1,4 @@
-"""The statement of a customer or of one meter: on screen, for printing, and as a file."""
+"""The statement of a customer or a meter: on screen, for printing, and as a file."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -41,27 +41,27 @@ PERIODS = {
     "this_year": N_("This year"),
     "all": N_("Everything"),
 }
-"""What one can choose beside two days, and its name on screen."""
+"""Named period → its name on screen; a user may choose two days instead."""
 
 USUAL = "this_year"
 
 MOST_PRINTED = 1_000
-"""Documents of the page that is to be printed; a file holds all."""
+"""The most documents on the page for printing; a file holds all."""
 
 UNCOUNTED_SHOWN = 20
 
 
 class NoSuchDay(Refusal):
-    """A period of which a day cannot be read."""
+    """A day of the period cannot be read."""
 
     sentence = N_("This is not a day: %(days)s. Choose the days again.")
 
 
 @dataclass(frozen=True)
-class Asked:
-    """The period that a user asks for, by its name, and what is wrong with what was typed.
+class RequestedPeriod:
+    """The requested period, by its name, and the error of what was typed.
 
-    `unread` is what was typed for a day and is none.
+    `unread` is a typed text that is not a day.
     """
 
     name: str
@@ -71,7 +71,7 @@ class Asked:
 
     @property
     def as_query(self) -> Mapping[str, str]:
-        """The arguments that ask for it."""
+        """The URL arguments of this period."""
         if self.name != "days":
             return {"period": self.name}
         days = (("since", self.period.since), ("until", self.period.until))
@@ -79,7 +79,7 @@ class Asked:
 
     @property
     def in_words(self) -> str:
-        """The days that it covers."""
+        """The days of the period as text."""
         since, until = self.period.since, self.period.until
         if since and until:
             return f"{day_filter(since)} – {day_filter(until)}"
@@ -90,7 +90,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class StatementOwner:
-    """Whose statement it is: a customer's, or one meter's."""
+    """The customer or the meter that a statement is for."""
 
     customer: Customer | None
     meter: Meter | None
@@ -98,7 +98,7 @@ class StatementOwner:
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """The meter's number, or the customer's code and name."""
         if self.meter is not None:
             return self.meter.number
         assert self.customer is not None
@@ -106,20 +106,20 @@ class StatementOwner:
 
     @property
     def file_name(self) -> str:
-        """What its files are called: by the meter's number or the customer's code, fit for a file."""
+        """The name of its files, from the meter's number or the customer's code."""
         owner = self.meter or self.customer
         key = owner.number if isinstance(owner, Meter) else owner.code if owner else ""
         return "statement-" + re.sub(r"[^\w.-]+", "-", key).strip("-.")
 
     @property
     def owed(self) -> Decimal:
-        """What is stored as owed."""
+        """The stored net balance."""
         owner = self.meter or self.customer
         assert owner is not None
         return owner.net_balance
 
     def url(self, endpoint: str = "", **query: Any) -> str:
-        """The address of one of its screens, `export_` for its files."""
+        """The URL of the statement; with the prefix `export_`, of its file."""
         if self.meter is not None:
             return url_for(f"billing.{endpoint}meter_statement", number=self.meter.number, **query)
         assert self.customer is not None
@@ -129,7 +129,7 @@ class StatementOwner:
 @bp.get("/customers/<path:code>/statement")
 @requires("billing.read")
 def statement(code: str) -> Response:
-    """What the meters of a customer came to, document by document."""
+    """The statement of a customer."""
     return _page(_of_customer(code))
 
 
@@ -137,14 +137,14 @@ def statement(code: str) -> Response:
 @requires("billing.read")
 @lists.limited
 def export_statement(code: str, flavour: str) -> Response:
-    """The same as a file."""
+    """The statement of a customer as a file."""
     return _export(_of_customer(code), flavour)
 
 
 @bp.get("/meters/<path:number>/statement")
 @requires("billing.read")
 def meter_statement(number: str) -> Response:
-    """What one meter came to, document by document."""
+    """The statement of one meter."""
     return _page(_of_meter(number))
 
 
@@ -152,7 +152,7 @@ def meter_statement(number: str) -> Response:
 @requires("billing.read")
 @lists.limited
 def export_meter_statement(number: str, flavour: str) -> Response:
-    """The same as a file."""
+    """The statement of a meter as a file."""
     return _export(_of_meter(number), flavour)
 
 
@@ -168,7 +168,7 @@ def _of_meter(number: str) -> StatementOwner:
 
 
 def _page(subject: StatementOwner) -> Response:
-    asked, session = _asked(), db.session()
+    asked, session = _requested_period(), db.session()
     summary = statements.summary_of(session, subject.meters, asked.period)
     is_printed = "print" in request.args
     size = MOST_PRINTED if is_printed else PAGE_SIZE
@@ -188,7 +188,7 @@ def _page(subject: StatementOwner) -> Response:
         page=Page(lines, number, size, summary.count),
         carried=carried,
         is_printed=is_printed,
-        tie=_tie(subject, summary, is_doubted=bool(known)),
+        tie=_tie_out(subject, summary, is_doubted=bool(known)),
         marks=known,
         uncounted=_uncounted(subject),
         today=periods.today(),
@@ -200,7 +200,7 @@ def _page(subject: StatementOwner) -> Response:
 
 
 def _uncounted(subject: StatementOwner) -> statements.Uncounted | None:
-    """What of the customer counts nowhere; the statement of a meter says nothing of it."""
+    """The customer's documents without a meter; None for the statement of a meter."""
     if subject.meter is not None or subject.customer is None:
         return None
     return statements.not_counted_yet(db.session(), subject.customer, limit=UNCOUNTED_SHOWN)
@@ -211,7 +211,7 @@ def _url_of(line: StatementLine) -> str | None:
 
 
 def _marks(subject: StatementOwner) -> Marks:
-    """What of the stored amounts behind the statement is wrong; a great many meters are not compared anew."""
+    """The marks of wrong stored amounts behind the statement; only the first meters are verified anew."""
     meters = figures_of(subject.meters[:MOST_LOOKED_AT])
     if subject.meter is None and subject.customer is not None:
         meters[customer_balance] = [subject.customer.id]
@@ -225,8 +225,8 @@ def _marks(subject: StatementOwner) -> Marks:
     return Marks({**seen.places, of_invoice: Mark(FINDINGS.address(found))})
 
 
-def _tie(subject: StatementOwner, summary: Summary, *, is_doubted: bool) -> str:
-    """How the closing amount and the stored balance belong together; nothing is said that was not tested."""
+def _tie_out(subject: StatementOwner, summary: Summary, *, is_doubted: bool) -> str:
+    """A sentence that compares the closing amount with the stored balance; it states only what was tested."""
     owner = subject.meter or subject.customer
     assert owner is not None
     values = {
@@ -258,8 +258,8 @@ def _tie(subject: StatementOwner, summary: Summary, *, is_doubted: bool) -> str:
 # The period
 
 
-def _asked() -> Asked:
-    """The period that the address asks for; what makes no sense in it is left out, with a sentence."""
+def _requested_period() -> RequestedPeriod:
+    """The period that the URL requests; unusable parts are ignored, with an error sentence."""
     name = request.args.get("period", "")
     since, until = (read_day(text) for text in _typed_days())
     month, today = Month.current(), periods.today()
@@ -270,19 +270,21 @@ def _asked() -> Asked:
         "all": Period(),
     }
     if name in named:
-        return Asked(name, named[name])
+        return RequestedPeriod(name, named[name])
     unread, problem = _unread(), ""
     if unread:
         problem = _(NoSuchDay.sentence, days=unread)
     if not (since or until) and (name != "days" or unread):
-        return Asked(USUAL, named[USUAL], problem, unread)
+        return RequestedPeriod(USUAL, named[USUAL], problem, unread)
     if since and until and since > until:
-        return Asked("days", Period(until, since), _("The days were the wrong way round."))
-    return Asked("days", Period(since, until), problem, unread)
+        return RequestedPeriod(
+            "days", Period(until, since), _("The days were the wrong way round.")
+        )
+    return RequestedPeriod("days", Period(since, until), problem, unread)
 
 
 def _unread() -> str:
-    """What the address says for a day and is none."""
+    """The texts in the URL that should be days and are not."""
     return ", ".join(text for text in _typed_days() if text and read_day(text) is None)
 
 
@@ -294,16 +296,16 @@ def _typed_days() -> list[str]:
 
 
 def _export(subject: StatementOwner, flavour: str) -> Response:
-    asked = _asked()
+    asked = _requested_period()
     if asked.unread:
         raise NoSuchDay(days=asked.unread)
     summary = statements.summary_of(db.session(), subject.meters, asked.period)
     return lists.export(_listing(subject, asked, summary), flavour)
 
 
-def _listing(subject: StatementOwner, asked: Asked, summary: Summary) -> List:
-    """The whole period as a list, for files; the control totals are at its end."""
-    rows = statements.running(subject.meters, asked.period)
+def _listing(subject: StatementOwner, asked: RequestedPeriod, summary: Summary) -> List:
+    """The whole period as a list, for files; its filters write the control totals."""
+    rows = statements.running_balances(subject.meters, asked.period)
     return List(
         subject.file_name,
         N_("Statement"),
@@ -321,14 +323,16 @@ def _listing(subject: StatementOwner, asked: Asked, summary: Summary) -> List:
             Column("balance", N_("Balance"), rows.c.balance, kind="money"),
             Column("position", N_("Position"), rows.c.position, kind="number", is_shown=False),
         ),
-        filters=tuple(_said(subject, asked, summary)),
+        filters=tuple(_control_totals(subject, asked, summary)),
         default_sort="position",
         counted=counted("%(num)s document", "%(num)s documents"),
         is_computed=True,
     )
 
 
-def _said(subject: StatementOwner, asked: Asked, summary: Summary) -> Iterator[Said]:
+def _control_totals(
+    subject: StatementOwner, asked: RequestedPeriod, summary: Summary
+) -> Iterator[Said]:
     yield Said("owner", N_("Meter") if subject.meter else N_("Customer"), subject.name)
     yield Said("period", N_("Period"), asked.in_words)
     yield Said("opening", N_("Opening"), money_filter(summary.opening))

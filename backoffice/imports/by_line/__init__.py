@@ -1,1 +1,1 @@
-"""Files whose lines are each carried out by themselves: in runs of chunks, with what became of every line."""
+"""Files that are processed line by line, in runs of chunks, with the outcome of every line."""

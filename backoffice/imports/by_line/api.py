@@ -1,4 +1,4 @@
-"""Files of programs that a run carries out: sent with `Prefer: respond-async`, asked for by their number."""
+"""The API for files that a run processes: sent with `Prefer: respond-async`, polled by number."""
 
 from io import BytesIO
 from typing import Any
@@ -12,8 +12,8 @@ from ...records.api import RecordNotFound, guarded
 from ...records.openapi import JSON, LARGEST_ID, TEXT, operation
 from .. import actions, wording
 from ..files.layout import Layout
-from ..files.reading import OneFile
-from ..files.uploads import Packed, Upload
+from ..files.reading import CsvFile
+from ..files.uploads import PackedFile, Upload
 from ..importing import header_problems
 from ..kinds import KINDS, ImportKind
 from ..models import Import
@@ -31,7 +31,7 @@ UPLOAD: dict[str, Any] = {
         "run": {"type": "integer"}, **{name: {"type": "integer"} for name in COUNTED}, "url": TEXT, "results": TEXT,
     },
 }  # fmt: skip
-"""How far the run is: of the lines that are counted, so many were carried out, had been before, or were refused."""
+"""The schema of an upload's progress: how many lines there are, were done, had been done before, or were refused."""
 
 NUMBER = {
     "name": "number", "in": "path", "required": True,
@@ -39,21 +39,21 @@ NUMBER = {
 }  # fmt: skip
 
 
-def is_asked_for() -> bool:
-    """Whether the program does not wait for the end (RFC 7240)."""
+def prefers_async() -> bool:
+    """Whether the client prefers an asynchronous response (RFC 7240)."""
     preferences = request.headers.get("Prefer", "").split(",")
     return any(one.partition(";")[0].strip().lower() == "respond-async" for one in preferences)
 
 
-def begun(kind: ImportKind, sent: Packed) -> Response:
-    """Take the file in, and let a run carry it out. Raises Invalid where its header is wrong."""
+def start(kind: ImportKind, sent: PackedFile) -> Response:
+    """Store the file, and request a run that processes it. Raises Invalid for a wrong header."""
     layout = Layout(encoding=sent.encoding)
-    file = OneFile(sent.as_stored, kind.columns, layout)
+    file = CsvFile(sent.as_stored, kind.columns, layout)
     if problems := header_problems([file]):
         raise Invalid([(p.column, wording.sentence(p.message, p.params)) for p in problems])
     files = [Upload(sent.name, BytesIO(request.get_data()))]
     upload = actions.upload(db.session(), user_id=None, kind=kind.name, files=files)
-    by_line.ask(db.session(), upload)
+    by_line.request_run(db.session(), upload)
     answer = jsonify(_reported(upload))
     answer.status_code, answer.headers["Location"] = 202, _address(upload)
     return answer
@@ -72,14 +72,14 @@ def _reported(upload: Import) -> dict[str, Any]:
     }  # fmt: skip
 
 
-class Uploads:
-    """What programs of one domain have sent, or people for it, and a run carries out."""
+class UploadEndpoints:
+    """The API endpoints of uploads of one domain that a run processes."""
 
     def __init__(self, domain: str) -> None:
         self.domain = domain
 
     def add_to(self, bp: Any) -> None:
-        """Let `bp` answer for them."""
+        """Register the endpoints on `bp`."""
         for rule, name, answer in (
             ("/imports/<int:number>", "imports_upload", self.show),
             ("/imports/<int:number>/results", "imports_results", self.results),
@@ -88,24 +88,24 @@ class Uploads:
             bp.add_url_rule(rule, name, view)
 
     def show(self, number: int) -> Response:
-        """How far it is."""
+        """The progress of an upload."""
         return jsonify(_reported(self._found(number)))
 
     def results(self, number: int) -> Response:
-        """Every line with what became of it, as CSV."""
+        """Every line with its outcome, as CSV."""
         return results_file(db.session(), self._found(number))
 
     def _found(self, number: int) -> Import:
-        """Raises RecordNotFound, of an upload that no run carries out or of another domain's too."""
+        """The upload. Raises RecordNotFound, also for one without a run or of another domain."""
         theirs = [kind.name for kind in KINDS.values() if kind.sent_by == self.domain]
-        mine = select(Import).where(Import.id == (number if number <= LARGEST_ID else 0))
-        found = db.session.scalar(mine.where(Import.run_id.is_not(None), Import.kind.in_(theirs)))
+        chosen = select(Import).where(Import.id == (number if number <= LARGEST_ID else 0))
+        found = db.session.scalar(chosen.where(Import.run_id.is_not(None), Import.kind.in_(theirs)))
         if found is None:
             raise RecordNotFound()
         return found
 
     def paths(self) -> dict[str, Any]:
-        """What the API's document says of them."""
+        """The paths of the OpenAPI document."""
         show = operation(
             "A file that is carried out", "imports_upload", "200", "", (NUMBER,), "404"
         )
@@ -122,4 +122,4 @@ class Uploads:
         }
 
 
-RESOURCES = (Uploads("wallets"),)
+RESOURCES = (UploadEndpoints("wallets"),)

@@ -1,9 +1,9 @@
-"""The work of a run over files whose lines are each carried out by themselves, in their order.
+"""The plan and the chunks of a run that processes files line by line, in order.
 
-The plan reads the files once and keeps their lines. Each chunk is one transaction that carries out some thousand of
-them and says of each what became of it: who dies within it has done nothing of it, and the next one does it whole.
-Chunks come one after the other, and each takes the lines that wait next, whichever chunk was meant to do them: so a
-wallet is charged in the order of the file, also where a chunk had to be given up.
+The plan reads the files once and stores their lines. Each chunk is one transaction that processes some thousand of
+them and records the outcome of each: if a worker dies within it, nothing of it is done, and it is repeated whole.
+Chunks run one after the other, and each takes the next waiting lines, whichever chunk they were planned for: so a
+wallet is charged in the order of the file even after a chunk has failed.
 """
 
 import json
@@ -20,29 +20,29 @@ from ...base import N_, table_of
 from ...runs.work import Asked, Chunk, Work
 from .. import queries
 from ..files.layout import Layout
-from ..files.reading import OneFile
+from ..files.reading import CsvFile
 from ..files.stage import Stage
-from ..importing import carry_out
+from ..importing import import_staged
 from ..kinds import KINDS
 from ..models import Import, ImportLine
 from ..report import Problem, Report
-from .months import begin_due
-from .outcomes import report_back
+from .months import create_due
+from .outcomes import update_outcome
 from .queries import counts_of
 
 LINES_AT_ONCE = 2_000
-"""Lines of one transaction, whose wallets nobody else charges meanwhile."""
+"""Lines of one transaction, which locks their wallets."""
 
 LINES = table_of(ImportLine)
 
 TOO_MUCH = N_("The amounts come to more than can be stored.")
 
-Place = tuple[int, int]
+LineRange = tuple[int, int]
 """The first and the last line of a chunk, by their `n`."""
 
 
 def plan(connection: Connection, asked: Asked) -> Iterator[Chunk]:
-    """Read the files that are asked for, and cut their lines into chunks that come one after the other."""
+    """Read the requested files, and split their lines into consecutive chunks."""
     stage = 0
     with figures.session_over(connection) as session:
         for upload in _uploads(session, asked):
@@ -56,14 +56,14 @@ def plan(connection: Connection, asked: Asked) -> Iterator[Chunk]:
 
 
 def _uploads(session: Session, asked: Asked) -> Sequence[Import]:
-    """The upload that is asked for, or those of the month that are due."""
+    """The requested upload, or the monthly ones that are due."""
     if "import" in asked.scope:
         return [session.get_one(Import, asked.scope["import"])]
-    return begin_due(session, asked.scope["due"])
+    return create_due(session, asked.scope["due"])
 
 
 def _keep_lines(session: Session, upload: Import) -> int:
-    """Keep every line of the files with what it says, or why it cannot be read. How many there are."""
+    """Store every line of the files with its values, or why it cannot be read. Returns their number."""
     source = session.get_one(Import, upload.repeats_id) if upload.repeats_id else upload
     files = queries.opened(session, source, Layout.from_dict(source.layout))
     driver: Any = session.connection().connection.driver_connection
@@ -85,14 +85,14 @@ def _keep_lines(session: Session, upload: Import) -> int:
 
 
 def _key_of(upload: Import) -> tuple[str, str]:
-    """The column by which a line is known, and what is added to it so that each month has keys of its own."""
+    """The key column, and the suffix that gives each month keys of its own."""
     return KINDS[upload.kind].key, f" {upload.period:%Y-%m}" if upload.period else ""
 
 
 def _read(
-    file: OneFile, key: tuple[str, str]
+    file: CsvFile, key: tuple[str, str]
 ) -> Iterator[tuple[int, Mapping[str, str | None], Problem | None]]:
-    """Each line in its order, with its values as texts, or with the first that is wrong in it."""
+    """Each line in order, with its values as texts, or with its first problem."""
     reported = 0
     for line in file.lines():
         yield from _unreadable(file.problems[reported:])
@@ -118,26 +118,26 @@ def _unreadable(
 
 
 def work(work: Work) -> None:
-    """Carry out the lines of a chunk, each as if it came alone, in one transaction with what became of them."""
+    """Process the lines of a chunk, each as if it came alone, and record their outcomes in the same transaction."""
     with work.transaction(is_last=True) as step:
         with figures.session_over(step.connection) as session:
             upload = session.get_one(Import, work.payload["import"])
-            if upload.run_id != work.asked.id:  # a retry goes on
+            if upload.run_id != work.asked.id:  # this is a retry
                 upload.run_id = work.asked.id
                 session.flush()
-            place = _next(session, upload, work.payload["lines"])
+            place = _next_lines(session, upload, work.payload["lines"])
             if place is None:
                 return
             _refuse_unreadable(session, upload, place)
-            _do(session, upload, place)
+            _process(session, upload, place)
             counts = counts_of(session, upload.id, place)
         step.tally.changed += counts.done
         step.tally.skipped += counts.refused
         step.more += counts.lines - work.claim.size
 
 
-def _next(session: Session, upload: Import, count: int) -> Place | None:
-    """The next so many lines that wait; None where none does."""
+def _next_lines(session: Session, upload: Import, count: int) -> LineRange | None:
+    """The range of the next `count` waiting lines; None where none waits."""
     c = LINES.c
     waiting = select(c.n).where(c.import_id == upload.id, c.outcome == "")
     chosen = waiting.order_by(c.n).limit(count).subquery()
@@ -145,13 +145,13 @@ def _next(session: Session, upload: Import, count: int) -> Place | None:
     return None if first is None else (first, last)
 
 
-def _refuse_unreadable(session: Session, upload: Import, place: Place) -> None:
+def _refuse_unreadable(session: Session, upload: Import, place: LineRange) -> None:
     is_bad = LINES.c.message != ""
     session.execute(update(LINES).where(*_within(upload, place), is_bad).values(outcome="refused"))
 
 
-def _do(session: Session, upload: Import, place: Place) -> None:
-    """Carry out these lines; where they come to more than can be stored, one half after the other."""
+def _process(session: Session, upload: Import, place: LineRange) -> None:
+    """Process these lines; where their total is too large to be stored, one half after the other."""
     kind = KINDS[upload.kind]
     waiting = _waiting(upload, place)
     names = [file["name"] for file in upload.files]
@@ -161,11 +161,11 @@ def _do(session: Session, upload: Import, place: Place) -> None:
         stage.drop()
         return
 
-    def tells(_report: Report, stage: Stage) -> bool:
+    def record_results(_report: Report, stage: Stage) -> bool:
         _record_results(session, upload, stage)
         return True
 
-    report = carry_out(stage, kind, tells)
+    report = import_staged(stage, kind, record_results)
     stage.drop()
     session.expire_all()
     first, last = place
@@ -173,8 +173,8 @@ def _do(session: Session, upload: Import, place: Place) -> None:
         _record_refused(session, upload, place, report.problems)
     elif first < last:
         middle = (first + last) // 2
-        _do(session, upload, (first, middle))
-        _do(session, upload, (middle + 1, last))
+        _process(session, upload, (first, middle))
+        _process(session, upload, (middle + 1, last))
     else:
         session.execute(
             update(LINES)
@@ -183,31 +183,31 @@ def _do(session: Session, upload: Import, place: Place) -> None:
         )
 
 
-def _within(upload: Import, place: Place) -> tuple[Any, ...]:
+def _within(upload: Import, place: LineRange) -> tuple[Any, ...]:
     return LINES.c.import_id == upload.id, LINES.c.n.between(*place)
 
 
-def _waiting(upload: Import, place: Place) -> Select[Any]:
-    """The lines whose turn it is, their values by our columns."""
+def _waiting(upload: Import, place: LineRange) -> Select[Any]:
+    """The waiting lines of the range, with their values by known columns."""
     c = LINES.c
     values = (c["values"][col.name].astext.label(col.name) for col in KINDS[upload.kind].columns)
     return select(c.n, c.file, c.line, *values).where(*_within(upload, place), c.outcome == "")
 
 
 def _record_results(session: Session, upload: Import, stage: Stage) -> None:
-    """Keep what became of the lines that were carried out, now or before."""
+    """Record the outcomes of the lines that were processed, now or earlier."""
     results = KINDS[upload.kind].results
     assert results is not None, "files of this kind are carried out line by line"
     known = results(stage).subquery().c
     reported = {name: known[name] for name in ("outcome", "record_id", "balance_after")}
-    mine = and_(LINES.c.import_id == upload.id, LINES.c.n == known.n)
-    session.execute(update(LINES).where(mine).values(reported))
+    matches = and_(LINES.c.import_id == upload.id, LINES.c.n == known.n)
+    session.execute(update(LINES).where(matches).values(reported))
 
 
 def _record_refused(
-    session: Session, upload: Import, place: Place, problems: Sequence[Problem]
+    session: Session, upload: Import, place: LineRange, problems: Sequence[Problem]
 ) -> None:
-    """Keep why lines were refused; of a line with several reasons the first."""
+    """Record why lines were refused; for a line with several problems the first."""
     number = {file["name"]: place for place, file in enumerate(upload.files)}
     said = {(number[p.file], p.line): p for p in reversed(problems)}
     if not said:
@@ -220,18 +220,18 @@ def _record_refused(
         column("file", Integer), column("line", Integer), column("col", Text),
         column("message", Text), column("params", JSONB), name="refused",
     ).render_derived(with_types=True)  # fmt: skip
-    mine = (LINES.c.file == known.c.file) & (LINES.c.line == known.c.line)
+    matches = (LINES.c.file == known.c.file) & (LINES.c.line == known.c.line)
     values = {"column": known.c.col, "message": known.c.message, "params": known.c.params}
     session.execute(
-        update(LINES).where(*_within(upload, place), mine).values(outcome="refused", **values)
+        update(LINES).where(*_within(upload, place), matches).values(outcome="refused", **values)
     )
 
 
 def finish(connection: Connection, asked: Asked) -> Mapping[str, Any]:
-    """Say of each upload what came of it."""
+    """Update the outcome of each upload."""
     with figures.session_over(connection) as session:
-        mine = select(Import).where(Import.run_id == asked.id).order_by(Import.id)
-        uploads = session.scalars(mine).all()
+        matches = select(Import).where(Import.run_id == asked.id).order_by(Import.id)
+        uploads = session.scalars(matches).all()
         for upload in uploads:
-            report_back(session, upload)
+            update_outcome(session, upload)
         return {"lines": sum(upload.read for upload in uploads)}

@@ -1,4 +1,4 @@
-"""`backoffice import KIND FILE… --line-by-line`: performed here; if this command dies, any worker goes on with it."""
+"""`backoffice import KIND FILE… --line-by-line`: performed here; if this command dies, any worker continues it."""
 
 import json
 import sys
@@ -33,17 +33,17 @@ from .reports import reason_of, write_results
 LOOK_AGAIN_SECONDS = 0.2
 
 
-def carry_out(
+def import_line_by_line(
     kind: ImportKind, files: Sequence[Path], layout: Layout, results: Path | None, as_json: bool
 ) -> None:
-    """Carry out each line by itself, say what became of them, and end with the status of `diff`.
+    """Process each line by itself, report the outcomes, and exit with a status like that of `diff`.
 
-    Files of which a command has died are gone on with, where they were left.
+    Files of a command that died are continued where they were left.
     """
     if kind.results is None:
         raise Trouble(_("The lines of %(kind)s are not carried out by themselves.", kind=kind.name))
     with refusals_reported(), acting_as(operator()):
-        import_id = _begun(db.session(), kind, files, layout)
+        import_id = _started(db.session(), kind, files, layout)
         run = _performed(import_id)
     upload = db.session.get_one(Import, import_id)
     if results is not None:
@@ -63,8 +63,8 @@ def carry_out(
     sys.exit(FOUND if counts.refused or run.status != DONE else CLEAN)
 
 
-def _begun(session: Session, kind: ImportKind, files: Sequence[Path], layout: Layout) -> int:
-    """Take the files in and ask for their run; where a run of the very same files was left, go on with that."""
+def _started(session: Session, kind: ImportKind, files: Sequence[Path], layout: Layout) -> int:
+    """Store the files and request their run, or continue an unfinished run of the same files."""
     with ExitStack() as opened:
         sent = [Upload(path.name, opened.enter_context(path.open("rb"))) for path in files]
         upload = actions.upload(session, user_id=None, kind=kind.name, files=sent)
@@ -86,7 +86,7 @@ def _begun(session: Session, kind: ImportKind, files: Sequence[Path], layout: La
         .limit(1)
     )  # fmt: skip
     if left is None:
-        by_line.ask(session, upload, is_here=True, is_paced=False)
+        by_line.request_run(session, upload, is_here=True, is_paced=False)
         number = upload.id
     else:
         number = left.id
@@ -98,13 +98,13 @@ def _begun(session: Session, kind: ImportKind, files: Sequence[Path], layout: La
 
 
 def _performed(import_id: int) -> Run:
-    """Work on its run until that has ended, beside any workers, and show on a terminal how far it is."""
+    """Work on the upload's run until it has ended, beside any workers, with a progress bar on a terminal."""
     session = db.session()
     run_id = session.get_one(Import, import_id).run_id or 0
     session.rollback()
-    with _progress(run_id) as tell:
+    with _progress(run_id) as advance:
         while True:
-            perform(db.engine, run_id, progress=tell)
+            perform(db.engine, run_id, progress=advance)
             session.expire_all()
             run = run_of(session, run_id)
             if not run.is_live:
@@ -117,14 +117,14 @@ def _performed(import_id: int) -> Run:
 def _progress(run_id: int) -> Iterator[Callable[[], None]]:
     with progress_bar(_("Lines")) as bar:
 
-        def tell() -> None:
+        def advance() -> None:
             if bar is None:
                 return
             with Session(db.engine) as session:
                 progress = progress_of(session, run_of(session, run_id))
             bar(total=progress.total, completed=progress.checked)
 
-        yield tell
+        yield advance
 
 
 def _write(path: Path, upload: Import) -> None:

@@ -1,4 +1,4 @@
-"""When files are carried out every month."""
+"""The form of a monthly repetition."""
 
 from datetime import date
 from typing import Any
@@ -12,7 +12,7 @@ from ...web.formats import month_filter
 from .months import month_of
 
 MONTHS_AHEAD = 12
-"""How far ahead the first month can be."""
+"""How many months the form offers as the first one."""
 
 
 class RepeatForm(FlaskForm):

@@ -1,4 +1,4 @@
-"""Files that are carried out every month: which are due on a day, and the upload of the month that they make."""
+"""Monthly repeated uploads: which are due on a day, and the upload that each of them creates per month."""
 
 from calendar import monthrange
 from collections.abc import Sequence
@@ -8,35 +8,35 @@ from sqlalchemy import exists, func, select
 from sqlalchemy.orm import Session, aliased
 
 from ..models import Import
-from .outcomes import begin
+from .outcomes import create_outcome
 
 FIRST_DAYS = 7
-"""Days of a month on which the month before is still begun, where no scheduler was there on its last ones."""
+"""First days of a month on which the previous month is still processed, if no scheduler ran on its last days."""
 
 
 def month_of(day: date) -> date:
-    """The first day of its month."""
+    """The first day of the day's month."""
     return day.replace(day=1)
 
 
 def due_in(month: date, day: int) -> date:
-    """The day in a month on which it is due: `day`, or the last one of a month that has fewer."""
+    """The due date in a month: `day`, or the last day of a shorter month."""
     return month.replace(day=min(day, monthrange(month.year, month.month)[1]))
 
 
 def months_due(today: date) -> Sequence[date]:
-    """The months of which is begun what is due and was not: this one; in its first days the one before it, first."""
+    """The months to process: this one; in its first days the previous one too, first."""
     month = month_of(today)
     return (month_of(month - timedelta(days=1)), month)[today.day > FIRST_DAYS :]
 
 
-def begin_due(session: Session, day: str) -> Sequence[Import]:
-    """An upload of each month of a repeated file that is due by that day and was not begun (`months_due`)."""
+def create_due(session: Session, day: str) -> Sequence[Import]:
+    """Create the uploads of repeated files that are due by that day and do not exist yet (`months_due`)."""
     today = date.fromisoformat(day)
-    return [made for month in months_due(today) for made in _begin(session, month, today)]
+    return [made for month in months_due(today) for made in _create_of_month(session, month, today)]
 
 
-def _begin(session: Session, month: date, today: date) -> Sequence[Import]:
+def _create_of_month(session: Session, month: date, today: date) -> Sequence[Import]:
     child = aliased(Import)
     was_begun = exists().where(child.repeats_id == Import.id, child.period == month)
     repeated = select(Import).where(
@@ -44,28 +44,28 @@ def _begin(session: Session, month: date, today: date) -> Sequence[Import]:
     )
     found = session.scalars(repeated.order_by(Import.id).with_for_update()).all()
     due = [one for one in found if due_in(month, one.repeat_day or 1) <= today]
-    return [_of_month(session, one, month) for one in due]
+    return [_upload_of_month(session, one, month) for one in due]
 
 
-def _of_month(session: Session, repeated: Import, month: date) -> Import:
+def _upload_of_month(session: Session, repeated: Import, month: date) -> Import:
     made = Import(
         kind=repeated.kind, name=repeated.name, files=repeated.files, digest=repeated.digest,
         state="applying", layout=repeated.layout, repeats_id=repeated.id, period=month,
     )  # fmt: skip
     session.add(made)
     session.flush()
-    begin(session, made)
+    create_outcome(session, made)
     return made
 
 
 def months_of(session: Session, repeated: Import) -> Sequence[Import]:
-    """The uploads that it has made, the newest month first."""
-    mine = select(Import).where(Import.repeats_id == repeated.id)
-    return session.scalars(mine.order_by(Import.period.desc())).all()
+    """The uploads that it has created, the newest month first."""
+    repeats = select(Import).where(Import.repeats_id == repeated.id)
+    return session.scalars(repeats.order_by(Import.period.desc())).all()
 
 
 def next_due(session: Session, repeated: Import, today: date) -> date:
-    """When it is carried out next; a day that has passed: as soon as the schedule looks."""
+    """The next due date; one that has passed is processed at the next tick of the schedule."""
     begun = select(func.max(Import.period)).where(Import.repeats_id == repeated.id)
     last: date | None = session.scalar(begun)
     month = months_due(today)[0]

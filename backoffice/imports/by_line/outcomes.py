@@ -1,4 +1,4 @@
-"""What is known of an upload before its lines have their turn, and what came of it afterwards."""
+"""The outcome of an upload that is processed line by line, before and after its run."""
 
 from sqlalchemy import delete, func, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -9,17 +9,17 @@ from ..models import Import, ImportLine, ImportOutcome, ImportProblem
 from .queries import amount_done, counts_of
 
 
-def begin(session: Session, upload: Import) -> None:
-    """What is known of an upload before any line had its turn, where no dry run has said it."""
+def create_outcome(session: Session, upload: Import) -> None:
+    """Create the initial outcome of an upload, unless a dry run has created one."""
     empty = {"sample": [], "totals": [], "must_be_whole": False, "went_through": True}
     made = upsert(ImportOutcome).values(import_id=upload.id, fingerprint="", **empty)
     session.execute(made.on_conflict_do_nothing())
 
 
-def report_back(session: Session, upload: Import) -> None:
-    """Count what became of the lines, and keep what was refused as what is wrong with the files.
+def update_outcome(session: Session, upload: Import) -> None:
+    """Count the outcomes of the lines, and store the refused ones as problems of the files.
 
-    Where lines still wait, because a part of the run has failed, the upload stays under way.
+    While lines still wait, because a chunk of the run has failed, the upload keeps its state.
     """
     counts = counts_of(session, upload.id)
     upload.created, upload.unchanged, upload.bad_lines = counts.done, counts.already, counts.refused

@@ -1,4 +1,4 @@
-"""What the page of an upload shows of the run that carries out its lines, and of its months."""
+"""The context of an upload's page about its run and its monthly uploads."""
 
 from typing import Any
 
@@ -14,8 +14,8 @@ from .months import months_of, next_due
 from .queries import counts_of, has_lines
 
 
-def shown_of(session: Session, upload: Import, form: RepeatForm | None = None) -> dict[str, Any]:
-    """For the template; of an upload that no run carries out `run` is none."""
+def run_context(session: Session, upload: Import, form: RepeatForm | None = None) -> dict[str, Any]:
+    """The template context; `run` is None for an upload without a run."""
     is_by_line = KINDS[upload.kind].results is not None
     found: dict[str, Any] = {"run": None, "months": (), "next_due": None, "repeat_form": None}
     if upload.run_id is not None:

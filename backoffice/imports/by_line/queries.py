@@ -1,4 +1,4 @@
-"""What became of the lines of files that are carried out line by line."""
+"""Reads of the lines of files that are processed line by line, and their outcomes."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ IS_DONE = ImportLine.outcome == "done"
 
 @dataclass(frozen=True)
 class Counts:
-    """How many lines there are, and how many were carried out now, before, or refused; the rest waits."""
+    """Counts of lines: all, done in this run, done earlier, and refused; the rest waits."""
 
     lines: int
     done: int
@@ -25,12 +25,12 @@ class Counts:
 
     @property
     def waiting(self) -> int:
-        """Those whose turn has not come."""
+        """The lines without an outcome yet."""
         return self.lines - self.done - self.already - self.refused
 
 
 def counts_of(session: Session, import_id: int, place: tuple[int, int] | None = None) -> Counts:
-    """Of an upload's lines, or of those from one `n` to another."""
+    """The counts of an upload's lines, or of those in a range of `n`."""
     outcomes = ("done", "already", "refused")
     counts = (func.count().filter(ImportLine.outcome == outcome) for outcome in outcomes)
     reported = select(func.count(), *counts).where(ImportLine.import_id == import_id)
@@ -40,14 +40,14 @@ def counts_of(session: Session, import_id: int, place: tuple[int, int] | None = 
 
 
 def amount_done(session: Session, import_id: int) -> Decimal:
-    """What the lines that were carried out now come to, in the deployment's currency."""
+    """The total amount of the lines done in this run, in the deployment's currency."""
     amounts = cast(ImportLine.values["amount"].astext, Numeric(15, 2))
     reported = select(func.sum(amounts)).where(ImportLine.import_id == import_id, IS_DONE)
     return session.scalar(reported) or Decimal(0)
 
 
 def lines_of(session: Session, upload: Import) -> Iterator[Any]:
-    """Every line in its order, fetched as it is needed."""
+    """Every line in order, fetched as needed."""
     columns = (
         ImportLine.file, ImportLine.line, ImportLine.values, ImportLine.outcome, ImportLine.record_id,
         ImportLine.balance_after, ImportLine.column, ImportLine.message, ImportLine.params,
@@ -57,13 +57,13 @@ def lines_of(session: Session, upload: Import) -> Iterator[Any]:
 
 
 def has_lines(session: Session, import_id: int) -> bool:
-    """Whether what became of its lines is still kept."""
-    mine = select(ImportLine.n).where(ImportLine.import_id == import_id)
-    return session.scalar(select(mine.exists())) or False
+    """Whether its lines are still stored."""
+    chosen = select(ImportLine.n).where(ImportLine.import_id == import_id)
+    return session.scalar(select(chosen.exists())) or False
 
 
 def by_line_or_refused(upload: Import) -> Import:
-    """The upload, if a run carries out its lines. Raises NotByLine."""
+    """The upload, if it has a run. Raises NotByLine."""
     if upload.run_id is None:
         raise NotByLine()
     return upload

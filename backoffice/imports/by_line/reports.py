@@ -1,4 +1,4 @@
-"""The file of results: every line as it was read, with what became of it."""
+"""The file of results: every line as it was read, with its outcome."""
 
 import csv
 import tempfile
@@ -17,14 +17,14 @@ from ..models import Import
 from .queries import lines_of
 
 IN_MEMORY = 1024 * 1024
-"""Bytes of a file that does not lie on a disk while it is written."""
+"""The size in bytes up to which a file is kept in memory while it is written."""
 
 RESULTS = ("outcome", "transaction_id", "balance_after", "reason")
 """The columns of the file of results that follow those of the lines."""
 
 
 def results_file(session: Session, upload: Import) -> Response:
-    """The file of results, to be downloaded."""
+    """The file of results as a download."""
     store = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115 (the server closes what it sends)
     text = TextIOWrapper(store, encoding="utf-8-sig", errors="replace", newline="")
     write_results(text, session, upload)
@@ -36,7 +36,7 @@ def results_file(session: Session, upload: Import) -> Response:
 
 
 def write_results(stream: IO[str], session: Session, upload: Import) -> None:
-    """Every line as it was read, with what became of it; the names of the columns are those of the files."""
+    """Write every line as it was read, with its outcome; the columns have the names of the files' columns."""
     columns = [column.name for column in KINDS[upload.kind].columns]
     are_several = len(upload.files) > 1
     writer = csv.writer(stream, lineterminator="\r\n")
@@ -55,10 +55,10 @@ def _reported(line: Any) -> Iterator[Any]:
 
 
 def reason_of(line: Any) -> str:
-    """Why a line was refused, in the reader's words; empty of one that was not."""
+    """Why a line was refused, in the reader's language; empty if it was not."""
     return str(_(line.message, **line.params)) if line.message else ""
 
 
 def _cell(said: str | None) -> str | None:
-    """A text that a spreadsheet would calculate gets a ' in front, as in other files of ours."""
+    """A text that a spreadsheet would evaluate as a formula gets a ' in front, as in other exports."""
     return f"'{said}" if said and said.startswith(GUARDED) else said

@@ -1,4 +1,4 @@
-"""The kind of run that carries files out line by line."""
+"""The kind of run that processes files line by line."""
 
 from typing import TYPE_CHECKING
 

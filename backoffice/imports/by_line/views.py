@@ -1,4 +1,4 @@
-"""Files that are carried out line by line, in the browser: how far they are, the file of results, every month."""
+"""Files that are processed line by line, in the browser: progress, the file of results, monthly repetition."""
 
 from datetime import date
 
@@ -20,7 +20,7 @@ from ..refusals import BadLines
 from ..views import RECORD, bp, checks_seen, upload_or_404
 from .forms import RepeatForm
 from .months import next_due
-from .pages import shown_of
+from .pages import run_context
 from .queries import by_line_or_refused
 from .reports import results_file
 
@@ -28,12 +28,12 @@ from .reports import results_file
 @bp.get("/<int:import_id>/progress")
 @requires("imports.run")
 def progress(import_id: int) -> AnyResponse:
-    """How far its run is, asked every second; the whole page when that has ended."""
+    """The progress of its run, polled every second; a redirect to the whole page when it has ended."""
     upload = by_line_or_refused(upload_or_404(import_id))
     here = url_for("imports.record", import_id=import_id)
     if not wants_partial():
         return redirect(here, 303)
-    shown = shown_of(db.session(), upload)
+    shown = run_context(db.session(), upload)
     if not shown["run"].is_live:
         return hx_redirect(here)
     return render(RECORD, "run", upload=upload, **shown)
@@ -43,7 +43,7 @@ def progress(import_id: int) -> AnyResponse:
 @requires("imports.run")
 @lists.limited
 def results(import_id: int) -> AnyResponse:
-    """Every line with what became of it."""
+    """The file of results."""
     upload = by_line_or_refused(upload_or_404(import_id))
     return results_file(db.session(), upload)
 
@@ -51,9 +51,9 @@ def results(import_id: int) -> AnyResponse:
 @bp.get("/of-run/<int:run_id>")
 @requires("imports.run")
 def of_run(run_id: int) -> AnyResponse:
-    """The upload that a run has carried out; of several their list."""
-    mine = select(Import.id).where(Import.run_id == run_id).order_by(Import.id).limit(2)
-    found = db.session.scalars(mine).all()
+    """A redirect to the upload of a run, or to the list of several."""
+    chosen = select(Import.id).where(Import.run_id == run_id).order_by(Import.id).limit(2)
+    found = db.session.scalars(chosen).all()
     if not found:
         abort(404)
     if len(found) == 1:
@@ -64,7 +64,7 @@ def of_run(run_id: int) -> AnyResponse:
 @bp.post("/<int:import_id>/repeat")
 @requires("imports.run")
 def repeat(import_id: int) -> Response:
-    """Carry out what the dry run showed, every month from one on."""
+    """Repeat what the dry run showed every month, from a month on."""
     upload = upload_or_404(import_id)
     form = RepeatForm(periods.today())
     if not form.validate():
@@ -86,7 +86,7 @@ def repeat(import_id: int) -> Response:
 @bp.post("/<int:import_id>/end")
 @requires("imports.run")
 def end_repeating(import_id: int) -> Response:
-    """Carry it out no more."""
+    """End the monthly repetition."""
     upload_or_404(import_id)
     upload = actions.end_repeating(db.session(), import_id, user_id=current_user.id)
     flash(_("%(name)s is not charged any more.", name=upload.name), "success")

@@ -1,1 +1,1 @@
-"""Reading files: rows, cells, and what their columns mean."""
+"""Reading files: rows, cells, and the mapping of their columns."""

@@ -1,4 +1,4 @@
-"""Reading one cell of an imported file. Each reader answers a value or raises with a sentence."""
+"""Readers of single cells of an imported file. Each returns a value or raises an error with a sentence."""
 
 import re
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from .layout import Notation
 
 
 class CellError(ValueError):
-    """A cell was refused. `message` is a translatable sentence, to be filled with `params`."""
+    """A cell was refused. `message` is a translatable sentence with `params`."""
 
     def __init__(self, message: str, **params: str) -> None:
         super().__init__(message % params)
@@ -21,29 +21,31 @@ class CellError(ValueError):
         self.params = params
 
 
-class Plain(str):
-    """A number of a workbook: it has a point, and nothing between thousands, whatever the notation of the files."""
+class WorkbookNumber(str):
+    """A number of a workbook: with a decimal point and without thousands separators, whatever the files' notation."""
 
     __slots__ = ()
 
-    def strip(self, _chars: str | None = None, /) -> "Plain":
-        """Itself: a number has nothing around it."""
+    def strip(self, _chars: str | None = None, /) -> "WorkbookNumber":
+        """Return the number itself: it has no blanks around it."""
         return self
 
 
 @dataclass(frozen=True)
-class Written:
-    """A reader of what files write in different ways; by itself it reads the documented one."""
+class NotationReader:
+    """A reader that depends on the file's notation; called directly, it reads the documented notation."""
 
     read: Callable[[str, Notation], Any]
 
     def __call__(self, cell: str) -> Any:
-        """What the cell says in the documented notation."""
+        """The value of a cell in the documented notation."""
         return self.read(cell, Notation())
 
     def in_notation(self, notation: Notation) -> Callable[[str], Any]:
         """A reader of this notation."""
-        return lambda cell: self.read(cell, Notation() if isinstance(cell, Plain) else notation)
+        return lambda cell: self.read(
+            cell, Notation() if isinstance(cell, WorkbookNumber) else notation
+        )
 
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -70,7 +72,7 @@ def text(longest: int) -> Callable[[str], str]:
 
 
 def number(longest: int, is_number: Callable[[str], bool]) -> Callable[[str], str]:
-    """A reader of the number of a record, which is part of its address."""
+    """A reader of the number of a record, which is part of its URL."""
 
     def read(cell: str) -> str:
         if not is_number(text(longest)(cell)):
@@ -98,7 +100,7 @@ _YES_OR_NO = {
 
 
 def yes_or_no(cell: str) -> bool:
-    """Yes or no, as people and programs write it."""
+    """A boolean, in the spellings of `_YES_OR_NO`."""
     if cell.casefold() not in _YES_OR_NO:
         raise CellError(N_("Write yes or no."))
     return _YES_OR_NO[cell.casefold()]
@@ -108,7 +110,7 @@ _email_text = text(254)
 
 
 def email(cell: str) -> str:
-    """An e-mail address, in lower case as users are stored."""
+    """An e-mail address, in lower case as it is stored."""
     from email_validator import EmailNotValidError, validate_email
 
     try:
@@ -118,7 +120,7 @@ def email(cell: str) -> str:
     return address.lower()
 
 
-@Written
+@NotationReader
 def day(cell: str, notation: Notation) -> date:
     """A date as YYYY-MM-DD, or in the file's own order, of a year that a record can have."""
     parts = _year_month_day(cell, notation.dates)
@@ -146,7 +148,7 @@ _NO_SUCH_DAY = {
 
 
 def _year_month_day(cell: str, order: str) -> tuple[int, int, int] | None:
-    """The numbers of a date; None where it is written in another way."""
+    """Year, month and day of a date; None where it is not written in that order."""
     if match := _DATE.fullmatch(cell):
         return int(match[1]), int(match[2]), int(match[3])
     match = None if order == "iso" else _OTHER_DATE.fullmatch(cell)
@@ -156,40 +158,40 @@ def _year_month_day(cell: str, order: str) -> tuple[int, int, int] | None:
     return (year, second, first) if order == "dmy" else (year, first, second)
 
 
-@Written
+@NotationReader
 def amount(cell: str, notation: Notation) -> Decimal:
-    """An amount of 0 or more; a point before the decimals, unless the file says otherwise."""
+    """An amount of 0 or more; with a decimal point, unless the file's notation differs."""
     return money.parse_amount(cell, notation.numbers, minimum=Decimal(0))
 
 
-@Written
+@NotationReader
 def signed_amount(cell: str, notation: Notation) -> Decimal:
-    """An amount that may be below 0; a point before the decimals, unless the file says otherwise."""
+    """An amount that may be below 0; with a decimal point, unless the file's notation differs."""
     return money.parse_amount(cell, notation.numbers, minimum=None)
 
 
-@Written
+@NotationReader
 def positive_amount(cell: str, notation: Notation) -> Decimal:
-    """An amount above 0; a point before the decimals, unless the file says otherwise."""
+    """An amount above 0; with a decimal point, unless the file's notation differs."""
     value = money.parse_amount(cell, notation.numbers, minimum=Decimal(0))
     if not value:
         raise CellError(N_("This must be more than 0."))
     return value
 
 
-@Written
+@NotationReader
 def quantity(cell: str, notation: Notation) -> Decimal:
-    """A quantity of 0 or more; a point before the decimals, unless the file says otherwise."""
+    """A quantity of 0 or more; with a decimal point, unless the file's notation differs."""
     return money.parse_quantity(cell, notation.numbers)
 
 
-@Written
+@NotationReader
 def unit_price(cell: str, notation: Notation) -> Decimal:
-    """A price per unit of 0 or more; a point before the decimals, unless the file says otherwise."""
+    """A price per unit of 0 or more; with a decimal point, unless the file's notation differs."""
     return money.parse_unit_price(cell, notation.numbers)
 
 
-@Written
+@NotationReader
 def factor(cell: str, notation: Notation) -> Decimal:
-    """What something is multiplied by, of 0 or more; a point before the decimals, unless the file says otherwise."""
+    """A factor of 0 or more; with a decimal point, unless the file's notation differs."""
     return money.parse_factor(cell, notation.numbers)

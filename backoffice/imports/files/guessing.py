@@ -1,4 +1,4 @@
-"""What a file's columns are likely to mean, and how it is likely to be written; people confirm it."""
+"""Guesses of a file's columns and notation, which the user confirms."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -8,9 +8,9 @@ from typing import Any
 
 from ...base.money import NUMBER_FORMATS, AmountError
 from ..kinds import ImportKind
-from .cells import CellError, Plain
-from .layout import DATE_FORMATS, Layout, Notation, named
-from .reading import ImportColumn, OneFile
+from .cells import CellError, WorkbookNumber
+from .layout import DATE_FORMATS, Layout, Notation, normalised
+from .reading import CsvFile, ImportColumn
 from .sources import Source
 
 ROWS_LOOKED_AT = 1000
@@ -76,27 +76,27 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "unit_price": ("price", "price per unit", "harga", "harga satuan"),
     "units": ("usage", "consumption", "quantity", "pemakaian", "jumlah pemakaian", "volume"),
 }  # fmt: skip
-"""Column of ours → what other programs and people call it, in English and Indonesian.
+"""Known column → its names in other programs, in English and Indonesian.
 
-A column that means something of its own in a kind of file stands with that kind in front of it.
+A column with a special meaning in a kind of file has that kind as its prefix.
 """
 
 _BETWEEN_WORDS = re.compile(r"[\W_]+")
 
 
-def meanings(header: Iterable[str], kind: ImportKind) -> dict[str, str]:
-    """For each name in a header the column of ours that it is likely to be; each of ours once.
+def guess_columns(header: Iterable[str], kind: ImportKind) -> dict[str, str]:
+    """The likely known column of each name in a header; each known column once.
 
-    A name that fits nothing is left out: whoever uploads the file says what it is.
+    A name that fits nothing is left out, for the user to decide.
     """
-    names = dict.fromkeys(map(named, header))
+    names = dict.fromkeys(map(normalised, header))
     free = [column.name for column in kind.columns]
     found: dict[str, str] = {}
     for ways in (_own_names, partial(_synonyms, kind.name)):
         for name in names:
             plain = _plain(name)
             target = next(
-                (ours for ours in free if name not in found and plain in ways(ours)), None
+                (known for known in free if name not in found and plain in ways(known)), None
             )
             if target:
                 found[name] = target
@@ -114,21 +114,21 @@ def _synonyms(kind: str, column: str) -> Sequence[str]:
 
 
 def _plain(name: str) -> str:
-    """A name without case, spaces, underscores and other signs."""
+    """A name in lower case without spaces, underscores and other signs."""
     return _BETWEEN_WORDS.sub("", name.casefold())
 
 
-def guessed(sources: Sequence[Source], kind: ImportKind, layout: Layout) -> Layout:
-    """`layout` with what its `columns` leave open, and a notation that fits the first rows.
+def guess_layout(sources: Sequence[Source], kind: ImportKind, layout: Layout) -> Layout:
+    """`layout` with guesses for columns that it lacks, and a notation that fits the first rows.
 
-    `dates` or `numbers` are empty where the rows can be read in two ways, and stay where no cell tells them.
+    `dates` or `numbers` are empty where the rows can be read in two ways, and stay where no cell is decisive.
     """
-    files = [OneFile(source, kind.columns, layout) for source in sources]
+    files = [CsvFile(source, kind.columns, layout) for source in sources]
     header = [
         cell for file in files for cell in (file.header[:-1] if file.is_returned else file.header)
     ]
-    columns = {**meanings(header, kind), **layout.columns}
-    if "" in map(named, header):
+    columns = {**guess_columns(header, kind), **layout.columns}
+    if "" in map(normalised, header):
         columns.setdefault(
             "", ""
         )  # a delimiter at the end of each line makes a column without a name
@@ -149,13 +149,13 @@ Cells = Mapping[ImportColumn, Sequence[str]]
 
 
 def _cells_of(sources: Sequence[Source], kind: ImportKind, layout: Layout) -> Cells:
-    """The filled cells of the first rows, by column of ours; numbers of a workbook are read in one way only."""
+    """The filled cells of the first rows, by known column, without numbers of a workbook, which are unambiguous."""
     found: dict[ImportColumn, set[str]] = {}
     for source in sources:
-        file = OneFile(source, kind.columns, layout)
+        file = CsvFile(source, kind.columns, layout)
         for row in islice(file.rows(), ROWS_LOOKED_AT):
             for column, cell in zip(file.meanings, row.cells, strict=False):
-                if column and cell.strip() and not isinstance(cell, Plain):
+                if column and cell.strip() and not isinstance(cell, WorkbookNumber):
                     found.setdefault(column, set()).add(cell.strip())
     return {column: sorted(values) for column, values in found.items()}
 
@@ -167,16 +167,18 @@ def _holding(what: str, cells: Cells) -> Cells:
 def _fitting(
     ways: Iterable[str], notation: Callable[[str], Notation], cells: Cells, otherwise: str
 ) -> str:
-    """The way in which most cells can be read; empty where two read all of them, but differently.
+    """The notation in which most cells can be read; empty where two read all of them, but differently.
 
-    Cells that no way can read say nothing of it; where all are so, it is `otherwise`.
+    Cells that none can read are ignored; where that is all of them, the result is `otherwise`.
     """
     read = {way: _read(notation(way), cells) for way in ways}
     best = max(read, key=lambda way: sum(value is not None for value in read[way]))
-    told = [cell for cell in zip(*read.values(), strict=True) if any(v is not None for v in cell)]
-    if not told:
+    decisive = [
+        cell for cell in zip(*read.values(), strict=True) if any(v is not None for v in cell)
+    ]
+    if not decisive:
         return otherwise
-    readable = [values for values in zip(*told, strict=True) if None not in values]
+    readable = [values for values in zip(*decisive, strict=True) if None not in values]
     return "" if any(values != readable[0] for values in readable[1:]) else best
 
 

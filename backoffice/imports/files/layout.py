@@ -1,4 +1,4 @@
-"""How a file is written: encoding, delimiter, dates, numbers, and which column means what."""
+"""The layout of a file: encoding, delimiter, notation of dates and numbers, and the mapping of columns."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -16,7 +16,7 @@ ENCODINGS = {
 
 EACH = "each"
 EACH_SAYS = N_("Each file as it was recognised")
-"""In place of an encoding, for files that are written in several."""
+"""The value in place of an encoding for files in several encodings."""
 
 DELIMITERS = {
     ",": N_("Comma ,"),
@@ -34,11 +34,11 @@ DATE_FORMATS = {
 """Order of a date → its name on screen. YYYY-MM-DD is understood in each."""
 
 RETURNED = "error"
-"""The last column of a file of failed rows; such a file can be corrected and imported as it is."""
+"""The last column of a file of failed rows, which is ignored when the corrected file is imported."""
 
 
 class Notation(NamedTuple):
-    """How a file writes days and numbers."""
+    """How a file writes dates and numbers."""
 
     dates: str = "iso"
     numbers: str = "plain"
@@ -48,9 +48,9 @@ class Notation(NamedTuple):
 class Layout:
     """How a file is to be read. Without arguments: as docs/imports.md describes the files.
 
-    `columns` says what the file's columns mean: a name in the header (in lower case) → one of our
-    columns, or "" for one to be ignored. A name that it lacks has to be one of ours. An empty
-    `delimiter` is the one that fits the header best.
+    `columns` maps a name in the header (in lower case) to a known column, or to "" for one to be
+    ignored. A name that it lacks has to be a known column. An empty `delimiter` is the one that fits
+    the header best.
     """
 
     encoding: str = "utf-8-sig"
@@ -64,7 +64,7 @@ class Layout:
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> "Layout":
-        """What `as_dict` wrote; what is missing or no longer known is as in the documented files."""
+        """The layout that `as_dict` wrote; missing or unknown values get their defaults."""
         dates, numbers = [*stored.get("notation", ()), "", ""][:2]
         return cls(
             _known(stored.get("encoding"), {EACH: EACH_SAYS, **ENCODINGS}, "utf-8-sig"),
@@ -74,8 +74,8 @@ class Layout:
         )
 
 
-def named(header_cell: str) -> str:
-    """A name in a header as a layout's `columns` has it."""
+def normalised(header_cell: str) -> str:
+    """A name in a header, normalised as in a layout's `columns`."""
     return header_cell.strip().casefold()
 
 

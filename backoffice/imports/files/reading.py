@@ -1,4 +1,4 @@
-"""Reading CSV files into values, line by line, with every problem named where it stands."""
+"""Reading CSV files into values, line by line, with the place of every problem."""
 
 import csv
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
@@ -13,22 +13,22 @@ from sqlalchemy.types import TypeEngine
 from ...base import N_
 from ...base.money import AmountError
 from ..report import Problem
-from .cells import CellError, Plain, Written
-from .layout import DELIMITERS, EACH, RETURNED, Layout, Notation, named
-from .rows import LIMITS, MOST_CELLS, Row, hinted, rows
+from .cells import CellError, NotationReader, WorkbookNumber
+from .layout import DELIMITERS, EACH, RETURNED, Layout, Notation, normalised
+from .rows import LIMITS, MOST_CELLS, Row, delimiter_hint, rows
 from .sources import Source, StoredFile
 from .workbooks import MARK
 
 GUARDED = tuple("=+-@\t\r\n\0")
-"""A text that begins so would be a formula in a spreadsheet; in files of ours a ' stands before it."""
+"""First characters of a text that a spreadsheet would evaluate; exports put a ' before it."""
 
 
 @dataclass(frozen=True)
 class ImportColumn:
-    """One column of a kind of file: its name, what reads a cell, and what type that gives.
+    """One column of a kind of file: its name, the reader of its cells, and the type of its values.
 
-    The header may lack a column that is not `required`. An empty cell gives `empty` where
-    `may_be_empty`, and is refused elsewhere.
+    The header may lack a column that is not `required`. An empty cell gives `empty` if
+    `may_be_empty`, and is refused otherwise.
     """
 
     name: str
@@ -40,30 +40,32 @@ class ImportColumn:
 
     @property
     def holds(self) -> str:
-        """What its values are: `day`, `number` or `text`."""
+        """The type of its values: `day`, `number` or `text`."""
         if isinstance(self.type, Date):
             return "day"
         return "number" if isinstance(self.type, Numeric) else "text"
 
     def reader(self, notation: Notation) -> Callable[[str], Any]:
-        """What reads a cell of a file in `notation`."""
-        return self.read.in_notation(notation) if isinstance(self.read, Written) else self.read
+        """The reader of cells in `notation`."""
+        return (
+            self.read.in_notation(notation) if isinstance(self.read, NotationReader) else self.read
+        )
 
 
 class FileLine(NamedTuple):
-    """A line that could be read: where it stands, and a value for each column of the header."""
+    """A line that could be read: its number, and a value for each column of the header."""
 
     number: int
     values: tuple[Any, ...]
 
 
-class OneFile:
-    """One CSV file: its header at once, then its lines. Problems are collected, none is raised.
+class CsvFile:
+    """One CSV file: its header is read at once, its lines on demand. Problems are collected, none is raised.
 
-    `header` is what the file's first line says; `columns` those of ours that it comes to, by
-    `layout`. `count` says how many lines with something in them have been read, good or bad.
-    `together` names the column by whose value lines belong together: `torn` are the
-    values whose lines are not all good, and `is_torn_apart` says that a bad line may belong to any.
+    `header` is the file's first line; `columns` are the known columns that it maps to by `layout`.
+    `count` is the number of non-empty lines read so far, good or bad. `together` names the column
+    that groups lines to be imported together: `incomplete` are its values with a bad line, and
+    `is_incomplete` means that a bad line may belong to any of them.
     """
 
     def __init__(
@@ -80,13 +82,13 @@ class OneFile:
         self.layout = layout or Layout()
         self.problems: list[Problem] = []
         self.count = 0
-        self.torn: set[Any] = set()
-        self.is_torn_apart = False
+        self.incomplete: set[Any] = set()
+        self.is_incomplete = False
         self._known: Mapping[str, ImportColumn] = {column.name: column for column in known}
         self._together = together
         self.delimiter = self.layout.delimiter or self._fitting_delimiter()
         self.header = self._header()
-        self.is_returned = len(self.header) > 1 and named(self.header[-1]) == RETURNED
+        self.is_returned = len(self.header) > 1 and normalised(self.header[-1]) == RETURNED
         self.meanings = self._meanings()
         self.columns = tuple(column for column in self.meanings if column)
         self._readers = [
@@ -99,7 +101,7 @@ class OneFile:
             self._check_header()
 
     def lines(self) -> Iterator[FileLine]:
-        """Every line that can be read; the others leave problems. None if the header is wrong."""
+        """Every line that can be read; the others add problems. None if the header is wrong."""
         if self.problems:
             return
         for row in self.rows():
@@ -108,7 +110,7 @@ class OneFile:
                 yield line
 
     def rows(self) -> Iterator[Row]:
-        """The rows below the header as they stand in the file, but for the guard of our own files."""
+        """The rows below the header as they are in the file, without the guard of files of failed rows."""
         with self._open() as stream:
             found = self._split(stream)
             next(found, None)
@@ -120,7 +122,7 @@ class OneFile:
                 )
 
     def value(self, column: ImportColumn, cell: str) -> Any:
-        """What a cell means. Raises CellError or AmountError."""
+        """The value of a cell. Raises CellError or AmountError."""
         if not cell:
             if not column.may_be_empty:
                 raise CellError(N_("This must not be empty."))
@@ -128,7 +130,7 @@ class OneFile:
         return column.reader(self.layout.notation)(cell)
 
     def _split(self, stream: TextIOWrapper) -> Iterator[Row]:
-        """Every row; the numbers of a workbook are known as such."""
+        """Every row, with the numbers of a workbook as WorkbookNumber."""
         for row in rows(stream, self.delimiter):
             yield (
                 row._replace(cells=[_unmarked(cell) for cell in row.cells])
@@ -144,29 +146,29 @@ class OneFile:
         return TextIOWrapper(self.source.open(), encoding=encoding, errors=errors, newline="")
 
     def _encoding(self) -> str:
-        """The layout's; that in which this file was recognised, where each has its own, and of a workbook always."""
+        """The encoding: the layout's, or the recognised one of this file if each has its own or it is a workbook."""
         is_its_own = self.is_workbook or self.layout.encoding == EACH
         if is_its_own and isinstance(self.source, StoredFile):
             return self.source.encoding
         return self.layout.encoding
 
     def _order_of_bytes(self) -> str:
-        """UTF-16 as the file's mark says it; without a mark the one that there is almost always."""
+        """UTF-16 by the file's byte order mark; little-endian, the usual one, without a mark."""
         with self.source.open() as stream:
             has_mark = stream.read(2) in (BOM_UTF16_LE, BOM_UTF16_BE)
         return "utf-16" if has_mark else "utf-16-le"
 
     def _fitting_delimiter(self) -> str:
-        """What the file says, else the sign by which the header falls into the most known names."""
+        """The delimiter from the file's hint, else the one that splits the header into the most known names."""
         with self._open() as stream:
             first = stream.readline(MOST_CELLS * 100)
         meant = {**dict.fromkeys(self._known, ""), **self.layout.columns}
 
         def fit(sign: str) -> tuple[int, int]:
             cells = next(csv.reader([first], delimiter=sign), [])
-            return sum(named(cell) in meant for cell in cells), len(cells)
+            return sum(normalised(cell) in meant for cell in cells), len(cells)
 
-        return hinted(first) or max(DELIMITERS, key=fit)
+        return delimiter_hint(first) or max(DELIMITERS, key=fit)
 
     def _header(self) -> tuple[str, ...]:
         with self._open() as stream:
@@ -183,14 +185,14 @@ class OneFile:
         return names
 
     def _meanings(self) -> tuple[ImportColumn | None, ...]:
-        """For each column of the file ours that it comes to; None: it is ignored, or not known."""
+        """For each column of the file the known column it maps to; None: it is ignored, or not known."""
         return tuple(
-            self._known.get(self.layout.columns.get(named(name), named(name)))
+            self._known.get(self.layout.columns.get(normalised(name), normalised(name)))
             for name in self.header
         )
 
     def _check_header(self) -> None:
-        names = [named(name) for name in self.header]
+        names = [normalised(name) for name in self.header]
         for place, (name, column) in enumerate(zip(names, self.meanings, strict=True)):
             is_ignored = self.layout.columns.get(name) == "" or (
                 self.is_returned and place == len(names) - 1
@@ -198,16 +200,16 @@ class OneFile:
             if column is None and not is_ignored:
                 self._note(
                     1,
-                    _shown(name),
+                    _shortened(name),
                     N_("This column is not known. The columns are: %(known)s."),
                     known=", ".join(self._known),
                 )
             elif column and names.count(name) > 1:
-                self._note(1, _shown(name), N_("This column stands here more than once."))
+                self._note(1, _shortened(name), N_("This column stands here more than once."))
             elif column and self.meanings.count(column) > 1:
                 self._note(
                     1,
-                    _shown(name),
+                    _shortened(name),
                     N_("Another column of the file is %(ours)s, too."),
                     ours=column.name,
                 )
@@ -241,12 +243,12 @@ class OneFile:
         self._check_ignored(row)
         if len(self.problems) == before:
             return FileLine(row.number, values)
-        self._tear(values)
+        self._mark_incomplete(values)
         return None
 
     def _refuse(self, row: Row, message: str, **params: str) -> None:
         self._note(row.number, "", message, **params)
-        self.is_torn_apart = True
+        self.is_incomplete = True
 
     def _value(
         self, number: int, column: ImportColumn, reader: Callable[[str], Any], cell: str
@@ -262,26 +264,26 @@ class OneFile:
             return None
 
     def _check_ignored(self, row: Row) -> None:
-        """What is not read must still be text."""
+        """Refuse ignored cells that are not text."""
         for place in self._ignored:
             if "\0" in row.cells[place]:
                 message = N_("This holds a line break or another invisible character.")
-                self._note(row.number, _shown(self.header[place]), message)
+                self._note(row.number, _shortened(self.header[place]), message)
 
-    def _tear(self, values: tuple[Any, ...]) -> None:
-        """Remember that lines which belong together with a bad one are not all there."""
+    def _mark_incomplete(self, values: tuple[Any, ...]) -> None:
+        """Mark the group of a bad line as incomplete."""
         owner = [v for c, v in zip(self.columns, values, strict=True) if c.name == self._together]
         if owner and owner[0] is not None:
-            self.torn.add(owner[0])
+            self.incomplete.add(owner[0])
         else:
-            self.is_torn_apart = True
+            self.is_incomplete = True
 
     def _note(self, number: int, column: str, message: str, **params: str) -> None:
         self.problems.append(Problem(self.name, number, column, message, params))
 
 
-def _shown(name: str) -> str:
-    """A name out of a header, short enough for a sentence and without what is no text."""
+def _shortened(name: str) -> str:
+    """A name in a header, shortened for a sentence and valid as text."""
     return name[:50].encode("utf-8", "replace").decode()
 
 
@@ -291,4 +293,4 @@ def _unguarded(cell: str) -> str:
 
 
 def _unmarked(cell: str) -> str:
-    return Plain(cell.removeprefix(MARK)) if cell.startswith(MARK) else cell
+    return WorkbookNumber(cell.removeprefix(MARK)) if cell.startswith(MARK) else cell

@@ -1,4 +1,4 @@
-"""Splitting a text file into rows of cells; what cannot be split is said and does no harm."""
+"""Splitting a text file into rows of cells; rows that cannot be split are reported."""
 
 import csv
 from collections import deque
@@ -8,16 +8,16 @@ from typing import NamedTuple, TextIO
 from ...base import N_
 
 LONGEST_LINE = 65_536
-"""Characters of a line; the longest honest one has a few thousand."""
+"""The most characters of a line; real ones have a few thousand at most."""
 
 MOST_CELLS = 500
-"""Cells of a row; the widest honest export has some dozens."""
+"""The most cells of a row; real exports have some dozens."""
 
 MOST_LINES_A_ROW = 50
-"""Lines that a quoted cell may run over; beyond that its quotation mark was never closed."""
+"""The most lines of a quoted cell; beyond that its quotation mark counts as never closed."""
 
 SEPARATOR_HINT = "sep="
-"""A first line by which Excel is told the delimiter."""
+"""The prefix of a first line that sets the delimiter for Excel."""
 
 BAD_QUOTES = N_("A quotation mark here is never closed, or misplaced.")
 TOO_LONG = N_("This line is longer than %(limit)s characters.")
@@ -26,7 +26,7 @@ LIMITS = {TOO_LONG: f"{LONGEST_LINE:,}", TOO_MANY: str(MOST_CELLS)}
 
 
 class Row(NamedTuple):
-    """Cells and the number of the line where they begin; `trouble` says why they are none.
+    """Cells and the number of the line where they begin; `trouble` is why they could not be split.
 
     A row with trouble has the beginning of its line as its only cell.
     """
@@ -41,11 +41,11 @@ class _Unclosed(Exception):
 
 
 class _TooLong(Exception):
-    """A line is longer than we read."""
+    """A line is longer than `LONGEST_LINE`."""
 
 
 class _Lines:
-    """The lines of a file for csv.reader. A row that came to nothing is read again from its 2nd line."""
+    """The lines of a file for csv.reader. After a row that cannot be split, reading resumes at its 2nd line."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -72,12 +72,12 @@ class _Lines:
         return line
 
     def begin(self) -> int:
-        """Begin a row; the number of its first line."""
+        """Begin a row; returns the number of its first line."""
         self._row.clear()
         return self.number + 1
 
     def back(self) -> str:
-        """Go back to the row's second line; its first one."""
+        """Go back to the row's second line; returns its first one."""
         first, *others = self._row or [""]
         self._waiting.extendleft(reversed(others))
         self.number -= len(others)
@@ -89,7 +89,7 @@ class _Lines:
 
 
 def rows(stream: TextIO, delimiter: str) -> Iterator[Row]:
-    """Every row of the file, the header among them; a line that tells Excel the delimiter is none."""
+    """Every row of the file, including the header, but without a delimiter hint for Excel."""
     lines = _Lines(stream)
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:
@@ -104,7 +104,7 @@ def rows(stream: TextIO, delimiter: str) -> Iterator[Row]:
         except (csv.Error, _Unclosed):
             yield Row(number, [_beginning(lines)], BAD_QUOTES)
         else:
-            if number == 1 and is_hint(cells, delimiter):
+            if number == 1 and is_delimiter_hint(cells, delimiter):
                 continue
             if len(cells) > MOST_CELLS:
                 yield Row(number, [delimiter.join(cells)[:1000]], TOO_MANY)
@@ -113,17 +113,17 @@ def rows(stream: TextIO, delimiter: str) -> Iterator[Row]:
 
 
 def _beginning(lines: _Lines) -> str:
-    """Enough of a row's first line to recognise it; the others are read again."""
+    """The start of a row's first line; its other lines are read again."""
     return lines.back().rstrip("\r\n")[:1000]
 
 
-def is_hint(cells: list[str], delimiter: str) -> bool:
-    """Whether the first row only says `sep=;`."""
+def is_delimiter_hint(cells: list[str], delimiter: str) -> bool:
+    """Whether the first row is only a hint such as `sep=;`."""
     return delimiter.join(cells).strip().casefold() == SEPARATOR_HINT + delimiter.strip()
 
 
-def hinted(first: str) -> str:
-    """The delimiter that a first line `sep=;` tells; empty where it tells none."""
+def delimiter_hint(first: str) -> str:
+    """The delimiter from a first line such as `sep=;`; empty without one."""
     text = first.strip(" \r\n\ufeff")
     is_one = text.casefold().startswith(SEPARATOR_HINT) and len(text) == len(SEPARATOR_HINT) + 1
     return text[-1] if is_one else ""

@@ -1,4 +1,4 @@
-"""Where the bytes of a file come from: a path, or what was uploaded and stored."""
+"""Sources of a file's bytes: a path, or a stored upload."""
 
 import gzip
 from collections.abc import Iterable
@@ -14,11 +14,11 @@ CHUNK = 64 * 1024
 
 
 class Source(Protocol):
-    """A file to be read, more than once."""
+    """A file that can be read repeatedly."""
 
     @property
     def name(self) -> str:
-        """What people call the file."""
+        """The file's name as shown to users."""
 
     def open(self) -> BinaryIO:
         """Its bytes from the beginning. Raises OSError where it cannot be read."""
@@ -26,7 +26,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class FileOnDisk:
-    """A file that a command names."""
+    """A file at a path."""
 
     path: Path
 
@@ -42,7 +42,7 @@ class FileOnDisk:
 
 @dataclass(frozen=True)
 class StoredFile:
-    """An uploaded file, or a workbook (what `as_csv` wrote of it); `content` is compressed."""
+    """An uploaded file, or the CSV that `as_csv` wrote of a workbook; `content` is compressed."""
 
     name: str
     content: bytes
@@ -55,7 +55,7 @@ class StoredFile:
 
 
 def as_sources(files: Iterable[Path | Source]) -> list[Source]:
-    """The files as sources, whether they are paths or sources already; of a workbook what it says.
+    """Paths and sources as sources; a workbook is converted to CSV.
 
     Raises OSError for a file that cannot be read, and NoWorkbook.
     """
@@ -71,7 +71,7 @@ def _on_disk(path: Path) -> Source:
 
 
 def compressed(stream: IO[bytes]) -> bytes:
-    """What a stored file's content is made of."""
+    """The stream's bytes, compressed as the content of a stored file."""
     packed = BytesIO()
     with gzip.GzipFile(fileobj=packed, mode="wb", compresslevel=6, mtime=0) as archive:
         while chunk := stream.read(CHUNK):

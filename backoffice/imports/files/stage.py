@@ -1,4 +1,4 @@
-"""Where the lines of a file wait: a temporary table, so that all further work is set-based."""
+"""The staging table of a file's lines: a temporary table, so that all further work is set-based."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -26,7 +26,7 @@ from sqlalchemy.orm import Session
 
 from ...base import N_
 from ..report import Problem
-from .reading import ImportColumn, OneFile
+from .reading import CsvFile, ImportColumn
 
 NAME = "import_stage"
 WANTED = "import_wanted"
@@ -37,7 +37,7 @@ class Stage:
     """The readable lines of files with the same columns, in a temporary table of the transaction.
 
     `lines` has those columns, `n` (the order in which the lines were read), and `file` and `line`
-    (where each stands). `wanted` is what `lay_out` has made of them.
+    (the position of each). `wanted` is the table that `lay_out` has made of them.
     """
 
     wanted: Any = None
@@ -62,7 +62,7 @@ class Stage:
 
     @property
     def c(self) -> Any:
-        """The columns of the waiting lines."""
+        """The columns of the staged lines."""
         return self.lines.c
 
     def has(self, name: str) -> bool:
@@ -75,9 +75,9 @@ class Stage:
         self.session.execute(text(f"DROP TABLE IF EXISTS pg_temp.{WANTED}"))
 
     def lay_out(self, lines: Select[Any]) -> Any:
-        """Keep what each line, by its `n`, makes of what is stored now: `wanted`, for checks and writing alike.
+        """Store the rows that the lines, by their `n`, are to become: `wanted`, for checks and writing alike.
 
-        Both then act on the same: what they are about is locked before, or compared while it is written.
+        So both act on the same state: the rows are locked before, or compared again while they are written.
         """
         columns = (Column(column.key, column.type) for column in lines.selected_columns)
         self.wanted = Table(WANTED, MetaData(), *columns, prefixes=["TEMPORARY"])
@@ -88,11 +88,11 @@ class Stage:
         return self.wanted
 
     def at(self, *values: ColumnElement[Any]) -> Select[Any]:
-        """SELECT where each line stands, and `values` for the sentence, by label."""
+        """SELECT the position of each line, and `values` for the sentence, by label."""
         return select(self.c.file, self.c.line, *values).order_by(self.c.n)
 
     def repeated(self, *names: str) -> Select[Any]:
-        """The lines whose `names` an earlier line has too; `first` is that line."""
+        """The lines that repeat the `names` of an earlier line; `first` is that line."""
         group = [self.c[name] for name in names]
         place = func.row_number().over(partition_by=group, order_by=self.c.n).label("place")
         first = func.first_value(self.c.line).over(partition_by=group, order_by=self.c.n)
@@ -101,7 +101,7 @@ class Stage:
         return repeats.order_by(seen.c.n)
 
     def contradicting(self, name: str, within: str) -> Select[Any]:
-        """The lines whose `name` is another than in the first line of the same `within`; `first` is that."""
+        """The lines with another `name` than the first line of the same `within`; `first` is that value."""
         first = func.first_value(self.c[name]).over(
             partition_by=self.c[within], order_by=(self.c[name].is_(None), self.c.n)
         )
@@ -110,24 +110,24 @@ class Stage:
         return others.order_by(seen.c.n)
 
     def unknown(self, name: str, known: ColumnElement[Any]) -> Select[Any]:
-        """The lines with a `name` that is not among the values of the column `known`; `value` is it."""
+        """The lines with a `name` that is not among the values of the column `known`; `value` is that name."""
         found = select(known).where(known == self.c[name]).exists()
         return self.at(self.c[name].label("value")).where(self.c[name].is_not(None), ~found)
 
     def problems(self, lines: Select[Any], column: str, message: str) -> Iterator[Problem]:
-        """A problem for each of `lines`, whose further columns fill `message` by label."""
+        """A problem for each of `lines`; their further columns are the params of `message`."""
         for row in self.session.execute(lines):
             values = dict(row._mapping)
             name, line = self.names[values.pop("file")], values.pop("line")
             yield Problem(name, line, column, message, {k: str(v) for k, v in values.items()})
 
     def leave_out(
-        self, problems: Iterable[Problem], together: str = "", torn: Iterable[Any] = ()
+        self, problems: Iterable[Problem], together: str = "", incomplete: Iterable[Any] = ()
     ) -> Iterator[Problem]:
-        """Take the lines with these problems out of what waits, and those that belong with them.
+        """Remove the lines with these problems from the stage, and the lines grouped with them.
 
-        Lines belong together that have the same value in the column `together`; those with one of
-        the values `torn` go too. A problem for each line that goes though it has none itself.
+        Lines are grouped by the column `together`; groups with one of the values `incomplete` are removed
+        too. Yields a problem for each removed line that has none itself.
         """
         bad = self._places(problems)
         is_bad = exists().where(bad.c.file == self.c.file, bad.c.line == self.c.line)
@@ -135,26 +135,26 @@ class Stage:
             self._delete(is_bad)
             return
         owner = self.c[together]
-        values = {*torn, *self.session.scalars(select(owner).where(is_bad).distinct())}
+        values = {*incomplete, *self.session.scalars(select(owner).where(is_bad).distinct())}
         belongs = owner == func.any(type_coerce(list(values), ARRAY(owner.type)))
         with_others = self.at(owner.label("value")).where(belongs, ~is_bad)
         yield from self.problems(with_others, together, WAITS)
         self._delete(belongs)
 
     def _delete(self, condition: ColumnElement[bool]) -> None:
-        gone = self.session.execute(
+        deleted = self.session.execute(
             delete(self.lines)
             .where(condition)
             .returning(self.c.n)
             .execution_options(synchronize_session=False)
         )
-        self.count -= len(gone.all())
+        self.count -= len(deleted.all())
         if self.wanted is not None:
             waiting = self.wanted.c.n.in_(select(self.c.n))
             self.session.execute(delete(self.wanted).where(~waiting))
 
     def _places(self, problems: Iterable[Problem]) -> Any:
-        """Where these problems stand, as a table."""
+        """The positions of these problems, as a table."""
         number = {name: place for place, name in enumerate(self.names)}
         places = list({(number[problem.file], problem.line) for problem in problems})
         return (
@@ -166,8 +166,8 @@ class Stage:
             .render_derived()
         )
 
-    def load(self, files: Sequence[OneFile]) -> None:
-        """Let the readable lines of these files wait."""
+    def load(self, files: Sequence[CsvFile]) -> None:
+        """Stage the readable lines of these files."""
         connection = self.session.connection()
         names = ", ".join(column.name for column in self._columns)
         statement = f"COPY pg_temp.{NAME} (n, file, line, {names}) FROM STDIN"
@@ -182,7 +182,7 @@ class Stage:
         self._analyse()
 
     def fill(self, rows: Select[Any]) -> None:
-        """Let the rows of a SELECT wait: `n`, `file`, `line`, and a text (or null) for each column, by its name."""
+        """Stage the rows of a SELECT: `n`, `file`, `line`, and a text (or NULL) for each column, by its name."""
         source = rows.subquery().c
         values = [cast(source[column.name], column.type) for column in self._columns]
         lines = select(source.n, source.file, source.line, *values)
@@ -191,5 +191,5 @@ class Stage:
         self._analyse()
 
     def _analyse(self) -> None:
-        """Nobody analyses a temporary table by itself, and the plans depend on its size."""
+        """Analyse the table: autovacuum does not analyse temporary tables, and plans depend on their size."""
         self.session.execute(text(f"ANALYZE pg_temp.{NAME}"))

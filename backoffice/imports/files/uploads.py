@@ -1,4 +1,4 @@
-"""Taking in what a browser sends: its name cleaned, its bytes counted, compressed and recognised."""
+"""Uploads as they are stored: compressed, with a cleaned name, a size and a recognised encoding."""
 
 import codecs
 import gzip
@@ -14,7 +14,7 @@ from .workbooks import BEGINNING, NoWorkbook, as_csv
 
 MOST_BYTES = 16 * 1024 * 1024
 MOST_LINES = 100_000
-"""What is dry-run, or imported, within half a minute on a slow machine: half of a request's time."""
+"""The limits of a dry run or an import that takes half a minute on a slow machine: half of a request's time."""
 
 MOST_FILES = 20
 LONGEST_NAME = 100
@@ -30,20 +30,20 @@ _BINARY = (
     b"\xff\xd8\xff",
     b"GIF8",
 )
-"""How old workbooks, archives and pictures begin."""
+"""First bytes of old workbooks, archives and pictures."""
 
 
 @dataclass(frozen=True)
 class Upload:
-    """One file as a browser sends it. Its name is whatever the sender says."""
+    """One file as a client sends it. Its name is untrusted."""
 
     name: str
     stream: IO[bytes]
 
 
 @dataclass(frozen=True)
-class Packed:
-    """An uploaded file as it is stored, and what was noticed on the way."""
+class PackedFile:
+    """An uploaded file as it is stored, with its properties."""
 
     name: str
     content: bytes
@@ -55,13 +55,13 @@ class Packed:
 
     @property
     def as_stored(self) -> StoredFile:
-        """The file, to be read."""
+        """The file as a source."""
         return StoredFile(self.name, self.content, self.encoding, self.is_workbook)
 
 
-def packed(upload: Upload) -> Packed:
-    """The upload, compressed. Raises EmptyFile and NotText; reads no more than may be stored."""
-    name, found, stored = cleaned(upload.name), sha256(), BytesIO()
+def pack(upload: Upload) -> PackedFile:
+    """Compress the upload. Raises EmptyFile and NotText; stops reading beyond the limit."""
+    name, found, stored = clean_name(upload.name), sha256(), BytesIO()
     stream = _text_of(upload.stream, name)
     is_workbook = stream is not upload.stream
     decoder, encoding = codecs.getincrementaldecoder("utf-8")(), "utf-8-sig"
@@ -80,11 +80,13 @@ def packed(upload: Upload) -> Packed:
         raise EmptyFile(name=name)
     if encoding == "utf-8-sig" and not _is_text(decoder, b"", final=True):
         encoding = "windows-1252"
-    return Packed(name, stored.getvalue(), size, lines, found.hexdigest(), encoding, is_workbook)
+    return PackedFile(
+        name, stored.getvalue(), size, lines, found.hexdigest(), encoding, is_workbook
+    )
 
 
-def cleaned(name: str) -> str:
-    """A file's name without folders and invisible characters, short enough to be shown."""
+def clean_name(name: str) -> str:
+    """A file's name without folders and invisible characters, shortened for display."""
     last = re.split(r"[/\\]", name)[-1]
     visible = _NOT_IN_NAMES.sub("", last).strip()
     if len(visible) > LONGEST_NAME:
@@ -93,8 +95,8 @@ def cleaned(name: str) -> str:
     return visible or "file.csv"
 
 
-def distinct(names: list[str]) -> list[str]:
-    """The names with a number after each that stood there before."""
+def distinct_names(names: list[str]) -> list[str]:
+    """The names, with a number appended to repeated ones."""
     seen: list[str] = []
     for name in names:
         number, own = 2, name
@@ -105,7 +107,7 @@ def distinct(names: list[str]) -> list[str]:
 
 
 def _text_of(stream: IO[bytes], name: str) -> IO[bytes]:
-    """The stream itself, or what a workbook says. Raises NotText for an archive that is none."""
+    """The stream itself, or a workbook as CSV. Raises NotText for any other archive."""
     beginning = stream.read(len(BEGINNING))
     stream.seek(0)
     if beginning != BEGINNING:
@@ -117,7 +119,7 @@ def _text_of(stream: IO[bytes], name: str) -> IO[bytes]:
 
 
 def _of_head(head: bytes, name: str) -> str:
-    """The encoding that a file's first bytes show. Raises NotText for what is no text."""
+    """The encoding from a file's first bytes. Raises NotText for a binary file."""
     if head.startswith(_BINARY):
         raise NotText(name=name)
     is_utf16 = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))

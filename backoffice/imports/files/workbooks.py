@@ -13,23 +13,23 @@ from zipfile import BadZipFile, ZipFile
 from .rows import MOST_CELLS
 
 BEGINNING = b"PK\x03\x04"
-"""How every archive begins, and so every workbook."""
+"""The first bytes of every archive, and so of every workbook."""
 
 MOST_UNPACKED = 200 * 1024 * 1024
-"""Bytes of a workbook's parts; an archive can claim to hold any number of them."""
+"""The most bytes of a workbook's unpacked parts, against decompression bombs."""
 
 IN_MEMORY = 1024 * 1024
 
 MARK = "\x01"
-"""Stands before each number that `as_csv` writes. XML has no such character, so no text of a workbook begins so."""
+"""The prefix of each number that `as_csv` writes. XML cannot contain it, so no text of a workbook begins with it."""
 
 
 class NoWorkbook(ValueError):
-    """An archive that is no workbook, a broken one, or one that is larger inside than any honest one."""
+    """An archive that is no workbook, is broken, or is too large unpacked."""
 
 
 def as_csv(stream: IO[bytes], most_rows: int | None = None) -> IO[bytes]:
-    """The values of the first sheet, in UTF-8 with commas; of a formula its last result.
+    """The values of the first sheet as CSV in UTF-8; a formula gives its last result.
 
     Numbers have a `MARK` and a point, dates are YYYY-MM-DD. Raises NoWorkbook.
     """
@@ -41,12 +41,12 @@ def as_csv(stream: IO[bytes], most_rows: int | None = None) -> IO[bytes]:
         _check(stream)
         book = load_workbook(stream, read_only=True, data_only=True, keep_links=False)
         sheet = book.worksheets[0]
-        sheet.reset_dimensions()  # what programs write of the size of a sheet is often out of date
+        sheet.reset_dimensions()  # the stored dimensions of a sheet are often out of date
         rows = sheet.iter_rows(values_only=True, max_col=MOST_CELLS + 1)
         csv.writer(text).writerows(_even(islice(rows, most_rows)))
     except NoWorkbook:
         raise
-    except Exception as error:  # a broken file breaks the reader in any way there is
+    except Exception as error:  # a broken file can raise any exception in the reader
         raise NoWorkbook(str(error)) from error
     text.flush()
     text.detach()
@@ -67,7 +67,7 @@ def _check(stream: IO[bytes]) -> None:
 
 
 def _even(rows: Iterable[Sequence[Any]]) -> Iterator[list[str]]:
-    """The rows as text; empty cells at the end are added or left out, so that each is as the header."""
+    """The rows as text, padded or stripped of empty cells at the end to the width of the header."""
     width = 0
     for values in rows:
         cells = [_text(value) for value in values]
@@ -85,7 +85,7 @@ def _text(value: Any) -> str:
     if isinstance(value, int):
         return f"{MARK}{value}"
     if isinstance(value, float):
-        # What Excel shows of a number are its first 15 digits; the float behind it has more.
+        # Excel shows the first 15 digits of a number; the float behind it has more.
         return f"{MARK}{Decimal(f'{value:.15g}'):f}"
     if isinstance(value, datetime) and value.time() == time():
         value = value.date()

@@ -1,6 +1,6 @@
 """`import account-managers`: users by e-mail address, who cannot sign in until they get a password.
 
-A user who is there already keeps their role and password; only the name follows the file.
+An existing user keeps their role and password; only the name is updated.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What a kind of import is."""
+"""The declaration of a kind of import."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from ..report import Problem
 
 
 class Changes(NamedTuple):
-    """How many rows an import made, changed and removed."""
+    """How many rows an import created, updated and removed."""
 
     created: int
     updated: int
@@ -20,33 +20,34 @@ class Changes(NamedTuple):
 
 
 def no_problems(_stage: Stage) -> Iterator[Problem]:
-    """Nothing further to check."""
+    """No further checks."""
     return iter(())
 
 
 def no_totals(_stage: Stage) -> Mapping[str, ColumnElement[Any]]:
-    """Nothing to add up."""
+    """No control totals."""
     return {}
 
 
 def no_rows(_stage: Stage) -> Iterable[tuple[Table, int]]:
-    """None that settling does not write."""
+    """No rows that are updated outside the settling of figures."""
     return ()
 
 
 @dataclass(frozen=True)
 class ImportKind:
-    """One kind of file: its columns, what is checked against the database, and what it then does.
+    """One kind of file: its columns, its checks against the database, and how it is applied.
 
-    `check` names every line that cannot be applied. `apply` changes rows, set-based. `check_result`
-    looks at the outcome with all figures settled; a problem there undoes everything, too.
+    `check` yields a problem for every line that cannot be applied. `apply` changes rows, set-based. `check_result`
+    checks the outcome with all figures settled; a problem there rolls everything back, too.
 
-    `together` names the column by whose value lines come in together or not at all. `totals` are
-    sums over the waiting lines, by their (translatable) names, which people compare with their own. `sent_by` names the
-    domain whose programs may send such files themselves: each line by itself, and the bad ones are left out.
-    `results` says what became of each line that waits, once it is applied (`n`, `outcome`, `record_id`,
-    `balance_after`), of files whose lines are each carried out by themselves, known for ever by the column `key`.
-    `moved_at_once` are rows of figures to which PostgreSQL adds what `apply` writes, so that no settling writes them.
+    `together` names the column that groups lines to be imported together or not at all. `totals` are control totals
+    over the staged lines, by their (translatable) names. `sent_by` names the domain with an API for such files: good
+    lines are imported, bad ones left out.
+
+    `results` selects the outcome of each staged line after it was applied (`n`, `outcome`, `record_id`,
+    `balance_after`), for files that are processed line by line, with permanently unique values in the column `key`.
+    `moved_at_once` yields rows of figures that database triggers update, so that no settling writes them.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What files of meters, invoices and payments have in common."""
+"""Checks and writes that the imports of meters, invoices and payments share."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -29,13 +29,13 @@ number = cells.number(NUMBER_LENGTH, is_number)
 """The number of a meter or an invoice, or a payment's reference."""
 
 
-def said(stage: Stage, name: str) -> ColumnElement[Any]:
-    """What the lines say in an optional column; NULL where the files lack it."""
+def optional_column(stage: Stage, name: str) -> ColumnElement[Any]:
+    """An optional column of the lines; NULL if the files lack it."""
     return stage.c[name] if stage.has(name) else cast(null(), Text)
 
 
 def unknown_customers(stage: Stage) -> Iterator[Problem]:
-    """Lines whose customer is not there."""
+    """Problems of lines with an unknown customer."""
     yield from stage.problems(
         stage.unknown("customer_code", Customer.code.expression),
         "customer_code",
@@ -44,7 +44,7 @@ def unknown_customers(stage: Stage) -> Iterator[Problem]:
 
 
 def unknown_meters(stage: Stage) -> Iterator[Problem]:
-    """Lines whose meter is not there; an empty cell names none."""
+    """Problems of lines with an unknown meter; an empty cell names none."""
     yield from stage.problems(
         stage.unknown("meter_number", Meter.number.expression),
         "meter_number",
@@ -53,7 +53,7 @@ def unknown_meters(stage: Stage) -> Iterator[Problem]:
 
 
 def changes_of_void(stage: Stage, wanted: Any, is_other: ColumnElement[bool]) -> Iterator[Problem]:
-    """Lines of `wanted` that would change a void document; one that repeats it is no harm."""
+    """Problems of lines of `wanted` that would change a void document; lines that repeat it are fine."""
     yield from stage.problems(
         at(wanted).where(wanted.c.is_void, is_other),
         "",
@@ -62,9 +62,9 @@ def changes_of_void(stage: Stage, wanted: Any, is_other: ColumnElement[bool]) ->
 
 
 def write(stage: Stage, model: Any, rows: Select[Any], *key: str) -> Changes:
-    """Make the documents as `rows` of what is wanted say, by `key`.
+    """Create or update the documents from `rows` of `wanted`, by `key`.
 
-    What a user has made or changed since the lines were compared stays as it is; see `overtaken`.
+    Documents that a user has created or changed since the comparison are left alone; see `changed_concurrently`.
     """
     wanted = stage.wanted
     compared = select(wanted.c.stored_id, wanted.c.stored_version)
@@ -75,8 +75,8 @@ def write(stage: Stage, model: Any, rows: Select[Any], *key: str) -> Changes:
     return Changes(*written)
 
 
-def overtaken(stage: Stage, others: Select[Any]) -> Iterator[Problem]:
-    """The lines `others`, which are not in the book though they were written: a user was faster."""
+def changed_concurrently(stage: Stage, others: Select[Any]) -> Iterator[Problem]:
+    """Problems of the lines `others`, which were not written because a user changed the record meanwhile."""
     yield from stage.problems(
         others,
         "",
@@ -85,12 +85,12 @@ def overtaken(stage: Stage, others: Select[Any]) -> Iterator[Problem]:
 
 
 def at(lines: Any, *values: ColumnElement[Any]) -> Select[Any]:
-    """As `Stage.at`, of lines that know more."""
+    """As `Stage.at`, for a table with further columns."""
     return select(lines.c.file, lines.c.line, *values).order_by(lines.c.n)
 
 
 def lock(stage: Stage, ids: SelectBase, model: Any) -> None:
-    """Lock these rows in id order, as everybody does, so that nobody changes them in between."""
+    """Lock these rows in id order, as all writers do, against changes until the transaction ends."""
     known = select(model.id).where(model.id.in_(ids)).order_by(model.id)
     locked = known.with_for_update(key_share=True).cte("locked")
     stage.session.execute(select(func.count()).select_from(locked))

@@ -13,7 +13,7 @@ from ...customers.models import Customer
 from ..files.stage import Stage
 from ..report import Problem
 from .base import Changes, ImportKind
-from .of_fields import columns_of
+from .field_columns import columns_of
 
 COLUMNS = columns_of(FIELDS)
 
@@ -32,7 +32,7 @@ def _check(stage: Stage) -> Iterator[Problem]:
 
 
 def _changes_of_merged(stage: Stage) -> Select[Any]:
-    """Lines that would change a duplicate that was merged; one that repeats what it was is no harm."""
+    """Lines that would change a merged customer; lines that repeat what is stored are fine."""
     survivor = aliased(Customer)
     given = (c.name for c in COLUMNS if c.name != "code" and stage.has(c.name))
     return (

@@ -1,8 +1,8 @@
-"""`import readings`, `prices`, `deposits`: what is entered about metered gas, by the customer's code and the day.
+"""`import readings`, `prices`, `deposits`: records of metered gas, by the customer's code and the day.
 
 Readings and prices are created and updated by customer and day. A deposit has no number of its own: of those with the
-same customer, day and amount the first line is the first that is stored, and so on, so the same file again books
-nothing twice. The lines of a merged customer go to whom that leads to.
+same customer, day and amount the first line matches the first stored one, and so on, so the same file again books
+nothing twice. The lines of a merged customer are booked on the surviving customer.
 """
 
 from collections.abc import Iterator, Mapping
@@ -38,11 +38,11 @@ from ..files.stage import Stage
 from ..report import Problem
 from .base import Changes, ImportKind, no_totals
 from .billing import lock, unknown_customers
-from .of_fields import columns_of
+from .field_columns import columns_of
 
 CUSTOMER = ImportColumn("customer_code", cells.text(CODE_LENGTH), Text())
 VOLUME = "metered_volume_m3"
-"""What files call a reading's metered volume: with its unit."""
+"""The name of the metered volume in files, with its unit."""
 
 READINGS = tuple(
     replace(column, name=VOLUME) if column.name == "metered_volume" else column
@@ -52,7 +52,7 @@ PRICES, DEPOSITS = columns_of(PRICE_FIELDS), columns_of(DEPOSIT_FIELDS[1:])
 
 
 def _wanted(stage: Stage, key: Mapping[str, str]) -> Subquery:
-    """The lines with their customer's id, and with the columns that `key` names as the table calls them."""
+    """The lines with their customer's id, and the columns of `key` under their names in the table."""
     customers = booked_customers()
     columns = (stage.c[said].label(name) for name, said in key.items() if stage.has(said))
     joined = stage.lines.join(customers, customers.c.code == stage.c.customer_code)
@@ -63,7 +63,7 @@ def _wanted(stage: Stage, key: Mapping[str, str]) -> Subquery:
 
 
 def _known(stage: Stage, key: Mapping[str, str]) -> Iterator[Problem]:
-    """Lines whose customer is not there; locks the others, as whoever writes about them does."""
+    """Problems of lines with an unknown customer; locks the known customers, as all writers of gas records do."""
     yield from unknown_customers(stage)
     lock(stage, select(_wanted(stage, key).c.customer_id), Customer)
 
@@ -71,7 +71,7 @@ def _known(stage: Stage, key: Mapping[str, str]) -> Iterator[Problem]:
 def _check_days(
     model: Any, key: Mapping[str, str], day: str, sentence: str, stage: Stage
 ) -> Iterator[Problem]:
-    """Two lines of one customer and day; whatever code of a merged customer they name."""
+    """Problems of repeated lines of one customer and day, also under the codes of merged customers."""
     yield from _known(stage, key)
     wanted = _wanted(stage, key)
     group: dict[str, Any] = {
@@ -86,7 +86,7 @@ def _check_days(
 
 
 def _is_stored(wanted: Subquery, model: Any, key: Mapping[str, str]) -> ColumnElement[bool]:
-    """Whether the very row is there: it says nothing new."""
+    """Whether an identical row is stored."""
     names = ("customer_id", *(name for name in key if name in wanted.c))
     same = (getattr(model, name) == wanted.c[name] for name in names)
     return select(model.id).where(*same).exists()
@@ -95,7 +95,7 @@ def _is_stored(wanted: Subquery, model: Any, key: Mapping[str, str]) -> ColumnEl
 def _locked(
     stage: Stage, lines: Any, key: Mapping[str, str], day: str, is_new: ColumnElement[bool]
 ) -> Iterator[Problem]:
-    """Lines that say something new of a day that is locked."""
+    """Problems of lines that would change a locked day."""
     if (until := locked_until(stage.session)) is None:
         return
     found = select(lines.c.file, lines.c.line, literal(until.isoformat(), Text).label("until"))
@@ -104,13 +104,11 @@ def _locked(
 
 
 def _write_days(model: Any, key: Mapping[str, str], day: str, stage: Stage) -> Changes:
-    """Make and change the rows by customer and day, in id order."""
+    """Create and update the rows by customer and day, in id order."""
     wanted = _wanted(stage, key)
     given = (wanted.c[name] for name in key if name in wanted.c)
     rows = select(wanted.c.customer_id, *given).order_by(wanted.c.customer_id, wanted.c[day])
-    if (
-        locked_until(stage.session) is not None
-    ):  # PostgreSQL refuses them even where nothing changes
+    if locked_until(stage.session) is not None:  # the database refuses them even where nothing changes
         rows = rows.where(~_is_stored(wanted, model, key))
     changed = {"version": model.version + 1, "updated_at": func.now()}
     return Changes(*upsert(stage.session, model, rows, "customer_id", day, on_change=changed))
@@ -119,7 +117,7 @@ def _write_days(model: Any, key: Mapping[str, str], day: str, stage: Stage) -> C
 def _by_day(
     name: str, model: Any, columns: Any, key: Mapping[str, str], repeated: str
 ) -> ImportKind:
-    """The kind of file whose lines are rows of `model`, one per customer and day."""
+    """The kind of file with rows of `model`, one per customer and day."""
     day = next(iter(key))
     return ImportKind(
         name,
@@ -138,7 +136,7 @@ _OF_DEPOSIT = {c.name: c.name for c in DEPOSITS}
 
 
 def _placed(rows: Any, customer: Any) -> Any:
-    """Each row with its place among those of its customer, day and amount."""
+    """Each row with its position among those of its customer, day and amount."""
     group = (customer, rows.c.deposited_on, rows.c.amount)
     place = func.row_number().over(
         partition_by=group, order_by=rows.c.n if "n" in rows.c else rows.c.id
@@ -147,11 +145,11 @@ def _placed(rows: Any, customer: Any) -> Any:
 
 
 def _matched(stage: Stage) -> tuple[Subquery, Any, ColumnElement[bool]]:
-    """The lines and the stored deposits of the same days, and when the two are the same deposit."""
+    """The lines, the stored deposits of the same days, and the condition that the two are the same deposit."""
     wanted = _wanted(stage, _OF_DEPOSIT)
     lines = _placed(wanted, wanted.c.customer_id)
     table = table_of(Deposit)
-    mine = select(table).where(
+    of_same_days = select(table).where(
         select(wanted.c.n)
         .where(
             wanted.c.customer_id == table.c.customer_id,
@@ -159,14 +157,14 @@ def _matched(stage: Stage) -> tuple[Subquery, Any, ColumnElement[bool]]:
         )
         .exists()
     )
-    stored = mine.subquery()
+    stored = of_same_days.subquery()
     stored = _placed(stored, stored.c.customer_id)
     names = ("customer_id", "deposited_on", "amount", "place")
     return lines, stored, and_(*(lines.c[name] == stored.c[name] for name in names))
 
 
 def _check_deposits(stage: Stage) -> Iterator[Problem]:
-    """Lines whose customer is not there, and those that a locked day lets nobody book or change."""
+    """Problems of lines with an unknown customer, and of lines that would change a locked day."""
     yield from _known(stage, _OF_DEPOSIT)
     lines, stored, is_same = _matched(stage)
     is_said = lines.c.note == stored.c.note if "note" in lines.c else true()
@@ -175,7 +173,7 @@ def _check_deposits(stage: Stage) -> Iterator[Problem]:
 
 
 def _write_deposits(stage: Stage) -> Changes:
-    """Change the notes of those that are there, and book the others."""
+    """Update the notes of stored deposits, and insert the others."""
     lines, stored, is_same = _matched(stage)
     table = table_of(Deposit)
     session, updated = stage.session, 0
@@ -219,4 +217,4 @@ KINDS = (
         totals=_amounts,
     ),
 )  # fmt: skip
-"""In the order in which a company's files are imported: a reading is priced as it comes in."""
+"""In the order in which a company's files are imported: a reading is priced when it is imported."""

@@ -1,9 +1,9 @@
 """`import invoices`: created and updated by number.
 
 With `units` and `rate` the amount is a figure: the file may repeat it but not change it, and may
-leave it empty. An empty cell of an invoice that is there leaves what is there. A void invoice may
-be repeated, but not changed. While payments name an invoice, it keeps its meter and its customer and
-comes to no less than they do, as on screen.
+leave it empty. An empty cell keeps the stored value. A void invoice may be repeated, but not
+changed. While payments name an invoice, its meter and customer stay, and its amount stays at least
+their sum, as on screen.
 """
 
 from collections.abc import Iterator, Mapping
@@ -38,26 +38,25 @@ from ..report import Problem
 from .base import Changes, ImportKind
 from .billing import (
     at,
+    changed_concurrently,
     changes_of_void,
     lock,
     number,
-    overtaken,
-    said,
+    optional_column,
     unknown_customers,
     unknown_meters,
     write,
 )
-from .of_fields import column_of
-from .of_fields import kept as kept_field
+from .field_columns import column_of, value_or_stored
 
 FURTHER = tuple(field for field in FIELDS if field.name not in PLACED)
-"""Declared fields that need nothing special here."""
+"""Declared fields without special handling here."""
 
 FACTS = (
     "customer_id", "meter_id", "units", "rate", "fixed_charge", "issued_on", "due_on",
     *(field.key for field in FURTHER),
 )  # fmt: skip
-"""What a line says of an invoice, beside its number and its amount."""
+"""The columns of an invoice that a line sets, beside its number and its amount."""
 
 
 def _calculated(name: str, read: Any, decimals: int) -> ImportColumn:
@@ -65,7 +64,7 @@ def _calculated(name: str, read: Any, decimals: int) -> ImportColumn:
 
 
 STORED = ("id", "version", *FACTS, "amount")
-"""What is compared with the invoice as it was stored."""
+"""The stored columns that the lines are compared with."""
 
 COLUMNS = (
     ImportColumn("number", number, Text()),
@@ -82,7 +81,7 @@ COLUMNS = (
 
 
 def _check(stage: Stage) -> Iterator[Problem]:
-    """Locks the invoices first: who voids or pays one of them meanwhile waits for the import."""
+    """Check the lines. Locks the invoices first, so that voiding or paying one of them waits for the import."""
     known = select(Invoice.id).join(stage.lines, stage.c.number == Invoice.number)
     lock(stage, known, Invoice)
     wanted = stage.lay_out(_wanted(stage))
@@ -108,7 +107,7 @@ def _check(stage: Stage) -> Iterator[Problem]:
 
 
 def _is_other(wanted: Any) -> ColumnElement[bool]:
-    """Whether a line says anything else than what was stored."""
+    """Whether a line differs from what is stored."""
     return or_(
         *(wanted.c[name].is_distinct_from(wanted.c[f"stored_{name}"]) for name in FACTS),
         wanted.c.said_amount != wanted.c.stored_amount,
@@ -116,9 +115,9 @@ def _is_other(wanted: Any) -> ColumnElement[bool]:
 
 
 def _leaving_payments(stage: Stage, wanted: Any) -> Iterator[Problem]:
-    """Lines that would part an invoice from the payments that name it.
+    """Problems of lines that would separate an invoice from the payments that name it.
 
-    One without a meter may get one where none of them is on another: they follow it.
+    One without a meter may get one unless a payment is on another: its payments follow it.
     """
     is_elsewhere = and_(
         Payment.invoice_id == wanted.c.stored_id,
@@ -138,7 +137,7 @@ def _leaving_payments(stage: Stage, wanted: Any) -> Iterator[Problem]:
 
 
 def _without_units(stage: Stage, wanted: Any) -> Iterator[Problem]:
-    """What is wrong where no units say what the amount is."""
+    """Problems of invoices without units."""
     is_entered = and_(wanted.c.units.is_(None), wanted.c.rate.is_(None))
     yield from stage.problems(
         at(wanted).where(is_entered, wanted.c.amount.is_(None)),
@@ -155,12 +154,12 @@ def _without_units(stage: Stage, wanted: Any) -> Iterator[Problem]:
 
 
 def _wanted(stage: Stage) -> Select[Any]:
-    """The lines, each with the invoice that it makes, and with what is stored of it now."""
+    """The lines, each with the invoice that it is to become, and with the stored values."""
     customers = booked_customers()
 
-    def kept(name: str, *otherwise: Any) -> ColumnElement[Any]:
+    def given_or_stored(name: str, *otherwise: Any) -> ColumnElement[Any]:
         column = getattr(Invoice, name)
-        return func.coalesce(cast(said(stage, name), column.type), column, *otherwise)
+        return func.coalesce(cast(optional_column(stage, name), column.type), column, *otherwise)
 
     return (
         select(
@@ -170,16 +169,18 @@ def _wanted(stage: Stage) -> Select[Any]:
             stage.c.number,
             customers.c.id.label("customer_id"),
             func.coalesce(Meter.id, Invoice.meter_id).label("meter_id"),
-            kept("units").label("units"),
-            kept("rate").label("rate"),
-            kept("fixed_charge", 0).label("fixed_charge"),
+            given_or_stored("units").label("units"),
+            given_or_stored("rate").label("rate"),
+            given_or_stored("fixed_charge", 0).label("fixed_charge"),
             stage.c.issued_on,
             stage.c.due_on,
             *(
-                kept_field(field, cast(said(stage, field.name), field.column.type)).label(field.key)
+                value_or_stored(
+                    field, cast(optional_column(stage, field.name), field.column.type)
+                ).label(field.key)
                 for field in FURTHER
             ),
-            kept("amount").label("amount"),
+            given_or_stored("amount").label("amount"),
             stage.c.amount.label("said_amount"),
             func.coalesce(Invoice.status == VOID, False).label("is_void"),
             paid_by_payments.label("paid"),
@@ -193,7 +194,7 @@ def _wanted(stage: Stage) -> Select[Any]:
 
 
 def _apply(stage: Stage) -> Changes:
-    """An amount that units decide is written by its figure; what the file said is compared afterwards."""
+    """Write the invoices. An amount that follows from units is left to its figure; `_check_result` compares it."""
     wanted = stage.wanted
     decided = case(
         (wanted.c.units.is_not(None), func.coalesce(wanted.c.stored_amount, 0)),
@@ -204,11 +205,11 @@ def _apply(stage: Stage) -> Changes:
 
 
 def _check_result(stage: Stage) -> Iterator[Problem]:
-    """Amounts as their figure has them now, and whether all lines are in the book."""
+    """Check the settled amounts, and that all lines were written."""
     wanted = stage.wanted
     written = at(wanted).join(Invoice, Invoice.number == wanted.c.number)
     is_entered = Invoice.units.is_(None)
-    yield from overtaken(
+    yield from changed_concurrently(
         stage,
         written.where(
             or_(

@@ -1,7 +1,7 @@
-"""`import accounts` and `journal`: the chart, created and updated by code; entries with their lines, posted at once.
+"""`import accounts` and `journal`: accounts, created and updated by code; entries with their lines, posted at once.
 
-The lines of an entry stand under its number. One of a number that is posted already must say the same, so the same
-file again posts nothing; what is posted is changed by no file.
+The lines of an entry share its number. An entry with the number of a posted one must be identical, so the same
+file again posts nothing; no file changes a posted entry.
 """
 
 from collections.abc import Iterator, Mapping
@@ -43,7 +43,7 @@ from ..files.reading import ImportColumn
 from ..files.stage import Stage
 from ..report import Problem
 from .base import Changes, ImportKind
-from .of_fields import columns_of
+from .field_columns import columns_of
 
 NO_ACCOUNT = N_("There is no account %(value)s. Import the accounts first.")
 
@@ -80,7 +80,7 @@ def _check_accounts(stage: Stage) -> Iterator[Problem]:
 
 
 def _apply_accounts(stage: Stage) -> Changes:
-    """Make the accounts first, and then say which ones they stand beneath."""
+    """Create the accounts first, and then set their parents."""
     session, c = stage.session, stage.c
     is_there = select(Account.id).where(Account.code == c.code).exists()
     given = [name for name in ("name", "type", "is_active", "role") if stage.has(name)]
@@ -99,14 +99,14 @@ def _apply_accounts(stage: Stage) -> Changes:
     return Changes(created, updated)
 
 
-def _refused_together(stage: Stage) -> Iterator[Problem]:
+def _check_accounts_result(stage: Stage) -> Iterator[Problem]:
     yield from _circles(stage)
     yield from _roles_taken(stage)
 
 
 def _roles_taken(stage: Stage) -> Iterator[Problem]:
-    """Accounts that would have a role of which another active one is; see `refuse_role`."""
-    hold_roles(stage.session)  # after the rows, as whoever saves one
+    """Problems of accounts with a role that another active account has; see `refuse_role`."""
+    hold_roles(stage.session)  # after the rows, as saving an account does
     other = aliased(Account)
     is_same = other.role == Account.role, other.is_active, other.id != Account.id
     code = select(func.min(other.code)).where(*is_same).scalar_subquery()
@@ -119,7 +119,7 @@ def _roles_taken(stage: Stage) -> Iterator[Problem]:
 
 
 def _circles(stage: Stage) -> Iterator[Problem]:
-    """Accounts that would stand beneath themselves."""
+    """Problems of accounts that would be their own ancestors."""
     own = select(Account.code.label("code"), Account.parent_id).where(
         Account.code.in_(select(stage.c.code)), Account.parent_id.is_not(None)
     )
@@ -165,7 +165,7 @@ OF_ENTRY = {
     "date": JournalEntry.entry_date, "memo": JournalEntry.memo, "source": JournalEntry.source,
     "document": JournalEntry.document, "document_date": JournalEntry.document_date,
 }  # fmt: skip
-"""Column of the file → what it is of an entry; its lines say the same, or nothing."""
+"""Column of the file → column of the entry; all lines of an entry have the same value, or none."""
 
 
 def _check_journal(stage: Stage) -> Iterator[Problem]:
@@ -184,8 +184,10 @@ def _check_journal(stage: Stage) -> Iterator[Problem]:
     document, day = (
         c[name] if stage.has(name) else null() for name in ("document", "document_date")
     )
-    torn = stage.at().where(document.is_(None) != day.is_(None))
-    yield from stage.problems(torn, "document", N_("Give document and document_date together."))
+    incomplete = stage.at().where(document.is_(None) != day.is_(None))
+    yield from stage.problems(
+        incomplete, "document", N_("Give document and document_date together.")
+    )
     if stage.has("document"):
         named = stage.at(document.label("value")).where(document.is_not(None))
         yield from stage.problems(named.where(~is_known(document)), "document", NO_DOCUMENT)
@@ -200,10 +202,10 @@ def _check_journal(stage: Stage) -> Iterator[Problem]:
         ),
     )
     is_new = ~stored.is_stored
-    asleep = stage.at(Account.code.label("code")).join(Account, Account.code == c.account_code)
+    inactive = stage.at(Account.code.label("code")).join(Account, Account.code == c.account_code)
     new = select(stored.number).where(is_new)
     yield from stage.problems(
-        asleep.where(~Account.is_active, c.entry_number.in_(new)),
+        inactive.where(~Account.is_active, c.entry_number.in_(new)),
         "account_code",
         AccountInactive.sentence,
     )
@@ -213,7 +215,7 @@ def _check_journal(stage: Stage) -> Iterator[Problem]:
 
 
 def _unbalanced(stage: Stage) -> Iterator[Problem]:
-    """The first line of every entry whose debits are not its credits."""
+    """Problems of unbalanced entries, at the first line of each."""
     c = stage.c
     sums = (
         select(
@@ -229,7 +231,7 @@ def _unbalanced(stage: Stage) -> Iterator[Problem]:
 
 
 def _entries(stage: Stage) -> Select[Any]:
-    """The entries of the files, each at its first line: whether it is stored, and whether with the same content."""
+    """The entries of the files, each at its first line: whether one is stored, and whether it is identical."""
     c, e, line = stage.c, JournalEntry, JournalLine
     says_memo = stage.has("line_memo")
     own = (c.debit, c.credit, *([c.line_memo] if says_memo else []))
@@ -251,12 +253,12 @@ def _entries(stage: Stage) -> Select[Any]:
 
 
 def _content(*values: Any, order: Any) -> ColumnElement[Any]:
-    """Lines in their order, as JSON: amounts are compared as numbers there."""
+    """Lines in order, as JSON, in which amounts are compared as numbers."""
     return func.jsonb_agg(aggregate_order_by(func.jsonb_build_array(*values), *order))
 
 
 def _apply_journal(stage: Stage) -> Changes:
-    """Draft every entry that is not there, with its lines, and post them."""
+    """Draft every entry that is not stored, with its lines, and post them."""
     session, c = stage.session, stage.c
     new = select(stage.wanted.c.number).where(~stage.wanted.c.is_stored)
     said = [name for name in OF_ENTRY if stage.has(name)]
@@ -289,8 +291,8 @@ def _apply_journal(stage: Stage) -> Changes:
     return Changes(len(ids), 0)
 
 
-def _overtaken(stage: Stage) -> Iterator[Problem]:
-    """Entries whose number somebody has used meanwhile."""
+def _check_concurrent(stage: Stage) -> Iterator[Problem]:
+    """Problems of entries with a number that another user has used meanwhile."""
     stored = _entries(stage).subquery()
     lines = stage.at(stored.c.number).join(stored, stored.c.n == stage.c.n)
     yield from stage.problems(
@@ -301,7 +303,7 @@ def _overtaken(stage: Stage) -> Iterator[Problem]:
 
 
 def _accounts(stage: Stage) -> Iterator[tuple[Table, int]]:
-    """The accounts to which entries are posted."""
+    """The accounts with new postings."""
     c, new = stage.c, select(stage.wanted.c.number).where(~stage.wanted.c.is_stored)
     named = select(Account.id).join(stage.lines, Account.code == c.account_code)
     posted = named.where(c.entry_number.in_(new)).distinct()
@@ -313,9 +315,9 @@ def _totals(stage: Stage) -> Mapping[str, ColumnElement[Any]]:
 
 
 KINDS = (
-    ImportKind("accounts", ACCOUNTS, _check_accounts, _apply_accounts, _refused_together),
+    ImportKind("accounts", ACCOUNTS, _check_accounts, _apply_accounts, _check_accounts_result),
     ImportKind(
-        "journal", JOURNAL, _check_journal, _apply_journal, _overtaken,
+        "journal", JOURNAL, _check_journal, _apply_journal, _check_concurrent,
         together="entry_number", totals=_totals, moved_at_once=_accounts,
     ),
 )  # fmt: skip

@@ -1,12 +1,11 @@
-"""`import meters`: meters by number, and whose they are.
+"""`import meters`: meters by number, and their assignments to customers.
 
-A line is one assignment of a meter to a customer; a meter that changed hands has a line for each.
-It is an assignment that is stored if that one begins on the same day; else, in the order of those
-that are active and then the latest, one whose beginning the file or the book doesn't know, or the
-active one if the line is active too. Otherwise it is a new one. An empty cell of what is there leaves
-what is there; assignments that the files do not name stay. At most one assignment of a meter is
-active, so whoever gives it to another customer says in the same files that it is no longer the
-former's.
+A line is one assignment of a meter to a customer; a reassigned meter has a line for each customer.
+It matches a stored assignment with the same first day; else, active ones and then the latest first,
+one without a known first day in file or book, or the active one if the line is active too.
+Otherwise it is a new one. An empty cell keeps the stored value; assignments that the files do not
+name stay. At most one assignment of a meter is active, so the files that activate another one must
+deactivate the former.
 """
 
 from collections.abc import Iterator
@@ -49,7 +48,7 @@ from ..files.reading import ImportColumn
 from ..files.stage import Stage
 from ..report import Problem
 from .base import Changes, ImportKind
-from .billing import at, lock, number, said, unknown_customers
+from .billing import at, lock, number, optional_column, unknown_customers
 
 
 def _day(name: str) -> ImportColumn:
@@ -83,7 +82,7 @@ WANTED = Table(
     Column("is_described_anew", Boolean),
     prefixes=["TEMPORARY"],
 )
-"""The lines as assignments, as they shall be; `stored_id` is the one that is there already."""
+"""The assignments that the lines are to become; `stored_id` is the stored one that a line matches."""
 
 FACTS = ("assigned_from", "assigned_to", "is_active")
 
@@ -116,7 +115,7 @@ def _check(stage: Stage) -> Iterator[Problem]:
 
 
 def _ahead(stage: Stage) -> Iterator[Problem]:
-    """Lines by which an assignment would count before its first day; one that does already may stay so."""
+    """Problems of lines that would make an assignment count before its first day; one that already does may stay."""
     ahead = counts_ahead(WANTED.c.is_active, WANTED.c.assigned_from, periods.today())
     does_already = (
         select(ASSIGNMENTS.c.id)
@@ -131,7 +130,7 @@ def _ahead(stage: Stage) -> Iterator[Problem]:
 
 
 def _twice_active(stage: Stage) -> Iterator[Problem]:
-    """Lines by which a meter would be two customers' at once."""
+    """Problems of lines that would give a meter two active assignments."""
     active = (
         select(
             *WANTED.c,
@@ -163,9 +162,9 @@ def _twice_active(stage: Stage) -> Iterator[Problem]:
 
 
 def _overlaps(stage: Stage) -> Iterator[Problem]:
-    """Lines whose days another assignment of the meter has, too.
+    """Problems of lines with days that overlap another assignment of the meter.
 
-    Days that nobody knows overlap with nothing: a file may say no more than whose a meter is.
+    Unknown days overlap with nothing: a file may give no more than the customer of a meter.
     """
     facts = ("assigned_from", "assigned_to")
     named = select(WANTED.c.stored_id).where(WANTED.c.stored_id == MeterAssignment.id).exists()
@@ -200,9 +199,9 @@ def _overlaps(stage: Stage) -> Iterator[Problem]:
 
 
 def _lay_out(stage: Stage) -> None:
-    """Say for each line which assignment it is, and what that shall be."""
+    """Store in `WANTED` the assignment that each line matches, and what it is to become."""
     WANTED.create(stage.session.connection())
-    lines, stored = _said(stage).cte("said"), _stored(stage).cte("stored")
+    lines, stored = _lines(stage).cte("said"), _stored(stage).cte("stored")
     beginning = _matched(lines, stored, is_same_day=True).cte("beginning")
     rest = [
         select(*rows.c)
@@ -232,10 +231,15 @@ def _lay_out(stage: Stage) -> None:
     stage.session.execute(text(f"ANALYZE pg_temp.{WANTED.name}"))
 
 
-def _said(stage: Stage) -> Select[Any]:
+def _lines(stage: Stage) -> Select[Any]:
     customers = booked_customers()
-    days = (cast(said(stage, name), Date).label(name) for name in ("assigned_from", "assigned_to"))
-    is_described_anew = func.coalesce(said(stage, "description") != Meter.description, False)
+    days = (
+        cast(optional_column(stage, name), Date).label(name)
+        for name in ("assigned_from", "assigned_to")
+    )
+    is_described_anew = func.coalesce(
+        optional_column(stage, "description") != Meter.description, False
+    )
     return (
         select(
             *(stage.c[name] for name in ("n", "file", "line", "meter_number", "is_active")),
@@ -251,14 +255,14 @@ def _said(stage: Stage) -> Select[Any]:
 
 
 def _stored(stage: Stage) -> Select[Any]:
-    """The assignments of the meters that the files name."""
+    """The stored assignments of the meters that the files name."""
     named = select(stage.c.meter_number).where(stage.c.meter_number == Meter.number).exists()
     facts = (getattr(MeterAssignment, name) for name in ("id", "meter_id", "customer_id", *FACTS))
     return select(*facts).join(Meter, Meter.id == MeterAssignment.meter_id).where(named)
 
 
 def _matched(lines: Any, stored: Any, *, is_same_day: bool) -> Select[Any]:
-    """(n, id) of lines and assignments that are one: the nth of each, the active and the latest first."""
+    """(n, id) of lines and assignments that match: the nth of each, the active and the latest first."""
     owner = ("meter_id", "customer_id", *(("assigned_from",) if is_same_day else ()))
 
     def placed(rows: Any, last: Any) -> Any:
@@ -279,7 +283,7 @@ def _matched(lines: Any, stored: Any, *, is_same_day: bool) -> Select[Any]:
 
 
 def _apply(stage: Stage) -> Changes:
-    """Deactivates first: a meter is one customer's at a time."""
+    """Write the assignments. Deactivates first: at most one assignment of a meter is active."""
     session = stage.session
     _lay_out(stage)
     changes = Changes(*session.execute(_counts()).one())
@@ -297,7 +301,7 @@ def _apply(stage: Stage) -> Changes:
 
 
 def _counts() -> Select[int, int]:
-    """How many lines bring an assignment that is not there, and how many change one or its meter."""
+    """How many lines create an assignment, and how many change one or its meter."""
     is_new = WANTED.c.stored_id.is_(None)
     is_other = or_(_differs(), WANTED.c.is_described_anew)
     return select(
@@ -324,8 +328,8 @@ def _changed(is_active: bool) -> Any:
 
 
 def _upsert_meters(stage: Stage) -> None:
-    """Make the meters that are not there, and describe them all as the first line does that says how."""
-    says = said(stage, "description")
+    """Create missing meters, and set each description from the first line that has one."""
+    says = optional_column(stage, "description")
     meters = (
         select(
             stage.c.meter_number.label("number"),

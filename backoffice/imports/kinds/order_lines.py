@@ -1,4 +1,4 @@
-"""`import order-lines`: the lines of orders that are there.
+"""`import order-lines`: the lines of stored orders.
 
 The rule: for every order and kind that the files name, they hold *all* the order's lines of that
 kind. The first such line of the files becomes the first stored line of the kind, and so on; what is
@@ -81,18 +81,18 @@ WANTED = Table(
     Column("unit_price", Numeric(15, 4)),
     prefixes=["TEMPORARY"],
 )
-"""The lines as they shall be; `nth` counts an order's lines of one kind from 1."""
+"""The lines to be stored; `nth` counts an order's lines of one kind from 1."""
 
 FACTS = ("position", "product_id", "description", "quantity", "unit_price")
 LINES = cast(Table, OrderLine.__table__)
 NTH = func.row_number().over(
     partition_by=(LINES.c.order_id, LINES.c.kind), order_by=(LINES.c.position, LINES.c.id)
 )
-"""Counts the stored lines of a kind of an order from 1."""
+"""The number of a stored line among those of its order and kind, from 1."""
 
 
 def _check(stage: Stage) -> Iterator[Problem]:
-    """Locks the orders first, so that nobody changes their lines in between."""
+    """Check the lines. Locks the orders first, against concurrent changes of their lines."""
     lock(stage, select(Order.id).join(stage.lines, stage.c.order_number == Order.number), Order)
     yield from stage.problems(
         stage.unknown("order_number", Order.number.expression),
@@ -112,7 +112,7 @@ def _check(stage: Stage) -> Iterator[Problem]:
 
 
 def _not_sold(stage: Stage) -> Iterator[Problem]:
-    """Lines of open orders that newly get a product that is not sold any more; one that is there may be repeated."""
+    """Problems of lines that add an inactive product to an open order; stored ones may be repeated."""
     nth = func.row_number().over(
         partition_by=(stage.c.order_number, stage.c.kind), order_by=stage.c.n
     )
@@ -140,7 +140,7 @@ def _not_sold(stage: Stage) -> Iterator[Problem]:
 
 
 def _too_many(stage: Stage) -> Iterator[Problem]:
-    """The first line of each order beyond the limit; those of kinds that the files do not name stay, and count."""
+    """Problems of orders with too many lines, including stored ones of kinds that the files do not name."""
     named = select(Order.id, Order.number, stage.c.kind).join(
         stage.lines, stage.c.order_number == Order.number
     )
@@ -171,7 +171,7 @@ def _too_many(stage: Stage) -> Iterator[Problem]:
 
 
 def _too_large(stage: Stage) -> Iterator[Problem]:
-    """The first line of a kind of an order that comes to more than a column holds."""
+    """Problems of totals per order and kind that are too large for their column."""
     amount = amount_of_line(stage.c.quantity, stage.c.unit_price)
     first = (
         select(func.min(stage.c.n))
@@ -187,7 +187,7 @@ def _too_large(stage: Stage) -> Iterator[Problem]:
 
 
 def _apply(stage: Stage) -> Changes:
-    """Removes first: what is stored is matched by its place among the lines that stay."""
+    """Write the lines. Removes first: stored lines are matched by their position among those that stay."""
     session = stage.session
     WANTED.create(session.connection())
     session.execute(insert(WANTED).from_select(list(WANTED.c.keys()), _wanted(stage)))
@@ -226,7 +226,7 @@ def _wanted(stage: Stage) -> Any:
 
 
 def _stored() -> CTE:
-    """The stored lines of the orders and kinds that the files name, counted like WANTED's."""
+    """The stored lines of the orders and kinds that the files name, numbered as in WANTED."""
     named = select(WANTED.c.order_id, WANTED.c.kind).distinct().subquery()
     return (
         select(LINES.c.id, LINES.c.order_id, LINES.c.kind, NTH.label("nth"))
@@ -269,7 +269,7 @@ def _added() -> Any:
 
 
 def _count_version(stage: Stage, order_ids: list[int]) -> None:
-    """Whoever has one of these orders open for editing is told that it has changed."""
+    """Increment the versions of these orders, so that editors with one of them open get a conflict."""
     stage.session.execute(
         update(Order)
         .where(Order.id == func.any(order_ids))

@@ -1,8 +1,8 @@
 """`import orders`: created and updated by number.
 
-The optional columns `total_price`, `additions`, `promo` and `reductions` are amounts that a user
-entered; an empty cell leaves what is there. A component that lines make up is a figure, so that
-the file may repeat it but not change it.
+The optional columns `total_price`, `additions`, `promo` and `reductions` are entered amounts; an
+empty cell keeps the stored one. A component with lines is a figure, so the file may repeat it but
+not change it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,7 +23,7 @@ from ..files.reading import ImportColumn
 from ..files.stage import Stage
 from ..report import Problem
 from .base import Changes, ImportKind
-from .billing import at, lock, overtaken, write
+from .billing import at, changed_concurrently, lock, write
 
 number = cells.number(NUMBER_LENGTH, is_number)
 
@@ -54,7 +54,7 @@ COLUMNS = (
 
 
 def _check(stage: Stage) -> Iterator[Problem]:
-    """Locks the orders first: who saves one of them meanwhile waits for the import."""
+    """Check the lines. Locks the orders first, so that saving one of them waits for the import."""
     lock(stage, select(Order.id).join(stage.lines, stage.c.number == Order.number), Order)
     stage.lay_out(_wanted(stage))
     yield from stage.problems(
@@ -95,7 +95,7 @@ def _check(stage: Stage) -> Iterator[Problem]:
 
 
 def _derived(stage: Stage, kind: str, component: str) -> Iterator[Problem]:
-    """Lines that give another amount than the order's lines of that kind come to."""
+    """Problems of amounts that differ from the sum of the order's lines of that kind."""
     stored = getattr(Order, component)
     yield from stage.problems(
         stage.at(stored.label("stored"))
@@ -107,7 +107,7 @@ def _derived(stage: Stage, kind: str, component: str) -> Iterator[Problem]:
 
 
 def _wanted(stage: Stage) -> Select[Any]:
-    """The lines, each with the order that it makes; a component that it leaves empty is the stored one."""
+    """The lines, each with the order that it is to become; an empty component is the stored one."""
     booked = booked_customers()
     components = {
         name: func.coalesce(stage.c[name] if stage.has(name) else None, getattr(Order, name), 0)
@@ -137,7 +137,7 @@ def _apply(stage: Stage) -> Changes:
 
 
 def negative_totals(stage: Stage, column: str) -> Iterator[Problem]:
-    """The first line of every order that has come out below zero."""
+    """Problems of orders with a negative grand total, at the first line of each."""
     first = select(func.min(stage.c.n)).group_by(stage.c[column]).scalar_subquery()
     yield from stage.problems(
         stage.at(Order.number.label("number"), Order.grand_total.label("total"))
@@ -153,11 +153,11 @@ def negative_totals(stage: Stage, column: str) -> Iterator[Problem]:
 
 def _check_result(stage: Stage) -> Iterator[Problem]:
     wanted = stage.wanted
-    # Not of components: those that lines decide are corrected as the order is written.
+    # Components are not compared: those with lines are recomputed when the order is written.
     facts = [name for name in FACTS if name not in COMPONENTS]
     is_other = (getattr(Order, name).is_distinct_from(wanted.c[name]) for name in facts)
     written = at(wanted).join(Order, Order.number == wanted.c.number)
-    yield from overtaken(stage, written.where(or_(*is_other)))
+    yield from changed_concurrently(stage, written.where(or_(*is_other)))
     yield from negative_totals(stage, "number")
 
 

@@ -1,10 +1,10 @@
 """`import payments`: created and updated by reference.
 
-A reference that several lines have is one receipt: the first line is its part 1, and so on. Meter
-and invoice may be empty, and stay so: what a payment belongs on is found by the backfill. An empty
-cell of a payment that is there leaves what is there, so that the same file again takes no meter
-away. A void payment may be repeated, but not changed; so may one that was replaced since by another
-of its reference, which a file cannot change either.
+Lines with the same reference are one receipt: the first line is its part 1, and so on. Meter and
+invoice may be empty, and stay so: the backfill matches payments later. An empty cell keeps the
+stored value, so that the same file again removes no meter. A void payment may be repeated, but not
+changed; so may one that was replaced since by another of its reference, which a file cannot change
+either.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -44,21 +44,21 @@ from ..report import Problem
 from .base import Changes, ImportKind
 from .billing import (
     at,
+    changed_concurrently,
     changes_of_void,
     lock,
     number,
-    overtaken,
-    said,
+    optional_column,
     unknown_customers,
     unknown_meters,
     write,
 )
 
 FACTS = ("customer_id", "meter_id", "invoice_id", "method", "paid_on", "amount")
-"""What a line says of a payment, beside its reference."""
+"""The columns of a payment that a line sets, beside its reference."""
 
 REPLACED = void_reference("", 1)
-"""What follows the reference of the first receipt that had it and is void."""
+"""The suffix in the reference of the first void receipt that gave it up."""
 
 COLUMNS = (
     ImportColumn("reference", number, Text()),
@@ -96,10 +96,10 @@ def _check(stage: Stage) -> Iterator[Problem]:
 
 
 def _lock(stage: Stage) -> None:
-    """Lock the invoices that these receipts leave or enter, and then what is there of the receipts.
+    """Lock the invoices that these receipts leave or enter, and then the stored receipts.
 
-    That is the order of everybody. Where a receipt moved while we waited for it, its invoices are locked
-    after it: a circle that may come of that is undone, and the import done again.
+    All writers lock in this order. If a receipt moved while this waited for it, its invoices are locked
+    after it; a deadlock from that is rolled back, and the import retried.
     """
     named = select(Invoice.id).join(stage.lines, stage.c.invoice_number == Invoice.number)
     own = stage.c.reference == Payment.reference
@@ -110,12 +110,12 @@ def _lock(stage: Stage) -> None:
 
 
 def _is_other(wanted: Any) -> ColumnElement[bool]:
-    """Whether a line says anything else than what was stored."""
+    """Whether a line differs from what is stored."""
     return or_(*(wanted.c[name].is_distinct_from(wanted.c[f"stored_{name}"]) for name in FACTS))
 
 
 def _changes(stage: Stage, wanted: Any) -> Iterator[Problem]:
-    """What a line may repeat, but not say anew."""
+    """Problems of lines that change what a file may only repeat."""
     is_other = _is_other(wanted)
     yield from changes_of_void(stage, wanted, is_other)
     changed = at(wanted).where(is_other)
@@ -135,7 +135,7 @@ def _changes(stage: Stage, wanted: Any) -> Iterator[Problem]:
 
 
 def _receipts(stage: Stage) -> Iterator[Problem]:
-    """What is wrong with the lines of one receipt together."""
+    """Problems of the lines of a receipt in relation to each other."""
     yield from stage.problems(
         stage.repeated("reference", "invoice_number"),
         "reference",
@@ -178,7 +178,7 @@ def _receipts(stage: Stage) -> Iterator[Problem]:
 
 
 def _of_another_meter(stage: Stage, wanted: Any) -> Iterator[Problem]:
-    """Lines that book a payment on another meter than its invoice's; what is stored may be so."""
+    """Problems of lines with another meter than their invoice's; stored ones may be repeated."""
     is_new = or_(
         *(
             wanted.c[name].is_distinct_from(wanted.c[f"stored_{name}"])
@@ -197,9 +197,9 @@ def _of_another_meter(stage: Stage, wanted: Any) -> Iterator[Problem]:
 
 
 def _too_much(stage: Stage, wanted: Any) -> Iterator[Problem]:
-    """Lines that change a receipt so that more is on their invoice than it takes.
+    """Problems of lines that change a receipt so that more than is open is on their invoice.
 
-    A receipt that is new comes in as it is: in a book from elsewhere an invoice may be overpaid.
+    A new receipt is imported as it is: in a book from elsewhere an invoice may be overpaid.
     """
     sums = [
         select(
@@ -229,15 +229,15 @@ def _too_much(stage: Stage, wanted: Any) -> Iterator[Problem]:
 
 
 def _wanted(stage: Stage) -> Select[Any]:
-    """The lines, each with the payment that it makes, and with what is stored of it now.
+    """The lines, each with the payment that it is to become, and with the stored values.
 
-    Voiding an invoice takes it from its payments; a file that still names it doesn't give it back.
-    `is_of_replaced`: the line says what a void receipt said, in whose place another has the reference.
+    Voiding an invoice removes it from its payments; a file that still names it does not restore it.
+    `is_of_replaced`: the line repeats a void receipt that gave its reference to another.
     """
     lines, customers, replaced = _numbered(stage), booked_customers(), aliased(Payment)
     invoice_id = func.coalesce(Invoice.id, Payment.invoice_id)
     is_of_void = func.coalesce(Invoice.status == VOID, False)
-    named = lines.c.method if stage.has("method") else cast(said(stage, "method"), Text)
+    named = lines.c.method if stage.has("method") else cast(optional_column(stage, "method"), Text)
     invoice = case((~is_of_void, Invoice.id))
     says = (customers.c.id, Meter.id, invoice, named, lines.c.paid_on, lines.c.amount)
     is_replacement = or_(Payment.replaces_id.is_not(None), replaced.id.is_not(None))
@@ -277,19 +277,19 @@ def _wanted(stage: Stage) -> Select[Any]:
 
 
 def _numbered(stage: Stage) -> Subquery:
-    """The lines, each with which part of its receipt it is."""
+    """The lines, each with its part number within the receipt."""
     part = func.row_number(type_=Integer).over(partition_by=stage.c.reference, order_by=stage.c.n)
     return select(*stage.c, part.label("part")).subquery("parts")
 
 
 def _of_any_part(lines: Subquery, holds: ColumnElement[bool]) -> ColumnElement[bool]:
-    """Whether that holds for any line of the same receipt."""
+    """Whether the condition holds for any line of the same receipt."""
     any_part = func.bool_or(holds, type_=Boolean).over(partition_by=lines.c.reference)
     return func.coalesce(any_part, False)
 
 
 def _repeated(replaced: Any, says: Sequence[Any]) -> Iterator[ColumnElement[bool]]:
-    """Whether each fact that a line says is that of the replaced payment; what it leaves out is."""
+    """For each column, whether the line repeats the replaced payment; an empty cell does."""
     for name, value in zip(FACTS, says, strict=True):
         stored = getattr(replaced, name)
         yield func.coalesce(value, stored).is_not_distinct_from(stored)
@@ -302,11 +302,11 @@ def _apply(stage: Stage) -> Changes:
 
 
 def _check_result(stage: Stage) -> Iterator[Problem]:
-    """Whether all lines are in the book."""
+    """Check that all lines were written."""
     wanted = stage.wanted
     own = and_(Payment.reference == wanted.c.reference, Payment.part == wanted.c.part)
     is_other = or_(*(getattr(Payment, name).is_distinct_from(wanted.c[name]) for name in FACTS))
-    yield from overtaken(stage, at(wanted).join(Payment, own).where(is_other))
+    yield from changed_concurrently(stage, at(wanted).join(Payment, own).where(is_other))
 
 
 def _totals(stage: Stage) -> Mapping[str, ColumnElement[Any]]:

@@ -1,6 +1,6 @@
 """`import products`: products by code, and their prices by code and day.
 
-A product with several prices has a line for each, which repeat what is said of the product. A line
+A product with several prices has a line for each, with the same columns of the product. A line
 without a price is the product alone; prices that the files do not name stay.
 """
 
@@ -18,19 +18,19 @@ from ...products.models import Product, ProductPrice
 from ..files.stage import Stage
 from ..report import Problem
 from .base import Changes, ImportKind
-from .of_fields import columns_of
+from .field_columns import columns_of
 
-SAID = (NAME, KIND_OF_LINE, UNIT)
-COLUMNS = columns_of((CODE, *SAID, IN_FORCE, PRICE))
-FACTS = tuple(field.key for field in SAID)
-"""What a line says of the product itself, beside its code."""
+PRODUCT_FIELDS = (NAME, KIND_OF_LINE, UNIT)
+COLUMNS = columns_of((CODE, *PRODUCT_FIELDS, IN_FORCE, PRICE))
+FACTS = tuple(field.key for field in PRODUCT_FIELDS)
+"""The columns of the product itself, beside its code."""
 
 
 def _has_prices(stage: Stage) -> bool:
     return stage.has("effective_from") and stage.has("unit_price")
 
 
-def _said(stage: Stage) -> list[str]:
+def _given_columns(stage: Stage) -> list[str]:
     return [name for name in FACTS if stage.has(name)]
 
 
@@ -39,19 +39,19 @@ def _check(stage: Stage) -> Iterator[Problem]:
         yield from stage.problems(
             stage.repeated("code"), "code", N_("This code stands in line %(first)s already.")
         )
-        yield from _halves(stage)
+        yield from _incomplete_prices(stage)
         return
     yield from stage.problems(
         stage.repeated("code", "effective_from"),
         "effective_from",
         N_("Line %(first)s has a price of this product from this day already."),
     )
-    yield from _halves(stage)
+    yield from _incomplete_prices(stage)
     yield from _contradictions(stage)
 
 
-def _halves(stage: Stage) -> Iterator[Problem]:
-    """Lines with a price but no day, or with a day but no price."""
+def _incomplete_prices(stage: Stage) -> Iterator[Problem]:
+    """Problems of lines with a price but no day, or with a day but no price."""
     for name, other in (("effective_from", "unit_price"), ("unit_price", "effective_from")):
         if stage.has(name):
             lacks = stage.c[other].is_(None) if stage.has(other) else stage.c[name].is_not(None)
@@ -63,8 +63,8 @@ def _halves(stage: Stage) -> Iterator[Problem]:
 
 
 def _contradictions(stage: Stage) -> Iterator[Problem]:
-    """Lines that say otherwise of a product than its first line does."""
-    for name in _said(stage):
+    """Problems of lines that contradict the first line of their product."""
+    for name in _given_columns(stage):
         yield from stage.problems(
             stage.contradicting(name, within="code"),
             name,
@@ -73,9 +73,9 @@ def _contradictions(stage: Stage) -> Iterator[Problem]:
 
 
 def _apply(stage: Stage) -> Changes:
-    """Lines are counted before they are written: one may bring a product and its price."""
+    """Write products and prices. Changes are counted before: one line may create a product and its price."""
     created, updated = stage.session.execute(_counts(stage)).one()
-    names = ["code", *_said(stage)]
+    names = ["code", *_given_columns(stage)]
     one_of_each = select(*(stage.c[name] for name in names)).ext(distinct_on(stage.c.code))
     upsert_products(stage.session, one_of_each.order_by(stage.c.code, stage.c.n))
     if _has_prices(stage):
@@ -91,11 +91,13 @@ def _apply(stage: Stage) -> Changes:
 
 
 def _counts(stage: Stage) -> Select[Any]:
-    """How many lines bring a product or a price that is not there, and how many change one that is."""
+    """How many lines create a product or a price, and how many change one."""
     lines = select().select_from(stage.lines)
     lines = lines.outerjoin(Product, Product.code == stage.c.code)
     is_new: ColumnElement[bool] = Product.id.is_(None)
-    is_other = or_(*(Product.__table__.c[n].is_distinct_from(stage.c[n]) for n in _said(stage)))
+    is_other = or_(
+        *(Product.__table__.c[n].is_distinct_from(stage.c[n]) for n in _given_columns(stage))
+    )
     if _has_prices(stage):
         on_that_day = and_(
             ProductPrice.product_id == Product.id,

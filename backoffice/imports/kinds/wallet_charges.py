@@ -1,8 +1,8 @@
-"""`import wallet-charges`: what services take from wallets, for everybody at once.
+"""`import wallet-charges`: charges of services to many wallets at once.
 
-Each line is charged, or refused, as if it came alone, in the order of the file: what one takes is not there for those
-after it, and one that is refused takes nothing. A line is known by its idempotency key, for ever: what was charged
-before is left as it is, so the same file again charges nothing twice.
+Each line is charged, or refused, as if it came alone, in the order of the file: a charge reduces the balance for the
+lines after it, a refused one does not. The idempotency key of a line is unique for ever: a key that was charged
+before is not charged again, so the same file again charges nothing twice.
 """
 
 from collections.abc import Iterator, Mapping
@@ -37,13 +37,13 @@ from ..files.reading import ImportColumn
 from ..files.stage import Stage
 from ..report import Problem
 from .base import Changes, ImportKind
-from .billing import at, lock, overtaken
+from .billing import at, changed_concurrently, lock
 
 DESCRIPTIVE = ("service_type", "description", "reference")
-"""What a line may say of its charge, beside how much and from which wallet."""
+"""Optional columns of a charge, beside its amount and wallet."""
 
 SAME = ("wallet_id", "amount", *DESCRIPTIVE)
-"""What comes again under a key says the same of these."""
+"""The columns in which a repetition of a key must be equal."""
 
 COLUMNS = (
     ImportColumn("wallet_id", cells.text(NUMBER_LENGTH), Text()),
@@ -63,13 +63,13 @@ NAMES_TWO = N_(
 
 
 def _named(stage: Stage) -> Subquery:
-    """Each wallet that the lines name, by its number, else by its id; and whether another one has that id."""
+    """Each wallet that the lines name, by number, else by id; and whether another wallet has that id."""
     names = select(stage.c.wallet_id.label("name")).distinct().subquery()
     by_number = select(Wallet.id).where(Wallet.number == names.c.name).scalar_subquery()
     key = case((names.c.name.regexp_match("^[0-9]{1,18}$"), cast(names.c.name, BigInteger)))
     by_id = select(Wallet.id).where(Wallet.id == key).scalar_subquery()
     found = select(names.c.name, by_number.label("by_number"), by_id.label("by_id"))
-    c = found.offset(0).subquery().c  # else PostgreSQL looks for each again and again
+    c = found.offset(0).subquery().c  # else PostgreSQL evaluates the subqueries repeatedly
     names_two = func.coalesce(c.by_number != c.by_id, literal(False)).label("names_two")
     return select(
         c.name, func.coalesce(c.by_number, c.by_id).label("wallet_id"), names_two
@@ -77,7 +77,7 @@ def _named(stage: Stage) -> Subquery:
 
 
 def _lines(stage: Stage) -> Subquery:
-    """Each line with its wallet, and with what was made under its key before."""
+    """Each line with its wallet, and with the earlier transaction of its key."""
     c, tx, named = stage.c, WalletTransaction, _named(stage)
     said = {name: func.coalesce(c[name] if stage.has(name) else None, "") for name in DESCRIPTIVE}
     own = {"wallet_id": named.c.wallet_id, "amount": c.amount, **said}
@@ -101,11 +101,11 @@ def _lines(stage: Stage) -> Subquery:
     )  # fmt: skip
 
 
-def _judged(stage: Stage) -> Select[Any]:
-    """What becomes of each line: the first of its key takes what is there when its turn comes.
+def _with_outcomes(stage: Stage) -> Select[Any]:
+    """The outcome of each line: the first of a key is charged if the balance at its turn covers it.
 
-    One that says the same as the first of its key has its fate. One that says something else is its rival: refused,
-    unless the first is.
+    An equal line of the same key has the outcome of the first. A different one is a rival: refused, unless the first
+    is refused.
     """
     lines = _lines(stage)
     c = lines.c
@@ -136,18 +136,18 @@ def _judged(stage: Stage) -> Select[Any]:
 
 
 def _check(stage: Stage) -> Iterator[Problem]:
-    """What is refused.
+    """The problems of refused lines.
 
-    Where the first line of a key is refused, its rival may be charged: what comes after that one is judged when the
-    refused ones are out.
+    If the first line of a key is refused, its rival may be charged: lines after that one are checked once the refused
+    ones are removed.
     """
     lock(stage, select(_named(stage).c.wallet_id), Wallet)
-    lines = stage.lay_out(_judged(stage))
+    lines = stage.lay_out(_with_outcomes(stage))
     c = lines.c
     may_be_charged = c.is_rival & ~c.first_goes_through & ~c.is_used
     open_from = select(func.min(c.n)).where(may_be_charged).scalar_subquery()
-    judged = at(lines, c.name.label("value"), c.number, c.held.label("balance"), c.amount)
-    judged = judged.where(c.n < func.coalesce(open_from, c.n + 1), ~c.was_charged)
+    refusable = at(lines, c.name.label("value"), c.number, c.held.label("balance"), c.amount)
+    refusable = refusable.where(c.n < func.coalesce(open_from, c.n + 1), ~c.was_charged)
     is_another = c.is_used | c.is_rival
     is_known = c.wallet_id.is_not(None) & ~c.names_two
     is_first = is_known & ~is_another
@@ -167,11 +167,11 @@ def _check(stage: Stage) -> Iterator[Problem]:
         ),
     )
     for lines_of_it, column, sentence in wrong:
-        yield from stage.problems(judged.where(lines_of_it), column, sentence)
+        yield from stage.problems(refusable.where(lines_of_it), column, sentence)
 
 
 def _apply(stage: Stage) -> Changes:
-    """Book them in the order of the file, each with what is there before and after it."""
+    """Insert the charges in the order of the file, each with the balance before and after it."""
     c = stage.wanted.c
     moved = moved_by(literal(CHARGE), c.amount)
     after = c.balance + func.sum(moved).over(partition_by=c.wallet_id, order_by=c.n)
@@ -188,12 +188,12 @@ def _apply(stage: Stage) -> Changes:
     return Changes(stage.session.scalars(select(func.count()).select_from(written)).one(), 0)
 
 
-def _overtaken(stage: Stage) -> Iterator[Problem]:
-    """Lines whose key a user has used meanwhile, for another wallet."""
+def _check_concurrent(stage: Stage) -> Iterator[Problem]:
+    """Problems of lines with a key that was used meanwhile for another wallet."""
     c, tx = stage.wanted.c, WalletTransaction
     is_there = (tx.idempotency_key == c.idempotency_key) & (tx.wallet_id == c.wallet_id)
     lines = at(stage.wanted).where(c.is_new, ~select(tx.id).where(is_there).exists())
-    yield from overtaken(stage, lines)
+    yield from changed_concurrently(stage, lines)
 
 
 def _totals(stage: Stage) -> Mapping[str, ColumnElement[Any]]:
@@ -201,7 +201,7 @@ def _totals(stage: Stage) -> Mapping[str, ColumnElement[Any]]:
 
 
 def _results(stage: Stage) -> Select[Any]:
-    """What became of each line that was not refused: its transaction, made now or before."""
+    """The outcome of each line that was not refused, with its transaction, made now or earlier."""
     c, tx = stage.wanted.c, WalletTransaction
     outcome = case((c.is_new, literal("done")), else_=literal("already"))
     reported = select(
@@ -214,7 +214,7 @@ def _results(stage: Stage) -> Select[Any]:
 
 
 def _wallets(stage: Stage) -> Iterator[tuple[Table, int]]:
-    """The wallets that are charged."""
+    """The wallets with new charges."""
     c = stage.wanted.c
     charged = select(c.wallet_id).where(c.is_new).distinct()
     return ((table_of(Wallet), key) for key in stage.session.scalars(charged).all())
@@ -225,7 +225,7 @@ KIND = ImportKind(
     COLUMNS,
     _check,
     _apply,
-    _overtaken,
+    _check_concurrent,
     totals=_totals,
     sent_by="wallets",
     results=_results,

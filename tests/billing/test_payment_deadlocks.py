@@ -1,4 +1,4 @@
-"""Recording beside replacing, and beside a program that pays past the app: nobody waits in a circle or pays twice."""
+"""Recording beside replacing, and beside a program that pays past the app: no deadlock, no double payment."""
 
 from collections.abc import Callable
 from datetime import date

@@ -1,4 +1,4 @@
-"""The columns of a file that are fields of a record: called as they are, with their lengths, words and laws."""
+"""File columns from the declared fields of a record, with the same names, lengths, choices and laws."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -22,17 +22,17 @@ _READERS: Mapping[type[Field], Callable[[Any], Callable[[str], Any]]] = {
 
 
 def columns_of(fields: Iterable[Field]) -> tuple[ImportColumn, ...]:
-    """A column for each field; what a form demands must be there, what it refuses is refused with its sentence."""
+    """A column for each field; fields that are required in the form are required here, with the same validation."""
     return tuple(_column_of(field) for field in fields)
 
 
 def column_of(field: Field) -> ImportColumn:
-    """The column of a field that a file may lack, and whose cells may be empty: see `kept`."""
+    """An optional column of a field, in which cells may be empty: see `value_or_stored`."""
     return replace(_column_of(field), required=False, may_be_empty=True, empty=None)
 
 
-def kept(field: Field, said: Any) -> ColumnElement[Any]:
-    """What a line says of a field; where it says nothing, what is stored, and for a new row a text without letters."""
+def value_or_stored(field: Field, said: Any) -> ColumnElement[Any]:
+    """The value of a field in a line, else the stored one, else for a new row of a text field ""."""
     nothing = [literal("")] if isinstance(field, Text) else []
     return func.coalesce(said, field.column, *nothing)
 
@@ -48,7 +48,7 @@ def _column_of(field: Field) -> ImportColumn:
 
 
 def _lawful(field: Field, read: Callable[[str], Any]) -> Callable[[str], Any]:
-    """Reads a value that keeps the field's laws, in whatever notation the file is."""
+    """A reader that also checks the field's laws, in any notation."""
 
     def checked(value: Any) -> Any:
         for law in field.laws:
@@ -56,6 +56,6 @@ def _lawful(field: Field, read: Callable[[str], Any]) -> Callable[[str], Any]:
                 raise cells.CellError(law.sentence)
         return value
 
-    if isinstance(read, cells.Written):
-        return cells.Written(lambda cell, notation: checked(read.read(cell, notation)))
+    if isinstance(read, cells.NotationReader):
+        return cells.NotationReader(lambda cell, notation: checked(read.read(cell, notation)))
     return lambda cell: checked(read(cell))

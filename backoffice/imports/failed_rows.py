@@ -1,4 +1,4 @@
-"""The rows of a file that could not be imported, as a file that can be corrected and sent again."""
+"""The rows of files that could not be imported, as a file that can be corrected and imported again."""
 
 import csv
 import re
@@ -8,16 +8,16 @@ from itertools import groupby
 from typing import IO, NamedTuple
 
 from ..base.money import NUMBER_FORMATS
-from .files.cells import Plain
-from .files.layout import RETURNED, named
-from .files.reading import GUARDED, ImportColumn, OneFile
+from .files.cells import WorkbookNumber
+from .files.layout import RETURNED, normalised
+from .files.reading import GUARDED, CsvFile, ImportColumn
 from .files.rows import Row
 
 _NUMBER = re.compile(r"[-+]?[\d.,]*\d", re.ASCII)
 
 
-class Complaint(NamedTuple):
-    """What is wrong with a line, in the reader's words; `file` counts the files from 0."""
+class RowError(NamedTuple):
+    """What is wrong with a row, in the reader's language; `file` counts the files from 0."""
 
     file: int
     line: int
@@ -26,16 +26,16 @@ class Complaint(NamedTuple):
 
 def write_failed_rows(
     stream: IO[str],
-    files: Sequence[OneFile],
-    complaints: Iterable[Complaint],
+    files: Sequence[CsvFile],
+    errors: Iterable[RowError],
     *,
     whole: bool = False,
 ) -> None:
-    """Write the rows with complaints as they stand in the files, and a last column that says why.
+    """Write the rows with errors as they are in the files, and a last column with the error.
 
-    `complaints` come in the order of files and lines. With `whole`, every row is written, for files
-    whose bad lines cannot be imported without the others. A cell that a spreadsheet would calculate
-    gets a ' in front, which is taken away again when the file is imported.
+    `errors` come in the order of files and lines. With `whole`, every row is written, for files with
+    bad lines that cannot be imported without the others. A cell that a spreadsheet would evaluate as a
+    formula gets a ' in front, which is removed again when the file is imported.
     """
     writer = csv.writer(stream, delimiter=files[0].delimiter, lineterminator="\r\n")
     names = _names(files)
@@ -45,7 +45,7 @@ def write_failed_rows(
         **dict(zip(_keys(files[0]), files[0].header, strict=False)),
     }
     writer.writerow([*(_guarded(shown[name]) for name in names), RETURNED])
-    said = _by_line(complaints)
+    said = _by_line(errors)
     waiting = next(said, None)
     for number, file in enumerate(files):
         keys = _keys(file)
@@ -53,7 +53,7 @@ def write_failed_rows(
         for row in file.rows():
             sentence = ""
             while waiting and waiting[:2] < (number, row.number):
-                waiting = next(said, None)  # about the header, or about no row
+                waiting = next(said, None)  # of the header, or of a row that is not there
             if waiting and waiting[:2] == (number, row.number):
                 sentence = waiting[2]
             if sentence or whole:
@@ -63,22 +63,22 @@ def write_failed_rows(
 
 
 Name = tuple[str, int]
-"""A name in a header, and the how manieth of that name it is."""
+"""A name in a header, and how many columns of that name come before it."""
 
 
-def _keys(file: OneFile) -> list[Name]:
-    """The names in a file's header, without the column of a file that was returned before."""
-    names = [named(cell) for cell in (file.header[:-1] if file.is_returned else file.header)]
+def _keys(file: CsvFile) -> list[Name]:
+    """The names in a file's header, without the error column of a file of failed rows."""
+    names = [normalised(cell) for cell in (file.header[:-1] if file.is_returned else file.header)]
     return [(name, names[:place].count(name)) for place, name in enumerate(names)]
 
 
-def _names(files: Sequence[OneFile]) -> list[Name]:
-    """The names in all the headers, each once."""
+def _names(files: Sequence[CsvFile]) -> list[Name]:
+    """The names in all headers, each once."""
     return list(dict.fromkeys(key for file in files for key in _keys(file)))
 
 
 def _cells(
-    row: Row, file: OneFile, keys: Sequence[Name], names: Sequence[Name], is_same: bool
+    row: Row, file: CsvFile, keys: Sequence[Name], names: Sequence[Name], is_same: bool
 ) -> Sequence[str]:
     if row.trouble or len(row.cells) != len(file.header):
         return row.cells
@@ -90,17 +90,17 @@ def _cells(
     return [by_name.get(name, "") for name in names]
 
 
-def _written(file: OneFile, cell: str, column: ImportColumn | None) -> str:
-    """A cell as a text file writes it: a number of a workbook with the sign before decimals that the layout has."""
-    if isinstance(cell, Plain) and column and column.holds == "number":
+def _written(file: CsvFile, cell: str, column: ImportColumn | None) -> str:
+    """A cell as a text file writes it: numbers of a workbook get the layout's decimal separator."""
+    if isinstance(cell, WorkbookNumber) and column and column.holds == "number":
         return cell.replace(".", NUMBER_FORMATS[file.layout.notation.numbers].point)
     return cell
 
 
-def _by_line(complaints: Iterable[Complaint]) -> Iterator[Complaint]:
-    """One complaint for each line."""
-    for (file, line), group in groupby(complaints, key=lambda complaint: complaint[:2]):
-        yield Complaint(file, line, " | ".join(complaint.sentence for complaint in group))
+def _by_line(errors: Iterable[RowError]) -> Iterator[RowError]:
+    """One error for each line, which joins all of its sentences."""
+    for (file, line), group in groupby(errors, key=lambda error: error[:2]):
+        yield RowError(file, line, " | ".join(error.sentence for error in group))
 
 
 def _guarded(cell: str) -> str:

@@ -1,4 +1,4 @@
-"""A run over single records says whose they are, and leads back to them."""
+"""A run over single records shows their owners, and links back to them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -23,7 +23,7 @@ def assignment(session: Any) -> MeterAssignment:
 
 
 def asked(session: Any, scope: Any) -> int:
-    """A run over these figures that nobody has begun."""
+    """A run over these figures that has not started."""
     run = actions.request(session, "figures.heal", scope, dry_run=True)
     session.commit()
     return int(run.id)

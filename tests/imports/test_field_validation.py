@@ -1,4 +1,4 @@
-"""A file says of a record what its form says, and is refused by the same laws with the same sentences."""
+"""Files have the same validation as the form of a record, with the same sentences."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What the screens of billing offer next, what cannot be changed, and the order in which mistakes are told."""
+"""The next steps that the screens of billing offer, what cannot be changed, and the order of error messages."""
 
 import re
 from collections.abc import Callable
@@ -19,7 +19,7 @@ SignIn = Callable[..., FlaskClient]
 
 @pytest.fixture
 def company(session: Any) -> dict[str, Any]:
-    """RINA owes 1,100 on M-1 and paid 250 too much on M-2; M-3 was hers; M-4, with 40, is nobody's."""
+    """RINA owes 1,100 on M-1 and overpaid 250 on M-2; M-3 was hers; M-4, with 40, has no customer."""
     return a_company(session)
 
 
@@ -83,7 +83,7 @@ def test_while_payments_name_an_invoice_its_customer_and_meter_cannot_be_typed(
     assert "readonly" not in input_tag(refused.text, "customer"), "it has to be put right again"
 
 
-def test_mistakes_are_told_in_the_order_of_the_fields(
+def test_mistakes_are_reported_in_the_order_of_the_fields(
     finance: FlaskClient, company: dict[str, Any]
 ) -> None:
     def reported(path: str, **typed: str) -> list[str]:
