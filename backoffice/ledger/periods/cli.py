@@ -55,9 +55,9 @@ def close(month: str, dry_run: bool, reason: str, as_json: bool) -> None:
         "month": str(asked), "status": CLOSED if is_closed else OPEN, "dry_run": dry_run, "run": run,
         "checks": [_as_sent(checked) for checked in found],
     }  # fmt: skip
-    said = [f"{_(checked.check.title)}: {checked.count:,}" for checked in found]
-    said.append(_("%(month)s is closed.", month=asked) if is_closed else _state(asked, run))
-    click.echo(json.dumps(reported) if as_json else "\n".join(said))
+    lines = [f"{_(checked.check.title)}: {checked.count:,}" for checked in found]
+    lines.append(_("%(month)s is closed.", month=asked) if is_closed else _state(asked, run))
+    click.echo(json.dumps(reported) if as_json else "\n".join(lines))
     if not is_possible or run is not None:
         sys.exit(FOUND)
 
@@ -72,14 +72,14 @@ def reopen(month: str, reason: str, as_json: bool) -> None:
     with refusals_reported(), acting_as(operator()):
         run = _asked(session, REOPEN, {"month": str(asked), "reason": reason.strip()}, reason)
     reported = {"month": str(asked), "status": OPEN if run is None else CLOSED, "run": run}
-    said = _("%(month)s is open again.", month=asked) if run is None else _state(asked, run)
-    click.echo(json.dumps(reported) if as_json else said)
+    sentence = _("%(month)s is open again.", month=asked) if run is None else _state(asked, run)
+    click.echo(json.dumps(reported) if as_json else sentence)
     if run is not None:
         sys.exit(FOUND)
 
 
 def _asked(session: Session, verb: Verb, payload: Payload, reason: str) -> int | None:
-    """Do it; the number of the run where it waits for another user's approval. Commits."""
+    """Carry the verb out; answers the run's id where it waits for another user's approval. Commits."""
     limits = Limits.of(current_app.config)
     run = do_or_ask(session, verb, payload, reason=reason, limits=limits)
     number = None if run is None else run.id
