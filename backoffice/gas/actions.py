@@ -1,4 +1,4 @@
-"""What can be done to gas beside entering it. Nothing here commits."""
+"""Actions of gas other than saving records. Nothing here commits."""
 
 from collections.abc import Sequence
 
@@ -21,7 +21,7 @@ from .models import (
 
 
 class ClosedMonthWrong(Refusal):
-    """Stored rows that go would come back by their facts, and nobody would have decided about closed months."""
+    """Switching off stored rows while a closed month is wrong, which would rewrite it without a user's decision."""
 
     sentence = N_(
         "A closed month of this customer is stored otherwise than its facts come to. Accept the adjustment that is "
@@ -31,9 +31,9 @@ class ClosedMonthWrong(Refusal):
 
 
 def switch(session: Session, customer_id: int, *, is_stored: bool) -> Customer:
-    """Let a customer's readings and months be stored as they change, or be computed when they are read.
+    """Switch a customer to stored rows, kept up to date, or to rows computed on read.
 
-    The rows that are stored go, or come, with it. Raises RecordGone, ClosedMonthWrong.
+    The stored rows are created or deleted with it. Raises RecordGone, ClosedMonthWrong.
     """
     if not is_stored and proposal_of(session, customer_id) is not None:
         raise ClosedMonthWrong()
@@ -45,7 +45,7 @@ def switch(session: Session, customer_id: int, *, is_stored: bool) -> Customer:
 
 
 def concerned_since(session: Session, month: Month) -> Sequence[int]:
-    """The customers of whom anything is entered, accepted or stored of that month or later."""
+    """The customers with anything entered, accepted or stored in that month or later."""
     days = (Reading.customer_id, Reading.read_on), (Deposit.customer_id, Deposit.deposited_on)
     named = (TransactionCalculation, MonthlyCustomerBalance, AcceptedMonth)
     found = (
