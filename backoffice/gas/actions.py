@@ -9,7 +9,7 @@ from ..base import N_
 from ..base.periods import Month
 from ..base.refusals import Refusal
 from ..customers.models import Customer
-from ..records.actions import count, locked
+from ..records.actions import bump_version, locked
 from .adjusting.actions import proposal_of
 from .models import (
     AcceptedMonth,
@@ -39,7 +39,7 @@ def switch(session: Session, customer_id: int, *, is_stored: bool) -> Customer:
         raise ClosedMonthWrong()
     customer: Customer = locked(session, Customer, [customer_id], key_share=True)[customer_id]
     customer.use_realtime_calculation = is_stored
-    count(session, customer)
+    bump_version(session, customer)
     session.flush()
     return customer
 

@@ -1,4 +1,4 @@
-"""What happened to a record, in words: every save with who, when and what, and every correction."""
+"""The history of a record, rendered: every save with user, time and changes, and every correction."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -23,18 +23,18 @@ SHOWN = 500
 """Events that are shown, the newest; the audit screen has them all."""
 
 _KINDS = {"INSERT": "created", "UPDATE": "changed", "DELETE": "deleted"}
-"""What happened to a row → what its save is called."""
+"""Action of the audit trail → the kind of the save."""
 
 
 def events_of(
     session: Session, record: Record, row: Row, *, has_figures: bool = False
 ) -> list[Event]:
-    """The record's history, newest first; `has_figures`: with the corrections of what is stored of it."""
+    """The record's history, newest first; with `has_figures` including the corrections of its figures."""
     recorded = list(record.trail(session, row, SHOWN))
     own = [f for f in registry.figures if has_figures and f.owner_table is record.model.__table__]
     corrections = [*corrections_of(session, own, row.id, limit=SHOWN)] if own else []
     for figure in (f for f in record.figures if has_figures and f not in own):
-        owner = record.owner_of(figure, row)  # another's, of whom this is one row
+        owner = record.owner_of(figure, row)  # another record owns the figure
         corrections += corrections_of_row(session, figure, owner, row, limit=SHOWN)
     names = Actors(session, [*(e.actor for e in recorded), *map(who_made, corrections)])
     rendering, notes = record.rendering(session, row, recorded), notes_of(session, row)
@@ -44,7 +44,8 @@ def events_of(
         of_row = [event for event in save if record.is_own(event, row)]
         kind, reported = rendering.save(save)
         kind = kind or next((_KINDS[e.action] for e in of_row if e.action != "UPDATE"), "changed")
-        changes = (*(change for event in of_row for change in _reported(record, event)), *reported)
+        own_changes = (change for event in of_row for change in _field_changes(record, event))
+        changes = (*own_changes, *reported)
         if changes:
             newest, note = save[-1], notes.get(transaction, "")
             events.append(Event(newest.at, names.actor(newest.actor), kind, changes, note))
@@ -56,19 +57,19 @@ def events_of(
 
 
 def last_save(session: Session, newest: Sequence[AuditEvent]) -> tuple[str, datetime | None]:
-    """Who has saved a row last, and when, by the newest event of it; nobody of one that the trail does not know."""
+    """The user who saved a row last, and when, from its newest audit event; an empty name and None without one."""
     return (name_of(session, newest[0].actor), newest[0].at) if newest else ("", None)
 
 
-def _is_usual(field: Field, event: AuditEvent) -> bool:
-    """Whether a new row's amount is the nothing that every new one begins with."""
+def _is_initial_zero(field: Field, event: AuditEvent) -> bool:
+    """Whether it is a zero amount of a new row, which is not worth showing."""
     value = (event.after or {}).get(field.key)
     is_new = event.action == "INSERT" and value is not None
     return is_new and isinstance(field, Amount) and not Decimal(str(value))
 
 
-def _reported(record: Record, event: AuditEvent) -> Iterator[Change]:
-    """What a save of the row itself changed of its fields."""
+def _field_changes(record: Record, event: AuditEvent) -> Iterator[Change]:
+    """The changes of the row's own fields by an audit event."""
     before, after = event.before or {}, event.after or {}
     for field in (*record.fields, *record.kept):
         nothing = _(field.derived) if field.derived and event.action == "UPDATE" else ""
@@ -76,7 +77,7 @@ def _reported(record: Record, event: AuditEvent) -> Iterator[Change]:
             written(field, field.fact(side[field.key])) if field.key in side else nothing
             for side in (before, after)
         )
-        if field.key in {**before, **after} and (old or new) and not _is_usual(field, event):
-            reported = before.get(field.key), after.get(field.key)
-            apart = difference_of(event.table_name, field.key, *reported)
-            yield Change(_(field.label), old, new, apart)
+        if field.key in {**before, **after} and (old or new) and not _is_initial_zero(field, event):
+            values = before.get(field.key), after.get(field.key)
+            difference = difference_of(event.table_name, field.key, *values)
+            yield Change(_(field.label), old, new, difference)

@@ -155,9 +155,10 @@ class PaymentForm(OfRecord):
             return True
         return super().shows(refusal)
 
-    def said(self) -> list[tuple[str, str]]:
+    def error_messages(self) -> list[tuple[str, str]]:
         """What is wrong in the sheet is wrong in the parts that a program has sent."""
-        return [(name if name in self else "parts", said) for name, said in super().said()]
+        errors = super().error_messages()
+        return [(name if name in self else "parts", message) for name, message in errors]
 
     def values(self) -> Any:  # the record's own actions take it
         """The payment as entered; call it on a valid form only."""

@@ -113,7 +113,7 @@ def _replaced(session: Session, receipt_id: int, values: Any, version: int) -> P
 class Replacing(Screens):
     """The form of a new payment with everything that a receipt says. Nothing is void before the new one is saved."""
 
-    def reported_of(self, row: Payment) -> str:
+    def saved_message(self, row: Payment) -> str:
         """What was done to both."""
         void = queries.replaced_of(db.session(), row)
         return str(

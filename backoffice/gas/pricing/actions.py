@@ -108,7 +108,7 @@ def store(session: Session, new: NewPrice) -> GasPrice:
     else:
         for name, value in values.items():
             setattr(stored, name, value)
-        records.count(session, stored)
+        records.bump_version(session, stored)
     with refused_if_locked():
         session.flush()
     return stored

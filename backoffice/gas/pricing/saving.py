@@ -33,4 +33,4 @@ def save(session: Session, typed: Mapping[str, str], row_id: int | None, version
 
 def delete(session: Session, row_id: int, version: int) -> None:
     """Delete the stored price at that version. Raises RecordGone, RecordChanged, Locked."""
-    actions.do(session, PRICE, PRICE.verbs[0], row_id, version, {})
+    actions.run_verb(session, PRICE, PRICE.verbs[0], row_id, version, {})

@@ -99,7 +99,7 @@ class PriceScreens(Screens):
         row_id = form.row.id if form.row is not None else None
         version = form.expected_version(row_id) if row_id is not None else None
         asked = as_payload(form.values(), row_id, version)
-        done = partial(self.went_in, form, claim)
+        done = partial(self.after_save, form, claim)
         return carry_out(SAVE_PRICE, asked, claim, done, back=url_for("gas_prices.index"))
 
     def _is_long(self, form: OfRecord, effect: PriceEffect) -> bool:
