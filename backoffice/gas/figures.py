@@ -52,7 +52,7 @@ def _is_stored(rows: Any) -> Any:
 
 
 def _is_unaccepted(rows: Any) -> Any:
-    """Whether a row is of a closed month whose differences were not accepted."""
+    """Whether a row is of a closed month without accepted differences."""
     is_accepted = (A.customer_id == rows.c.customer_id) & (A.year_month == rows.c.year_month)
     return is_closed(rows) & ~select(A.id).where(is_accepted).exists()
 

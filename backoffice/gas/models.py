@@ -32,7 +32,7 @@ class Reading(Base):
         CheckConstraint("metered_volume >= 0", name="metered_volume"),
         UniqueConstraint("customer_id", "read_on"),
         Index("ix_readings_read_on_id", "read_on", "id"),
-        # Months are continued from one on: what stands in it or later is looked for.
+        # Running balances are continued from a month on: rows of it and later ones are looked up.
         Index("ix_readings_customer_id_month", customer_id, month_of(read_on)),
     )
 
@@ -82,7 +82,7 @@ class Deposit(Base):
         CheckConstraint("amount <> 0", name="amount"),
         Index("ix_deposits_customer_id_deposited_on", "customer_id", "deposited_on", "id"),
         Index("ix_deposits_deposited_on_id", "deposited_on", "id"),
-        # Months are continued from one on: what stands in it or later is looked for.
+        # Running balances are continued from a month on: rows of it and later ones are looked up.
         Index("ix_deposits_customer_id_month", customer_id, month_of(deposited_on)),
     )
 

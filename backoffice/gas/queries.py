@@ -238,7 +238,7 @@ def balance_of(session: Session, customer_id: int) -> Any:
     return session.scalar(last.limit(1))
 
 
-# What stands behind a month
+# The readings and deposits of a month
 
 
 @dataclass(frozen=True)
@@ -297,7 +297,7 @@ def unpriced_of(session: Session, customer: Customer) -> int:
 
 
 def prices_on(session: Session, customer_ids: Collection[int], day: date) -> dict[int, GasPrice]:
-    """The price in force on a day, by customer; customers whose first price is later are left out."""
+    """The price in force on a day, by customer; customers with only later prices are left out."""
     begun = select(GasPrice).where(
         GasPrice.customer_id == func.any(list(customer_ids)), GasPrice.effective_from <= day
     )

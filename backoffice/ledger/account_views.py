@@ -48,7 +48,7 @@ def options() -> Response:
 def record(code: str) -> Response:
     """One account with its last lines, the newest first."""
     account = screens.found(code)
-    marks = marks_of(ACCOUNT, account)  # first: the list marks what is known by then
+    marks = marks_of(ACCOUNT, account)  # first: the list marks what has been read by then
     part = lists.part(statement_of(account), endpoint="accounts.record", code=code)
     return screens.shown(account, statement=part, marks=marks)
 

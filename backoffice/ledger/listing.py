@@ -24,7 +24,7 @@ from .rules import DRAFT, POSTED, REVERSED, ROLES, STANDINGS, TONES, TYPES
 _parent = aliased(Account)
 
 AS_OF = AsOf("as_of", N_("As of"), today)
-"""The day at whose end the trial balance is taken."""
+"""The trial balance is taken at the end of this day."""
 
 
 def _account(row: Any) -> str:

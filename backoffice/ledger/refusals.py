@@ -13,7 +13,7 @@ class EntryPosted(Stale):
 
 
 class NotBalanced(Refusal):
-    """An entry whose debits and credits differ."""
+    """An entry with debits that differ from its credits."""
 
     sentence = N_(
         "The debits of entry %(number)s come to %(debits)s, its credits to %(credits)s. Both must be the same."
@@ -131,7 +131,7 @@ class NotNext(Refusal):
 
 
 class YearEndLocked(Refusal):
-    """A closing entry whose day is locked."""
+    """A closing entry on a locked day."""
 
     sentence = N_(
         "The closing entry is of %(day)s, and the days up to %(until)s are locked. Open them first: backoffice balance "

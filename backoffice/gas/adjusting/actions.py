@@ -33,7 +33,7 @@ from ..figures import GAS_FIGURES, calculation, is_closed, monthly
 from ..models import AMOUNTS, AcceptedMonth, Deposit, MonthlyCustomerBalance, TransactionCalculation
 
 RUNNING = ("opening_balance", "closing_balance")
-"""The amounts whose difference is carried forward to later months."""
+"""The running balances, of which a difference is carried forward to later months."""
 
 
 class ProposalChanged(Stale):
@@ -172,7 +172,7 @@ def _months(
         elif finding is not None:
             facts |= finding.expected
         balance = facts["closing_balance"]
-        if row is not None:  # one that is missing is put back, and stands before the next
+        if row is not None:  # a missing one is restored, and its balance precedes the next
             yield ClosedMonth(row, facts, finding is not None or month in behind)
 
 

@@ -1,1 +1,1 @@
-"""Closed periods: months whose dated rows can no longer change, in the ledger and in every domain."""
+"""Closed periods: months in which no dated row changes any more, in the ledger and in every domain."""

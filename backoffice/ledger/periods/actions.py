@@ -102,7 +102,7 @@ LAST_MONTH = 12
 
 
 def year_end(session: Session, month: Month) -> Month | None:
-    """The December whose earnings closing a month transfers: the month itself, or at the first closing the last one."""
+    """The December of which closing a month transfers the earnings: itself, or at the first closing the last one."""
     end = month if month.month == LAST_MONTH else Month(max(month.year - 1, 1), LAST_MONTH)
     return end if end == month or last_closed(session) is None else None
 

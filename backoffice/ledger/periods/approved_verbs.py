@@ -37,7 +37,7 @@ def _reopen(session: Session, _user: Any, asked: Payload) -> Sequence[str]:
 
 
 def _verb(name: str, title: str, act: Any) -> Verb:
-    """A verb whose digest is of the month and the lines of its entry, not of balances, which may change meanwhile."""
+    """A verb with a digest of the month and the lines of its entry, not of balances, which may change meanwhile."""
     return Verb(name, title, "ledger.close", act, digest=lambda outlook: digest_of(outlook.result))
 
 

@@ -37,7 +37,7 @@ def periods() -> Response:
 @bp.post("/periods/<month>/close")
 @requires("ledger.close")
 def close_period(month: str) -> Response:
-    """Close a month whose checklist is in order."""
+    """Close a month if its checklist is in order."""
     asked = month_or_404(month)
     message = _("%(month)s is closed.", month=month_filter(asked.first))
     return _carry_out(CLOSE, {"month": str(asked)}, message)
