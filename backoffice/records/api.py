@@ -163,7 +163,7 @@ class Resource:
     def _listed(self, listing: List) -> Response:
         state = list_state(self.record, listing)
         size = page_size()
-        rows, has_more = self._page(state, size)
+        rows, has_more = self._page_of_rows(state, size)
         answer: dict[str, Any] = {
             "items": self.as_json([row for row, _value in rows]),
             "next": None,
@@ -182,7 +182,7 @@ class Resource:
             answer |= {"count": found.count, "totals": sums}
         return jsonify(answer)
 
-    def _page(self, state: State, size: int) -> tuple[Sequence[tuple[Row, Any]], bool]:
+    def _page_of_rows(self, state: State, size: int) -> tuple[Sequence[tuple[Row, Any]], bool]:
         """Rows, each with its sort value, and whether there are more."""
         value = state.listing.expression(state.sort.removeprefix("-"))
         rows = matching(_program(), state).with_only_columns(self.record.model, value)

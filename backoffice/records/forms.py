@@ -216,7 +216,7 @@ def sent(
     return form(row, formdata=form.typed(row, facts, given), meta={"csrf": False})
 
 
-def asked(record: Record, row: Row, verb: Verb) -> OfRecord:
+def for_verb(record: Record, row: Row, verb: Verb) -> OfRecord:
     """The form of a verb over the stored row, with suggested values."""
     form = _form_of(record, row, verb)
     stamp = {"version": str(Stamp(row.id, record.version_of(row))), "idempotency_key": new_key()}

@@ -296,7 +296,7 @@ class Screens:
 
     def ask(self, verb: Verb, name: str) -> Response:
         """The page of a verb: its inputs and its effect, or why it is not possible now."""
-        return self._verb_page(verb, forms.asked(self.record, self.found(name), verb))
+        return self._verb_page(verb, forms.for_verb(self.record, self.found(name), verb))
 
     def act(self, verb: Verb, name: str) -> Response:
         """Carry out a verb, if the row is still at the shown version; else show its page again with the input."""

@@ -20,7 +20,7 @@ from .actions import accept, proposal_of
 @requires("gas.read")
 def adjustment(code: str) -> Response:
     """The closed months as stored and as expected, and the deposit proposed for the first open day."""
-    return _page(customers.found(code))
+    return _render_page(customers.found(code))
 
 
 @bp.post("/customers/<path:code>/adjustment")
@@ -33,12 +33,12 @@ def adjust(code: str) -> Response:
         accept(db.session(), customer.id, request.form.get("shown", ""))
     except Refusal as refusal:
         db.session.rollback()
-        return _page(customer, refusal)
+        return _render_page(customer, refusal)
     flash(_("The closed months of %(name)s are accepted.", name=customer.name), "success")
     return claim.complete(url_for("gas.statement", code=customer.code))
 
 
-def _page(customer: Customer, refusal: Refusal | None = None) -> Response:
+def _render_page(customer: Customer, refusal: Refusal | None = None) -> Response:
     proposed = proposal_of(db.session(), customer.id)
     shown_refusal = refusal or (proposed and proposed.refusal)
     return render(

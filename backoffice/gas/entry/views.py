@@ -32,7 +32,9 @@ def index() -> Response:
     """The grid of a month: a row for each customer with a price."""
     month = _month(request.args.get("month", ""))
     opened = sheet.opened(db.session(), month, _search())
-    return _page(ReadingSheetForm(formdata=None, data={"idempotency_key": new_key()}), opened)
+    return _render_page(
+        ReadingSheetForm(formdata=None, data={"idempotency_key": new_key()}), opened
+    )
 
 
 @bp.post("")
@@ -41,7 +43,7 @@ def save() -> Response:
     """Store the readings; with `do`, only carry out that step of the grid."""
     month, form = _month(request.form.get("month", "")), ReadingSheetForm()
     if request.args.get("do") == "paste":
-        return _page(form, _pasted(month))
+        return _render_page(form, _pasted(month))
     typed = sheet.typed(db.session(), month, request.form)
     claim = Claim("gas_entry.save")
     if not _may_be_saved(form, typed):
@@ -91,10 +93,10 @@ def _pasted(month: Month) -> Sheet:
 def _refused(form: ReadingSheetForm, typed: Sheet, status: int) -> Response:
     db.session.rollback()
     form.form_errors = [*getattr(form, "form_errors", ()), *typed.errors]
-    return _page(form, typed, status)
+    return _render_page(form, typed, status)
 
 
-def _page(form: ReadingSheetForm, typed: Sheet, status: int = 200) -> Response:
+def _render_page(form: ReadingSheetForm, typed: Sheet, status: int = 200) -> Response:
     session, search = db.session(), _search()
     owners = {row.customer.id for row in typed.rows if row.customer is not None}
     context: dict[str, Any] = {

@@ -124,7 +124,7 @@ screens.add_to(bp)
 @requires("gas.write")
 def bulk() -> Response:
     """The form of a bulk change, for the chosen customers or those that lines name."""
-    return _page(BulkForm.empty(), request.args)
+    return _render_page(BulkForm.empty(), request.args)
 
 
 @bp.post("/bulk")
@@ -134,14 +134,14 @@ def bulk_preview() -> Response:
     claim = Claim("gas_prices.bulk")
     form, typed = BulkForm(), request.form
     if not form.validate():
-        return _page(form, typed, 422)
+        return _render_page(form, typed, 422)
     try:
         wanted, left = _wanted(form, typed)
     except Refusal as refusal:
         form.form_errors = [in_words(refusal)]
-        return _page(form, typed, refusal.status)
+        return _render_page(form, typed, refusal.status)
     if not wanted:
-        return _page(form, typed, 422)
+        return _render_page(form, typed, 422)
     number = _request_run(wanted, {UNPRICED: left} if left else None, dry_run=True)
     return claim.complete(url_for("runs.record", run_id=number))
 
@@ -180,7 +180,7 @@ def _chosen(typed: MultiDict[str, str]) -> Select[Any]:
     return listing.rows(user).where(GasPrice.id.in_(ids))
 
 
-def _page(form: BulkForm, typed: MultiDict[str, str], status: int = 200) -> Response:
+def _render_page(form: BulkForm, typed: MultiDict[str, str], status: int = 200) -> Response:
     """The form, with the number of customers that it changes."""
     state = lists.state_of(list_for(PRICE, current_user), typed)
     rows = _chosen(typed).with_only_columns(func.count(GasPrice.customer_id.distinct()))

@@ -45,7 +45,7 @@ def check() -> Response:
     With ?strict=1 the HTTP status is 503 when it is not.
     """
     try:
-        health = _stored() if _asks("stored") else examining.examine(db.engine)
+        health = _stored() if _has_option("stored") else examining.examine(db.engine)
     except Busy as busy:
         return _refused(busy)
     return _answered(health)
@@ -70,7 +70,7 @@ def auto_heal() -> Response:
 
     The HTTP status is 500 where it failed, and with ?strict=1 503 where the balance sheet is not valid afterwards.
     """
-    return _maintained(dry_run=_asks("dry_run"))
+    return _maintain(dry_run=_has_option("dry_run"))
 
 
 @bp.post("/admin/balance-health/scheduled-maintenance")
@@ -78,10 +78,10 @@ def auto_heal() -> Response:
 @requires("figures.heal", scope="health")
 def scheduled_maintenance() -> Response:
     """Run the scheduled maintenance now, for deployments with their own cron; HTTP statuses as of `auto_heal`."""
-    return _maintained()
+    return _maintain()
 
 
-def _maintained(*, dry_run: bool = False) -> Response:
+def _maintain(*, dry_run: bool = False) -> Response:
     db.session.rollback()  # gives back the connection that authentication has used
     try:
         done = maintaining.maintain(db.engine, dry_run=dry_run)
@@ -97,7 +97,7 @@ def _maintained(*, dry_run: bool = False) -> Response:
     return _answered(health, code, status, run=reported, items=done.items)
 
 
-def _asks(option: str) -> bool:
+def _has_option(option: str) -> bool:
     """Whether the address has this option, other than empty or `0`."""
     return request.args.get(option, "") not in ("", "0")
 
@@ -110,7 +110,7 @@ def _answered(
     health: BalanceHealth, code: int = 200, status: str = SUCCESS, **more: Any
 ) -> Response:
     """The answer; with ?strict=1 its status is 503 where the balance sheet is not valid, unless it failed anyway."""
-    if code < 500 and _asks("strict") and not health.is_valid:
+    if code < 500 and _has_option("strict") and not health.is_valid:
         code = 503
     body = {"status": status, "balance_status": health.is_valid, "data": as_data(health), **more}
     return _answer(body, code)

@@ -48,7 +48,7 @@ def close(month: str, dry_run: bool, reason: str, as_json: bool) -> None:
         is_possible = not any(checked.forbids for checked in found)
         run = None
         if is_possible and not dry_run:
-            run = _asked(session, CLOSE, {"month": str(asked)}, reason)
+            run = _carry_out(session, CLOSE, {"month": str(asked)}, reason)
     is_closed = is_possible and not dry_run and run is None
     session.rollback()
     reported = {
@@ -70,7 +70,7 @@ def reopen(month: str, reason: str, as_json: bool) -> None:
     """Let what is dated in the last closed month be changed again."""
     session, asked = db.session(), month_given(month)
     with refusals_reported(), acting_as(operator()):
-        run = _asked(session, REOPEN, {"month": str(asked), "reason": reason.strip()}, reason)
+        run = _carry_out(session, REOPEN, {"month": str(asked), "reason": reason.strip()}, reason)
     reported = {"month": str(asked), "status": OPEN if run is None else CLOSED, "run": run}
     sentence = _("%(month)s is open again.", month=asked) if run is None else _state(asked, run)
     click.echo(json.dumps(reported) if as_json else sentence)
@@ -78,7 +78,7 @@ def reopen(month: str, reason: str, as_json: bool) -> None:
         sys.exit(FOUND)
 
 
-def _asked(session: Session, verb: Verb, payload: Payload, reason: str) -> int | None:
+def _carry_out(session: Session, verb: Verb, payload: Payload, reason: str) -> int | None:
     """Carry the verb out; answers the run's id where it waits for another user's approval. Commits."""
     limits = Limits.of(current_app.config)
     run = do_or_ask(session, verb, payload, reason=reason, limits=limits)

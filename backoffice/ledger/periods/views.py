@@ -31,7 +31,7 @@ REASON_LENGTH = 200
 @requires("ledger.read")
 def periods() -> Response:
     """Every month, and the checklist of the requested one, or else the next one to close."""
-    return _page()
+    return _render_page()
 
 
 @bp.post("/periods/<month>/close")
@@ -64,10 +64,10 @@ def _carry_out(verb: Verb, payload: Payload, message: str) -> Response:
         return carry_out(verb, payload, claim, done, back=back)
     except Refusal as refusal:
         db.session.rollback()
-        return _page(refusal)
+        return _render_page(refusal)
 
 
-def _page(refusal: Refusal | None = None) -> Response:
+def _render_page(refusal: Refusal | None = None) -> Response:
     session = db.session()
     statuses = queries.month_statuses(session)
     asked = request.args.get("month", "")[:7]

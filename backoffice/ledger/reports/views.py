@@ -40,14 +40,14 @@ lists.add_export(
 @requires("ledger.read")
 def show_balance_sheet() -> Response:
     """Assets, liabilities and equity at the end of a day, beside another day if asked."""
-    return _page(balance_sheet_page(request.args))
+    return _render_page(balance_sheet_page(request.args))
 
 
 @bp.get("/income-statement", endpoint="income_statement")
 @requires("ledger.read")
 def show_income_statement() -> Response:
     """Revenue and expenses of a period, beside another one if asked."""
-    return _page(income_statement_page(request.args))
+    return _render_page(income_statement_page(request.args))
 
 
 lists.add_export(
@@ -60,7 +60,7 @@ lists.add_export(
 )  # fmt: skip
 
 
-def _page(shown: ReportPage) -> Response:
+def _render_page(shown: ReportPage) -> Response:
     return render("ledger/report.html", "report", shown=shown, report=shown.report)
 
 
