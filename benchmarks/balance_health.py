@@ -85,6 +85,6 @@ def _stored(app: Flask) -> float:
 
         def ask() -> None:
             with snapshot(db.engine) as connection:
-                examining.known(connection)
+                examining.stored_health(connection)
 
         return timed(ask)

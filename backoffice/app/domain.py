@@ -214,7 +214,7 @@ class Declared:
         """Table → what the rows of its figures are called, and where they are shown."""
         found = self._all("subjects")
         if any(record.figures for record in self.records.values()):
-            of_record = import_module("backoffice.records.subjects").subjects_of
+            of_record = import_module("backoffice.records.figure_links").figure_links_of
             found += (subject for record in self.records.values() for subject in of_record(record))
         return self._named("subjects", ((s.table, s) for s in found))
 

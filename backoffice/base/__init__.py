@@ -28,7 +28,7 @@ class Base(DeclarativeBase):
 
 @event.listens_for(Table, "after_parent_attach")
 def _refuse_what_is_no_date(table: Table, metadata: MetaData) -> None:
-    """Every date and moment of every table is one that a record can have, without being told so."""
+    """Add the calendar CHECK to every table with dates or timestamps."""
     check = calendar_check(table) if metadata is Base.metadata else None
     if check is not None:
         table.append_constraint(check)
@@ -38,7 +38,7 @@ Id = Annotated[int, mapped_column(BigInteger, Identity(), primary_key=True)]
 """A surrogate key that PostgreSQL assigns."""
 
 Moment = Annotated[datetime, mapped_column(DateTime(timezone=True), server_default=func.now())]
-"""A moment in time with its zone; when nothing is given, the transaction's."""
+"""A timestamp with time zone; by default the transaction's start."""
 
 
 def table_of(model: type[DeclarativeBase]) -> Table:

@@ -1,20 +1,20 @@
-"""On whose behalf this process is acting, for the audit trail and the corrections."""
+"""The actor of the current request, run or command, for the audit trail and the corrections."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
 actor: ContextVar[str] = ContextVar("actor", default="")
-"""“user:7”, “cli:ops” or the like; empty where nobody is known, then the database user stands."""
+"""“user:7”, “cli:ops” or the like; empty where unknown, and then the database user is recorded."""
 
 
 approver: ContextVar[str] = ContextVar("approver", default="")
-"""Who has approved what is being done, where a second person had to; else empty."""
+"""The user who approved the current change, where a second person had to; else empty."""
 
 
 @contextmanager
 def acting_as(name: str) -> Iterator[None]:
-    """Act on behalf of `name` within the block."""
+    """Set the actor to `name` within the block."""
     token = actor.set(name)
     try:
         yield
@@ -24,7 +24,7 @@ def acting_as(name: str) -> Iterator[None]:
 
 @contextmanager
 def approved_by(name: str) -> Iterator[None]:
-    """Do within the block what `name` has approved."""
+    """Set the approver to `name` within the block."""
     token = approver.set(name)
     try:
         yield

@@ -1,4 +1,4 @@
-"""The day of a moment where the business is, in SQL."""
+"""The business day of a timestamp, in SQL."""
 
 from typing import Any
 
@@ -9,9 +9,9 @@ from . import periods
 _ZONE: BindParameter[str] = bindparam(
     "zone", callable_=lambda: periods.timezone().key, type_=Text, unique=True
 )
-"""The business time zone, as it is when it is asked: it is not known yet when a declaration is read."""
+"""The business time zone, read on execution: it is not configured yet when declarations are imported."""
 
 
 def business_day(moment: Any) -> ColumnElement[Any]:
-    """The business day on which a moment is."""
+    """The business day of a timestamp."""
     return func.date(func.timezone(_ZONE, moment))

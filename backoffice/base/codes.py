@@ -1,4 +1,4 @@
-"""Codes of rows that are known by whose they are and which month: 7/2026-03, in addresses and to programs."""
+"""Codes of rows that are named by their owner and a month, in addresses and the API: 7/2026-03."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -11,15 +11,15 @@ from .periods import Month
 
 
 def month_code(owner_id: int, month: Month | str) -> str:
-    """What an owner's month (or its name, as it is stored) is called, whether it has a row or not."""
+    """The code of an owner's month, given as a Month or as stored text; the month needs no row."""
     return f"{owner_id}/{month}"
 
 
 def code_of(owner: Any, month: Any, *, is_day: bool = False) -> Mapped[str]:
-    """The code as a column of a model, of the columns for the owner and for the month: YYYY-MM, or its first day."""
+    """The code as a column of a model, from its owner column and its month column (YYYY-MM; with `is_day` a date)."""
 
     class OfCode(ColumnProperty.Comparator[str]):
-        """A code is looked for by what it is made of, which is indexed."""
+        """Compares a code by its owner and month, which are indexed."""
 
         def __eq__(self, code: object) -> ColumnElement[bool]:  # type: ignore[override]
             number, _slash, written = str(code).partition("/")

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 
 class Currency(NamedTuple):
-    """How a currency is written: decimals, the symbol that we show, further signs that we read."""
+    """How a currency is written: decimals, the displayed symbol, and further signs accepted in input."""
 
     minor_unit: int
     symbol: str

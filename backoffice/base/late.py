@@ -1,4 +1,4 @@
-"""Functions that are read when they are called: who lists what can be done does not read how."""
+"""Lazy imports: declarations can name functions without importing their modules."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -6,10 +6,10 @@ from typing import Any
 
 
 class Late:
-    """A module's functions; the module is imported when one of them is called first.
+    """The functions of a module that is imported on the first call of one.
 
-    For what a declaration names and only a worker or a screen executes. Beside `if TYPE_CHECKING:`, with the import
-    that it stands for.
+    For functions that a declaration names and only a worker or a screen executes. Used with the real import under
+    `if TYPE_CHECKING:`.
     """
 
     def __init__(self, module: str) -> None:

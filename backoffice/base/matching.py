@@ -1,4 +1,4 @@
-"""Finding records by what people type: a code, or a part of the name."""
+"""Searches records by a typed code or part of a name."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, Select, case, func, or_
 
 
 def by_code_or_name(rows: Select[Any], code: Any, name: Any, text: str) -> Select[Any]:
-    """The `rows` whose code or name holds `text`, in any case; the best match first, else by code.
+    """The `rows` with `text` in their code or name, in any case; the best match first, else by code.
 
     All of them when `text` is blank. For paging add the key to the order.
     """

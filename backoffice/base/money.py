@@ -1,7 +1,7 @@
-"""Money: column types, rounding, parsing and formatting. The only place that knows any of it.
+"""Money: column types, rounding, parsing and formatting, for the whole app.
 
-Decimal throughout; a float anywhere near money is a defect. Imports no Flask: the current user's
-number format and language are the caller's business (`web/formats.py` for the web).
+Decimal throughout; a float anywhere near money is a defect. Imports no Flask: the caller passes the current user's
+number format and language (`web/formats.py` does for the web).
 """
 
 import re
@@ -162,7 +162,7 @@ class AmountError(ValueError):
 
 
 LONGEST_INPUT = 40
-"""Characters that a typed number may have; the longest honest one has 27."""
+"""Characters that a typed number may have; the longest valid one has 27."""
 
 _SPACES = " \t\r\n\u00a0\u202f"
 _MINUS = ("-", "\u2212")
@@ -176,7 +176,7 @@ def parse_amount(
     minimum: Decimal | None = None,
     maximum: Decimal | None = None,
 ) -> Decimal:
-    """The amount that `text` says in `number_format`, in the deployment's currency.
+    """Parse an amount in the deployment's currency, written in `number_format`.
 
     Strips spaces, the currency's signs, `-`/`−` and accounting brackets. `decimals` defaults to the
     minor unit (the result carries exactly that many), `maximum` to what the column holds. Raises
@@ -199,7 +199,7 @@ def parse_unit_price(text: str, number_format: str = "plain") -> Decimal:
 
 
 def parse_factor(text: str, number_format: str = "plain") -> Decimal:
-    """What something is multiplied by, of 0 or more, with up to six decimals. Raises AmountError."""
+    """A factor of 0 or more, with up to six decimals. Raises AmountError."""
     return parse_quantity(text, number_format, decimals=FACTOR_DECIMALS, maximum=MAX_FACTOR)
 
 
@@ -308,7 +308,7 @@ def _currency_signs() -> tuple[str, ...]:
 
 
 def _refusal(body: str, example: str) -> AmountError:
-    """Why `body` is not a number as in `example`: the sentence that helps most."""
+    """The most specific error for a `body` that is not a number as in `example`."""
     if not body:
         return AmountError(N_("Enter a number."))
     if any(_is_foreign_digit(character) for character in body):
@@ -330,7 +330,7 @@ def _refusal(body: str, example: str) -> AmountError:
 
 
 def _currency_written_in(body: str) -> str | None:
-    """The code of the currency whose sign stands beside the number in `body`."""
+    """The code of the currency that is written beside the number in `body`."""
     for code in (_currency, *CURRENCIES):
         known = CURRENCIES[code]
         for sign in (*known.also_read, known.symbol, code):

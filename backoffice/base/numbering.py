@@ -1,4 +1,4 @@
-"""The next number of a year: PAY-2026-00001, PAY-2026-00002, …, whatever else is in the column."""
+"""Generates the next number of a series, like PAY-2026-00002 after PAY-2026-00001."""
 
 from functools import cache
 from typing import Any
@@ -26,22 +26,21 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 DOUBLINGS = 31
 """Numbers go up to 2 to the power of this."""
 LOOKED_BACK = 10
-"""Rows that came last, one of which the next number nearly always follows."""
+"""The newest rows, one of which the next number nearly always follows."""
 SCANNED = 10_000
-"""Numbers that one statement looks for where a user has typed every doubling: then one after the other."""
+"""Numbers per statement in the linear search, which is used where every power of two is taken."""
 
 _DIGITS = "^([0-9]{5}|[1-9][0-9]{5,8})$"
-"""What `_text` makes of a number of up to nine digits."""
+"""Matches a number of up to nine digits as `_text` writes it."""
 
 _LOCK = select(func.pg_advisory_xact_lock(func.hashtext(bindparam("head", type_=Text))))
 
 
 def next_number(session: Session, column: InstrumentedAttribute[str], head: str) -> str:
-    """A text of `head` and a number of five digits or more that `column` does not hold, after one that it does.
+    """`head` with a free number of five digits or more, following one that `column` has.
 
-    Found by looking for single texts, so that neither the collation nor a million other texts matter.
-    Those who ask for the same head wait for each other until their transactions end; so nobody asks
-    while holding what another one needs for its number.
+    It looks up single texts, so that neither the collation nor a million other texts matter. Transactions that ask for
+    the same head wait for each other until they end; so ask before taking locks that others need for their number.
     """
     session.execute(_LOCK, {"head": head})
     number: int | None = session.scalar(_after_last(column), {"head": head})
@@ -54,10 +53,10 @@ def next_number(session: Session, column: InstrumentedAttribute[str], head: str)
 
 @cache
 def _after_last(column: InstrumentedAttribute[str]) -> Select[Any]:
-    """The lowest free number that follows one of the rows that came last; None where none of them has one.
+    """The lowest free number that follows one of the newest rows; None where no newest row has a number.
 
-    What nearly always is the next number, and soon found; a number far off that a user has typed leads nobody there,
-    unless all that came last are so. A number that was given up may be given again.
+    Nearly always the next number, and fast; a far-off number that a user typed is not continued, unless all the newest
+    rows have one. A number that was rolled back or deleted may be assigned again.
     """
     head = bindparam("head", type_=Text)
     latest = select(column.expression.label("text")).order_by(column.class_.id.desc())
@@ -71,9 +70,9 @@ def _after_last(column: InstrumentedAttribute[str]) -> Select[Any]:
 
 @cache
 def _search(column: InstrumentedAttribute[str]) -> Select[Any]:
-    """The number that is free: doubled until one is, then halved what lies between that and the last one taken.
+    """A free number by galloping search: doubled until one is free, then bisected down to the last one taken.
 
-    None where every doubling is taken. `taken` grows and `free` shrinks from row to row, until one follows the other.
+    None where every power of two is taken. `taken` grows and `free` shrinks from row to row until they are adjacent.
     """
     at = select(
         cast(literal(0), BigInteger).label("taken"), cast(null(), BigInteger).label("free")
@@ -93,14 +92,14 @@ def _search(column: InstrumentedAttribute[str]) -> Select[Any]:
 
 
 def _text(number: ColumnElement[int]) -> ColumnElement[str]:
-    """The head and a number, as they stand in the column."""
+    """The head and a number, as the column has them."""
     digits = cast(number, Text)
     padded = func.lpad(digits, func.greatest(5, func.length(digits)), "0")
     return bindparam("head", type_=Text) + padded
 
 
 def _scanned(session: Session, column: InstrumentedAttribute[str], head: str) -> int:
-    """The first free number, looked for one after the other."""
+    """The first free number by linear search."""
     first = 1
     while True:
         numbers = range(first, first + SCANNED)

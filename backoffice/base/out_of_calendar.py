@@ -1,9 +1,8 @@
-"""Dates and moments that no record can have: refused by CHECKs, and read all the same where one is stored.
+"""Dates and timestamps outside the app's calendar: refused by CHECKs, and still readable where one is stored.
 
-PostgreSQL's calendar is wider than Python's: it knows `infinity`, years before Christ and the year 20000.
-psycopg raises on each of them, so one such value, written past the CHECKs or before there were any, would
-close every screen that reads its row. Here it is read as a day at the edge of the calendar that is
-shown, sent and stored again as it is written.
+PostgreSQL's calendar is wider than Python's: it has `infinity`, years BC and the year 20000. psycopg raises on each of
+them, so one such value, written past the CHECKs or before there were any, would break every screen that reads its row.
+Here it is read as a day at the edge of the calendar that is displayed and stored again as PostgreSQL wrote it.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -37,17 +36,17 @@ from .periods import FIRST_DAY, LAST_DAY
 
 FIRST_MOMENT = datetime.combine(FIRST_DAY - timedelta(days=1), time(), UTC)
 END_OF_MOMENTS = datetime.combine(LAST_DAY + timedelta(days=2), time(), UTC)
-"""From the first moment up to this one it is one of these days somewhere on earth."""
+"""Between these two moments it is one of the allowed days in some time zone."""
 
 
 class DayOutOfCalendar(date):
-    """A stored date that no record can have. It compares and counts as the edge that it is beyond."""
+    """A stored date outside the calendar. It compares and computes as the edge that it is beyond."""
 
     written: str
 
     @classmethod
     def beyond(cls, edge: date, written: str) -> "DayOutOfCalendar":
-        """The day at that edge which says `written`."""
+        """The day at that edge, displayed as `written`."""
         day = cls(edge.year, edge.month, edge.day)
         day.written = written
         return day
@@ -64,13 +63,13 @@ class DayOutOfCalendar(date):
 
 
 class MomentOutOfCalendar(datetime):
-    """A stored moment that no record can have; as DayOutOfCalendar."""
+    """A stored timestamp outside the calendar; see DayOutOfCalendar."""
 
     written: str
 
     @classmethod
     def beyond(cls, edge: datetime, written: str) -> "MomentOutOfCalendar":
-        """The moment at that edge which says `written`."""
+        """The moment at that edge, displayed as `written`."""
         moment = cls.combine(edge.date(), edge.timetz())
         moment.written = written
         return moment
@@ -88,7 +87,7 @@ class MomentOutOfCalendar(datetime):
 
 
 def is_out_of_calendar(value: object) -> bool:
-    """Whether this was read of something that is no day or moment of a record."""
+    """Whether this was read from a value outside the calendar."""
     return isinstance(value, DayOutOfCalendar | MomentOutOfCalendar) and hasattr(value, "written")
 
 
@@ -98,12 +97,12 @@ Edge = TypeVar("Edge", date, datetime)
 def _tolerant(
     kind: str, first: Edge, end: Edge, beyond: Callable[[Edge, str], Edge]
 ) -> type[Loader]:
-    """A loader of that type as psycopg's own, which takes whatever is not between the two for a stray."""
+    """A loader of that type that wraps psycopg's own, and reads values outside the range by `beyond`."""
     oid = psycopg.adapters.types[kind].oid
     strict = cast(type[Loader], psycopg.adapters.get_loader(oid, Format.TEXT))
 
     class Tolerant(Loader):
-        """Reads as psycopg does what is in the calendar, and anything else as it is written."""
+        """Loads values in the calendar as psycopg does, and others as written."""
 
         def __init__(self, oid: int, context: AdaptContext | None = None) -> None:
             super().__init__(oid, context)
@@ -129,7 +128,7 @@ def _is_before_christ(written: str) -> bool:
 
 
 def stored_day(text: str) -> date:
-    """The day that a recorded text says, whatever it says: as the loaders read."""
+    """The day of a recorded text, also outside the calendar, as the loaders read it."""
     try:
         day = date.fromisoformat(text)
     except ValueError:
@@ -140,7 +139,7 @@ def stored_day(text: str) -> date:
 
 
 def stored_moment(text: str) -> datetime:
-    """The moment that a recorded text says, likewise."""
+    """The timestamp of a recorded text, likewise."""
     try:
         return datetime.fromisoformat(text)
     except ValueError:
@@ -163,7 +162,7 @@ _LOADERS = {
 
 
 class _AsWritten(Dumper):
-    """Sends a stray value back as it was read."""
+    """Sends a value outside the calendar back as it was read."""
 
     def dump(self, value: Any) -> bytes:
         return str(value.isoformat()).encode()
@@ -178,7 +177,7 @@ class _MomentAsWritten(_AsWritten):
 
 
 def read_all(engine: Engine) -> None:
-    """Let every connection of the engine read such values, instead of raising."""
+    """Make every connection of the engine read such values instead of raising."""
     event.listen(engine, "connect", lambda connection, _record: _adapt(connection.adapters))
 
 
@@ -193,13 +192,13 @@ def _adapt(adapters: Any) -> None:
 
 
 def calendar_check(table: Table) -> CheckConstraint | None:
-    """The CHECK that refuses such values in every date and moment of the table; None where it has none."""
+    """The CHECK that refuses such values in every date and timestamp of the table; None where it has none."""
     conditions = [_in_calendar(c) for c in table.columns if is_dated(c)]
     return CheckConstraint(" AND ".join(conditions), name="in_calendar") if conditions else None
 
 
 def is_dated(column: Column[Any]) -> bool:
-    """Whether a column holds days or moments."""
+    """Whether a column has dates or timestamps."""
     return isinstance(column.type, Date | DateTime)
 
 
@@ -215,25 +214,25 @@ def _in_calendar(column: Column[Any]) -> str:
 
 
 def strays(table: Table, *columns: Column[Any]) -> ColumnElement[bool]:
-    """The rows of the table that hold such a value, in one of these columns if some are given."""
+    """The condition of rows with such a value, in one of these columns or in any."""
     dated = columns or [column for column in table.columns if is_dated(column)]
     return or_(*(func.coalesce(not_(c.between(*_range_of(c))), false()) for c in dated))
 
 
 def unguarded(connection: Connection, tables: Iterable[Table]) -> list[Table]:
-    """Those of the tables that may hold such values: their CHECK is gone, or was never validated."""
+    """The tables that may have such values, because their CHECK is missing or was never validated."""
     guarded = {row.table for row in _checks(connection) if row.is_valid}
     return [table for table in tables if table.name not in guarded]
 
 
 def sync(connection: Connection, metadata: MetaData) -> list[str]:
-    """Give every table its CHECK as the owner; names the tables some of whose rows it does not fit.
+    """Add every table's CHECK, as the owner; answers the names of tables with rows that violate it.
 
-    A CHECK is there for new values at once; it is validated as soon as nothing old offends it, by this
-    or by a later upgrade. So a book that holds a bad date is upgraded all the same.
+    A CHECK applies to new values at once; it is validated once no old row violates it, by this or a later upgrade. So a
+    book with a bad date can still be upgraded.
     """
     known = {row.table: row for row in _checks(connection)}
-    offended = []
+    violated = []
     for table in metadata.sorted_tables:
         check, found = calendar_check(table), known.get(table.name)
         if check is None:
@@ -249,8 +248,8 @@ def sync(connection: Connection, metadata: MetaData) -> list[str]:
         elif found.is_valid:
             continue
         if not _is_valid_now(connection, table.name, name):
-            offended.append(table.name)
-    return offended
+            violated.append(table.name)
+    return violated
 
 
 _CHECKS = """

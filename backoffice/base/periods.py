@@ -1,7 +1,7 @@
-"""Months, and what day it is where the business is.
+"""Months, and dates in the business time zone.
 
-The business day, not UTC's, decides which month a document falls in: 00:30 on 1 March in Jakarta
-is still February in UTC. Imports no Flask.
+The business day, not UTC's, decides the month of a document: 00:30 on 1 March in Jakarta is still February in UTC.
+Imports no Flask.
 """
 
 import re
@@ -34,24 +34,24 @@ def timezone() -> ZoneInfo:
 
 
 def business_date(moment: datetime) -> date:
-    """The day on which `moment` falls where the business is. Raises ValueError without a zone."""
+    """The day of `moment` in the business time zone. Raises ValueError without a zone."""
     if moment.tzinfo is None:
         raise ValueError("A moment without a time zone falls on no certain day; give it one.")
     return moment.astimezone(_zone).date()
 
 
 def today() -> date:
-    """Today where the business is."""
+    """Today in the business time zone."""
     return business_date(datetime.now(UTC))
 
 
 def is_to_come(day: date) -> bool:
-    """Whether `day` is after today, where the business is."""
+    """Whether `day` is after today in the business time zone."""
     return day > today()
 
 
 def read_day(text: str) -> date | None:
-    """The day that an ISO date says, of a year that a record can have; None for anything else."""
+    """Parse an ISO date in the app's calendar; None for anything else."""
     try:
         day = date.fromisoformat(text)
     except ValueError:
@@ -60,7 +60,7 @@ def read_day(text: str) -> date | None:
 
 
 def start_of(day: date) -> datetime:
-    """The first moment of `day` where the business is, in UTC: for comparing with stored moments.
+    """The start of `day` in the business time zone, in UTC, for comparing with stored timestamps.
 
     Where midnight comes twice, the earlier one; where clocks skip it, the moment at which they do.
     """
@@ -68,7 +68,7 @@ def start_of(day: date) -> datetime:
 
 
 def end_of(day: date) -> datetime:
-    """The first moment after `day` where the business is, in UTC."""
+    """The end of `day` (exclusive) in the business time zone, in UTC."""
     return start_of(day + timedelta(days=1))
 
 
@@ -106,7 +106,7 @@ class Month:
 
     @classmethod
     def current(cls) -> "Month":
-        """The month that it is where the business is."""
+        """The current month in the business time zone."""
         return cls.of(today())
 
     @property

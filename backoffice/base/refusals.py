@@ -1,7 +1,7 @@
-"""What the house refuses: errors that carry their own sentence.
+"""Refusals: errors with a sentence for the user.
 
-Actions raise them, and know nothing of HTTP; `app/errors.py` turns one that nobody caught into a page,
-a toast or JSON, and a view that has a form shows it there. Imports no Flask, so that actions may.
+Actions raise them, and know nothing of HTTP; `app/errors.py` turns an uncaught one into a page, a toast or JSON, and a
+view with a form shows it there. Imports no Flask, so that actions can import it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,12 +14,11 @@ from . import N_
 
 
 class Refusal(Exception):
-    """A request that a law of the house refuses. Subclasses are named after that law.
+    """A request that a rule refuses. Subclasses are named after that rule.
 
-    `sentence` says what is wrong and what to do next, with `%(name)s` where a value belongs; it is
-    translated where it is shown. `status` is the HTTP status it becomes. `field` names the field of
-    a form that it is about, if it is about one. `type` is the URI of the problem that programs know it by, and
-    `members` name those of its values that they read beside the sentence (RFC 9457).
+    `sentence` says what is wrong and what to do next, with `%(name)s` placeholders; it is translated where it is shown.
+    `status` is its HTTP status. `field` names the form field that it is about, if any. `type` is its problem type URI,
+    and `members` name the values that its problem details include (RFC 9457).
     """
 
     sentence: str = N_("That is not possible here.")
@@ -34,7 +33,7 @@ class Refusal(Exception):
 
 
 class Invalid(Refusal):
-    """Something that was entered cannot be; `problems` are sentences, each after the name of its field."""
+    """Invalid input; `problems` are pairs of field name and sentence."""
 
     sentence = N_(
         "Something of what you sent cannot be saved. Correct these fields, then send it again."
@@ -46,13 +45,13 @@ class Invalid(Refusal):
 
 
 class KeyUsedOtherwise(Refusal):
-    """A key that came before with another request."""
+    """An idempotency key that was used with another request."""
 
     sentence = N_("This Idempotency-Key was used before with another request. Send a new one.")
 
 
 class Stale(Refusal):
-    """Another user saved the same record first."""
+    """A save of a record that another user has saved first."""
 
     sentence = N_(
         "Another user has saved this in the meantime. Look at their version, then save again."
@@ -61,7 +60,7 @@ class Stale(Refusal):
 
 
 class AnotherRecord(Stale):
-    """The number, code or reference under which a record was opened has gone to another one since."""
+    """A save under a number, code or reference that belongs to another record since the form was opened."""
 
     sentence = N_(
         "This number now belongs to another record than the one that you opened. Nothing was saved. "
@@ -70,7 +69,7 @@ class AnotherRecord(Stale):
 
 
 class StillToCome(Refusal):
-    """Something of a day after today, which would count today already."""
+    """An entry dated in the future, which would count at once."""
 
     sentence = N_(
         "This day is still to come. What is entered counts at once: enter today or an earlier day."
@@ -78,11 +77,11 @@ class StillToCome(Refusal):
 
 
 DAYS_LOCKED = "days_locked"
-"""What PostgreSQL calls the law that nothing of a locked day changes; its detail is the last such day."""
+"""The constraint name that triggers raise for a change on a locked day; the detail is the last locked day."""
 
 
 class Locked(Refusal):
-    """A change of something dated in the days that are locked."""
+    """A change of a row dated on a locked day."""
 
     sentence = N_(
         "The days up to %(until)s are locked: nothing of them is entered, changed or deleted any more. Choose a "
@@ -91,13 +90,13 @@ class Locked(Refusal):
     status = 409
 
     def at(self, field: str) -> "Locked":
-        """The same, shown at that field of a form."""
+        """This refusal, shown at that field of a form."""
         self.field = field
         return self
 
 
 def locked_by(error: DBAPIError, field: str = "") -> Locked | None:
-    """What a statement was refused for, if it is that; shown at the `field` of a form."""
+    """`Locked`, at the `field` of a form, if that is why PostgreSQL refused a statement; else None."""
     if broken_constraint(error) != DAYS_LOCKED:
         return None
     return Locked(until=getattr(getattr(error.orig, "diag", None), "message_detail", "")).at(field)
@@ -105,7 +104,7 @@ def locked_by(error: DBAPIError, field: str = "") -> Locked | None:
 
 @contextmanager
 def refused_if_locked(field: str = "") -> Iterator[None]:
-    """What PostgreSQL refuses inside because of a locked day is `Locked`, at the `field` of a form."""
+    """Turn PostgreSQL's refusal of a locked day within the block into `Locked`, at the `field` of a form."""
     try:
         yield
     except IntegrityError as error:
@@ -115,13 +114,13 @@ def refused_if_locked(field: str = "") -> Iterator[None]:
 
 
 def broken_constraint(error: DBAPIError) -> str:
-    """The name of the constraint that a statement broke; empty where it broke none."""
+    """The name of the constraint that a statement violated; empty where it violated none."""
     return getattr(getattr(error.orig, "diag", None), "constraint_name", None) or ""
 
 
 @contextmanager
 def refused_by(constraint: str, refusal: Refusal) -> Iterator[None]:
-    """What breaks that constraint inside is `refusal`; whoever was faster is seen only by the database."""
+    """Turn a violation of that constraint within the block into `refusal`, for conflicts between concurrent saves."""
     try:
         yield
     except IntegrityError as error:

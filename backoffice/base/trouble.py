@@ -1,9 +1,9 @@
-"""Trouble: what keeps a command or a process from doing its work, as a sentence."""
+"""Trouble: an error that prevents a command or process from doing its work, as a sentence."""
 
 import click
 
 
 class Trouble(click.ClickException):
-    """A sentence on standard error and exit status 2, whichever program was called."""
+    """Prints a sentence on standard error and exits with status 2, in every program."""
 
     exit_code = 2

@@ -1,4 +1,4 @@
-"""Creating and updating many rows at once, by the name that files and people know them by."""
+"""Creates and updates many rows at once, by their unique names."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -22,7 +22,7 @@ from . import Base
 
 
 class Upserted(NamedTuple):
-    """How many rows an upsert made and changed; the others were already so."""
+    """How many rows an upsert created and updated; the others were already equal."""
 
     created: int
     updated: int
@@ -37,11 +37,11 @@ def upsert(
     on_change: Mapping[str, Any] | None = None,
     only: ColumnElement[bool] | None = None,
 ) -> Upserted:
-    """Make the rows of `model` that `rows` names by its unique columns `key` as `rows` says.
+    """Insert or update the rows of `model` from `rows`, by the unique columns `key`.
 
-    One statement; no commit. `rows` labels its columns as the table does and names each key once.
-    Columns in `initial` are set on new rows only. A row that is already so is not written; one that
-    is gets `on_change` too. With `only`, rows that are there are changed where it holds of them.
+    One statement; no commit. `rows` labels its columns as the table does, with each key once. Columns in `initial` are
+    set on new rows only. Equal rows are not written; updated ones get `on_change` too. With `only`, existing rows are
+    updated only where that condition holds.
     """
     table = model.__table__
     names = [str(column.key) for column in rows.selected_columns]

@@ -1,8 +1,7 @@
 """The demo company's billing by meter: forty of its customers, a year and a half up to today.
 
-Northwind has none, so this book is made up: the same for everybody who loads it on the same day, its
-days counted back from today, so that what is overdue looks as it does in an office. It comes in as
-files do; what people correct by hand is done by the actions behind the screens.
+Northwind has none, so this data is invented: the same for every load on the same day, with dates relative to today, so
+that overdue amounts look realistic. It is imported like files; manual corrections use the actions behind the screens.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,38 +28,38 @@ from .fitting import LinesAsFile, fit
 CUSTOMERS = 40
 MONTHS = 18
 SEASON = (128, 122, 112, 100, 90, 84, 82, 84, 90, 100, 112, 124)
-"""What is used in each month of a year, in percent of the average."""
+"""Consumption in each month of a year, in percent of the average."""
 
 PLACES = ("Cold store", "Kitchen", "Shop floor", "Warehouse", "Office")
 RATES = ("0.1480", "0.1525")
-"""Dollars per kWh, until a year ago and since; every amount here is fitted to the currency."""
+"""Dollars per kWh, until a year ago and since; every amount here is converted by `fit`."""
 
 FIXED_CHARGE = "12.50"
 DUE = timedelta(days=30)
 
 WITH_TWO_METERS = (2, 8, 14, 20, 26, 32)
 HANDED_OVER = 4
-"""This customer's meter is the next one's since half a year ago."""
+"""This customer's meter was reassigned to the next customer half a year ago."""
 MOVED_OUT = 11
-"""This customer's meter is nobody's since five months ago, and the last invoice was never paid."""
+"""This customer's meter is unassigned since five months ago, and the last invoice was never paid."""
 
 LATE = (3, 13, 24, 33)
-"""They pay two months at a time, a month too late."""
+"""These customers pay two months at a time, a month late."""
 IN_PART = (6, 16, 30)
-"""They pay three fifths, and the rest seven weeks later."""
+"""These customers pay three fifths, and the rest seven weeks later."""
 STOPPED = (7, 23)
-"""They have not paid for some months."""
+"""These customers have not paid for some months."""
 PAID_TWICE = 19
-WORDLESS = 4
-"""So many customers with two meters have paid an invoice without saying which."""
-STRAYS = ((26, 20, "200.00"), (45, 33, "75.00"))
-"""Who paid how many days ago how much of nothing in particular; the last one has no meter at all."""
+UNREFERENCED = 4
+"""The number of customers with two meters who have paid an invoice without naming it."""
+UNMATCHED = ((26, 20, "200.00"), (45, 33, "75.00"))
+"""Payments for no invoice: customer, days ago, dollars; the last customer has no meter."""
 METHODS = ("transfer", "transfer", "mobile", "cash")
 
 
 @dataclass(frozen=True)
-class _Period:
-    """A meter, and from when to when it was whose."""
+class _Assignment:
+    """The assignment of a meter to a customer, and its days."""
 
     meter: str
     customer: int
@@ -70,12 +69,12 @@ class _Period:
 
 
 def load(session: Session) -> Problem | None:
-    """Bring the book in; the first problem, of which there should be none. Never commits."""
+    """Import the data; answers the first problem, of which there should be none. Never commits."""
     today, chance = periods.today(), Random(1996)  # noqa: S311 (the same book for everybody)
     codes = list(session.scalars(select(Customer.code).order_by(Customer.code)))
     meters = list(_meters(Month.of(today)))
     for kind, lines in (
-        ("meters", (_meter_line(period, codes) for period in meters)),
+        ("meters", (_meter_line(assignment, codes) for assignment in meters)),
         ("invoices", _invoices(meters, codes, today, chance)),
         ("payments", _payments(session, codes, today, chance)),
     ):
@@ -86,7 +85,7 @@ def load(session: Session) -> Problem | None:
     return None
 
 
-def _meters(now: Month) -> Iterator[_Period]:
+def _meters(now: Month) -> Iterator[_Assignment]:
     number = 1000
     for customer in range(CUSTOMERS):
         for _ in range(2 if customer in WITH_TWO_METERS else 1):
@@ -95,43 +94,46 @@ def _meters(now: Month) -> Iterator[_Period]:
             if customer == HANDED_OVER:
                 handed_over = (now - 6).first
                 ends = handed_over - timedelta(days=1)
-                yield _Period(meter, customer, place, ends=ends)
-                yield _Period(meter, customer + 1, place, begins=handed_over)
+                yield _Assignment(meter, customer, place, ends=ends)
+                yield _Assignment(meter, customer + 1, place, begins=handed_over)
             elif customer == MOVED_OUT:
-                yield _Period(meter, customer, place, ends=(now - 6).last)
+                yield _Assignment(meter, customer, place, ends=(now - 6).last)
             else:
-                yield _Period(meter, customer, place)
+                yield _Assignment(meter, customer, place)
 
 
-def _meter_line(period: _Period, codes: Sequence[str]) -> Mapping[str, object]:
+def _meter_line(assignment: _Assignment, codes: Sequence[str]) -> Mapping[str, object]:
     return {
-        "meter_number": period.meter,
-        "customer_code": codes[period.customer],
-        "is_active": "no" if period.ends else "yes",
-        "assigned_from": period.begins or "",
-        "assigned_to": period.ends or "",
-        "description": period.place,
+        "meter_number": assignment.meter,
+        "customer_code": codes[assignment.customer],
+        "is_active": "no" if assignment.ends else "yes",
+        "assigned_from": assignment.begins or "",
+        "assigned_to": assignment.ends or "",
+        "description": assignment.place,
     }
 
 
 def _invoices(
-    meters: Sequence[_Period], codes: Sequence[str], today: date, chance: Random
+    meters: Sequence[_Assignment], codes: Sequence[str], today: date, chance: Random
 ) -> Iterator[Mapping[str, object]]:
-    """An invoice on the first of each month for what was used in the month before; one of them twice."""
+    """An invoice on the first of each month for the consumption of the month before; one of them twice."""
     averages = {
         meter: chance.randint(400, 2600) for meter in dict.fromkeys(m.meter for m in meters)
     }
     for ago in reversed(range(MONTHS)):
         month = Month.of(today) - ago
         used_in = month.previous
-        for period in meters:
-            if not (period.begins or date.min) <= used_in.first <= (period.ends or date.max):
+        for assignment in meters:
+            begins, ends = assignment.begins or date.min, assignment.ends or date.max
+            if not begins <= used_in.first <= ends:
                 continue
-            tenths = averages[period.meter] * SEASON[used_in.month - 1] * chance.randint(92, 108)
+            tenths = (
+                averages[assignment.meter] * SEASON[used_in.month - 1] * chance.randint(92, 108)
+            )
             line = {
-                "number": f"INV-{month.year}{month.month:02}-{period.meter[3:]}",
-                "customer_code": codes[period.customer],
-                "meter_number": period.meter,
+                "number": f"INV-{month.year}{month.month:02}-{assignment.meter[3:]}",
+                "customer_code": codes[assignment.customer],
+                "meter_number": assignment.meter,
                 "issued_on": month.first,
                 "due_on": month.first + DUE,
                 "amount": "",
@@ -140,26 +142,26 @@ def _invoices(
                 "fixed_charge": fit().price(Decimal(FIXED_CHARGE)),
             }
             yield line
-            if (ago, period.customer) == (3, 9):
+            if (ago, assignment.customer) == (3, 9):
                 yield line | {"number": f"{line['number']}-2"}
 
 
 @dataclass(frozen=True)
 class _Paid:
-    """What was paid on a day, for which invoice."""
+    """A payment of an invoice on a day."""
 
     day: date
     customer: int
     invoice: Invoice
     amount: Decimal
     together: str = ""
-    """What it is one receipt with; empty: nothing."""
+    """The key of the receipt that it shares with other payments; empty without one."""
 
 
 def _payments(
     session: Session, codes: Sequence[str], today: date, chance: Random
 ) -> Iterator[Mapping[str, object]]:
-    """Whatever was paid until today, by day."""
+    """All payments until today, by day."""
     places = {code: place for place, code in enumerate(codes)}
     owners = dict(session.execute(select(Customer.id, Customer.code)).all())
     invoices = list(session.scalars(select(Invoice).order_by(Invoice.issued_on, Invoice.number)))
@@ -170,22 +172,22 @@ def _payments(
         for payment in _paid(places[owners[invoice.customer_id]], invoice, today, chance)
         if payment.day <= today
     ]
-    wordless = _wordless(paid)
+    unreferenced = _unreferenced(paid)
     receipts: dict[str, str] = {}
     for payment in sorted(paid, key=lambda one: (one.day, one.invoice.number)):
         key = payment.together or f"{payment.invoice.number} {payment.day} {payment.amount}"
         reference = receipts.setdefault(key, f"PAY-{len(receipts) + 1:05}")
-        is_wordless = payment in wordless
+        is_unreferenced = payment in unreferenced
         yield {
             "reference": reference,
             "customer_code": codes[payment.customer],
-            "meter_number": "" if is_wordless or not payment.invoice.meter else payment.invoice.meter.number,
-            "invoice_number": "" if is_wordless else payment.invoice.number,
+            "meter_number": "" if is_unreferenced or not payment.invoice.meter else payment.invoice.meter.number,
+            "invoice_number": "" if is_unreferenced else payment.invoice.number,
             "paid_on": payment.day,
             "amount": money.round_amount(payment.amount),  # a column has two decimals, a yen has none
             "method": METHODS[payment.customer % len(METHODS)],
         }  # fmt: skip
-    for number, (customer, days, amount) in enumerate(STRAYS, len(receipts) + 1):
+    for number, (customer, days, amount) in enumerate(UNMATCHED, len(receipts) + 1):
         yield {
             "reference": f"PAY-{number:05}",
             "customer_code": codes[customer],
@@ -196,7 +198,7 @@ def _payments(
 
 
 def _paid(customer: int, invoice: Invoice, today: date, chance: Random) -> Iterator[_Paid]:
-    """How this customer pays this invoice, whenever that is."""
+    """The payments of this invoice, past and future, by this customer's habit."""
     soon = invoice.issued_on + timedelta(days=chance.randint(6, 27))
     issued = Month.of(invoice.issued_on)
     months = (today.year - issued.year) * 12 + today.month - issued.month
@@ -218,14 +220,16 @@ def _paid(customer: int, invoice: Invoice, today: date, chance: Random) -> Itera
             yield _Paid(soon + timedelta(days=3), customer, invoice, invoice.amount)
 
 
-def _wordless(paid: Sequence[_Paid]) -> set[_Paid]:
-    """The newest payments of customers with two meters, and one of a customer with one meter."""
+def _unreferenced(paid: Sequence[_Paid]) -> set[_Paid]:
+    """The newest payments of some customers with two meters, and of a customer with one meter."""
     newest = {one.customer: one for one in paid}
-    return {newest[customer] for customer in (*WITH_TWO_METERS[:WORDLESS], 1) if customer in newest}
+    return {
+        newest[customer] for customer in (*WITH_TWO_METERS[:UNREFERENCED], 1) if customer in newest
+    }
 
 
 def _correct(session: Session, today: date) -> None:
-    """What a user did by hand: the second of two equal invoices is void, a fee, something forgiven."""
+    """Apply manual corrections: void the second of two equal invoices, add a fee and a reduction."""
     twice = session.scalars(select(Invoice).where(Invoice.number.like("INV-%-2"))).one()
     invoice_actions.void(session, twice.id, twice.version, "Issued twice")
     for number, days, amount, reason in (

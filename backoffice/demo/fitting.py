@@ -1,8 +1,7 @@
-"""Northwind made to fit: its days end this week, and its amounts look as a business of the currency writes them.
+"""Adapts Northwind's data: shifts its dates to end this week, and converts its amounts to the deployment's currency.
 
-The files hold what Microsoft published: dollars, 1996 to 1998. Whole weeks are added to its days, so that each stays
-the day of the week that it was; its prices are multiplied and rounded to what is usual. In US dollars they
-are Northwind's own to the cent.
+The files have what Microsoft published: dollars, 1996 to 1998. Dates are shifted by whole weeks, so that weekdays stay;
+prices are multiplied and rounded to usual steps. In US dollars they are Northwind's own to the cent.
 """
 
 import csv
@@ -22,7 +21,7 @@ Line = Mapping[str, object]
 
 DATA = Path(__file__).parent / "data"
 FIRST, LAST = date(1996, 7, 4), date(1998, 5, 6)
-"""Of the files' orders, the first and the last day."""
+"""The first and the last day of the files' orders."""
 
 DAYS = ("order_date", "closing_date", "effective_from")
 _PERCENT_OFF = re.compile(r"(\d+)% off (.+)")
@@ -30,18 +29,18 @@ _PERCENT_OFF = re.compile(r"(\d+)% off (.+)")
 
 @dataclass(frozen=True)
 class Fit:
-    """What a dollar of Northwind's is worth, roughly, and the step in which prices are written."""
+    """The approximate worth of a dollar in a currency, and the step to which prices are rounded."""
 
     worth: Decimal
     step: Decimal
 
     def price(self, dollars: Decimal) -> Decimal:
-        """A price or fee as it is written there; never nothing."""
+        """A price or fee in the currency; never zero."""
         steps = (dollars * self.worth / self.step).quantize(Decimal(1), ROUND_HALF_UP)
         return (steps or Decimal(1).copy_sign(dollars)) * self.step
 
     def rate(self, dollars: Decimal) -> Decimal:
-        """A price of a small unit (a kWh): as exact as a unit price may be, in whole units where these are small."""
+        """A price per small unit (a kWh), with four decimals, or none where the currency's steps are whole units."""
         exact = Decimal(1) if self.step >= 1 else Decimal("0.0001")
         return (dollars * self.worth).quantize(exact, ROUND_HALF_UP)
 
@@ -72,16 +71,16 @@ FITS = {
     "VND": _fit("25000", "1000"),
     "ZAR": _fit("18", "0.5"),
 }
-"""By currency: no rates of any day, only what makes a crate of tea look like one."""
+"""Conversion by currency; not exchange rates of any day, only realistic magnitudes."""
 
 
 def fit() -> Fit:
-    """How amounts are written in the deployment's currency."""
+    """The conversion to the deployment's currency."""
     return FITS[money.currency()]
 
 
 def shift(today: date) -> timedelta:
-    """What is added to Northwind's days, so that its last orders are this week's: whole weeks."""
+    """The whole weeks to add to Northwind's dates, so that its last orders are in this week."""
     return timedelta(weeks=(today - LAST).days // 7)
 
 
@@ -92,13 +91,13 @@ def years_with_targets(today: date) -> Sequence[int]:
 
 @dataclass(frozen=True)
 class LinesAsFile:
-    """Lines of a kind, to be imported as a file is."""
+    """Lines that are imported like a file."""
 
     name: str
     lines: Sequence[Line]
 
     def open(self) -> BinaryIO:
-        """Its bytes from the beginning."""
+        """The file's content as a binary stream."""
         text = StringIO()
         writer = csv.DictWriter(text, list(self.lines[0]))
         writer.writeheader()
@@ -107,7 +106,7 @@ class LinesAsFile:
 
 
 def fitted(name: str) -> LinesAsFile:
-    """One of Northwind's files, with today's days and the deployment's amounts."""
+    """One of Northwind's files, with shifted dates and converted amounts."""
     with (DATA / name).open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     later, prices = shift(periods.today()), partial(_priced, {})

@@ -1,4 +1,4 @@
-"""The demo company's metered gas: a few customers are read every day, at prices of their own, and pay in advance."""
+"""The demo company's metered gas: a few customers with daily readings, their own prices, and deposits."""
 
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -15,20 +15,20 @@ from .fitting import fit
 
 CUSTOMERS = 6
 MONTHS = 14
-"""Before the present one."""
+"""Months before the current one."""
 
 PRICE, FACTOR = Decimal("0.68"), "1.012345"
 RAISED = Decimal("0.74")
-"""A price per Sm³ in dollars, and what it is for the last months."""
+"""The price per Sm³ in dollars for the last months; `PRICE` is the one before."""
 
 LATE, OFF = 2, 4
-"""The first reading of this one is before its first price; the months of this one are computed when they are read."""
+"""The customer with a first reading before its first price, and the one with months computed on read."""
 
 DEPOSITED = Decimal("2500.00")
 
 
 def load(session: Session) -> None:
-    """Let a year and two months pass for each of them. Never commits."""
+    """Write a year and two months of data for each customer. Never commits."""
     newest = (
         select(Customer).where(Customer.merged_into_id.is_(None)).order_by(Customer.code.desc())
     )
@@ -56,7 +56,7 @@ def _price(session: Session, customer: Customer, place: int, begin: date) -> Non
 
 
 def _readings(customer: Customer, place: int, begin: date) -> Iterator[dict[str, object]]:
-    """A volume for every day: more in the week than at its end, and never twice the same."""
+    """A volume for every day, higher on weekdays, and varying."""
     for number in range((periods.today() - begin).days):
         day = begin + timedelta(days=number)
         usual = Decimal(90 + 25 * place) if day.weekday() < 5 else Decimal(35 + 10 * place)
@@ -65,7 +65,7 @@ def _readings(customer: Customer, place: int, begin: date) -> Iterator[dict[str,
 
 
 def _deposits(customer: Customer, place: int, begin: date) -> Iterator[dict[str, object]]:
-    """A transfer in most months; what is drawn meanwhile takes some of them below zero."""
+    """A transfer in most months; purchases take some months below zero."""
     for number, month in enumerate(Month.of(begin).through(Month.current())):
         day = month.first + timedelta(days=2 + place)
         if number % 7 != place and day <= periods.today():

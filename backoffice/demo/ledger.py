@@ -27,13 +27,13 @@ ACCOUNTS = {
     "6100": ("Rent", "expense"), "6200": ("Wages", "expense"), "6700": ("Depreciation", "expense"),
     "7100": ("Interest", "expense"),
 }  # fmt: skip
-"""Code → name, type and perhaps what posting rules use it for."""
+"""Code → name, type and, for some, the role."""
 
 OPENING = {
     "Owner's capital": ("1100", "3000", "60000.00"), "Loan of the bank": ("1100", "2100", "20000.00"),
     "Forklift and shelves": ("1700", "1100", "24000.00"), "Rent of a year": ("1500", "1100", "12000.00"),
 }  # fmt: skip
-"""Memo → what was debited, what was credited, how much."""
+"""Memo → debited account, credited account, dollars."""
 
 EVERY_MONTH = {
     "Rent": ("6100", "1500", "1000.00"), "Wages": ("6200", "1100", "3200.00"),

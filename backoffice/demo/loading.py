@@ -1,4 +1,4 @@
-"""The demo company: Northwind, imported like any other file, with all else a company has, and four users."""
+"""Loads the demo company: Northwind's files, data of all other domains, and four users."""
 
 import json
 import os
@@ -36,7 +36,7 @@ FILES = {
 """Kind → file, in the order in which they build on each other."""
 
 GROWTH = Decimal(10)
-"""Northwind's account managers are to sell this much more, in percent, than in the year before."""
+"""Growth of the account managers' targets over the year before, in percent."""
 
 PEOPLE = {
     "viewer": ("viewer@northwind.example", "Vera Viewer"),
@@ -44,11 +44,11 @@ PEOPLE = {
     "account_manager": ("nancy.davolio@northwind.example", "Nancy Davolio"),
     "admin": ("admin@northwind.example", "Ada Admin"),
 }
-"""Role → who has it. The account manager is one of Northwind's own, so she has orders."""
+"""Role → email and name of its user. The account manager is one of Northwind's employees, so she has orders."""
 
 
 FIRST_CHECK = "The demo company was loaded"
-"""Why its figures are verified as soon as a worker is there."""
+"""The reason of the first verification run."""
 
 
 class DemoError(Exception):
@@ -57,7 +57,7 @@ class DemoError(Exception):
 
 @dataclass(frozen=True)
 class SignIn:
-    """What a person types to sign in to the demo company."""
+    """The credentials of a user of the demo company."""
 
     role: str
     email: str
@@ -65,16 +65,16 @@ class SignIn:
 
 
 def is_empty() -> bool:
-    """Whether nobody has entered anything yet."""
+    """Whether there are no users and no customers yet."""
     return not any(
         db.session.scalar(select(select(model.id).exists())) for model in (User, Customer)
     )
 
 
 def load() -> list[SignIn]:
-    """Load the demo company into an empty book, all of it or nothing; who can sign in.
+    """Load the demo company into an empty book, in one transaction; answers its sign-ins.
 
-    The passwords are made here, so that no copy of Backoffice opens to a password that is known.
+    The passwords are generated here, so that no deployment has a known one. Raises DemoError.
     """
     if not is_empty():
         raise DemoError(
@@ -102,7 +102,7 @@ def load() -> list[SignIn]:
 
 
 def sign_ins() -> list[SignIn]:
-    """Who can sign in to the demo company that was loaded from this home; empty without one."""
+    """The sign-ins of the demo company that was loaded from this home; empty without one."""
     try:
         people = [SignIn(**person) for person in json.loads(_path().read_text())]
     except (OSError, ValueError, TypeError):
@@ -123,7 +123,7 @@ def _sign_in(role: str) -> SignIn:
 
 
 def _keep(people: list[SignIn]) -> None:
-    """Remember the sign-ins for the next start, where only the owner of this home reads them."""
+    """Save the sign-ins for the next start, in a file that only the owner of this home can read."""
     _path().parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(_path(), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:

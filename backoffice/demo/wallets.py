@@ -1,4 +1,4 @@
-"""The demo company's wallets: a few customers pay in advance for what a service takes week by week."""
+"""The demo company's wallets: a few customers with prepaid balances that services charge every week."""
 
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -21,21 +21,21 @@ SERVICES = (
 RECHARGED = ("300.00", "500.00")
 LOW_LIMIT = "60.00"
 LOW, CORRECTED = 2, 5
-"""This one has hardly anything left; this one was corrected below zero."""
+"""The customer with a low balance, and the one with an adjustment below zero."""
 
 
 def load(session: Session) -> None:
-    """Open the wallets, and let three months pass in each. Never commits."""
+    """Open the wallets, and post three months of transactions in each. Never commits."""
     customers = session.scalars(select(Customer).order_by(Customer.code).limit(CUSTOMERS)).all()
     now = periods.start_of(periods.today())
     for place, customer in enumerate(customers):
         wallet = actions.wallet_of(session, customer.id)
         wallet.description = "Storage and deliveries"
         wallet.low_limit = _amount(LOW_LIMIT)
-        _pass(session, wallet, place, now - timedelta(weeks=WEEKS))
+        _post_weeks(session, wallet, place, now - timedelta(weeks=WEEKS))
 
 
-def _pass(session: Session, wallet: Wallet, place: int, begin: datetime) -> None:
+def _post_weeks(session: Session, wallet: Wallet, place: int, begin: datetime) -> None:
     recharged = _amount(RECHARGED[place % 2])
     actions.post(
         session, wallet.id, "recharge", recharged, description="Bank transfer", created_at=begin
@@ -64,7 +64,7 @@ def _finish(session: Session, wallet: Wallet, place: int) -> None:
 
 
 def _held(session: Session, wallet: Wallet) -> Decimal:
-    """What is in it now."""
+    """The wallet's current balance."""
     held: Decimal = session.scalars(select(Wallet.balance).where(Wallet.id == wallet.id)).one()
     return held
 

@@ -1,4 +1,4 @@
-"""What can be done to gas beside entering it. Nothing here commits."""
+"""Actions of gas other than saving records. Nothing here commits."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from ..base import N_
 from ..base.periods import Month
 from ..base.refusals import Refusal
 from ..customers.models import Customer
-from ..records.actions import count, locked
+from ..records.actions import bump_version, locked
 from .adjusting.actions import proposal_of
 from .models import (
     AcceptedMonth,
@@ -21,7 +21,7 @@ from .models import (
 
 
 class ClosedMonthWrong(Refusal):
-    """Stored rows that go would come back by their facts, and nobody would have decided about closed months."""
+    """Switching off stored rows while a closed month is wrong, which would rewrite it without a user's decision."""
 
     sentence = N_(
         "A closed month of this customer is stored otherwise than its facts come to. Accept the adjustment that is "
@@ -31,21 +31,21 @@ class ClosedMonthWrong(Refusal):
 
 
 def switch(session: Session, customer_id: int, *, is_stored: bool) -> Customer:
-    """Let a customer's readings and months be stored as they change, or be computed when they are read.
+    """Switch a customer to stored rows, kept up to date, or to rows computed on read.
 
-    The rows that are stored go, or come, with it. Raises RecordGone, ClosedMonthWrong.
+    The stored rows are created or deleted with it. Raises RecordGone, ClosedMonthWrong.
     """
     if not is_stored and proposal_of(session, customer_id) is not None:
         raise ClosedMonthWrong()
     customer: Customer = locked(session, Customer, [customer_id], key_share=True)[customer_id]
     customer.use_realtime_calculation = is_stored
-    count(session, customer)
+    bump_version(session, customer)
     session.flush()
     return customer
 
 
 def concerned_since(session: Session, month: Month) -> Sequence[int]:
-    """The customers of whom anything is entered, accepted or stored of that month or later."""
+    """The customers with anything entered, accepted or stored in that month or later."""
     days = (Reading.customer_id, Reading.read_on), (Deposit.customer_id, Deposit.deposited_on)
     named = (TransactionCalculation, MonthlyCustomerBalance, AcceptedMonth)
     found = (

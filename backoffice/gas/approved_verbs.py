@@ -1,4 +1,4 @@
-"""What a price of gas changes as it is saved, and how a customer's months are kept, as two people look at it."""
+"""Verbs that may need a second person's approval: saving and deleting a price, and the storage switch."""
 
 from typing import TYPE_CHECKING
 

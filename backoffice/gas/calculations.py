@@ -1,4 +1,4 @@
-"""Calculated readings: list, files and pages."""
+"""Screens of calculated readings: list, exports and pages."""
 
 from flask import Blueprint
 

@@ -1,4 +1,4 @@
-"""`backoffice balance …`: the stored months of gas, and what is calculated of readings.
+"""`backoffice balance …`: the stored months of gas and the calculated readings.
 
 Exit status as `diff` has it: 0 clean or done, 1 something differs or could not be put right, 2 trouble.
 """
@@ -31,8 +31,8 @@ from .queries import CALCULATIONS, MONTHS
 group = AppGroup("balance")
 
 
-def _whom(command: Callable[..., None]) -> Callable[..., None]:
-    """The options that say whose."""
+def _customer_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that select one customer or all."""
     one = click.option(
         "--customer-id", "--customer_id", "customer_id", type=int, metavar="N", help="Only this customer's."
     )  # fmt: skip
@@ -40,7 +40,7 @@ def _whom(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @group.command("initialize-realtime")
-@_whom
+@_customer_options
 @click.option("--dry-run", is_flag=True, help="Only say what would be calculated.")
 @json_option
 @never_together("everybody", "customer_id")
@@ -49,20 +49,20 @@ def initialize(everybody: bool, customer_id: int | None, dry_run: bool, as_json:
 
     With --all those who were switched off stay so.
     """
-    customer = _asked(everybody, customer_id)
+    customer = _selected(everybody, customer_id)
     if customer is not None and not customer.use_realtime_calculation:
         if not dry_run:
             actions.switch(db.session(), customer.id, is_stored=True)
             db.session.commit()
         found = _rows_of(customer)
-        _say("\n".join(f"{name}: +{rows}" for name, rows in found.items()), found, as_json)
+        _print_result("\n".join(f"{name}: +{rows}" for name, rows in found.items()), found, as_json)
         sys.exit(FOUND if dry_run and any(found.values()) else CLEAN)
     owners = [] if customer_id is None else [customer_id]
     run_heal([*GAS_FIGURES], owners, as_json, every_owner=True, dry_run=dry_run)
 
 
 @group.command("sync-realtime")
-@_whom
+@_customer_options
 @click.option(
     "--from-month", metavar="YYYY-MM",
     help="Only customers of whom anything is entered or stored of that month or later.",
@@ -84,20 +84,22 @@ def sync(
     as_json: bool,
 ) -> None:
     """Correct what differs of readings' prices and of months; only differences are written, each recorded."""
-    customer = _asked(everybody, customer_id)
+    customer = _selected(everybody, customer_id)
     owners = [] if customer_id is None else [customer_id]
     if customer is not None and not customer.use_realtime_calculation:
-        said = _(
+        note = _(
             "%(name)s is switched off: nothing is stored, and their months are computed when they are read.",
             name=customer.name,
         )
-        click.echo(said, err=as_json)
+        click.echo(note, err=as_json)
     if from_month is not None:
         concerned = actions.concerned_since(db.session(), month_given(from_month))
         db.session.rollback()
         owners = [owner for owner in concerned if customer_id in (None, owner)]
         if not owners:
-            _say(_("Nothing is entered or stored of that month or later."), {"checked": 0}, as_json)
+            _print_result(
+                _("Nothing is entered or stored of that month or later."), {"checked": 0}, as_json
+            )
             sys.exit(CLEAN)
     run_heal([*GAS_FIGURES], owners, as_json, reason=reason, every_owner=force, dry_run=dry_run)
 
@@ -108,11 +110,11 @@ def counts(as_json: bool) -> None:
     """How many rows of gas there are, entered and stored."""
     found = queries.counts(db.session())
     db.session.rollback()
-    _say("\n".join(f"{name}: {rows:,}" for name, rows in found.items()), found, as_json)
+    _print_result("\n".join(f"{name}: {rows:,}" for name, rows in found.items()), found, as_json)
 
 
-def _asked(everybody: bool, customer_id: int | None) -> Customer | None:
-    """Whose alone; None: everybody's. Raises Trouble where nobody is meant."""
+def _selected(everybody: bool, customer_id: int | None) -> Customer | None:
+    """The selected customer; None for all. Raises Trouble without a selection, or for an unknown customer."""
     if not everybody and customer_id is None:
         raise Trouble(_("Say which customers: --all, or --customer-id N."))
     if customer_id is None:
@@ -125,16 +127,15 @@ def _asked(everybody: bool, customer_id: int | None) -> Customer | None:
 
 
 def _rows_of(customer: Customer) -> dict[str, int]:
-    """How many rows are stored of a customer who is switched on; of another one, how many would be."""
+    """How many derived rows a customer has by table, stored or computed."""
     tables = {"transaction_calculations": CALCULATIONS, "monthly_customer_balances": MONTHS}
-    mine = {name: rows.c.customer_id == customer.id for name, rows in tables.items()}
     found = {
-        name: db.session.scalar(select(func.count()).where(is_theirs)) or 0
-        for name, is_theirs in mine.items()
+        name: db.session.scalar(select(func.count()).where(rows.c.customer_id == customer.id)) or 0
+        for name, rows in tables.items()
     }
     db.session.rollback()
     return found
 
 
-def _say(text: str, reported: dict[str, Any], as_json: bool) -> None:
+def _print_result(text: str, reported: dict[str, Any], as_json: bool) -> None:
     click.echo(json.dumps(reported) if as_json else text)

@@ -1,4 +1,4 @@
-"""What customers have paid in advance: screens as declared."""
+"""Screens of deposits, as declared."""
 
 from flask import Blueprint, url_for
 

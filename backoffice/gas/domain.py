@@ -1,4 +1,4 @@
-"""What gas has."""
+"""The declaration of the gas domain."""
 
 from ..app.domain import Domain, NavigationEntry
 from ..base import N_

@@ -44,7 +44,7 @@ CORRECTION_FACTOR = Factor(
     help=N_("Metered m³ times this are standard cubic metres (Sm³)."),
 )  # fmt: skip
 PRICE_FIELDS = (EFFECTIVE_FROM, PRICE_PER_SM3, CORRECTION_FACTOR)
-"""Of a stored price; whose it is never changes: every month of theirs would lose its price."""
+"""The fields of a stored price; its customer never changes, because all their months would lose the price."""
 
 DEPOSIT_CUSTOMER = customer_of(Deposit.customer_id)
 DEPOSITED_ON = Day(

@@ -1,7 +1,7 @@
-"""What readings come to at the prices of their days, and how the balance of a deposit runs from month to month.
+"""The figures of gas: the price of each reading at the price of its day, and the running monthly balance of deposits.
 
-A customer who is not calculated as things change has no stored rows: the same SELECTs answer when a user reads
-(`queries`). A change is recomputed from its day on, and of the months from its month on.
+A customer without real-time calculation has no stored rows: `queries` runs the same SELECTs on read. After a change,
+readings are recomputed from its day on, and months from its month on.
 """
 
 from collections.abc import Callable
@@ -41,18 +41,18 @@ A, C, M = AcceptedMonth, TransactionCalculation, MonthlyCustomerBalance
 
 
 def _object(**parts: Any) -> Any:
-    """An object of JSON; amounts are given as text."""
+    """A JSON object; amounts are passed as text."""
     pairs = [part for name, value in parts.items() for part in (cast(name, Text), value)]
     return func.jsonb_build_object(*pairs, type_=JSONB)
 
 
 def _is_stored(rows: Any) -> Any:
-    """Whether the customer of a row has stored ones: whoever is switched off keeps none, of no month."""
+    """Whether the customer of a row has stored rows: none of a customer without real-time calculation, of any month."""
     return rows.c.customer_id.in_(select(Customer.id).where(Customer.use_realtime_calculation))
 
 
 def _is_unaccepted(rows: Any) -> Any:
-    """Of a closed month, unless its differences were accepted."""
+    """Whether a row is of a closed month without accepted differences."""
     is_accepted = (A.customer_id == rows.c.customer_id) & (A.year_month == rows.c.year_month)
     return is_closed(rows) & ~select(A.id).where(is_accepted).exists()
 
@@ -91,7 +91,7 @@ def is_closed(rows: Any) -> Any:
 def calculation(
     readings: Any = Reading, prices: Any = GasPrice, customers: Any = Customer
 ) -> Select[Any]:
-    """Each reading at the price in whose time it falls; before the first there is none."""
+    """Each reading at the price in force on its day; readings before the first price are left out."""
     until = func.lead(prices.c.effective_from).over(
         partition_by=prices.c.customer_id, order_by=prices.c.effective_from
     )
@@ -129,7 +129,7 @@ def calculation(
 
 
 def _deposited(when: Callable[[Any], Any]) -> Any:
-    """The deposits of the months that `when` tells."""
+    """The deposits of the months selected by `when`."""
     where = when(month_of(Deposit.deposited_on))
     return total(Deposit.amount, by=Deposit.customer_id, where=where, title=N_("Deposits"))
 
@@ -143,11 +143,11 @@ def _moved(when: Callable[[Any], Any]) -> Any:
     return func.coalesce(_deposited(when), 0) - func.coalesce(drawn, 0)
 
 
-def _before(month: Any) -> Any:
+def _is_earlier(month: Any) -> Any:
     return month < M.year_month
 
 
-def _of_it(month: Any) -> Any:
+def _is_same(month: Any) -> Any:
     return month == M.year_month
 
 
@@ -156,16 +156,16 @@ _PARTS = {
     "deposit": _NOTHING, "purchase": _NOTHING, "volume": _NOTHING,
     "deposits": _NONE, "read": _NONE, "priced": _NONE, "apart": _NOTHING, "opening": _NOTHING,
 }  # fmt: skip
-"""What a month is added up of: amounts, how many rows there are of each kind, and what of its balances is accepted."""
+"""The parts of a month's sums: amounts, counts of rows by kind, and accepted differences of its balances."""
 
 
-def _apart(of: Any) -> Any:
-    """What an accepted month closes with beside its deposits and purchases."""
+def _accepted_difference(of: Any) -> Any:
+    """The accepted difference of a closing balance that its deposits and purchases do not explain."""
     return of.closing_balance - of.total_deposits + of.total_purchases
 
 
 def _accepted(amount: Any, when: Callable[[Any], Any]) -> Any:
-    """What is accepted of the months that `when` tells."""
+    """The accepted amounts of the months selected by `when`."""
     found = total(
         amount, by=A.customer_id, where=when(A.year_month), title=N_("Accepted differences")
     )
@@ -173,7 +173,7 @@ def _accepted(amount: Any, when: Callable[[Any], Any]) -> Any:
 
 
 def _moved_in(customer: Any, month: Any, said: Any = None, **amounts: Any) -> Select[Any]:
-    """What some rows come to in each month: added up by themselves, there are few of them to put together."""
+    """The sums of one source by customer and month, aggregated before the union so that it stays small."""
     given = {"said": cast(null() if said is None else said, Text), **amounts}
     rows = select(
         customer, month.label("year_month"), *(value.label(name) for name, value in given.items())
@@ -185,7 +185,7 @@ def _moved_in(customer: Any, month: Any, said: Any = None, **amounts: Any) -> Se
 
 
 def _moves(calculations: Any, deposits: Any, readings: Any, accepted: Any) -> Any:
-    """Everything that stands in months: customer, month, and the parts of each."""
+    """All movements by customer and month, with their parts."""
     one = literal(1, Integer)
     return union_all(
         _moved_in(
@@ -200,7 +200,8 @@ def _moves(calculations: Any, deposits: Any, readings: Any, accepted: Any) -> An
         _moved_in(
             accepted.c.customer_id, accepted.c.year_month, accepted.c.calculation_details,
             deposit=accepted.c.total_deposits, purchase=accepted.c.total_purchases,
-            volume=accepted.c.total_volume_sm3, apart=_apart(accepted.c), opening=accepted.c.opening_balance,
+            volume=accepted.c.total_volume_sm3, apart=_accepted_difference(accepted.c),
+            opening=accepted.c.opening_balance,
         ),
     ).subquery()  # fmt: skip
 
@@ -230,15 +231,15 @@ def _moves(calculations: Any, deposits: Any, readings: Any, accepted: Any) -> An
         M.total_volume_sm3: N_("The volumes of the priced readings of the month"),
     },
     behind={
-        M.opening_balance: _moved(_before) + _accepted(A.closing_balance, _before)
-        + _accepted(A.opening_balance, _of_it),
-        M.total_deposits: func.coalesce(_deposited(_of_it), 0) + _accepted(A.total_deposits, _of_it),
-        M.total_purchases: func.coalesce(_drawn(C.total_price, N_("Purchases"), _of_it), 0)
-        + _accepted(A.total_purchases, _of_it),
+        M.opening_balance: _moved(_is_earlier) + _accepted(A.closing_balance, _is_earlier)
+        + _accepted(A.opening_balance, _is_same),
+        M.total_deposits: func.coalesce(_deposited(_is_same), 0) + _accepted(A.total_deposits, _is_same),
+        M.total_purchases: func.coalesce(_drawn(C.total_price, N_("Purchases"), _is_same), 0)
+        + _accepted(A.total_purchases, _is_same),
         M.closing_balance: M.opening_balance + M.total_deposits - M.total_purchases
-        + _accepted(_apart(A) - A.opening_balance, _of_it),
-        M.total_volume_sm3: func.coalesce(_drawn(C.volume_sm3, N_("Volume Sm³"), _of_it), 0)
-        + _accepted(A.total_volume_sm3, _of_it),
+        + _accepted(_accepted_difference(A) - A.opening_balance, _is_same),
+        M.total_volume_sm3: func.coalesce(_drawn(C.volume_sm3, N_("Volume Sm³"), _is_same), 0)
+        + _accepted(A.total_volume_sm3, _is_same),
     },
 )  # fmt: skip
 def monthly(
@@ -249,7 +250,7 @@ def monthly(
     accepted: Any = A,
     last: Any = Last(M),
 ) -> Select[Any]:
-    """What was paid in and drawn in each month with a movement, upon the months before."""
+    """The deposits and purchases of each month with a movement, and the balance running from the month before."""
     moves = _moves(calculations, deposits, readings, accepted)
     key = (moves.c.customer_id, moves.c.year_month)
     said = func.max(moves.c.said).label("said")
@@ -279,4 +280,4 @@ def monthly(
 
 
 GAS_FIGURES = (calculation, monthly)
-"""Everything that is stored about gas and derived; the last one is what a customer's deposit comes to."""
+"""Every derived figure of gas; the last one is the balance of a customer's deposits."""

@@ -1,4 +1,4 @@
-"""The lists of gas: what was entered, what readings come to, and the balances of months, of everybody."""
+"""The lists of gas: readings, prices, deposits, calculated readings, and monthly balances of all customers."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -51,7 +51,7 @@ CUSTOMER_COLUMNS = (
 
 
 def _filters(owner: Any, day: Any, *texts: Any) -> Sequence[Any]:
-    """What each of these lists can be narrowed by."""
+    """The filters that all of these lists have."""
     found = containing(Customer.code, Customer.name, *texts)
     return (
         Search("q", N_("Search"), found, placeholder=N_("Customer")),
@@ -134,7 +134,7 @@ DEPOSITS = _list(
 
 
 def _derived(rows: Any, model: Any) -> Callable[[Any], Select[Any]]:
-    """Everybody's rows, beside each the stored one, of which it is known whether it is wrong."""
+    """The rows of all customers, each joined with its stored row, which is marked where it is wrong."""
     owner, stored = Customer.id == rows.c.customer_id, model.id == rows.c.id
     return lambda _user: (
         select().select_from(rows).outerjoin(Customer, owner).outerjoin(model, stored)
@@ -144,7 +144,7 @@ def _derived(rows: Any, model: Any) -> Callable[[Any], Select[Any]]:
 def _figure(
     model: Any, rows: Any, link: Any, name: str, kind: Any = "money", **more: Any
 ) -> Column:
-    """A derived column, with the way to how it was calculated."""
+    """A derived column, linked to its calculation."""
     held = getattr(model, name)
     given = {"kind": kind, "classes": "cell-part", "is_sortable": False, **more}
     value = func.coalesce(held, rows.c[name])
@@ -199,7 +199,7 @@ def _offered(session: Session, _user: Any) -> Sequence[tuple[int, str]]:
 
 
 def _of_one_month(values: Mapping[str, str]) -> List:
-    """Where the list is narrowed to one month, everybody who has a balance by then; else itself."""
+    """The list narrowed to one month, with every customer who has a balance by then; else the list itself."""
     since, until, month = (values.get(name, "") for name in ("since", "until", "month"))
     if not month and since[:7] == until[:7]:
         month = since[:7].replace("-", "")
@@ -210,7 +210,7 @@ def _of_one_month(values: Mapping[str, str]) -> List:
 
 
 def _months_list(rows: Any) -> List:
-    """Balances of months: of those with a movement, or of everybody in one month."""
+    """The list of monthly balances over `rows`: months with a movement, or one month of all customers."""
     m, unpriced = rows.c, rows.c.calculation_details["unpriced"].as_integer()
     figure = partial(_figure, MonthlyCustomerBalance, rows, _of_month)
     first = func.to_date(m.year_month, "YYYY-MM", type_=Date)

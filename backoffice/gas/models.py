@@ -1,4 +1,4 @@
-"""Readings, prices and deposits of gas, which people enter; and what is derived of them."""
+"""Readings, prices and deposits of gas, which users enter; and the rows derived from them."""
 
 from datetime import date
 from typing import Any
@@ -15,7 +15,7 @@ from .rules import month_of
 
 
 class Reading(Base):
-    """What the meter of a customer counted until a day since the one before, in m³; one of each day."""
+    """The volume that a customer's meter counted since the reading before, in m³; at most one a day."""
 
     __tablename__ = "readings"
 
@@ -32,7 +32,7 @@ class Reading(Base):
         CheckConstraint("metered_volume >= 0", name="metered_volume"),
         UniqueConstraint("customer_id", "read_on"),
         Index("ix_readings_read_on_id", "read_on", "id"),
-        # Months are continued from one on: what stands in it or later is looked for.
+        # Running balances are continued from a month on: rows of it and later ones are looked up.
         Index("ix_readings_customer_id_month", customer_id, month_of(read_on)),
     )
 
@@ -40,7 +40,7 @@ class Reading(Base):
 
 
 class GasPrice(Base):
-    """What a customer pays for a standard cubic metre from a day on, and by what the metered volume is corrected."""
+    """A customer's price per standard cubic metre from a day on, and the correction factor of the metered volume."""
 
     __tablename__ = "gas_prices"
     __table_args__ = (
@@ -64,7 +64,7 @@ class GasPrice(Base):
 
 
 class Deposit(Base):
-    """What a customer paid in advance on a day, in the deployment's currency; below zero: what was paid back."""
+    """A payment in advance on a day, in the deployment's currency; negative: a repayment to the customer."""
 
     __tablename__ = "deposits"
 
@@ -82,7 +82,7 @@ class Deposit(Base):
         CheckConstraint("amount <> 0", name="amount"),
         Index("ix_deposits_customer_id_deposited_on", "customer_id", "deposited_on", "id"),
         Index("ix_deposits_deposited_on_id", "deposited_on", "id"),
-        # Months are continued from one on: what stands in it or later is looked for.
+        # Running balances are continued from a month on: rows of it and later ones are looked up.
         Index("ix_deposits_customer_id_month", customer_id, month_of(deposited_on)),
     )
 
@@ -97,10 +97,9 @@ PRICE_PARTS = {
 
 
 class TransactionCalculation(Base):
-    """Derived: what a reading comes to at the price in force on its day; none of a reading without one.
+    """Derived: a reading at the price in force on its day; a reading without a price has no row.
 
-    `pricing_used` is that price: its first day, and what it said. A customer who is calculated when a user
-    reads has no such rows.
+    `pricing_used` is that price with its first day. A customer who is calculated on read has no such rows.
     """
 
     __tablename__ = "transaction_calculations"
@@ -144,11 +143,11 @@ MONTH_PARTS = {
 
 
 class MonthlyCustomerBalance(Base):
-    """Derived: what was paid in and drawn in a month, and the balance before and after it.
+    """Derived: the deposits and purchases of a month, and the balance before and after it.
 
-    There is one for every month in which something was read or paid in; any other month is the closing balance
-    before it. `calculation_details` counts what stands behind it: `readings`, those of them that are `unpriced` and so
-    in no balance, and `deposits`. A customer who is calculated when a user reads has no such rows.
+    There is one for every month with a reading or a deposit; any other month has the closing balance before it.
+    `calculation_details` counts the `readings`, those of them that are `unpriced` and so in no balance, and the
+    `deposits`. A customer who is calculated on read has no such rows.
     """
 
     __tablename__ = "monthly_customer_balances"
@@ -174,7 +173,7 @@ class MonthlyCustomerBalance(Base):
 
     customer: Mapped[Customer] = relationship()
     code: Mapped[str] = code_of(customer_id, year_month)
-    """The customer's number and the month, by which addresses name it, whichever row it has: 7/2026-03."""
+    """The customer's id and the month, as addresses name it: 7/2026-03. It stays the same when the row is rewritten."""
 
 
 AMOUNTS = (
@@ -184,15 +183,15 @@ AMOUNTS = (
     "closing_balance",
     "total_volume_sm3",
 )
-"""What a month is stored as, and may be accepted otherwise."""
+"""The amounts of a month, of which differences may be accepted."""
 
 
 class AcceptedMonth(Base):
-    """By how much a closed month, as it is stored, differs from what is expected of it: a user has accepted it.
+    """The accepted difference between a closed month as stored and as expected from its facts.
 
-    The month is then expected as it is stored, and later ones upon it; accepted again, it has a further row.
-    `deposit_id` is the deposit that takes the difference of the balance back on an open day: without it that is
-    accepted no more. None where the balance is the same. `calculation_details` are NULL where those are as expected.
+    The month and later ones are then expected as stored; accepted again, it has a further row. `deposit_id` is the
+    deposit that reverses the difference of the balance on an open day; deleting it revokes the acceptance. It is NULL
+    where the balance is the same. `calculation_details` are NULL where those are as expected.
     """
 
     __tablename__ = "gas_accepted_months"

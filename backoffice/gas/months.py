@@ -1,4 +1,4 @@
-"""Calculated readings and months on screen: of a customer who has none stored, explained as if they were."""
+"""Screens of calculated readings and months; rows computed on read are shown and explained like stored ones."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ from .records import MONTH
 
 
 class DerivedScreens(Screens):
-    """Rows that are stored, or computed when a user reads."""
+    """Screens of rows that are stored, or computed on read."""
 
     def found(self, name: str) -> Any:
         """The row of that name: the stored one, else the computed one; else 404."""

@@ -1,4 +1,4 @@
-"""What gas has to say on Today and before a month is closed: readings that no price was in force for."""
+"""Notices of gas on Today and the check before a month is closed: unpriced readings, and wrong closed months."""
 
 from collections.abc import Iterator
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Gas on the screens of customers, when they are deleted, and when they are merged."""
+"""The gas section of a customer's page, and the rows that block a customer's deletion and follow a merge."""
 
 from typing import Any, cast
 
@@ -13,13 +13,13 @@ from ..security.rights import allowed
 from ..web.additions import Addition
 from .models import AcceptedMonth, Deposit, GasPrice, Reading
 from .queries import has_gas
-from .records import DEPOSIT, PRICE, READING, OfCustomer
+from .records import DEPOSIT, PRICE, READING, CustomerRecord
 
 _FIRST = func.to_date(AcceptedMonth.year_month, "YYYY-MM", type_=Date)
 
 
-def _owned(record: OfCustomer, amount: Any, both_have: str = "") -> OwnedRecord:
-    """What people enter of a customer and a day; `both_have` where there is one of each day."""
+def _owned(record: CustomerRecord, amount: Any, both_have: str = "") -> OwnedRecord:
+    """Rows that users enter for a customer and a day; `both_have` is the refusal where a day may have only one."""
     of_day, listing, model = record.dated, list_for(record, None), cast(Any, record.model)
     return OwnedRecord(
         record.domain, record.many, listing.counted, record.model,
@@ -57,10 +57,10 @@ SHOWN = 12
 
 
 def _part(customer: Customer, user: Any, _number: int) -> dict[str, Any] | None:
-    """The newest months; nothing for who may not read them, or where nothing of gas is entered."""
+    """The newest months; None without the permission, or where nothing of gas is entered."""
     if not allowed(user, "gas.read") or not has_gas(db.session(), customer):
         return None
-    from .statements.views import about  # the screens: whoever lists the parts imports none
+    from .statements.views import about  # late: listing the parts must not import the screens
 
     return about(customer) | {"SHOWN": SHOWN}
 

@@ -1,7 +1,7 @@
-"""Reads of what is derived of gas: of a customer who is calculated as things change what is stored, else the same now.
+"""Reads of calculated readings and months: stored for customers with real-time calculation, else computed on read.
 
-`CALCULATIONS` and `MONTHS` hold everybody: the stored rows, and the figures' own SELECTs over the facts of those who
-have none. A month in which nothing moved has no row; a statement shows it as the closing balance before it.
+`CALCULATIONS` and `MONTHS` cover every customer: the stored rows, and the figures' own SELECTs over the facts of
+customers without stored rows. A month without movement has no row; a statement shows the closing balance before it.
 """
 
 from collections.abc import Collection, Sequence
@@ -51,7 +51,7 @@ from .models import (
 from .rules import month_of
 
 _COMPUTED = select(Customer.id).where(~Customer.use_realtime_calculation)
-"""Those who are calculated when a user reads."""
+"""The customers who are calculated on read."""
 
 _AS_STORED = (
     select(Customer.id, literal(True, Boolean).label("use_realtime_calculation"))
@@ -60,12 +60,12 @@ _AS_STORED = (
 )
 
 
-def _theirs(model: Any) -> Subquery:
+def _of_computed(model: Any) -> Subquery:
     return select(model.__table__).where(model.customer_id.in_(_COMPUTED)).subquery()
 
 
-def _everybodys(model: Any, computed: FromClause, moment: str, name: str) -> Subquery:
-    """The stored rows of the model and the computed ones, without id and moment, as their columns hold them."""
+def _stored_and_computed(model: Any, computed: FromClause, moment: str, name: str) -> Subquery:
+    """The stored rows of the model and the computed ones, which have NULL as id and moment."""
     absent: dict[str, Any] = {
         "id": cast(null(), BigInteger),
         moment: cast(null(), DateTime(timezone=True)),
@@ -80,31 +80,41 @@ def _everybodys(model: Any, computed: FromClause, moment: str, name: str) -> Sub
 
 
 def _as_held(value: Any, model: Any) -> Any:
-    """A number with the decimals of its column: what is computed is written as what is stored."""
+    """A computed number with the decimals of its column, so that it is formatted like a stored one."""
     type_ = model.__table__.c[value.key].type
     return cast(value, type_) if isinstance(type_, Numeric) else value
 
 
 def _computed(figure: Any, *relations: FromClause) -> Subquery:
-    """A figure's rows over these relations in place of its sources."""
+    """A figure's rows computed over these relations instead of its sources."""
     rows: Select[Any] = figure.select(*relations)
     return rows.subquery()
 
 
-_READINGS = _theirs(Reading)
-_LINES = _computed(calculation, _READINGS, _theirs(GasPrice), _AS_STORED)
+_READINGS = _of_computed(Reading)
+_PRICED = _computed(calculation, _READINGS, _of_computed(GasPrice), _AS_STORED)
+_MONTHS = _computed(
+    monthly,
+    _PRICED,
+    _of_computed(Deposit),
+    _READINGS,
+    _AS_STORED,
+    _of_computed(AcceptedMonth),
+)
 
-CALCULATIONS = _everybodys(TransactionCalculation, _LINES, "calculated_at", "calculations")
-MONTHS = _everybodys(
+CALCULATIONS = _stored_and_computed(
+    TransactionCalculation, _PRICED, "calculated_at", "calculations"
+)
+MONTHS = _stored_and_computed(
     MonthlyCustomerBalance,
-    _computed(monthly, _LINES, _theirs(Deposit), _READINGS, _AS_STORED, _theirs(AcceptedMonth)),
+    _MONTHS,
     "last_calculated_at",
     "months",
 )
 
 
 def as_if_stored(customer_id: int) -> dict[Table, Subquery]:
-    """The derived rows of a customer who keeps none, and the customer, as if they were kept; their ids are made up."""
+    """The computed rows of a customer without stored ones, and the customer, as if stored; their ids are made up."""
     month = cast(func.replace(MONTHS.c.year_month, "-", ""), BigInteger)
     laid = (
         (TransactionCalculation, CALCULATIONS, "id", CALCULATIONS.c.reading_id, "customer_id"),
@@ -120,12 +130,12 @@ def as_if_stored(customer_id: int) -> dict[Table, Subquery]:
 
 
 def is_adjusting() -> Any:
-    """The condition of a deposit that takes back what was accepted of closed months: no money is moved by it."""
+    """The condition that a deposit reverses accepted differences of closed months: no money is moved by it."""
     return select(AcceptedMonth.id).where(AcceptedMonth.deposit_id == Deposit.id).exists()
 
 
 def is_unpriced() -> Any:
-    """The condition of a reading that no price was in force on its day."""
+    """The condition that no price was in force on a reading's day."""
     held = select(GasPrice.id).where(
         GasPrice.customer_id == Reading.customer_id, GasPrice.effective_from <= Reading.read_on
     )
@@ -152,47 +162,47 @@ def unpriced(session: Session, last: date = LAST_DAY) -> int:
 def calculations_for(session: Session, customer_id: int, month: Month) -> Sequence[Any]:
     """The priced readings of the customer's month, by day."""
     c = CALCULATIONS.c
-    mine = select(CALCULATIONS).where(c.customer_id == customer_id, c.year_month == str(month))
-    return session.execute(mine.order_by(c.transaction_date)).all()
+    rows = select(CALCULATIONS).where(c.customer_id == customer_id, c.year_month == str(month))
+    return session.execute(rows.order_by(c.transaction_date)).all()
 
 
 def statement_of(customer_id: int) -> Subquery:
-    """Every month of a customer from the first with a movement to the current one, as the columns of a month say.
+    """Every month of a customer from the first with a movement to the current one, with the columns of a month.
 
-    Of one without, opening and closing are the closing balance before it, and its `id` and `calculation_details` null.
-    A movement in a month that is still to come has its month too.
+    A month without movement opens and closes with the closing balance before it; its `id` and `calculation_details` are
+    NULL. Future months with a movement are included.
     """
-    mine = select(MONTHS).where(MONTHS.c.customer_id == customer_id).cte("mine").prefix_with(
+    own = select(MONTHS).where(MONTHS.c.customer_id == customer_id).cte("mine").prefix_with(
         "MATERIALIZED", dialect="postgresql"
     )  # fmt: skip
     first, last = (
         func.to_date(select(edge).scalar_subquery(), "YYYY-MM")
         for edge in (
-            func.min(mine.c.year_month),
-            func.greatest(func.max(mine.c.year_month), str(Month.current())),
+            func.min(own.c.year_month),
+            func.greatest(func.max(own.c.year_month), str(Month.current())),
         )
     )
     days = func.generate_series(first, last, func.make_interval(0, 1)).column_valued("day")
     every = select(month_of(days).label("year_month")).subquery("every")
-    return _as_of(every.c.year_month, mine, every, true()).subquery("statement")
+    return _as_of(every.c.year_month, own, every, true()).subquery("statement")
 
 
 def months_in(month: Month) -> Subquery:
-    """That month of everybody who has had a movement by then, as the columns of a month say; see `statement_of`.
+    """That month of every customer with a movement by then, with the columns of a month; see `statement_of`.
 
-    Nobody has a month that is still to come, unless something has moved in it.
+    A future month has only customers with a movement in it.
     """
-    is_theirs = MONTHS.c.customer_id == Customer.id
+    is_of_customer = MONTHS.c.customer_id == Customer.id
     if month > Month.current():
-        is_theirs &= MONTHS.c.year_month == str(month)
-    return _as_of(literal(str(month)), MONTHS, Customer, is_theirs).subquery("months_in")
+        is_of_customer &= MONTHS.c.year_month == str(month)
+    return _as_of(literal(str(month)), MONTHS, Customer, is_of_customer).subquery("months_in")
 
 
-def _as_of(month: Any, rows: FromClause, every: Any, is_theirs: Any) -> Select[Any]:
-    """The month of every one: its own of the `rows`, else the closing balance of the last one before it."""
+def _as_of(month: Any, rows: FromClause, every: Any, is_of_customer: Any) -> Select[Any]:
+    """The month for each row of `every`: its own among `rows`, else the closing balance of the last one before it."""
     last = (
         select(rows)
-        .where(is_theirs, rows.c.year_month <= month)
+        .where(is_of_customer, rows.c.year_month <= month)
         .order_by(rows.c.year_month.desc())
         .limit(1)
         .lateral("last")
@@ -220,7 +230,7 @@ def statement(session: Session, customer_id: int) -> Sequence[Any]:
 
 
 def balance_of(session: Session, customer_id: int) -> Any:
-    """What is left of the customer's deposits now: the closing balance of their last month; None without one."""
+    """The customer's gas balance now: the closing balance of their last month; None without one."""
     m = MONTHS.c
     last = (
         select(m.closing_balance).where(m.customer_id == customer_id).order_by(m.year_month.desc())
@@ -228,47 +238,47 @@ def balance_of(session: Session, customer_id: int) -> Any:
     return session.scalar(last.limit(1))
 
 
-# What stands behind a month
+# The readings and deposits of a month
 
 
 @dataclass(frozen=True)
-class Line:
-    """A reading of a month and its calculation, stored or computed; None: no price was in force on its day."""
+class PricedReading:
+    """A reading with its calculation, stored or computed; None where no price was in force on its day."""
 
     reading: Reading
     calculation: Any
 
     @property
     def total_price(self) -> Decimal | None:
-        """What it comes to; None without a price."""
+        """Its price in the deployment's currency; None where no price was in force."""
         return None if self.calculation is None else self.calculation.total_price
 
 
 def month_row(session: Session, customer: Customer, month: Month) -> Any:
-    """A month of the customer's statement; None before the first, and of one that is still to come."""
+    """A month of the customer's statement; None before the first, and for a future month."""
     rows = statement_of(customer.id)
     return session.execute(select(rows).where(rows.c.year_month == str(month))).one_or_none()
 
 
-def lines_of(session: Session, customer: Customer, month: Month) -> list[Line]:
-    """The readings of a month with what each comes to, by day."""
-    mine = Reading.customer_id == customer.id, month_of(Reading.read_on) == str(month)
-    readings = session.scalars(select(Reading).where(*mine).order_by(Reading.read_on)).all()
+def priced_readings(session: Session, customer: Customer, month: Month) -> list[PricedReading]:
+    """The readings of a month with their prices, by day."""
+    of_month = Reading.customer_id == customer.id, month_of(Reading.read_on) == str(month)
+    readings = session.scalars(select(Reading).where(*of_month).order_by(Reading.read_on)).all()
     priced = {row.reading_id: row for row in calculations_for(session, customer.id, month)}
-    return [Line(reading, priced.get(reading.id)) for reading in readings]
+    return [PricedReading(reading, priced.get(reading.id)) for reading in readings]
 
 
 def deposits_of(session: Session, customer: Customer, month: Month) -> Sequence[Deposit]:
     """The deposits of a month, by day."""
-    mine = Deposit.customer_id == customer.id, month_of(Deposit.deposited_on) == str(month)
-    of_month = select(Deposit).where(*mine).order_by(Deposit.deposited_on, Deposit.id)
-    return session.scalars(of_month).all()
+    of_month = Deposit.customer_id == customer.id, month_of(Deposit.deposited_on) == str(month)
+    rows = select(Deposit).where(*of_month).order_by(Deposit.deposited_on, Deposit.id)
+    return session.scalars(rows).all()
 
 
 def prices_of(session: Session, customer: Customer) -> Sequence[GasPrice]:
     """Every price of the customer, the newest first."""
-    mine = select(GasPrice).where(GasPrice.customer_id == customer.id)
-    return session.scalars(mine.order_by(GasPrice.effective_from.desc())).all()
+    rows = select(GasPrice).where(GasPrice.customer_id == customer.id)
+    return session.scalars(rows.order_by(GasPrice.effective_from.desc())).all()
 
 
 def has_gas(session: Session, customer: Customer) -> bool:
@@ -282,12 +292,12 @@ def has_gas(session: Session, customer: Customer) -> bool:
 
 def unpriced_of(session: Session, customer: Customer) -> int:
     """How many readings of the customer have no price."""
-    mine = select(func.count()).where(Reading.customer_id == customer.id, is_unpriced())
-    return session.scalar(mine) or 0
+    count = select(func.count()).where(Reading.customer_id == customer.id, is_unpriced())
+    return session.scalar(count) or 0
 
 
 def prices_on(session: Session, customer_ids: Collection[int], day: date) -> dict[int, GasPrice]:
-    """Of each of these customers the price that holds on a day; before the first there is none."""
+    """The price in force on a day, by customer; customers with only later prices are left out."""
     begun = select(GasPrice).where(
         GasPrice.customer_id == func.any(list(customer_ids)), GasPrice.effective_from <= day
     )
@@ -297,12 +307,12 @@ def prices_on(session: Session, customer_ids: Collection[int], day: date) -> dic
 
 
 def price_on(session: Session, customer_id: int, day: date) -> GasPrice | None:
-    """The price that holds for a customer on a day; None before the first."""
+    """The price in force for a customer on a day; None before the first."""
     return prices_on(session, [customer_id], day).get(customer_id)
 
 
 def counts(session: Session) -> dict[str, int]:
-    """How many rows there are, by table: what was entered, and what is stored of it."""
+    """How many rows there are, by table: of entered and of derived rows."""
     models: tuple[Any, ...] = (
         Reading, GasPrice, Deposit, TransactionCalculation, MonthlyCustomerBalance,
     )  # fmt: skip
@@ -316,7 +326,7 @@ def counts(session: Session) -> dict[str, int]:
 
 
 def _found(figure: Any, model: Any, key: str) -> Any:
-    """The customers of closed rows of whom a finding is open."""
+    """The customers with an open finding on a closed row."""
     is_it = (DriftFinding.owner == model.customer_id) & (
         DriftFinding.key[key].astext == cast(getattr(model, key), Text)
     )
@@ -332,6 +342,6 @@ _WRONG = union(
 
 
 def wrong_when_closed(session: Session, customer_id: int | None = None) -> Sequence[int]:
-    """The customers, or that one, of whom a closed month or what stands behind it is found to be wrong."""
-    mine = true() if customer_id is None else _WRONG.c.customer_id == customer_id
-    return session.scalars(select(_WRONG.c.customer_id).where(mine)).all()
+    """The customers (or only the one given) with an open finding on a closed month or its calculated readings."""
+    is_wanted = true() if customer_id is None else _WRONG.c.customer_id == customer_id
+    return session.scalars(select(_WRONG.c.customer_id).where(is_wanted)).all()

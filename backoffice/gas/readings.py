@@ -1,4 +1,4 @@
-"""What meters have counted: screens as declared, and on a reading's own page what it comes to."""
+"""Screens of readings, as declared, with the price of a reading on its page."""
 
 from flask import Blueprint, url_for
 from flask_babel import gettext as _
@@ -21,7 +21,7 @@ class ReadingScreens(Screens):
     """The screens of readings."""
 
     def facts_of(self, row: Reading) -> list[tuple[str, str, str]]:
-        """What was entered, the month that it is in, and what it comes to at which price."""
+        """The entered facts, the month, and the price with the total."""
         month, code = Month.of(row.read_on), row.customer.code
         at = url_for("gas.month", code=code, month=month)
         return [*super().facts_of(row), (N_("Month"), month_filter(month.first), at), *_priced(row)]
@@ -34,8 +34,8 @@ def _priced(row: Reading) -> list[tuple[str, str, str]]:
     at = url_for("gas_prices.record", id=price.id)
     used = (N_("Price used"), unit_price_filter(price.price_per_sm3), at)
     c = CALCULATIONS.c
-    mine = select(c.total_price).where(c.customer_id == row.customer_id, c.reading_id == row.id)
-    total = db.session.scalar(mine)
+    price_of_row = c.customer_id == row.customer_id, c.reading_id == row.id
+    total = db.session.scalar(select(c.total_price).where(*price_of_row))
     if total is None:
         return [used]
     how = url_for("gas_calculations.calculation", reading_id=row.id)

@@ -1,4 +1,4 @@
-"""Gas, as it is entered, listed, read and told; and what is calculated of it."""
+"""Declarations of the records of gas: entered ones, and the derived ones."""
 
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
@@ -33,7 +33,7 @@ from .pricing.effects import NewPrice, effect_of
 
 
 class TakesBack(Refusal):
-    """A deposit that takes back what was accepted of closed months is as much as that."""
+    """A change of a deposit that reverses accepted differences of closed months."""
 
     sentence = N_(
         "This deposit takes back what was accepted of closed months, so it is not changed. Delete it, and those "
@@ -43,10 +43,10 @@ class TakesBack(Refusal):
 
 
 @dataclass(frozen=True, eq=False)
-class OfCustomer(Record):
-    """What a customer has of a day or of a month (`dated`): its pages are called by both.
+class CustomerRecord(Record):
+    """A record of a customer and a day or month, in the column `dated`; its pages are titled by both.
 
-    `main` is the column that a calculated row comes to.
+    `main` is the main amount of a calculated row.
     """
 
     _: KW_ONLY
@@ -54,22 +54,22 @@ class OfCustomer(Record):
     main: str = ""
 
     def label_of(self, row: Any) -> str:
-        """The customer, and the day or the month."""
+        """The customer's name, and the day or the month."""
         when = getattr(row, self.dated.key)
         is_day = isinstance(when, date)
         written = day_filter(when) if is_day else month_filter(Month.parse(when).first)
         return f"{row.customer.name} · {written}"
 
     def main_column(self, row: Any) -> str:
-        """What a calculated row comes to."""
+        """The column of its main amount."""
         return self.main or super().main_column(row)
 
 
 def _entered(
     model: Any, listing: List, deletion: Mapping[str, Any] | None = None, **reported: Any
-) -> OfCustomer:
-    """A record that people enter."""
-    return OfCustomer(
+) -> CustomerRecord:
+    """A record that users enter."""
+    return CustomerRecord(
         model, name=model.id, many=listing.title, listing=lambda _user: listing,
         reads="gas.read", writes="gas.write", loads=(joinedload(model.customer),),
         saved=N_("It is saved."),
@@ -85,7 +85,7 @@ READING = _entered(
 
 
 def _without(session: Session, price: GasPrice) -> dict[str, Any]:
-    """What deleting it changes of every month."""
+    """The context of the deletion page: what deleting the price changes of every month."""
     return {"effect": effect_of(session, NewPrice.gone(price)), "SHOWN": PAGE_SIZE}
 
 
@@ -98,7 +98,7 @@ PRICE = _entered(
 
 
 def change_deposit(session: Session, row_id: int, values: Any, version: int) -> Deposit:
-    """Write what was changed of a deposit. Raises TakesBack, and what any record does."""
+    """Change a deposit. Raises TakesBack, and what `write` raises."""
     if session.scalar(select(AcceptedMonth.id).where(AcceptedMonth.deposit_id == row_id).limit(1)):
         raise TakesBack()
     changed: Deposit = write(session, DEPOSIT, row_id, values, version)
@@ -111,9 +111,9 @@ DEPOSIT = _entered(
 )  # fmt: skip
 
 
-def _calculated(model: Any, **reported: Any) -> OfCustomer:
-    """Rows that come and go with what they are derived of."""
-    return OfCustomer(
+def _calculated(model: Any, **reported: Any) -> CustomerRecord:
+    """A record of derived rows."""
+    return CustomerRecord(
         model, reads="gas.read",
         append_only=True, loads=(joinedload(model.customer),), **reported,
     )  # fmt: skip

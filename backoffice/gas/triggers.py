@@ -1,4 +1,4 @@
-"""What PostgreSQL keeps of gas, whoever writes."""
+"""The triggers that enforce the rules of gas for every program that writes."""
 
 from ..book.locks import locks
 from ..customers.triggers import AROUND, follows_merged
@@ -14,7 +14,7 @@ END """
 
 
 def _stamps(table: str, column: str) -> DatabaseObject:
-    """A derived row says when it was last written: by saves, drains, heals and other programs."""
+    """Stamps a derived row with the time of its last write, by any program."""
     body = f"""
 BEGIN
   NEW.{column} := pg_catalog.now();
@@ -27,7 +27,7 @@ END """
 
 
 def _says(event: str) -> DatabaseObject:
-    """A customer says when their months were last written; once in a transaction."""
+    """Stamps a customer with the time of the last write of their months, once per transaction."""
     old, new = ("changed", "") if event == "delete" else ("", "changed")
     table = "monthly_customer_balances"
     return DatabaseObject(
@@ -55,7 +55,7 @@ TAKES_BACK = DatabaseObject(
     "backoffice_deposits_take_back", _TAKES_BACK, "deposits", ("update",), is_before=True,
     is_for_each_row=True, settings=AROUND,
 )  # fmt: skip
-"""What was accepted of closed months and what takes it back are the same amount, whoever writes."""
+"""A deposit that reverses accepted differences keeps its amount and its day."""
 
 OF_CUSTOMERS = {"readings": "read_on", "gas_prices": "effective_from", "deposits": "deposited_on"}
 """Table → the day of its rows."""

@@ -1,4 +1,4 @@
-"""Gas as the watch over figures knows it: what a wrong row is called, where it is shown, and whose it is."""
+"""How drift findings of gas are named, linked and assigned to their customer."""
 
 from collections.abc import Callable
 from typing import Any
@@ -31,7 +31,7 @@ def _code(place: Place) -> str:
 
 
 def _subject(record: Record, when: Callable[[Any], Any], name: Callable[[Place], Any]) -> Subject:
-    """A record of derived rows: called by the customer and `when`; no address where all of them are meant."""
+    """A record of derived rows, named by the customer and `when`; without an address where no single row is meant."""
 
     def called(owner: Any, key: Any) -> Any:
         code = select(Customer.code).where(Customer.id == owner).scalar_subquery()
@@ -55,15 +55,15 @@ SUBJECTS = (
 
 
 def _of_customer(session: Session, user: Any, customer_id: int) -> Owners | None:
-    """Every figure of gas of a customer, who has readings, deposits or months that are left of them."""
+    """Every figure of gas with a customer who has readings, deposits, or stored rows left over from them."""
     if not allowed(user, "gas.read") or session.get(Customer, customer_id) is None:
         return None
     found = [
         select(1).where(model.customer_id == customer_id).exists()
         for model in (Reading, Deposit, TransactionCalculation, MonthlyCustomerBalance)
     ]
-    mine = [customer_id] if session.scalar(select(or_(*found))) else []
-    return {figure.name: mine for figure in GAS_FIGURES}
+    owners = [customer_id] if session.scalar(select(or_(*found))) else []
+    return {figure.name: owners for figure in GAS_FIGURES}
 
 
 OWNERS = (OwnersOf("customer", _of_customer),)

@@ -1,4 +1,4 @@
-"""What must hold before this process is sent work."""
+"""The readiness checks of this process."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,26 +14,26 @@ from ..database import objects, proof
 from ..figures.computing import definitions
 
 Check = Callable[[Connection], str]
-"""Looks at the database; answers a sentence about what is wrong, or nothing."""
+"""A check of the database; answers a sentence about what is wrong, or an empty one."""
 
 NAMED = 3
-"""How many of what is wrong are named."""
+"""How many wrong objects are named."""
 
 
 @dataclass(frozen=True)
 class Readiness:
-    """What every check found; an empty sentence means that it is well."""
+    """The sentence of every check by its name; an empty one means that it passed."""
 
     found: dict[str, str]
 
     @property
     def is_ready(self) -> bool:
-        """Whether all is well."""
+        """Whether every check passed."""
         return not any(self.found.values())
 
 
 def readiness() -> Readiness:
-    """Make every check; without a database nothing else is asked."""
+    """Run every check; only the first one where the database does not answer."""
     try:
         with db.engine.connect() as connection:
             connection.execute(select(1))
@@ -62,8 +62,8 @@ def _objects(wrong: Mapping[str, str]) -> str:
 
 
 def _definitions(connection: Connection) -> str:
-    apart = definitions.differing(connection, figures.registry)
-    return str(definitions.another(figures.registry, apart)) if apart else ""
+    differing = definitions.differing(connection, figures.registry)
+    return str(definitions.another(figures.registry, differing)) if differing else ""
 
 
 def _asleep(connection: Connection) -> str:
@@ -89,4 +89,4 @@ CHECKS: Mapping[str, Check] = {
     "triggers_asleep": _asleep,
     "process_key": _key,
 }
-"""Name → check, in the order in which they are made."""
+"""Name → check, in the order in which they run."""

@@ -1,4 +1,4 @@
-"""What Health and Today have."""
+"""The declaration of the health domain: Health and Today."""
 
 from ..app.domain import Domain, NavigationEntry
 from ..base import N_

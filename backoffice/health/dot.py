@@ -1,6 +1,6 @@
-"""The health dot of every page: whether the figures are right, as far as anybody knows.
+"""The health dot of every page: whether the figures are right, by the last verification.
 
-It costs a page nothing but a look into this process's memory; every few seconds one short statement.
+It reads this process's memory, which is refreshed by one short statement every few seconds.
 """
 
 from dataclasses import dataclass
@@ -26,12 +26,12 @@ LOOKS: dict[State, tuple[str, str, str]] = {
     "unguarded": ("error", "bad", N_("Changes go unnoticed")),
     "wrong": ("error", "bad", ""),
 }
-"""State → icon, tone and words; of what is wrong the words are how much."""
+"""State → icon, tone and text; the text of `wrong` is the count."""
 
 
 @dataclass(frozen=True)
 class Dot:
-    """How it is drawn, and where it leads."""
+    """The text, icon, tone and address of the dot."""
 
     words: str
     icon: str
@@ -40,25 +40,25 @@ class Dot:
 
 
 @dataclass(frozen=True)
-class Known:
-    """What the dot says of the books; where it is the same, so is the dot."""
+class DotState:
+    """What the dot depends on; pages keep a rendered dot while this is the same."""
 
     state: State
     wrong: int
 
 
 @bp.app_template_global()
-def health_known() -> Known | None:
-    """What the present user is told; None for whoever may not see figures, or without a database."""
+def health_known() -> DotState | None:
+    """The dot's state for the current user; None without the permission, or without a database."""
     if not allowed(current_user, "figures.read"):
         return None
     known = standing.known()
-    return None if known is None else Known(known.state, known.wrong)
+    return None if known is None else DotState(known.state, known.wrong)
 
 
 @bp.app_template_global()
-def health_dot(known: Known | None) -> Dot | None:
-    """The dot that says it, in the reader's language and number format."""
+def health_dot(known: DotState | None) -> Dot | None:
+    """The dot of that state, in the user's language and number format."""
     if known is None:
         return None
     icon, tone, words = LOOKS[known.state]

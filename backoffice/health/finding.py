@@ -1,4 +1,4 @@
-"""The screens of Health that the search leads to; the navigation names the first of them."""
+"""The screens of Health that the search finds; its first screen is in the navigation."""
 
 from ..base import N_
 

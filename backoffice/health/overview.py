@@ -1,4 +1,4 @@
-"""The overview of Health: every figure with its last verification, and the work in the background."""
+"""The overview screen of Health: every figure with its last verification, and background work."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -16,17 +16,17 @@ from ..web.formats import day_filter, quantity_filter
 from ..web.htmx import render
 from . import queries
 from .dot import health_known
-from .queries import Day
+from .queries import DayCounts
 from .views import bp
 
 NAMED = 6
-"""Every so many days one is named under the chart; a telephone has no room for more."""
+"""Every how many days the chart has a label; a phone has no room for more."""
 
 
 @bp.get("/health")
 @requires("figures.read")
 def index() -> Response:
-    """Whether the figures are right, when they were verified, and what was corrected lately."""
+    """Whether the figures are right, when they were verified, and recent corrections."""
     look_at_checks()
     session = db.session()
     figures = queries.figures(session)
@@ -48,16 +48,16 @@ def index() -> Response:
 @bp.get("/health/dot")
 @requires("figures.read")
 def dot() -> Response:
-    """The dot alone, looked at anew: a run that a user watches has just ended."""
+    """The dot alone, recomputed after a run that the user watches has ended."""
     standing.forget()
     return make_response(render_template("shell/health_dot.html", known=health_known()))
 
 
-def _chart(days: Sequence[Day]) -> Chart:
+def _chart(days: Sequence[DayCounts]) -> Chart:
     points = [
         Point(
             label=day_filter(day.day).rsplit(" ", 1)[0] if number % NAMED == 0 else "",
-            title=_reported(day),
+            title=_bar_title(day),
             value=Decimal(day.found),
             beside=Decimal(day.corrected),
             href=_found_on(day) if day.found else "",
@@ -67,12 +67,12 @@ def _chart(days: Sequence[Day]) -> Chart:
     return bar_chart(points, counts=True)
 
 
-def _found_on(day: Day) -> str:
+def _found_on(day: DayCounts) -> str:
     return url_for("drift.index", state="all", since=day.day, until=day.day)
 
 
-def _reported(day: Day) -> str:
-    """What a bar says."""
+def _bar_title(day: DayCounts) -> str:
+    """The title of a bar."""
     found = ngettext(
         "%(count)s row found wrong",
         "%(count)s rows found wrong",

@@ -1,4 +1,4 @@
-"""What the overview of Health tells: each figure with its last verification, and the work in the background."""
+"""Reads of the Health overview: each figure with its last verification, checks, and background work."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,24 +21,24 @@ from ..figures.models import Correction, noted_bundle
 from ..runs.models import QUEUED, Run, is_held
 
 DAYS = 30
-"""How far back corrections are told of."""
+"""Days of which corrections are shown."""
 
 MOST_CORRECTIONS = 50_000
-"""The newest corrections that are counted; a flood of them is told as so many at least."""
+"""The newest corrections that are counted; above that the count is a minimum."""
 
 EXACT = 100_000
-"""Owners that are counted; of more than that PostgreSQL's own estimate is told."""
+"""Up to this many owners are counted exactly; above it PostgreSQL's estimate is used."""
 
 _CATALOGUE = table("pg_class", column("oid"), column("reltuples"))
 
 
 @dataclass
 class FigureHealth:
-    """One figure: what its last verification found, what is open now, and what was corrected lately.
+    """One figure: its last verification, its open findings, and its recent corrections.
 
-    `failed`: a verification has failed since the last one that did not. `wrong` rows differ
-    by `amount` in all (absolute, in the deployment's currency). `owners` is how
-    many it has now, about. `corrections` counts by cause. `noted` changes by other programs wait.
+    `failed`: a verification has failed since the last successful one. `wrong` rows differ by `amount` in total
+    (absolute, in the deployment's currency). `owners` is their approximate number. `corrections` counts by cause.
+    `noted` counts pending changes by other programs.
     """
 
     figure: Figure
@@ -59,7 +59,7 @@ class FigureHealth:
 
     @property
     def coverage(self) -> Decimal | None:
-        """How many of its owners were verified, in percent; None where it has none."""
+        """The share of its owners that were verified, in percent; None without owners."""
         if not self.owners:
             return None
         verified = min(self.check.owners, self.owners) if self.check else 0
@@ -67,13 +67,13 @@ class FigureHealth:
 
 
 def wrong_amount(figures: Iterable[FigureHealth]) -> Decimal:
-    """By how much all of them are wrong."""
+    """The total amount by which these figures are wrong, in the deployment's currency."""
     return sum((health.amount for health in figures), Decimal(0))
 
 
 @dataclass(frozen=True)
-class Day:
-    """What was found and what was corrected on one day."""
+class DayCounts:
+    """The number of findings and of corrections on one day."""
 
     day: date
     found: int
@@ -82,10 +82,10 @@ class Day:
 
 @dataclass(frozen=True)
 class Background:
-    """The work in the background, as far as PostgreSQL tells.
+    """The state of background work, from PostgreSQL.
 
     `working` chunks are held by workers now; `waiting` runs are queued, the oldest since `since`.
-    `finished_at` is when a run ended last, `scheduled_at` when a schedule last began one.
+    `finished_at` is the end of the last finished run, `scheduled_at` the time of the last scheduled one.
     """
 
     working: int
@@ -96,12 +96,12 @@ class Background:
 
     @property
     def is_stuck(self) -> bool:
-        """Whether something has waited for a worker longer than it should."""
+        """Whether a run has waited for a worker for more than a minute."""
         return self.since is not None and self.since < datetime.now(UTC) - timedelta(minutes=1)
 
 
 def figures(session: Session) -> Sequence[FigureHealth]:
-    """Every figure, each after what it builds on."""
+    """The health of every figure, in order of dependency."""
     found = {figure.name: FigureHealth(figure) for figure in registry.figures}
     sizes = _sizes(session)
     for health in found.values():
@@ -131,7 +131,7 @@ def figures(session: Session) -> Sequence[FigureHealth]:
 
 @dataclass(frozen=True)
 class CheckHealth:
-    """One check: when it was verified last, and what was found to differ, net and gross."""
+    """One check: its last verification, and its open finding."""
 
     check: Check
     verified: FigureCheck | None
@@ -144,17 +144,17 @@ class CheckHealth:
 
 
 def checks(session: Session) -> Sequence[CheckHealth]:
-    """Every check, as it is known."""
+    """The health of every check."""
     names = all_checks()
-    mine = select(FigureCheck).where(FigureCheck.figure.in_(names))
-    verified = {row.figure: row for row in session.scalars(mine)}
+    of_checks = select(FigureCheck).where(FigureCheck.figure.in_(names))
+    verified = {row.figure: row for row in session.scalars(of_checks)}
     opened = select(DriftFinding).where(IS_OPEN, DriftFinding.figure.in_(names))
     found = {row.figure: row for row in session.scalars(opened)}
     return [CheckHealth(one, verified.get(n), found.get(n)) for n, one in names.items()]
 
 
 def _sizes(session: Session) -> Mapping[str, int]:
-    """How many rows each table of owners has: counted where they are few, else as PostgreSQL estimates."""
+    """The number of rows of each owner table: counted where they are few, else PostgreSQL's estimate."""
     tables = {figure.owner_table.name: figure.owner_table for figure in registry.figures}
     if not tables:
         return {}
@@ -182,8 +182,8 @@ def _noted(session: Session) -> Mapping[str, int]:
     }
 
 
-def corrected(session: Session, healths: Sequence[FigureHealth]) -> Sequence[Day]:
-    """Tell each figure its corrections by cause, and all of them by day with what was found."""
+def corrected(session: Session, healths: Sequence[FigureHealth]) -> Sequence[DayCounts]:
+    """Set the corrections of each figure by cause; answers all corrections and findings by day."""
     since = periods.today() - timedelta(days=DAYS - 1)
     newest = (
         select(Correction.figure, Correction.cause, Correction.at)
@@ -205,7 +205,7 @@ def corrected(session: Session, healths: Sequence[FigureHealth]) -> Sequence[Day
             known[name].corrections[cause] += count
     found = _found_by_day(session, since)
     days = (since + timedelta(days=number) for number in range(DAYS))
-    return [Day(on, found[on], by_day[on]) for on in days]
+    return [DayCounts(on, found[on], by_day[on]) for on in days]
 
 
 def _found_by_day(session: Session, since: date) -> Mapping[date, int]:
@@ -219,7 +219,7 @@ def _found_by_day(session: Session, since: date) -> Mapping[date, int]:
 
 
 def background(session: Session) -> Background:
-    """How the work in the background stands."""
+    """The state of background work."""
     held = select(func.count()).where(is_held())
     is_queued = Run.status == QUEUED
     row = session.execute(

@@ -1,4 +1,4 @@
-"""Today, the page at which everybody starts: what needs attention, as each domain tells it."""
+"""Today, every user's start page: the notices of each domain."""
 
 from collections import defaultdict
 
@@ -16,7 +16,7 @@ from .views import bp
 @bp.get("/today")
 @requires("today.read")
 def today() -> Response:
-    """How the books stand, what needs attention, what I have not finished, what ran last night."""
+    """The state of the books, what needs attention, the user's unfinished work, and last night's runs."""
     user = current_user._get_current_object()
     reported: dict[Section, list[Notice]] = defaultdict(list)
     for source in declared().notices:

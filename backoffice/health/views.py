@@ -1,4 +1,4 @@
-"""For probes: whether the process is alive, and whether it may be sent work."""
+"""Probes: whether the process is alive, and whether it is ready for requests."""
 
 import structlog
 from flask import Blueprint, Response, jsonify, make_response
@@ -15,7 +15,7 @@ log = structlog.get_logger("backoffice.health")
 @limiter.exempt
 @stateless
 def alive() -> Response:
-    """Whether this process answers; asks nothing of the database."""
+    """Whether this process answers; does not use the database."""
     return jsonify(status="ok")
 
 
@@ -23,7 +23,7 @@ def alive() -> Response:
 @limiter.exempt
 @stateless
 def ready() -> Response:
-    """Whether the database is there, migrated, and carries the triggers of this version."""
+    """Whether the database answers, is migrated, and has the triggers of this version."""
     state = readiness()
     if not state.is_ready:
         log.error("not ready", **state.found)

@@ -8,8 +8,8 @@ from flask import Response, jsonify, request
 from ..app.extensions import db
 from ..base.refusals import Invalid
 from ..records.api import guarded
-from ..records.asking import ArgumentUnknown, ArgumentUnusable
 from ..records.openapi import JSON, KEY, TEXT, operation
+from ..records.query_arguments import ArgumentUnknown, ArgumentUnusable
 from . import wording
 from .by_line import api as by_line
 from .files.layout import Layout

@@ -1,4 +1,4 @@
-"""Accounts: list, form and files as declared; one account shows what was posted to it, with the balance after it."""
+"""Screens of accounts: list, form and exports as declared, and the account page with its running statement."""
 
 from dataclasses import replace
 from datetime import date
@@ -48,7 +48,7 @@ def options() -> Response:
 def record(code: str) -> Response:
     """One account with its last lines, the newest first."""
     account = screens.found(code)
-    marks = marks_of(ACCOUNT, account)  # first: the list marks what is known by then
+    marks = marks_of(ACCOUNT, account)  # first: the list marks what has been read by then
     part = lists.part(statement_of(account), endpoint="accounts.record", code=code)
     return screens.shown(account, statement=part, marks=marks)
 
@@ -58,15 +58,16 @@ def record(code: str) -> Response:
 def statement(code: str) -> Response:
     """Everything that was posted to one account, each line with the balance after it."""
     account = screens.found(code)
-    said, opening = "", _opening(account)
+    sentence, opening = "", _opening(account)
     if opening is not None:
         day, amount = day_filter(opening[0]), money_filter(opening[1], symbol=True)
-        said = _("Brought forward to %(day)s: %(amount)s", day=day, amount=amount)
-    return lists.show(statement_of(account), "ledger/statement.html", account=account, said=said)
+        sentence = _("Brought forward to %(day)s: %(amount)s", day=day, amount=amount)
+    statement = statement_of(account)
+    return lists.show(statement, "ledger/statement.html", account=account, said=sentence)
 
 
 def _opening(account: Account) -> tuple[date, Decimal] | None:
-    """The first day that the address asks for, and what the account held before it; None without one."""
+    """The first day of the statement that is asked for, and the balance brought forward to it; None without one."""
     since = read_day(request.args.get("since", ""))
     return None if since is None else (since, brought_forward(db.session(), account, since))
 

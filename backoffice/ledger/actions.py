@@ -1,7 +1,7 @@
 """What can be done to accounts and entries. Nothing here commits.
 
-A draft is written with its lines in one statement, and posted once; whatever else is wrong after that is mended by
-another entry. Every verb locks its entry; PostgreSQL locks the accounts, in the order of their ids.
+A draft is written with its lines in one statement, and posted once; a posted entry is corrected by another entry.
+Every verb locks its entry; PostgreSQL locks the accounts, in the order of their ids.
 """
 
 from collections.abc import Iterator
@@ -50,7 +50,7 @@ _OF_ACCOUNT = ("code", "name", "type", "role", "is_active")
 
 
 def create_account(session: Session, values: Values) -> Account:
-    """An account to which nothing is posted. Raises RoleTaken."""
+    """Create an account. Raises RoleTaken."""
     refuse_role(session, values)
     given = {name: values[name] for name in _OF_ACCOUNT}
     account = Account(**given, parent_id=values["parent"])
@@ -95,7 +95,7 @@ def refuse_role(session: Session, values: Values, account_id: int | None = None)
 
 
 def hold_roles(session: Session) -> None:
-    """Whoever gives accounts a role waits for whoever did so before."""
+    """Serialize transactions that give accounts a role, by an advisory lock until this one ends."""
     session.execute(select(func.pg_advisory_xact_lock(func.hashtext("uses of accounts"))))
 
 
@@ -105,7 +105,7 @@ def _is_named(session: Session, account_id: int) -> bool:
 
 
 def refuse_circle(session: Session, account: Account, parent_id: int | None) -> None:
-    """Raises BeneathItself where the account would stand beneath itself."""
+    """Raises BeneathItself where the account would become its own ancestor."""
     if parent_id is None or parent_id == account.parent_id:
         return
     above = select(Account.id, Account.parent_id).where(Account.id == parent_id).cte(recursive=True)
@@ -121,15 +121,15 @@ def refuse_circle(session: Session, account: Account, parent_id: int | None) -> 
 
 
 def number_for(session: Session, entered: Values) -> str:
-    """The next number of the year of its date."""
+    """The next free entry number of the year of the entry's date."""
     day = entered.get("entry_date") or periods.today()
     return next_number(session, JournalEntry.number, f"JE-{day.year}-")
 
 
 def create(session: Session, values: Values) -> JournalEntry:
-    """A draft with its lines, as far as there are any. Raises NoOneSide."""
-    reported = {name: values[name] for name in ("number", "entry_date", "memo", "source")}
-    entry = JournalEntry(**reported)
+    """Create a draft with its lines, if there are any. Raises NoOneSide."""
+    entered = {name: values[name] for name in ("number", "entry_date", "memo", "source")}
+    entry = JournalEntry(**entered)
     session.add(entry)
     session.flush()
     write_lines(session, entry.id, values.get("lines") or ())
@@ -186,7 +186,7 @@ def post(session: Session, entry_id: int, version: int, _reported: Values) -> Jo
 
 @contextmanager
 def _in_range() -> Iterator[None]:
-    """What no account can hold becomes a sentence."""
+    """Turn PostgreSQL's numeric overflow into TooMuchInAccount."""
     try:
         yield
     except DataError as error:
@@ -229,8 +229,8 @@ def refuse_inactive(session: Session, lines: Lines) -> None:
 
 
 @dataclass(frozen=True)
-class Entered:
-    """A posted entry, and whether it was made now; else it was before, under the same key."""
+class PostedEntry:
+    """A posted entry; `is_new` is false where an earlier request created it under the same key."""
 
     session: Session
     id: int
@@ -238,18 +238,18 @@ class Entered:
 
     @property
     def row(self) -> JournalEntry:
-        """The entry itself, read when it is asked for."""
+        """The entry, loaded on access."""
         return self.session.get_one(JournalEntry, self.id)
 
 
 def enter(
     session: Session, entry_date: date, lines: Lines, *, key: str | None = None, may_be_inactive: bool = False,
     **reported: Any,
-) -> Entered:  # fmt: skip
-    """A posted entry of these lines; under a `key` that was used, the one that was made then.
+) -> PostedEntry:  # fmt: skip
+    """Create and post an entry of these lines; under a `key` that was used before, the entry created then.
 
-    `reported` are its `number` (without one: the next), `memo`, `source` and `reverses_entry_id`. What no user has
-    chosen (what closes a year) `may_be_inactive`.
+    `reported` are its `number` (without one: the next), `memo`, `source` and `reverses_entry_id`. With
+    `may_be_inactive` accounts need not be active: a year's closing entry posts to accounts that no user has chosen.
 
     Raises:
         NoOneSide, NothingToPost, NotBalanced, AccountInactive, TooMuchInAccount, Locked: nothing is posted.
@@ -263,8 +263,8 @@ def enter(
         "entry_date": entry_date,
     }
     number = content.pop("number", None)
-    if (first := _earlier(session, key, content, lines)) is not None:
-        return Entered(session, first.id, is_new=False)
+    if (first := _created_under_key(session, key, content, lines)) is not None:
+        return PostedEntry(session, first.id, is_new=False)
     number = number or number_for(session, content)
     refuse_lines(number, lines)
     must_be_active = [] if may_be_inactive else lines
@@ -272,25 +272,25 @@ def enter(
         session, {**content, "number": number, "idempotency_key": key}, lines, must_be_active
     )
     if entry_id is None:
-        if (first := _earlier(session, key, content, lines)) is not None:
-            return Entered(session, first.id, is_new=False)
+        if (first := _created_under_key(session, key, content, lines)) is not None:
+            return PostedEntry(session, first.id, is_new=False)
         refuse_inactive(session, must_be_active)
         return enter(  # it is active meanwhile
             session, entry_date, lines, key=key, may_be_inactive=may_be_inactive, **reported
         )
     with _in_range(), refused_if_locked("entry_date"):
         post_entry(session, entry_id)
-    return Entered(session, entry_id, is_new=True)
+    return PostedEntry(session, entry_id, is_new=True)
 
 
-def _earlier(
+def _created_under_key(
     session: Session, key: str | None, content: Values, lines: Lines
 ) -> JournalEntry | None:
-    """The entry that was made under the key; None without one. Raises KeyUsedOtherwise."""
+    """The entry that was created under this key; None without one. Raises KeyUsedOtherwise."""
     if key is None:
         return None
-    own = select(JournalEntry).where(JournalEntry.idempotency_key == key)
-    first = session.scalars(own).one_or_none()
+    under_key = select(JournalEntry).where(JournalEntry.idempotency_key == key)
+    first = session.scalars(under_key).one_or_none()
     if first is None:
         return None
     is_same = all(getattr(first, name) == value for name, value in content.items())
@@ -301,8 +301,8 @@ def _earlier(
 
 def reverse(
     session: Session, entry_id: int, reported: Values, key: str | None = None, **how: Any
-) -> Entered:
-    """Post an entry that takes a posted one back: what that debits it credits. Once; `reported` are its date and memo.
+) -> PostedEntry:
+    """Post the reversal of a posted entry, once; `reported` are its date and memo.
 
     Raises RecordGone, NotPosted, AlreadyReversed, ClosesYear, and what `enter` does.
     """

@@ -1,4 +1,4 @@
-"""`backoffice ledger …`: post and reverse entries, the trial balance and both reports, and the book as files.
+"""`backoffice ledger …`: post and reverse entries, print the trial balance and both reports, and export the book.
 
 Exit status as `diff` has it: 0 done, 2 refused, or no such entry.
 """
@@ -26,8 +26,8 @@ from .entries import Totals
 from .listing import AS_OF, trial_balance_of
 from .models import Account, JournalEntry
 from .reports.files import FILES
-from .reports.queries import Period, balance_sheet_of, income_statement_of
-from .reports.sheets import Line, Report, Section, name_of
+from .reports.queries import DateRange, balance_sheet_of, income_statement_of
+from .reports.sheets import Report, ReportLine, Section, name_of
 from .rules import ASSET, EQUITY, EXPENSE, LIABILITY, REVENUE
 
 group = AppGroup("ledger")
@@ -43,10 +43,10 @@ def post(number: str, as_json: bool) -> None:
     """Post the draft of that number."""
     session = db.session()
     with refusals_reported(), acting_as(operator()):
-        entry = _named(session, number)
+        entry = _entry_of(session, number)
         actions.post(session, entry.id, entry.version, {})
         session.commit()
-    _tell(entry, as_json, _("Entry %(number)s is posted.", number=entry.number))
+    _print_entry(entry, as_json, _("Entry %(number)s is posted.", number=entry.number))
 
 
 @group.command("reverse")
@@ -64,11 +64,13 @@ def reverse(number: str, day: date | None, memo: str, key: str | None, as_json: 
     """Post an entry that takes back the one of that number."""
     session = db.session()
     with refusals_reported(), acting_as(operator()):
-        reported = {"entry_date": day_of(day), "memo": memo}
-        made = actions.reverse(session, _named(session, number).id, reported, key).row
+        entered = {"entry_date": day_of(day), "memo": memo}
+        made = actions.reverse(session, _entry_of(session, number).id, entered, key).row
         session.commit()
-    said = _("Entry %(number)s is reversed by %(reversal)s.", number=number, reversal=made.number)
-    _tell(made, as_json, said)
+    sentence = _(
+        "Entry %(number)s is reversed by %(reversal)s.", number=number, reversal=made.number
+    )
+    _print_entry(made, as_json, sentence)
 
 
 @group.command("trial-balance")
@@ -96,7 +98,7 @@ def trial(day: date | None, as_json: bool) -> None:
 WORDS = {
     ASSET: "assets", LIABILITY: "liabilities", EQUITY: "equity", REVENUE: "revenue", EXPENSE: "expenses",
 }  # fmt: skip
-"""Type of account → what its section is called in JSON."""
+"""Type of account → the key of its section in JSON."""
 
 
 @group.command("balance-sheet")
@@ -108,7 +110,7 @@ def balance_sheet(day: date | None, as_json: bool) -> None:
     report = balance_sheet_of(db.session(), [asked])
     (gap,) = report.gaps
     ended = {"liabilities_and_equity": _amount(report.result), "difference": str(gap)}
-    _tell_report(report, as_json, {"date": asked.isoformat()}, {**ended, "is_balanced": not gap})
+    _print_report(report, as_json, {"date": asked.isoformat()}, {**ended, "is_balanced": not gap})
 
 
 @group.command("income-statement")
@@ -121,15 +123,15 @@ def income_statement(since: date | None, until: date | None, as_json: bool) -> N
     first = date(last.year, 1, 1) if since is None else day_of(since)
     if first > last:
         raise Trouble(_("The period ends before it begins."))
-    report = income_statement_of(db.session(), [Period(first, last)])
+    report = income_statement_of(db.session(), [DateRange(first, last)])
     days = {"date_from": first.isoformat(), "date_to": last.isoformat()}
-    _tell_report(report, as_json, days, {"net_income": _amount(report.result)})
+    _print_report(report, as_json, days, {"net_income": _amount(report.result)})
 
 
-def _tell_report(
+def _print_report(
     report: Report, as_json: bool, days: Mapping[str, str], ended: Mapping[str, Any]
 ) -> None:
-    """Print its lines; as JSON its sections between the days that it is of and what it ends with."""
+    """Print the report's lines; as JSON print `days`, its sections, and `ended`."""
     if not as_json:
         rows = (
             ("" if line.is_own else line.code, "  " * line.level + name_of(line), line.amounts[0])
@@ -149,7 +151,7 @@ def _as_data(section: Section) -> Mapping[str, Any]:
     return {"total": _amount(section.total), "lines": lines}
 
 
-def _amount(line: Line) -> str:
+def _amount(line: ReportLine) -> str:
     return str(line.amounts[0])
 
 
@@ -163,31 +165,31 @@ def export(what: str, output: Any) -> None:
 
 
 def day_of(day: date | None) -> date:
-    """A day of an option is a moment to click."""
+    """The date of a day option, which click parses as a datetime; today where it is not given."""
     return periods.today() if day is None else date(day.year, day.month, day.day)
 
 
-def _named(session: Session, number: str) -> JournalEntry:
-    """Raises Trouble where there is no such entry."""
+def _entry_of(session: Session, number: str) -> JournalEntry:
+    """The entry of that number. Raises Trouble where there is none."""
     found = session.scalars(select(JournalEntry).where(JournalEntry.number == number)).one_or_none()
     if found is None:
         raise Trouble(_("There is no entry %(number)s.", number=number))
     return found
 
 
-def _tell(entry: JournalEntry, as_json: bool, said: str) -> None:
+def _print_entry(entry: JournalEntry, as_json: bool, sentence: str) -> None:
     reported = {
         "number": entry.number,
         "posting_number": entry.posting_number,
         "status": entry.status,
     }
-    click.echo(json.dumps(reported) if as_json else said)
+    click.echo(json.dumps(reported) if as_json else sentence)
 
 
 def print_amounts(
     named: Sequence[str], amounts: Sequence[str], rows: Iterable[tuple[Any, ...]]
 ) -> None:
-    """Rows that begin with what each is `named` by; its `amounts` are called so. Nothing where there are no rows."""
+    """Print a table of text columns titled `named`, then amount columns titled `amounts`; nothing without rows."""
     from rich.table import Table
 
     from ..runs.item_tables import print_table

@@ -1,4 +1,4 @@
-"""What the ledger has."""
+"""The declaration of the ledger domain."""
 
 from ..app.domain import Domain, NavigationEntry
 from ..base import N_

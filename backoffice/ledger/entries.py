@@ -33,7 +33,7 @@ class LineEntry:
 
     @property
     def turned(self) -> "LineEntry":
-        """What takes it back: the debit credited, the credit debited."""
+        """The line that reverses it: debit and credit exchanged."""
         return LineEntry(self.account_id, self.credit, self.debit, self.memo)
 
     @property
@@ -63,7 +63,7 @@ class Sided(Protocol):
 
 @dataclass(frozen=True)
 class Totals:
-    """What lines come to on both sides, in the deployment's currency."""
+    """The total debits and total credits of lines, in the deployment's currency."""
 
     debits: Decimal
     credits: Decimal
@@ -79,7 +79,7 @@ class Totals:
 
     @property
     def difference(self) -> Decimal:
-        """By how much the debits are more than the credits."""
+        """Debits less credits."""
         difference: Decimal = net_of(self.debits, self.credits)
         return difference
 
@@ -90,7 +90,7 @@ def fact_of(lines: Lines) -> str:
 
 
 def lines_of(fact: str) -> list[LineEntry]:
-    """The lines that a text of `fact_of` says; none of any other text."""
+    """Parse the text that `fact_of` wrote; no lines for any other text."""
     try:
         return [
             LineEntry(int(account), Decimal(debit), Decimal(credit), str(memo))

@@ -1,7 +1,7 @@
-"""What accounts come to: the sums of their posted lines, and the balance that follows from them.
+"""The figures of accounts: the sums of their posted lines, and the balance that follows from them.
 
-PostgreSQL adds to the sums when an entry is posted, whoever posts it, with its accounts locked in the order of their
-ids. Drafts count nowhere.
+A trigger adds to the sums when an entry is posted, by the app or any other program, with its accounts locked in the
+order of their ids. Drafts are not counted.
 """
 
 from typing import Any
@@ -42,7 +42,7 @@ account_balance = figure(
 )
 
 LEDGER_FIGURES = (account_sums, account_balance)
-"""Everything that is stored about accounts and derived; the last one is what an account comes to."""
+"""Every derived figure of accounts; the last one is an account's balance."""
 
 
 def _of_entries(side: Any, *which: Any) -> Any:
@@ -76,7 +76,7 @@ trial_balanced = check(
 
 
 def _each(title: str, days: Any) -> Side:
-    """One of each of these days, by the day."""
+    """A count of 1 for each of these days, by day."""
     day = days.subquery().c[0]
     return amounts(title, select(cast(day, Text), literal(1)).where(day.is_not(None)))
 
@@ -94,4 +94,4 @@ months_in_order = check(
     + _each(N_("The last closed day that the book says"), select(Book.closed_until)),
     title=N_("Closed months follow each other, up to the day that the book says"),
 )
-"""PostgreSQL lets nobody write anything else; this finds what was done past it. The amounts are counts."""
+"""Triggers enforce this order; the check finds what was written past them. Its amounts are counts."""

@@ -1,4 +1,4 @@
-"""What may be typed of a journal entry: its head, and lines that debit or credit accounts."""
+"""The form of a journal entry: its header fields, and its lines."""
 
 from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
@@ -33,15 +33,15 @@ from .source_links import is_record, pasted
 from .writing import stored_lines
 
 CONTROLLED = frozenset(control.role for control in CONTROLS)
-"""The roles of control accounts: what a user enters on them is in no sub-ledger."""
+"""The roles of control accounts: a manual entry on them has no counterpart in a sub-ledger."""
 
 LINES = "lines"
 BLANK = 3
-"""Blank rows with which a form goes on below its lines."""
+"""Blank rows below the lines of a form."""
 
 
 class EntryLine(LineForm):
-    """One line; a blank one is none. `account_id` is that of the account that was typed, once it is found."""
+    """One row of the form; a blank row is no line. `account_id` is set once the typed account is found."""
 
     typed_into = ("account", "memo", "debit", "credit")
     account_id: int | None = None
@@ -73,7 +73,7 @@ class EntryLine(LineForm):
 
 
 class EntryForm(OfRecord):
-    """A draft: its head, and its lines with what they come to on both sides."""
+    """The form of a draft: its header fields, and its lines with the totals of both sides."""
 
     inputs_page = "ledger/entry_inputs.html"
     outputs = "ledger/entry_outputs.html"
@@ -83,16 +83,16 @@ class EntryForm(OfRecord):
 
     @classmethod
     def facts_of(cls, row: JournalEntry) -> dict[str, str]:
-        """What is stored of the draft; its lines are one fact, of which one of two editors' is taken as a whole."""
+        """The stored draft; its lines are one fact, so that a conflict between two editors takes one set as a whole."""
         return super().facts_of(row) | {LINES: fact_of(stored_lines(db.session(), row.id))}
 
     @classmethod
     def data_of(cls, facts: Mapping[str, str]) -> dict[str, Any]:
-        """What the controls hold, a row for each line."""
+        """The data of the form's controls, a row for each line."""
         return super().data_of(facts) | {LINES: _as_data(lines_of(facts[LINES]))}
 
     def facts_entered(self) -> dict[str, str]:
-        """The same of the typed draft."""
+        """The facts of the draft as typed."""
         return super().facts_entered() | {LINES: fact_of(self.entered_lines())}
 
     @classmethod
@@ -116,18 +116,18 @@ class EntryForm(OfRecord):
 
     @classmethod
     def copied(cls, row: JournalEntry) -> Self:
-        """The form of a new draft that says what another entry does, of today and without a number."""
-        said = {
+        """The form of a new draft that copies another entry, dated today and without a number."""
+        copied = {
             "memo": row.memo,
             "source": row.source,
             LINES: _as_data(stored_lines(db.session(), row.id)),
         }
         return cls(
-            None, formdata=None, data={**cls.suggested(), **said, "idempotency_key": new_key()}
+            None, formdata=None, data={**cls.suggested(), **copied, "idempotency_key": new_key()}
         )
 
     def without_line(self, index: int) -> Self:
-        """The form as it is typed, but for the row of that index."""
+        """The form as typed, without the row of that index."""
         kept = [
             (name, value) for name, value in request.form.items(multi=True)
             if not name.startswith(f"{LINES}-{index}-")
@@ -135,7 +135,7 @@ class EntryForm(OfRecord):
         return type(self)(self.row, formdata=MultiDict(kept))
 
     def add_rows(self) -> None:
-        """Let there be more blank rows."""
+        """Add blank rows."""
         for _number in range(BLANK):
             self.lines.append_entry()
 
@@ -144,7 +144,7 @@ class EntryForm(OfRecord):
         return {**super().values(), LINES: self.entered_lines()}
 
     def live(self) -> Mapping[str, Any]:
-        """What the typed lines come to, nothing where an amount cannot be read; the control accounts that they name."""
+        """The totals of the typed lines, None where an amount cannot be read, and the control accounts named."""
         typed = self.typed_lines()
         is_readable = all(line.is_readable for line in typed)
         totals = Totals.of(line.entry() for line in typed) if is_readable else None
@@ -166,7 +166,7 @@ class EntryForm(OfRecord):
         return _("Lines") if name == LINES else super().label_of(name)
 
     def fact_in_words(self, session: Session, name: str, fact: str) -> str:
-        """What a fact says; of lines each in a few words."""
+        """A fact as text; each line in a few words."""
         if name != LINES:
             return super().fact_in_words(session, name, fact)
         lines = lines_of(fact)
@@ -174,7 +174,7 @@ class EntryForm(OfRecord):
         return "; ".join(line_text(line, codes) for line in lines) or "–"
 
     def validate_source(self, field: StringField) -> None:
-        """Words, or the address of a record of this book; of that the path is kept."""
+        """Accept free text, or the address of a record of this book, of which the path is stored."""
         field.data = pasted(field.data or "")
         if field.data.startswith("/") and not is_record(db.session(), field.data):
             raise ValidationError(
@@ -182,7 +182,7 @@ class EntryForm(OfRecord):
             )
 
     def validate_lines(self, field: LineList) -> None:
-        """Every typed account is one of the chart."""
+        """Find the account of every typed line in the chart."""
         typed = self.typed_lines()
         if len(typed) > MOST_LINES:
             raise ValidationError(
@@ -199,7 +199,7 @@ class EntryForm(OfRecord):
                 field.errors = [row.errors for row in field.entries]
 
     def add_errors(self, problems: Mapping[str, Refusal]) -> None:
-        """What is wrong with lines together is said above the form."""
+        """Show errors of the lines as a whole above the form."""
         own = {name: problem for name, problem in problems.items() if name != LINES}
         super().add_errors(own)
         if LINES in problems:

@@ -24,7 +24,7 @@ from .rules import DRAFT, POSTED, REVERSED, ROLES, STANDINGS, TONES, TYPES
 _parent = aliased(Account)
 
 AS_OF = AsOf("as_of", N_("As of"), today)
-"""The end of which day a trial balance is of."""
+"""The trial balance is taken at the end of this day."""
 
 
 def _account(row: Any) -> str:
@@ -49,7 +49,7 @@ _NO_CLOSING = Choice(
     {"without": (N_("left out"), true())},
     any_label=N_("included"),
 )
-"""A trial balance before the year is closed, which is its rows' to know."""
+"""Shows the trial balance before the year's closing entry; `trial_balance_of` applies it to the rows."""
 
 _OF_TYPE = Choice(
     "type", N_("Type"), {name: (word, Account.type == name) for name, word in TYPES.items()}
@@ -171,13 +171,13 @@ ENTRIES = List(
 
 
 def _before_closing(lines: Any, year: str) -> ColumnElement[bool]:
-    """Lines without the entry that closes that year; what closed earlier ones stays."""
+    """Lines without the closing entry of that year; those of earlier years stay."""
     first = date(min(max(whole_number(year), FIRST_DAY.year), LAST_DAY.year), 1, 1)
     return ~closes_year_of(first, lines)
 
 
 def statement_of(account: Account) -> List:
-    """What was posted to one account, the newest first; the balance knows no filter."""
+    """What was posted to one account, the newest first; running balances ignore the filters."""
     lines = running_lines(account)
     c = lines.c
 

@@ -15,8 +15,8 @@ from .rules import CLOSED, DRAFT, balance_of
 class Account(Base):
     """One account of the chart, in the deployment's currency.
 
-    `role` is what posting rules use it for: of one active account, or else of the one whose code is first.
-    `debits` and `credits` are a figure: the sums of its posted lines. `balance` is what PostgreSQL makes of the two:
+    `role` is what posting rules use it for; they post to the active account of a role with the first code.
+    `debits` and `credits` are a figure: the sums of its posted lines. `balance` is a generated column of the two:
     debits − credits of assets and expenses, credits − debits of the others.
     """
 
@@ -53,11 +53,11 @@ class Account(Base):
 
 
 class JournalEntry(Base):
-    """A draft that people work on, then posted for good: PostgreSQL lets nobody change a posted one.
+    """A journal entry: a draft that can be edited, or posted; a trigger refuses every change of a posted one.
 
-    `posting_number` is its place among the entries that were posted in the year of its date, from 1 and without a gap;
-    PostgreSQL gives it. `document` is what posting rules posted it for, as of its `document_date`. An entry is
-    reversed where another one `reverses` it. Of an `idempotency_key` there is one.
+    `posting_number` is its sequence number among the entries posted in the year of its date, from 1 without gaps, set
+    by a trigger. `document` is what posting rules posted it for, as of its `document_date`. An entry is reversed where
+    another one `reverses` it. An `idempotency_key` is unique.
     """
 
     __tablename__ = "journal_entries"
@@ -111,8 +111,8 @@ class JournalEntry(Base):
 class JournalLine(Base):
     """One side of an entry: a debit or a credit of one account, above zero.
 
-    `posted_on` is the entry's date once it is posted, and nothing before: PostgreSQL says it, whoever writes. From
-    then on the line counts in its account, and never changes.
+    `posted_on` is the entry's date once it is posted, and NULL before; a trigger sets it. From then on the line counts
+    in its account, and never changes.
     """
 
     __tablename__ = "journal_lines"
@@ -147,12 +147,11 @@ ACTOR = {"is_actor": True}
 
 
 class Period(Base):
-    """A month that was closed, and may have been reopened; `month` is its first day. One that never was has no row.
+    """A month that was closed, and may have been reopened; `month` is its first day. Other months have no row.
 
-    `closed_by` and `reopened_by` are actors, as the audit trail names them; `approved_by` is the second person of
-    whichever was last, where there had to be one. `closing_entry_id` is the entry by which
-    the last month of a year, or the first one that was closed, has moved earnings to retained earnings, while it is
-    closed.
+    `closed_by` and `reopened_by` are actors, as the audit trail names them; `approved_by` is the second person who
+    approved the last of the two, where one had to. `closing_entry_id` is the entry by which the last month of a year,
+    or the first month that was closed, transferred earnings to retained earnings, while it is closed.
     """
 
     __tablename__ = "periods"

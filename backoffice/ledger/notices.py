@@ -1,4 +1,4 @@
-"""What the ledger has to say on Today: whether the balance sheet is valid, and which month waits to be closed."""
+"""The ledger's notices on Today: whether the balance sheet is valid, and which months are still to be closed."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,13 +10,13 @@ from sqlalchemy.orm import Session
 
 from ..app.attention import Notice, Source, Weight
 from ..web.formats import money_filter, month_filter, quantity_filter
-from .health.examining import BalanceHealth, known
+from .health.examining import BalanceHealth, stored_health
 from .periods.queries import over_and_open
 
 
 def _balance_sheet(session: Session, _user: Any) -> Iterator[Notice]:
-    """By what is stored at this moment, and what verifications have found; nothing where no account holds anything."""
-    health = known(session.connection())
+    """From stored balances and open findings; no notice while the ledger is empty and valid."""
+    health = stored_health(session.connection())
     if health.is_valid and not health.assets:
         return
     weight: Weight = "info" if health.is_valid else "danger"
@@ -24,7 +24,7 @@ def _balance_sheet(session: Session, _user: Any) -> Iterator[Notice]:
 
 
 def in_words(health: BalanceHealth) -> str:
-    """How the balance sheet stands, in a sentence."""
+    """Whether the balance sheet is valid, as a sentence."""
     off = money_filter(abs(health.difference), symbol=True)
     if not health.holds:
         return _("Assets are not liabilities + equity: they differ by %(amount)s.", amount=off)
@@ -39,7 +39,7 @@ def in_words(health: BalanceHealth) -> str:
 
 
 def _open_months(session: Session, _user: Any) -> Iterator[Notice]:
-    """They are closed one after the other, so the first one is named."""
+    """Months that are over and not closed; the first is named, because months are closed in order."""
     months = over_and_open(session)
     if not months:
         return

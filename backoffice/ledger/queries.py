@@ -1,4 +1,4 @@
-"""What entries come to, and what accounts held: line by line, and at the end of a day."""
+"""Reads of the ledger: totals of entries, balances of accounts at the end of a day, and running balances."""
 
 from datetime import date, timedelta
 from decimal import Decimal
@@ -20,9 +20,9 @@ def posting_day(session: Session, day: Any) -> Any:
 
 
 def sums_on(day: date, *left_out: ColumnElement[bool]) -> Subquery:
-    """`account_id, debits, credits` at the end of the day: what is stored, less what is posted to later days.
+    """`account_id, debits, credits` at the end of the day: the stored sums less what is posted to later days.
 
-    Less the lines, too, that fulfil one of the conditions.
+    Lines that meet one of the conditions in `left_out` are subtracted too.
     """
     later = _posted_to_account(or_(JournalLine.posted_on > day, *left_out))
     return (
@@ -37,12 +37,12 @@ def sums_on(day: date, *left_out: ColumnElement[bool]) -> Subquery:
 
 
 def closing_entries() -> Select[int | None]:
-    """The ids of the entries by which years are closed: they move earnings, and are no revenue or expense."""
+    """The ids of the entries that close years: they transfer earnings to equity, and are no revenue or expense."""
     return select(Period.closing_entry_id).where(Period.closing_entry_id.is_not(None))
 
 
 def closes_year_of(day: date, lines: Any = JournalLine) -> ColumnElement[bool]:
-    """Whether a line is of an entry that closes the year of that day; what closed earlier years stays as it is."""
+    """Whether a line belongs to the entry that closes the year of that day, or a later one; not an earlier year."""
     is_of_year = lines.posted_on >= date(day.year, 1, 1)
     return and_(is_of_year, lines.entry_id.in_(closing_entries()))
 
@@ -50,7 +50,7 @@ def closes_year_of(day: date, lines: Any = JournalLine) -> ColumnElement[bool]:
 def sums_between(since: date, until: date) -> Subquery:
     """`account_id, debits, credits` of what was posted to these days.
 
-    Entries by which years are closed are left out: they move earnings, and are none.
+    Year-end closing entries are left out.
     """
     is_closing = JournalLine.entry_id.in_(closing_entries())
     posted = _posted_to_account(JournalLine.posted_on.between(since, until), ~is_closing)
@@ -70,7 +70,7 @@ def _posted_to_account(*conditions: ColumnElement[bool]) -> Any:
 
 
 def held_on(day: date, *left_out: ColumnElement[bool]) -> Subquery:
-    """`account_id, debit, credit` of what anything was posted to by then: on the side that is more."""
+    """`account_id, debit, credit` of accounts with postings by then: the net balance, on its side."""
     sums = sums_on(day, *left_out)
     net = net_of(sums.c.debits, sums.c.credits)
     return (
@@ -83,7 +83,7 @@ def held_on(day: date, *left_out: ColumnElement[bool]) -> Subquery:
 
 
 def brought_forward(session: Session, account: Account, since: date) -> Decimal:
-    """What an account held before that day."""
+    """The balance of an account before that day."""
     sums = sums_on(since - timedelta(days=1))
     balance = balance_of(account.type, sums.c.debits, sums.c.credits)
     held: Decimal = session.scalars(select(balance).where(sums.c.account_id == account.id)).one()
@@ -91,7 +91,7 @@ def brought_forward(session: Session, account: Account, since: date) -> Decimal:
 
 
 def running_lines(account: Account) -> Subquery:
-    """The lines that were posted to an account, each with the balance after it; that runs over all of them."""
+    """The lines that were posted to an account, each with the running balance after it."""
     line = JournalLine
     debited, credited = (
         func.sum(side).over(order_by=(line.posted_on, line.id))
@@ -111,6 +111,6 @@ def running_lines(account: Account) -> Subquery:
 
 
 def of_entry(side: Any) -> Any:
-    """What the lines of an entry come to on that side, as a column; of a posted entry both are the same."""
+    """The total of an entry's lines on that side, as a column; both sides of a posted entry are equal."""
     sums = select(func.coalesce(func.sum(side), 0)).where(JournalLine.entry_id == JournalEntry.id)
     return sums.correlate(JournalEntry).scalar_subquery()

@@ -1,4 +1,4 @@
-"""Accounts and journal entries, as they are entered, listed, posted and reversed."""
+"""Declarations of accounts and journal entries."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -98,12 +98,12 @@ _ENTRY = Record(
     ),
     labels=LABELS,
 )
-"""An entry, as the reversal of another one is answered."""
+"""An entry as the answer of a reversal has it: without verbs."""
 
 
 def _reverse(session: Session, entry_id: int, _version: int, values: Values) -> Any:
-    reported = dict(values)
-    made = actions.reverse(session, entry_id, reported, reported.pop("idempotency_key", None))
+    entered = dict(values)
+    made = actions.reverse(session, entry_id, entered, entered.pop("idempotency_key", None))
     return made.row if made.is_new else Repeated(made.row)
 
 

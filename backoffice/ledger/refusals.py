@@ -1,11 +1,11 @@
-"""What is refused in the ledger, each named after its law."""
+"""The refusals of the ledger, each named after the rule that was broken."""
 
 from ..base import N_
 from ..base.refusals import Refusal, Stale
 
 
 class EntryPosted(Stale):
-    """A posted entry stays as it is."""
+    """A change of a posted entry, which is immutable."""
 
     sentence = N_(
         "Entry %(number)s is posted: it is not changed any more and cannot be deleted. Reverse it instead."
@@ -13,7 +13,7 @@ class EntryPosted(Stale):
 
 
 class NotBalanced(Refusal):
-    """What is debited is credited."""
+    """An entry with debits that differ from its credits."""
 
     sentence = N_(
         "The debits of entry %(number)s come to %(debits)s, its credits to %(credits)s. Both must be the same."
@@ -31,7 +31,7 @@ class NothingToPost(Refusal):
 
 
 class AccountInactive(Refusal):
-    """Nothing is posted to an account that is out of use."""
+    """A posting to an inactive account."""
 
     sentence = N_("Account %(code)s is not active. Choose another one, or activate it first.")
     field = "lines"
@@ -44,32 +44,32 @@ class TooMuchInAccount(Refusal):
 
 
 class NotPosted(Refusal):
-    """Only what is posted is reversed."""
+    """The reversal of a draft."""
 
     sentence = N_("Entry %(number)s is a draft. Change or delete it; there is nothing to reverse.")
 
 
 class AlreadyReversed(Stale):
-    """An entry is reversed once."""
+    """A second reversal of the same entry."""
 
     sentence = N_("Entry %(number)s is reversed already, by entry %(reversal)s.")
 
 
 class ClosesYear(Refusal):
-    """What closes a year is taken back with the closing of its last month."""
+    """The reversal of a year's closing entry, which only reopening its month reverses."""
 
     sentence = N_("Entry %(number)s closes a year. Reopen the month instead: that reverses it.")
 
 
 class NoOneSide(Refusal):
-    """A line is a debit or a credit, above zero."""
+    """A line that is not exactly one of debit and credit, above zero."""
 
     sentence = N_("Enter either a debit or a credit, above zero.")
     field = "lines"
 
 
 class TypeInUse(Refusal):
-    """What an account is does not change under what was posted to it."""
+    """A change of type of an account to which entries are posted."""
 
     sentence = N_(
         "Entries name account %(code)s, so its type stays. Open another account, and reverse what belongs there."
@@ -78,7 +78,7 @@ class TypeInUse(Refusal):
 
 
 class RoleTaken(Refusal):
-    """Posting rules post to one account: another one with the same use would take over what was posted."""
+    """A second active account of the same role: posting rules post to one account per role."""
 
     sentence = N_(
         "Account %(code)s is used for this already, and what was posted would move to this one. Take the use from "
@@ -88,7 +88,7 @@ class RoleTaken(Refusal):
 
 
 class AccountsNotNamed(Refusal):
-    """Posting rules post to accounts that a user has chosen."""
+    """Posting by rules while no active account has the role."""
 
     sentence = N_(
         "No active account is used for: %(roles)s. Choose one for each under Ledger, Accounts, then post again."
@@ -96,42 +96,42 @@ class AccountsNotNamed(Refusal):
 
 
 UNNAMED = N_("No active account is used for what this posts to. Choose one under Ledger, Accounts.")
-"""The same of one document, as a run says it."""
+"""The reason of a single document that a run could not post."""
 
 
 class BeneathItself(Refusal):
-    """No account stands beneath itself."""
+    """An account that would become its own ancestor."""
 
     sentence = N_("Account %(parent)s stands beneath %(code)s. Choose another one.")
     field = "parent"
 
 
 class AlreadyClosed(Stale):
-    """A closed month."""
+    """Closing a month that is closed already."""
 
     sentence = N_("%(month)s is closed already.")
 
 
 class NotClosed(Stale):
-    """Only a closed month is reopened."""
+    """Reopening a month that is not closed."""
 
     sentence = N_("%(month)s is not closed.")
 
 
 class NotOver(Refusal):
-    """A month is closed when it is over."""
+    """Closing a month before it is over."""
 
     sentence = N_("%(month)s is not over yet. Close it after its last day.")
 
 
 class NotNext(Refusal):
-    """Months are closed one after the other."""
+    """Closing a month while an earlier one is open."""
 
     sentence = N_("Close %(next)s first: months are closed one after the other.")
 
 
 class YearEndLocked(Refusal):
-    """The entry that closes a year is of a day that is open."""
+    """A closing entry on a locked day."""
 
     sentence = N_(
         "The closing entry is of %(day)s, and the days up to %(until)s are locked. Open them first: backoffice balance "
@@ -140,19 +140,19 @@ class YearEndLocked(Refusal):
 
 
 class NotLast(Refusal):
-    """Months are reopened from the last closed one backwards."""
+    """Reopening a month while a later one is closed."""
 
     sentence = N_("Reopen %(last)s first: months are reopened from the last closed one backwards.")
 
 
 class NotInOrder(Refusal):
-    """Something of the month is not in order."""
+    """Closing a month of which a check of the checklist fails."""
 
     sentence = N_("%(month)s cannot be closed yet: %(checks)s.")
 
 
 class NoReason(Refusal):
-    """Whoever reopens a month says why."""
+    """Reopening a month without a reason."""
 
     sentence = N_("Say why the month is reopened: it is kept in the audit trail.")
     field = "reason"

@@ -1,4 +1,4 @@
-"""What holds for the ledger wherever it is entered: words, limits, and on which side an account stands."""
+"""Constants and rules of the ledger: statuses, types, roles, limits, and the normal side of an account."""
 
 import re
 from typing import Any
@@ -21,10 +21,10 @@ TYPES = {
     ASSET: N_("Asset"), LIABILITY: N_("Liability"), EQUITY: N_("Equity"),
     REVENUE: N_("Revenue"), EXPENSE: N_("Expense"),
 }  # fmt: skip
-"""What an account is, and its name on screen, in the order of statements."""
+"""Type of account → its name on screen, in the order of statements."""
 
 DEBIT_TYPES = (ASSET, EXPENSE)
-"""The types of accounts that a debit makes more; a credit makes the others more."""
+"""The types of accounts with a normal debit balance; the others have a normal credit balance."""
 
 CASH, RETAINED_EARNINGS = "cash", "retained_earnings"
 RECEIVABLES, METER_REVENUE = "receivables", "meter_revenue"
@@ -65,7 +65,7 @@ def is_number(text: str) -> bool:
 
 
 def balance_of(account_type: Any, debits: Any, credits: Any) -> Any:  # noqa: A002 (the field's word)
-    """What an account of that type holds after these debits and credits; of columns, the expression."""
+    """The balance of an account of that type after these debits and credits; given columns, the SQL expression."""
     debited, credited = net_of(debits, credits), net_of(credits, debits)
     if isinstance(account_type, str):
         return debited if account_type in DEBIT_TYPES else credited
@@ -73,5 +73,5 @@ def balance_of(account_type: Any, debits: Any, credits: Any) -> Any:  # noqa: A0
 
 
 def net_of(one: Any, other: Any) -> Any:
-    """By how much one side is more than the other; of columns, the expression."""
+    """One side less the other; given columns, the SQL expression."""
     return one - other

@@ -1,6 +1,6 @@
-"""The record of this book that an entry was written from: what it is called, and where it is shown.
+"""The record of this book that is the source of an entry: its title and its address.
 
-Rules that post name the document of an entry. Whoever enters one may paste the address of a record as its source.
+Posting rules name the document of an entry. A user who enters one may paste the address of a record as its source.
 """
 
 from typing import Any
@@ -19,30 +19,30 @@ from ..base.identifiers import is_id
 from .models import JournalEntry
 from .posting.sources import BY_NAME, is_document
 
-Rows = tuple[Recorded, ColumnElement[bool]]
-"""How rows of a table are shown, and which of them are meant."""
+RecordQuery = tuple[Recorded, ColumnElement[bool]]
+"""How records of a table are shown, and the condition of the one that is meant."""
 
 
 def record_of(session: Session, entry: JournalEntry) -> tuple[str, str] | None:
-    """What the record is called, and its address for whoever may open it; None where the source is no record."""
+    """The record's title and address (empty without the permission); None where the source is no record."""
     meant = _at(entry.source) if entry.document is None else _of_document(entry.document)
-    return None if meant is None else _shown(session, *meant)
+    return None if meant is None else _title_and_address(session, *meant)
 
 
 def is_record(session: Session, address: str) -> bool:
-    """Whether a record stands at this address of ours."""
+    """Whether this address of the app is that of a record."""
     meant = _at(address)
-    return meant is not None and _shown(session, *meant) is not None
+    return meant is not None and _title_and_address(session, *meant) is not None
 
 
 def pasted(text: str) -> str:
-    """The path of an address of ours, as a browser shows it; any other text as it is."""
+    """The path of an address of this app, copied from a browser; any other text unchanged."""
     if text.startswith((request.host_url, "/")):
         return urlsplit(text.removeprefix(request.host_url.rstrip("/"))).path
     return text
 
 
-def _at(address: str) -> Rows | None:
+def _at(address: str) -> RecordQuery | None:
     path = unquote(address).replace(
         "\0", "\N{REPLACEMENT CHARACTER}"
     )  # PostgreSQL's texts hold no NUL
@@ -52,20 +52,20 @@ def _at(address: str) -> Rows | None:
         return None
     for known in declared().recorded.values():
         if known.endpoint == endpoint and known.argument in given and known.name is not None:
-            return _called(known, str(given[known.argument]))
+            return _by_name(known, str(given[known.argument]))
     return None
 
 
-def _called(known: Recorded, text: str) -> Rows | None:
-    """The row of that name; where names are ids, they are compared as ids, which have an index."""
+def _by_name(known: Recorded, text: str) -> RecordQuery | None:
+    """The record of that name; names that are ids are compared as numbers, to use the index."""
     name: Any = _key(known) if known.is_shown_by_id else known.name
     if not isinstance(name.type, Integer):
         return known, cast(name, Text) == text
     return (known, name == int(text)) if is_id(text) and str(int(text)) == text else None
 
 
-def _of_document(document: str) -> Rows | None:
-    """None of what is posted once a day, which is no single record, and of what no rule has written."""
+def _of_document(document: str) -> RecordQuery | None:
+    """The record of a document; None for a daily posting, which is no single record, and for an unknown name."""
     name, _slash, key = document.partition("/")
     if not key or not is_document(document):
         return None
@@ -78,7 +78,7 @@ def _of_document(document: str) -> Rows | None:
     return declared().recorded[whole.column.table.name], of_whole
 
 
-def _shown(
+def _title_and_address(
     session: Session, known: Recorded, is_meant: ColumnElement[bool]
 ) -> tuple[str, str] | None:
     key, called = _key(known), literal("") if known.called is None else known.called

@@ -1,7 +1,7 @@
-"""What PostgreSQL keeps of the ledger, whoever writes.
+"""The triggers that enforce the ledger's rules for every program that writes.
 
-An entry begins as a draft and is posted once; then neither it nor its lines change. That it is balanced is looked at
-when the transaction ends, so that its lines may come in any order.
+An entry begins as a draft and is posted once; then neither it nor its lines change. Whether it is balanced is checked
+at COMMIT, so that its lines may be written in any order.
 """
 
 from ..book.locks import AROUND, HOLD_ALONE, refusing
@@ -20,7 +20,7 @@ NUMBERING = (
     "PERFORM pg_advisory_xact_lock(hashtext('journal entries posted in '"
     " || extract(year FROM NEW.entry_date)));"
 )
-"""Who posts waits for whoever has posted in the same year until that is committed or given up: so no number is lost."""
+"""Postings of one year wait for each other until COMMIT or ROLLBACK, so that posting numbers have no gaps."""
 
 _KEEP_ENTRY = f"""
 DECLARE
@@ -56,7 +56,7 @@ KEEPS_ENTRIES = DatabaseObject(
     "backoffice_journal_entries_keep", _KEEP_ENTRY, "journal_entries", ("insert", "update", "delete"),
     is_before=True, is_for_each_row=True, settings=AROUND,
 )  # fmt: skip
-"""Draft, then posted, on a day that is not locked, with the next number of the year; then nothing of it changes."""
+"""An entry is inserted as a draft, posted on an unlocked day with the year's next number, and then immutable."""
 
 _KEEP_LINE = f"""
 DECLARE
@@ -89,9 +89,9 @@ KEEPS_LINES = DatabaseObject(
     "backoffice_journal_lines_keep", _KEEP_LINE, "journal_lines", ("insert", "update", "delete"),
     is_before=True, is_for_each_row=True, settings=AROUND,
 )  # fmt: skip
-"""Lines of a posted entry do not change, and none comes or goes; `posted_on` says nothing but the entry's date.
+"""Lines of a posted entry are never inserted, changed or deleted; their `posted_on` is the entry's date.
 
-FOR SHARE waits for whoever is posting the entry, and whoever posts it waits for us.
+FOR SHARE waits for a transaction that is posting the entry, and one that posts it later waits for this one.
 """
 
 _POST = """
@@ -110,10 +110,10 @@ POSTS = DatabaseObject(
     "backoffice_journal_entries_post", _POST, "journal_entries", ("update",), old_rows="old_rows",
     new_rows="new_rows", settings=AROUND,
 )  # fmt: skip
-"""Posting an entry lets its lines count; what follows in accounts is added by the trigger of that figure.
+"""Posting an entry sets `posted_on` of its lines; the trigger of the account figure adds them to the sums.
 
-The rows before and after are not joined: the plan of that is kept from a connection's first posting, of one entry, and
-for thousands it compares each with each.
+The old and new rows are not joined: PostgreSQL keeps the plan of a connection's first posting, of one entry, which for
+thousands of entries compares each row with each.
 """
 
 _BALANCED = """
@@ -134,7 +134,7 @@ BALANCED = DatabaseObject(
     "backoffice_journal_entries_balanced", _BALANCED, "journal_entries", ("update",), is_for_each_row=True,
     is_deferred=True, when="(new.status = 'posted'::text)", settings=AROUND,
 )  # fmt: skip
-"""At COMMIT every entry that was posted debits what it credits."""
+"""At COMMIT the debits of every posted entry equal its credits."""
 
 _ORDER = refusal(
     "Months are closed one after the other.", "Close the month after the last closed one."
@@ -165,7 +165,7 @@ KEEPS_PERIODS = DatabaseObject(
     "backoffice_periods_keep", _KEEP_PERIOD, "periods", ("insert", "update", "delete"), is_before=True,
     is_for_each_row=True, settings=AROUND,
 )  # fmt: skip
-"""Closed one after the other, reopened from the last one backwards; whoever writes something dated is waited for."""
+"""Months are closed in order and reopened from the last one backwards; both wait for writers of dated rows."""
 
 _SAY_UNTIL = """
 BEGIN
@@ -178,6 +178,6 @@ END """
 SAYS_UNTIL = DatabaseObject(
     "backoffice_periods_say_until", _SAY_UNTIL, "periods", ("insert", "update"), settings=AROUND
 )
-"""The book says the last day of the last closed month, for whoever asks of a day."""
+"""Keeps `book.closed_until`, the last day of the last closed month."""
 
 TRIGGERS = (KEEPS_ENTRIES, KEEPS_LINES, POSTS, BALANCED, KEEPS_PERIODS, SAYS_UNTIL)

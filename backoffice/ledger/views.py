@@ -1,4 +1,4 @@
-"""The journal: list, form, files and verbs as declared; one entry shows its lines."""
+"""Screens of journal entries: as declared, with the lines of an entry on its page."""
 
 from flask import Blueprint, Response, make_response, request
 
@@ -23,16 +23,16 @@ class EntryScreens(Screens):
     """The screens of entries, with the buttons of their form that add and remove rows, and the copy of an entry."""
 
     def new(self) -> Response:
-        """An empty form; with `copy`, one that says what the entry of that number does."""
+        """An empty form; with `copy`, a copy of the entry of that number."""
         form = forms.empty(self.record, request.args)
         if isinstance(form, EntryForm) and (number := request.args.get("copy")):
             form = form.copied(self.found(number))
         return self.page(form)
 
     def facts_of(self, row: JournalEntry) -> list[tuple[str, str, str]]:
-        """What an entry holds; where its source is a record of this book, that one, and the way to it.
+        """The facts of an entry, with a link where its source is a record of this book.
 
-        The day of its document stands there where it is posted on another.
+        The document's date is added where the entry is posted on another day.
         """
         facts, day = super().facts_of(row), row.document_date
         if day not in (None, row.entry_date):

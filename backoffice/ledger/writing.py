@@ -1,4 +1,4 @@
-"""The statements that write and read an entry and its lines, each composed once."""
+"""The SQL statements that write and read an entry and its lines, each compiled once."""
 
 import json
 from typing import Any
@@ -98,9 +98,9 @@ def stored_lines(session: Session, entry_id: int) -> list[LineEntry]:
 def make_entry(
     session: Session, entered: Values, lines: Lines, must_be_active: Lines
 ) -> int | None:
-    """Insert a draft with its lines in one statement; its id.
+    """Insert a draft with its lines in one statement; answers its id.
 
-    None where its key was used before, or an account that `must_be_active` is not: then nothing is inserted.
+    Inserts nothing and answers None where its key was used before, or where an account of `must_be_active` is inactive.
     """
     given = {"lines": _sent(lines), "accounts": _accounts(must_be_active)}
     assert entered.keys() <= set(_ENTERED), "nothing of it is left out"
@@ -109,7 +109,7 @@ def make_entry(
 
 
 def post_entry(session: Session, entry_id: int) -> None:
-    """Let a draft be posted."""
+    """Set a draft's status to posted."""
     session.execute(_POST, {"entry_id": entry_id})
 
 

@@ -1,6 +1,6 @@
-"""Records: what is entered is declared once, and list, form, page, history and API follow from it.
+"""Records: what users enter is declared once, and list, form, page, history and API are derived from it.
 
-docs/records.md says how. What is special in a domain passes its own part through a seam of `Record`.
+docs/records.md explains how. A domain passes its special parts through the options of `Record`.
 """
 
 from .declaration import (

@@ -1,4 +1,4 @@
-"""What can be done to any record. Nothing here commits: every verb works in the caller's transaction."""
+"""Actions on any record. Nothing here commits: every action works in the caller's transaction."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from .fields import Day, Field
 
 
 class Taken(Refusal):
-    """Another row has this value, of which there can be only one."""
+    """A value of a unique field that another row has."""
 
     def __init__(self, field: Field, value: object) -> None:
         self.sentence = field.taken
@@ -23,7 +23,7 @@ class Taken(Refusal):
 
 
 class Impossible(Refusal):
-    """What was entered cannot be stored. `problems` names the field of each."""
+    """Entered values that cannot be stored; `problems` are refusals by field."""
 
     sentence = N_("Nothing was saved: something in it is not possible.")
 
@@ -33,7 +33,7 @@ class Impossible(Refusal):
 
 
 class RecordChanged(Stale):
-    """A user saved the record after it was opened."""
+    """A save of a record that another user has saved since it was opened."""
 
     sentence = N_(
         "Another user has saved %(name)s since you opened it. Look at what they changed, then save again."
@@ -41,14 +41,14 @@ class RecordChanged(Stale):
 
 
 class RecordGone(Refusal):
-    """The record was deleted after it was opened."""
+    """A save of a record that was deleted since it was opened."""
 
     sentence = N_("This record has been deleted in the meantime.")
     status = 404
 
 
 def create(session: Session, record: Record, values: Values) -> Row:
-    """Add a row, by the record's own action if it has one. Raises Taken, and what the record refuses."""
+    """Create a row, by the record's own action if it has one. Raises Taken, and what the record refuses."""
     given = {
         field.name: field.given(session, values)
         for field in record.fields
@@ -77,32 +77,32 @@ def update(session: Session, record: Record, row_id: int, values: Values, versio
 
 
 def write(session: Session, record: Record, row_id: int, values: Values, version: int) -> Row:
-    """The same without what the record does of its own."""
+    """Write a row's columns, without the record's own `update`. Raises as `update` does."""
     row = at_version(session, record, row_id, version, key_share=True)
     for name, value in record.columns(values).items():
         setattr(row, name, value)
-    count(session, row)
+    bump_version(session, row)
     session.flush()
     return row
 
 
-def count(session: Session, row: Row) -> None:
-    """Let a row that was changed be of the next version."""
+def bump_version(session: Session, row: Row) -> None:
+    """Increment the version of a row that was changed."""
     if session.is_modified(row):
         next_version(row)
 
 
 def next_version(row: Row) -> None:
-    """Whoever has read the row before is late from now on."""
+    """Increment a row's version, so that saves of what was read before are refused."""
     row.version += 1
     if "updated_at" in row.__table__.c:
         row.updated_at = func.now()
 
 
-def do(
+def run_verb(
     session: Session, record: Record, verb: Verb, row_id: int, version: int, values: Values
 ) -> object:
-    """What the verb does to a row, if it is still at `version`. Raises RecordGone, RecordChanged, what it refuses."""
+    """Carry out a verb on a row that is still at `version`. Raises RecordGone, RecordChanged, and what it refuses."""
     if not isinstance(verb, Deletion):
         return verb.run(session, row_id, version, values)
     row = at_version(session, record, row_id, version)
@@ -116,7 +116,7 @@ def do(
 def at_version(
     session: Session, record: Record, row_id: int, version: int, *, key_share: bool = False
 ) -> Row:
-    """The row, locked, if it is still at `version`. Raises as `update` does."""
+    """The locked row, if it is still at `version`. Raises as `update` does."""
     row = locked(session, record.model, [row_id], key_share=key_share)[row_id]
     record.is_current(session, row)
     if record.version_of(row) != version:
@@ -125,7 +125,7 @@ def at_version(
 
 
 def check_version(row: Row, version: int, name: str) -> None:
-    """Raises RecordChanged where a row, known by that name, is no longer at `version`."""
+    """Raises RecordChanged, with that name, where a row is no longer at `version`."""
     if row.version != version:
         raise RecordChanged(name=name)
 
@@ -133,9 +133,9 @@ def check_version(row: Row, version: int, name: str) -> None:
 def locked(
     session: Session, model: type[Base], ids: Sequence[int], *, key_share: bool = False
 ) -> dict[int, Row]:
-    """These rows, locked in id order, as they are now.
+    """These rows by id, locked in id order, with their current values.
 
-    With `key_share` others may point to them meanwhile; without, whoever does waits. Raises RecordGone.
+    With `key_share` other transactions may insert references to them; without, those wait. Raises RecordGone.
     """
     key = model.__table__.c.id
     rows = session.scalars(
@@ -153,7 +153,7 @@ def locked(
 
 @contextmanager
 def _taken(record: Record, values: Values) -> Iterator[None]:
-    """What a unique constraint refuses inside becomes the sentence of its field."""
+    """Turn a violated unique constraint into `Taken` of its field, and a locked day into `Locked`."""
     try:
         yield
     except IntegrityError as error:

@@ -1,8 +1,8 @@
-"""The JSON API of every record, from its declaration: lists, one record, a new one, a change, and verbs.
+"""The JSON API of every record, from its declaration: list, read, create, change, and verbs.
 
-What a screen refuses, the API refuses with the same sentence, at the same field: both send what was entered through
-the record's form. Programs sign in with a token whose scope names the domain (`customers:read`, `customers:write`);
-no browser's session opens anything here. docs/api.md says how it is used.
+It refuses what a screen refuses, with the same sentence at the same field: both validate with the record's form.
+Programs authenticate with a token that has a scope of the domain (`customers:read`, `customers:write`); browser
+sessions are not accepted. docs/api.md says how it is used.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -25,41 +25,41 @@ from ..security.bearer import Program, signed_in_program
 from ..security.permissions import for_programs, requires, stateless
 from ..web.problems import as_json as _plain
 from . import actions, forms
-from .asking import asked, behind, cursor_of, limit
 from .calculations import read_beside
 from .declaration import Contents, Deletion, Record, Repeated, Row, Shown, Verb
 from .fields import CalendarMonth, Field, Flag, Pick, is_text
+from .idempotent_requests import key_sent, once, replayed
 from .listing import address_of, list_for, row_named
 from .openapi import document
-from .repetition import key_sent, once, replayed
+from .query_arguments import cursor_of, list_state, page_size, parse_cursor
 
 UNPROCESSABLE = Refusal.status
-"""What is said at a field; a refusal of a status of its own keeps it."""
+"""The status of errors at fields; a refusal with another status keeps it."""
 
 
 class NotAnObject(Refusal):
-    """A body that is no JSON object."""
+    """A body that is not a JSON object."""
 
     sentence = N_("Send a JSON object, with Content-Type: application/json.")
     status = 400
 
 
 class VersionMissing(Refusal):
-    """A change without the version that it is meant for."""
+    """A change without `If-Match`."""
 
     sentence = N_('Send the version that you have read as the header If-Match, like If-Match: "3".')
     status = 428
 
 
 class VersionOvertaken(Refusal):
-    """A change of a version that is not the present one."""
+    """A change of a version that is not the current one."""
 
     sentence = actions.RecordChanged.sentence
     status = 412
 
 
 class RecordNotFound(Refusal):
-    """No such record, or none that the token's list has."""
+    """No such record, or none that the program may see."""
 
     sentence = N_("There is no such record.")
     status = 404
@@ -67,17 +67,17 @@ class RecordNotFound(Refusal):
 
 def _program() -> Program:
     program = signed_in_program()
-    assert program is not None, "the guard lets nobody else in"
+    assert program is not None, "the guard admits programs only"
     return program
 
 
 def _rate() -> str:
-    """What one token may ask."""
+    """The rate limit of one token."""
     return str(current_app.config["API_RATE"])
 
 
-def of_token() -> str:
-    """Whose requests are counted together."""
+def rate_limit_key() -> str:
+    """The key under which requests are counted: the token, or the client address without one."""
     program = signed_in_program()
     return f"token:{program.token_id}" if program else str(request.remote_addr)
 
@@ -85,7 +85,7 @@ def of_token() -> str:
 def guarded(
     answer: Callable[..., Response], permission: str, scope: str, *, is_once: bool
 ) -> Callable[..., Response]:
-    """A view for programs with a token of `scope`, held to their rate; `is_once`: one effect per key."""
+    """A view for programs with a token of `scope`, rate-limited; `is_once`: one effect per idempotency key."""
 
     def view(**named: str) -> Response:
         if not is_once:
@@ -93,19 +93,19 @@ def guarded(
         return once(_program().token_id, lambda: answer(*named.values()))
 
     view.__doc__ = answer.__doc__
-    limited = limiter.shared_limit(_rate, scope="api", key_func=of_token)(view)
+    limited = limiter.shared_limit(_rate, scope="api", key_func=rate_limit_key)(view)
     found: Callable[..., Response] = for_programs(requires(permission, scope=scope)(limited))
     return found
 
 
 class Resource:
-    """What a program asks of one record."""
+    """The API of one record."""
 
     def __init__(self, record: Record) -> None:
         self.record = record
 
     def add_to(self, bp: Blueprint) -> None:
-        """Let `bp` answer for the record."""
+        """Register the record's routes on `bp`."""
         record, name = self.record, self.record.domain
         one = f"/{name}/<path:name>"
         routes: list[tuple[str, str, str, Callable[..., Response]]] = [
@@ -118,15 +118,15 @@ class Resource:
         for method, rule, view, answer in routes:
             bp.add_url_rule(rule, f"{name}_{view}", self._guarded(answer, method), methods=[method])
         for verb in record.program_verbs:
-            act = self.book if verb.creates else self.act
+            act = self.create_by_verb if verb.creates else self.act
             answer = self._guarded(partial(act, verb), "POST", verb)
             bp.add_url_rule(
                 f"{one}/{verb.address}", f"{name}_{verb.name}", answer, methods=["POST"]
             )
         for held in record.contents:
             at, view = f"{one}/{held.name}", f"{name}_{held.name}"
-            bp.add_url_rule(at, view, self._guarded(partial(self.held, held), "GET"))
-            part = self._guarded(partial(self.part, held), "GET")
+            bp.add_url_rule(at, view, self._guarded(partial(self.list_contents, held), "GET"))
+            part = self._guarded(partial(self.show_content, held), "GET")
             bp.add_url_rule(f"{at}/<path:part>", f"{view}_record", part)
 
     def _guarded(
@@ -140,11 +140,11 @@ class Resource:
         return guarded(answer, permission, scope, is_once=not is_reading and not keeps_key)
 
     def index(self) -> Response:
-        """A page of records, by the list's own filters and sort; `after` goes on where the last page ended."""
+        """A page of records, by the list's own filters and sort; `after` continues where the last page ended."""
         return self._listed(list_for(self.record, _program()))
 
-    def held(self, held: Contents, name: str) -> Response:
-        """A page of what belongs to a record, by its own list's filters and sort."""
+    def list_contents(self, held: Contents, name: str) -> Response:
+        """A page of the contents of a record, by their own list's filters and sort."""
         row, whole = self._found(name), list_for(held.record, _program())
 
         def rows(user: Any) -> Any:
@@ -152,8 +152,8 @@ class Resource:
 
         return Resource(held.record)._listed(replace(whole, rows=rows))
 
-    def part(self, held: Contents, name: str, part: str) -> Response:
-        """One of those that belong to a record."""
+    def show_content(self, held: Contents, name: str, part: str) -> Response:
+        """One of the contents of a record."""
         row, of_it = self._found(name), Resource(held.record)
         found = of_it._found(part)
         if getattr(found, held.of.key) != row.id:
@@ -161,9 +161,9 @@ class Resource:
         return of_it._answer(found)
 
     def _listed(self, listing: List) -> Response:
-        state = asked(self.record, listing)
-        size = limit()
-        rows, has_more = self._page(state, size)
+        state = list_state(self.record, listing)
+        size = page_size()
+        rows, has_more = self._page_of_rows(state, size)
         answer: dict[str, Any] = {
             "items": self.as_json([row for row, _value in rows]),
             "next": None,
@@ -182,13 +182,13 @@ class Resource:
             answer |= {"count": found.count, "totals": sums}
         return jsonify(answer)
 
-    def _page(self, state: State, size: int) -> tuple[Sequence[tuple[Row, Any]], bool]:
-        """Rows, each with what it is sorted by, and whether there are more."""
+    def _page_of_rows(self, state: State, size: int) -> tuple[Sequence[tuple[Row, Any]], bool]:
+        """Rows, each with its sort value, and whether there are more."""
         value = state.listing.expression(state.sort.removeprefix("-"))
         rows = matching(_program(), state).with_only_columns(self.record.model, value)
         rows = rows.options(*self.record.loads)
         if (cursor := request.args.get("after")) is not None:
-            value, key = behind(cursor, state.sort)
+            value, key = parse_cursor(cursor, state.sort)
             rows = after(rows, state, value, key)
         else:
             rows = rows.order_by(*order_of(rows, state))
@@ -224,32 +224,32 @@ class Resource:
         return self._answer(changed)
 
     def act(self, verb: Verb, name: str) -> Response:
-        """What the verb does, if the row is still at the version in `If-Match`."""
+        """Carry out a verb, if the row is still at the version in `If-Match`."""
         version, row = _version(), self._found(name)
-        self._do(verb, row, version)
+        self._run_verb(verb, row, version)
         return Response(status=204) if isinstance(verb, Deletion) else self._answer(row)
 
-    def book(self, verb: Verb, name: str) -> Response:
-        """What the verb creates; under a key that came before, what it has created then."""
+    def create_by_verb(self, verb: Verb, name: str) -> Response:
+        """The row that a verb creates; for a repeated key the one that it created then."""
         record, row = self.record, self._found(name)
         held = record.content_of(verb.creates)
-        assert held is not None, "what a verb creates is of the record's contents"
+        assert held is not None, "a verb creates rows of the record's contents"
         key = {verb.key: key_sent()} if verb.key else {}
-        found = self._do(verb, row, record.version_of(row), **key)
+        found = self._run_verb(verb, row, record.version_of(row), **key)
         made = found.row if isinstance(found, Repeated) else found
         named: dict[str, Any] = {"name": name, "part": held.record.name_of(made)}
         answer = Resource(held.record)._answer(made, 201)
         answer.headers["Location"] = url_for(f"api.{record.domain}_{held.name}_record", **named)
         return replayed(answer) if isinstance(found, Repeated) else answer
 
-    def _do(self, verb: Verb, row: Row, version: int, **key: str | None) -> Any:
+    def _run_verb(self, verb: Verb, row: Row, version: int, **key: str | None) -> Any:
         known = {field.name for field in verb.fields}
         given = _body(known) if known or request.get_data() else {}
         usual = {field.name: field.suggested() for field in verb.fields}
         form = self._form(row, {**usual, **given}, given, verb)
         with _for_a_program(form):
             values = {**form.values(), **key}
-            return actions.do(db.session(), self.record, verb, row.id, version, values)
+            return actions.run_verb(db.session(), self.record, verb, row.id, version, values)
 
     def _found(self, name: str) -> Row:
         row = row_named(db.session(), self.record, _program(), name)
@@ -264,7 +264,7 @@ class Resource:
         given: Mapping[str, Any],
         verb: Verb | None = None,
     ) -> forms.OfRecord:
-        """The record's form over these values, valid. Raises Invalid with every problem of it."""
+        """The record's valid form over these values. Raises Invalid with all errors."""
         fields = forms.fields_of(self.record, row, verb)
         beside = () if verb is not None else self.record.sent
         enterable: tuple[Field | Shown, ...] = (*fields, *beside)
@@ -283,7 +283,7 @@ class Resource:
         form = forms.sent(self.record, row, sent, given, verb)
         if not form.validate():
             form.add_errors(form.problems())
-            raise Invalid(form.said())
+            raise Invalid(form.error_messages())
         if asked := form.asked():
             raise Invalid([(asked[-1].name, asked[-1].in_words)])
         return form
@@ -297,7 +297,7 @@ class Resource:
         return response
 
     def as_json(self, rows: Sequence[Row]) -> list[dict[str, Any]]:
-        """Records as a program reads them: numbers that must be exact as text, other records by their names."""
+        """Records as JSON: exact numbers as text, other records by their names."""
         fields = (*self.record.fields, *self.record.kept)
         beside = list(read_beside(self.record))
         columns = {
@@ -316,14 +316,14 @@ class Resource:
 
 
 def names_sent(record: Record) -> set[str]:
-    """What a program may send of a record, by name."""
+    """The names that a program may send for a record."""
     fields = {field.name for field in record.fields}
     return {*record.answers, *fields, *(shown.name for shown in record.sent)}
 
 
 @contextmanager
 def _for_a_program(form: forms.OfRecord) -> Iterator[None]:
-    """What an action refuses, as a program is told: another version as 412, else at its field of the form."""
+    """Turn the refusals of an action into API errors: another version into 412, else errors at fields."""
     try:
         yield
     except actions.RecordChanged as late:
@@ -331,11 +331,11 @@ def _for_a_program(form: forms.OfRecord) -> Iterator[None]:
     except Refusal as refusal:
         if refusal.status != UNPROCESSABLE or not form.shows(refusal):
             raise
-        raise Invalid(form.said()) from refusal
+        raise Invalid(form.error_messages()) from refusal
 
 
 def _as_json(field: Field, values: Sequence[Any]) -> list[Any]:
-    """Values of one field."""
+    """The values of one field as JSON."""
     if isinstance(field, Pick):
         names = field.of.names(db.session(), values)
         return [names.get(value) for value in values]
@@ -345,7 +345,7 @@ def _as_json(field: Field, values: Sequence[Any]) -> list[Any]:
 
 
 def _body(known: set[str]) -> dict[str, Any]:
-    """What was sent. Raises NotAnObject, or Invalid with every name that is no field and answers no question."""
+    """The JSON object that was sent. Raises NotAnObject, or Invalid with every unknown name."""
     try:
         body = request.get_json(silent=True)
     except RecursionError:  # brackets by the thousand, which Python's reader does not follow
@@ -360,7 +360,7 @@ def _body(known: set[str]) -> dict[str, Any]:
 
 
 def _version() -> int:
-    """The version in `If-Match`, which names one. Raises VersionMissing."""
+    """The version in `If-Match`. Raises VersionMissing where it does not name exactly one."""
     tags = [tag or "" for tag in request.if_match.as_set(include_weak=False)]
     text = tags[0] if len(tags) == 1 else ""
     if not text.isascii() or not text.isdigit() or len(text) > 9:
@@ -369,7 +369,7 @@ def _version() -> int:
 
 
 def api_of(declared: Iterable[Record], resources: Sequence[Any] = ()) -> Blueprint:
-    """The blueprint of the API over these records, and what domains let programs do besides; with its document."""
+    """The blueprint of the API for these records and the domains' further resources, with its OpenAPI document."""
     records = tuple(record for record in declared if record.writes)
     bp = Blueprint("api", __name__, url_prefix="/api")
     for resource in resources:
@@ -379,7 +379,7 @@ def api_of(declared: Iterable[Record], resources: Sequence[Any] = ()) -> Bluepri
 
     @stateless
     def openapi() -> Response:
-        """What the API has, in the words of OpenAPI 3.1; no secret, so open to everybody."""
+        """The OpenAPI 3.1 document; it contains no secret, and is public."""
         return jsonify(document(records, resources))
 
     bp.add_url_rule("/openapi.json", "openapi", openapi)

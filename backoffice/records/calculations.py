@@ -1,4 +1,4 @@
-"""How was this calculated? Every figure of a record, down to the rows that it was derived from."""
+"""The explanation of every figure of a record, down to the rows that it is derived from."""
 
 from collections.abc import Callable, Iterator, Mapping
 from operator import attrgetter
@@ -30,11 +30,11 @@ class Whole(NamedTuple):
 
 
 RowsAt = Callable[[Row, str], str | None]
-"""Of a row and one of its columns: where all rows behind the figure are listed, if somewhere."""
+"""For a row and one of its columns: the address of the list of all rows behind the figure, if there is one."""
 
 
 class Wording(Actors):
-    """Says in words what the explanation of a figure holds: the values of its columns, causes, and who."""
+    """Formats the explanation of a figure for display: values, causes of corrections, and users."""
 
     def __init__(self, session: Session, explanation: Explanation) -> None:
         super().__init__(session, [c.actor or c.db_user for c in explanation.corrections])
@@ -50,12 +50,12 @@ class Wording(Actors):
 
 
 def marks_of(record: Record, row: Row) -> Marks:
-    """What is wrong now of the figures that the record's pages show."""
+    """The marks of the row's figures that are known to be wrong."""
     return marks({figure: [record.owner_of(figure, row)] for figure in record.figures})
 
 
 def read_beside(record: Record) -> Iterator[Shown]:
-    """What a program reads beside the fields: a name that nobody types, the row's figures, what the record says."""
+    """The values that the API shows beside the fields: a generated name, the row's figures, and `record.shown`."""
     typed = record.by_name
     if record.argument not in {*typed, "id"}:
         schema: Mapping[str, Any] = {"type": "string", "readOnly": True}
@@ -72,7 +72,7 @@ def read_beside(record: Record) -> Iterator[Shown]:
 
 
 def amounts_of(record: Record, row: Row) -> list[tuple[str, str, str]]:
-    """Column, label and amount in words of every figure of the row itself."""
+    """Column, label and formatted amount of every figure of the row itself."""
     return [
         (
             name,
@@ -84,7 +84,7 @@ def amounts_of(record: Record, row: Row) -> list[tuple[str, str, str]]:
 
 
 def total_of(record: Record, row: Row) -> list[tuple[str, str, str]]:
-    """What a row comes to, as a fact of it; nothing where that is entered, or nothing is added up."""
+    """The main amount of a row as one of its facts; empty where it is entered, or the record has no figures."""
     shown = record.main_column(row) if record.figure_columns else ""
     amounts = amounts_of(record, row) if shown not in record.by_name else ()
     return [(label, amount, "") for name, label, amount in amounts if name == shown]
@@ -93,7 +93,7 @@ def total_of(record: Record, row: Row) -> list[tuple[str, str, str]]:
 class Calculations:
     """How the figures of one row of a record were calculated.
 
-    `laid` is read in place of tables where the row is not stored, see `figures.explain`.
+    `laid` replaces tables where the row is not stored, see `figures.explain`.
     """
 
     def __init__(
@@ -110,10 +110,10 @@ class Calculations:
         self.marks = marks_of(record, row)
 
     def of(self, column: str, part: int | None = None) -> Mapping[str, Any] | None:
-        """What the page of a column of the row shows, or of a part of it (an order's line) by its id.
+        """The context of the calculation page for a column of the row, or of a part of it (an order's line) by its id.
 
-        Beside it come its terms that are figures of the record too, with the rows behind them. None where there is
-        no such figure, or no such part.
+        It includes the terms that are figures of the record too, with the rows behind them. None where there is no such
+        figure or part.
         """
         figure = self._figure(column, is_part=part is not None)
         if figure is None:
@@ -140,12 +140,12 @@ class Calculations:
         return self._explained[asked]
 
     def _correctable(self) -> tuple[str, int] | None:
-        """The kind and the id of the owner whose correction can be previewed."""
+        """The kind and the id of the owner for which a correction can be previewed."""
         kind = self._record.recalculated
         return (kind, self._record.owner_of(self._record.figures[-1], self._row)) if kind else None
 
     def _figure(self, column: str, *, is_part: bool) -> Figure | None:
-        """The record's figure that keeps the column, of its own row or of a part's."""
+        """The record's figure that has the column, of its own row or of a part's."""
         own = self._record.model.__table__
         found = (f for f in self._record.figures if (f.table is not own) is is_part)
         return next((f for f in found if column in {c.key for c in f.columns}), None)
@@ -157,7 +157,7 @@ class Calculations:
         return held if is_part else None
 
     def _beneath(self, terms: tuple[Term, ...]) -> Iterator[Mapping[str, Any]]:
-        """The terms that are figures of the record themselves, of those that add rows up."""
+        """The terms that are themselves figures of the record and sum rows."""
         for term in terms:
             figure = self._figure(term.column, is_part=False) if term.figure else None
             explanation = figure and self._explain(figure, self._row)
@@ -169,7 +169,7 @@ class Calculations:
     def _shown(
         self, figure: Figure, held: Row, explanation: Explanation, column: str, **more: Any
     ) -> Mapping[str, Any]:
-        """One column as the macro `calculation` draws it."""
+        """The context of one column for the macro `calculation`."""
         explained = explanation.of(column)
         wholes = self._wholes([row for term in explained.terms for row in term.rows])
         return {
@@ -187,7 +187,7 @@ class Calculations:
         }
 
     def _link_of_term(self, term: Term) -> str | None:
-        """Where a term's own calculation is shown; None of what was entered."""
+        """The address of a term's own calculation; None for an entered value."""
         if term.figure is None or self._figure(term.column, is_part=False) is None:
             return None
         return self._at("calculation_of", column=term.column)
@@ -214,9 +214,9 @@ class Calculations:
         return wholes
 
     def _link_of_row(self, row: SourceRow) -> str | None:
-        """Where a row behind a figure is shown: the calculation of its own figure, else its record."""
+        """The address of a row behind a figure: the calculation of its own figure, else its record."""
         if row.id is None:
-            return None  # it should be there, and is not
+            return None  # the row is expected, but missing
         if row.figure is not None and self._figure(row.column, is_part=True):
             return self._at("calculation_of_part", column=row.column, part=row.id)
         known = recorded(row.table)
@@ -243,7 +243,7 @@ def _part_of(table: str) -> Column[Any] | None:
 
 
 def note_of(figure: Figure, row: SourceRow) -> str:
-    """What is said beside a row behind a figure: how much at which price, else its day, the one that counts there."""
+    """The note beside a row behind a figure: quantity × price, else the date by which the figure counts it."""
     values = row.values
     if "unit_price" in values:
         return f"{quantity_filter(values['quantity'])} × {unit_price_filter(values['unit_price'])}"

@@ -1,4 +1,4 @@
-"""How the fields of records are typed in a form. How their values are written for people: `writing.py`."""
+"""The form controls of fields; `writing.py` formats their values for display."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -47,11 +47,10 @@ Laws = list[Any]
 
 
 class PickField(SelectFieldBase):  # type: ignore[misc]
-    """Another record, typed by its name or chosen from a list; `data` is its id.
+    """A reference to another record, typed by its name or chosen from a list; `data` is its id.
 
-    Where no further ones are offered while a user types, one of all that there are is chosen. An unseen input says
-    which one the form has shown, and as what: a name that nobody has touched is still that one's, though it may be
-    called otherwise by now, and another one so.
+    Without an endpoint for further options it is a select of all records. A hidden input holds the id and the label
+    that the form showed: an unchanged label still means that record, though it, or another one, was renamed since.
     """
 
     widget = TextInput()
@@ -64,7 +63,7 @@ class PickField(SelectFieldBase):  # type: ignore[misc]
             self.widget = Select()
 
     def iter_choices(self) -> Iterator[Offered]:
-        """What is offered, and the one that is chosen, each by its name."""
+        """The offered records and the chosen one, by name."""
         rows = {row.id: row for row in self.of.offered(db.session())}
         if self.data is not None and self.data not in rows:
             rows[self.data] = db.session.get_one(self.of.model, self.data)
@@ -74,12 +73,12 @@ class PickField(SelectFieldBase):  # type: ignore[misc]
             yield Offered(name, self.of.label(row), key == self.data, {})
 
     def process(self, formdata: Any, *args: Any, **options: Any) -> None:
-        """Read what was typed, and what had been shown."""
+        """Read the typed text and the hidden input."""
         self.was = formdata.get(f"{self.name}-was", "") if formdata else ""
         super().process(formdata, *args, **options)
 
     def process_formdata(self, valuelist: list[Any]) -> None:
-        """Find the one that is meant. Raises ValueError with the sentence, as WTForms wants it."""
+        """Find the record that is meant. Raises ValueError with the sentence, as WTForms expects."""
         text = tidy(str(valuelist[0])) if valuelist else ""
         self.data = None
         if text:
@@ -94,11 +93,11 @@ class PickField(SelectFieldBase):  # type: ignore[misc]
             self.data = found[0].id
 
     def offered(self) -> Sequence[str]:
-        """What the list offers before anything is typed."""
+        """The labels offered before anything is typed."""
         return [self.of.label(row) for row in self.of.offered(db.session())]
 
     def __call__(self, **attributes: Any) -> Markup:
-        """The input, and the unseen one."""
+        """Render the input and the hidden one."""
         was = self.was or (f"{self.data}:{label_of(self.of, self.data)}" if self.data else "")
         unseen = Markup('<input type="hidden" name="{}-was" value="{}">').format(self.name, was)
         shown: Markup = super().__call__(**attributes)
@@ -137,6 +136,6 @@ _CONTROLS: Mapping[type[Field], Callable[[Any, Laws], UnboundField]] = {
 
 
 def control_of(field: Field, laws: Laws) -> UnboundField:
-    """The form's control for a field, with validators for its laws after its own."""
+    """The form control of a field, with these validators after its own."""
     must = [Required(_l(field.required))] if field.required else []
     return _CONTROLS[type(field)](field, [*must, *laws])

@@ -1,4 +1,4 @@
-"""A record, as its domain declares it."""
+"""The declaration of a record and its parts: verbs, contents, read-only values, and history rendering."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
@@ -27,15 +27,15 @@ Row = Any
 """A stored row of the record's model."""
 
 Rendered = tuple[str, Iterable[Change]]
-"""What a save tells beside the row's own fields: its kind (empty: what happened to the row), and its changes."""
+"""The kind of a save (empty: by what happened to the row), and its changes beside the row's own fields."""
 
 
 @dataclass(frozen=True)
 class Rendering:
-    """What a history tells beside the row's own fields.
+    """How a history renders what is beside the row's own fields.
 
-    `save` answers it of the events of one save, oldest first: those of the row, and of what belongs to it. `part` is
-    what stands before a corrected figure of a row that belongs to it, by that row's key.
+    `save` renders the events of one save, oldest first: those of the row and of its parts. `part` answers the prefix of
+    a corrected figure of a part, by the part's key.
     """
 
     save: Callable[[Sequence[AuditEvent]], Rendered]
@@ -44,11 +44,11 @@ class Rendering:
 
 @dataclass(frozen=True)
 class Shown:
-    """What a program reads of a record beside its fields: its status, what its parts are.
+    """A value that the API shows beside a record's fields: its status, its lines.
 
-    `of` answers it of a row: amounts as Decimals, lists and mappings of them. `schema` is that of its JSON. What a
-    program may send as well has an `entry`, the schema of what is sent, and `reads` answers whether something fits it;
-    `must_be` is said of what does not. The form makes controls of it (`OfRecord.typed`).
+    `of` computes it from a row: amounts as Decimals, lists and mappings of them. `schema` is its JSON schema. A value
+    that programs may send too has an `entry`, the schema of what is sent; `reads` answers whether a sent value fits it,
+    and `must_be` is the error of one that does not. The form makes controls of it (`OfRecord.typed`).
     """
 
     name: str
@@ -61,15 +61,15 @@ class Shown:
 
 
 def _nothing(_session: Session, _row: Row) -> None:
-    """There is no such law."""
+    """Refuse nothing."""
 
 
 def _no_part(_session: Session, _row: Row, _events: Sequence[AuditEvent]) -> Rendering:
     return Rendering(lambda _save: ("", ()))
 
 
-def _by_two(_session: Session, _row_id: int, _version: int, _values: "Values") -> object:
-    raise AssertionError("What two people look at is done by what is approved.")
+def _by_approval(_session: Session, _row_id: int, _version: int, _values: "Values") -> object:
+    raise AssertionError("A verb with `approved` is carried out by that, not by `run`.")
 
 
 def _no_effect(_session: Session, _row: Row) -> Mapping[str, Any]:
@@ -77,41 +77,40 @@ def _no_effect(_session: Session, _row: Row) -> Mapping[str, Any]:
 
 
 Values = Mapping[str, Any]
-"""What was entered, by the fields' names."""
+"""Entered values, by the fields' names."""
 
 
 @dataclass(frozen=True)
 class Repeated:
-    """The row that a verb created before under the same key, with the same content."""
+    """The row that a verb created earlier under the same key, with the same content."""
 
     row: Row
 
 
 @dataclass(frozen=True, eq=False)
 class Verb:
-    """What can be done to a row beside editing it: to void it, to end it, to book on it.
+    """An action on a row other than editing it: voiding it, ending it, booking on it.
 
-    `name` stands in addresses, `title` on its button ("Make void"), `question` above its page ("Make invoice %(number)s
-    void?"), where `explains` says what it does. `run(session, row_id, version, values)` does it: it locks in an order
-    of its own, and refuses what it must. `fields` are what it has to know; each is of the column that keeps it. `done`
-    is what is said then, or answers it for the row and what `run` has answered. `refuses` raises a refusal of a row to
-    which it cannot be done now, and is not offered. `is_final`: nothing takes it back. `writes` is a permission of its
-    own. `approved(row, version, values)` answers what two people look at above the limits, and what it is asked: it is
-    done by that instead of `run`, and offered to no program, beside which nobody stands.
+    `name` is its part of the address, `title` its button ("Make void"), `question` the heading of its page ("Make
+    invoice %(number)s void?"), and `explains` the text below. `run(session, row_id, version, values)` carries it out,
+    takes its own locks, and raises refusals. `fields` are its inputs; each is of the column that stores it. `done` is
+    the message afterwards, or computes it from the row and the answer of `run`. `refuses` raises the refusal of a row
+    for which it is not possible now and so not offered. `is_final`: it cannot be undone. `writes` is its own
+    permission. `approved(row, version, values)` answers the verb that needs approval above the limits, with its
+    payload: that is carried out instead of `run`, and not offered to programs, which no user watches.
 
-    One that `creates` a row of one of the `contents` is of no version: its fields are of that record's columns, and
-    `run` answers the new row. Programs find it at the address `at` and are answered that row; no
-    version is asked of them. With `key`, `run` is told under that name the key of the request, None without one, and
-    keeps it itself: it answers `Repeated` where it comes again, and raises `KeyUsedOtherwise` of other content.
-    `raises` are refusals whose status the API's document names. One that is not `for_people` has no screen; `shortcut`
-    is the key that opens that from a row's pages.
+    A verb that `creates` a row of one of the `contents` needs no version: its fields are of that record's columns, and
+    `run` answers the new row. Its API address is `at`, and its answer is that row. With `key`, `run` receives the
+    request's idempotency key under that name (None without one) and handles it itself: it answers `Repeated` for a
+    repetition, and raises `KeyUsedOtherwise` for other content. `raises` are the refusals with a status in the
+    API document. A verb that is not `for_people` has no screen; `shortcut` is the key that opens it from a row's pages.
 
-    Of its page: `effect` answers what a `template` of its own shows of what will happen.
+    On its page: `effect` computes the context of its own `template`, to show what will happen.
     """
 
     name: str
     title: str
-    run: Callable[[Session, int, int, Values], object] = _by_two
+    run: Callable[[Session, int, int, Values], object] = _by_approval
     _: KW_ONLY
     question: str
     done: str | Callable[[Row, Any], str]
@@ -132,15 +131,15 @@ class Verb:
 
     @property
     def address(self) -> str:
-        """Where programs find it, below a row's address."""
+        """Its API address, below a row's address."""
         return self.at or self.name
 
 
 @dataclass(frozen=True, eq=False)
 class Contents:
-    """Rows of another record that belong to one of this, by their foreign key `of`: what was booked on it.
+    """Rows of another record that belong to a row of this one, by their foreign key `of`.
 
-    Programs read them below its address, under `name`: pages, filters and totals as the list of that record has them.
+    The API lists them below the row's address, under `name`, with the pages, filters and totals of that record's list.
     """
 
     name: str
@@ -150,7 +149,7 @@ class Contents:
 
 @dataclass(frozen=True, eq=False)
 class Deletion(Verb):
-    """Deleting a row. It is offered of every one: its page says why that cannot be done now."""
+    """The deletion of a row. It is always offered; its page says why it is not possible now."""
 
     name: str = "delete"
     title: str = N_("Delete")
@@ -162,31 +161,31 @@ class Deletion(Verb):
 
 @dataclass(frozen=True, eq=False)
 class Record:
-    """What people enter in one form: its model, its fields, its list, and who may.
+    """A record that users enter in one form: its model, fields, list, and permissions.
 
-    `name` is the unique column by which people and files know a row; it stands in addresses, with slashes if
-    `has_path`. `many` is what its list is called. `listing(user)` is a list of its own, whose `rows` say who sees
-    what; without it everybody who `reads` sees all, a column per field; `url` is where it stands (else under `domain`)
-    and `list_page` its template, of a record whose screens are all as declared. `domain` is the name of its blueprint
-    and of its addresses in the API, `title` and `new` what one and a new one are called, `called` this one
-    ("Meter %(number)s"; without it by the column `name`), `saved` what is said when one is. `reads` and `writes` are
-    the permissions; what verbs of another record create, and nobody enters, has no `writes`. One that is `append_only`
-    is entered once and never edited. `shown` is what programs read beside the fields; `contents` are rows of another
-    record that belong to one.
+    `name` is the unique column by which users and files name a row; it is part of addresses, with slashes if
+    `has_path`. `many` is the title of its list. `listing(user)` is its own list, of which `rows` restrict what a
+    user sees; without it every user who `reads` sees all rows, a column per field. `url` is the address of its screens
+    (else by `domain`) and `list_page` its list's template, for a record with standard screens. `domain` is the name
+    of its blueprint and its API path, `title` and `new` the titles of one and of a new one, `called` that of a row
+    ("Meter %(number)s"; without it by the column `name`), `saved` the message after a save. `reads` and `writes` are
+    the permissions; a record that only another record's verbs create has no `writes`. An `append_only` record is
+    never edited. `shown` are values that the API shows beside the fields; `contents` are rows of other records that
+    belong to one.
 
-    `kept` are columns that are shown, told and read by programs, but changed by `verbs` and actions alone.
+    `kept` are columns that are shown, in histories and the API too, but changed only by `verbs` and actions.
 
-    `form` is a form of one's own, or its name (`module:Class`), so that no command imports it. `answers` are the names,
-    with their titles, by which its questions are answered; `create` and `update` do the record's own instead of writing
-    one row: they take what the form's `values` says.
+    `form` is its own form, or the form's name (`module:Class`), so that commands do not import it. `answers` are the
+    names, with titles, under which its questions are answered; `create` and `update` are its own actions instead of
+    writing one row: they take the form's `values`.
 
-    Seams: `is_current` raises a refusal of a row that can no longer be changed. `new_fields` are further ones of a new
-    one, or otherwise, which its `create` or the row takes. `parts` are the foreign keys by which rows of other tables
-    belong to it, `rendering` what a save tells of those in its history; `loads` is what is read with a row; `labels`
-    are those of columns that nobody enters, for the audit trail.
+    Options: `is_current` raises the refusal of a row that can no longer be changed. `new_fields` are fields only of a
+    new row, or other ones there, which `create` or the row takes. `parts` are the foreign keys by which rows of other
+    tables belong to it, `rendering` renders their changes in its history; `loads` is loaded with a row; `labels` are
+    those of columns that no user enters, for the audit trail.
 
-    `figures` are the stored figures that it shows, of itself and of its parts, each after what it builds on; the last
-    one is what a row comes to. `recalculated` is what the watch calls that owner whose correction can be previewed.
+    `figures` are the stored figures that it shows, of itself and its parts, in order of dependency; the last one has a
+    row's main amount. `recalculated` is the kind of owner for which a correction can be previewed.
     """
 
     model: type[Base]
@@ -230,12 +229,12 @@ class Record:
 
     @property
     def argument(self) -> str:
-        """What the name is called in addresses."""
+        """The name of the address argument that holds a row's name."""
         return str(self.name.key)
 
     @property
     def program_verbs(self) -> Sequence[Verb]:
-        """What a program can do to a row."""
+        """The verbs that the API offers."""
         return [verb for verb in self.verbs if verb.approved is None]
 
     @property
@@ -245,34 +244,34 @@ class Record:
 
     @property
     def entered(self) -> Mapping[str, Field]:
-        """Each field by its name, and those of a new one."""
+        """Each field by its name, including those of a new row."""
         return {field.name: field for field in (*self.fields, *self.new_fields)}
 
     @property
     def sent(self) -> Sequence[Shown]:
-        """What programs send beside the fields."""
+        """The values that programs may send beside the fields."""
         return [shown for shown in self.shown if shown.entry is not None]
 
     def name_of(self, row: Row) -> str:
-        """By which people know the row."""
+        """The name of a row, as users and addresses have it."""
         return str(getattr(row, self.argument))
 
     def label_of(self, row: Row) -> str:
-        """What its pages call the row."""
+        """The title of a row on its pages."""
         return self.name_of(row)
 
     def trail(self, session: Session, row: Row, limit: int) -> Sequence[AuditEvent]:
-        """The last `limit` events of the row and of what belongs to it, newest first."""
+        """The last `limit` audit events of the row and its parts, newest first."""
         return history(session, self.model.__tablename__, row.id, parts=self.parts, limit=limit)
 
     def is_own(self, event: AuditEvent, row: Row) -> bool:
-        """Whether an event of its trail is of the row itself."""
+        """Whether an audit event is of the row itself, not of a part."""
         return (event.table_name, event.row_id) == (self.model.__tablename__, str(row.id))
 
     def holder_of(
         self, session: Session, field: Field, value: Any, within: Mapping[str, Any]
     ) -> int | None:
-        """The id of the row that has this value of a field, of which there can be only one; None: it can be given.
+        """The id of the row that has this value of a unique field; None where the value is free.
 
         `within` are the values of the columns with which it is unique together, by their names.
         """
@@ -282,11 +281,11 @@ class Record:
         return found
 
     def version_of(self, row: Row) -> int:
-        """What was read of it is of this version; another one as soon as anything of it changes."""
+        """The version of a row, which changes with every change of it."""
         return int(getattr(row, "version", 1))
 
     def content_of(self, created: "Record | None") -> Contents | None:
-        """Where the rows that a verb creates stand below it."""
+        """The contents to which rows created by a verb belong; None without one."""
         return next((each for each in self.contents if each.record is created), None)
 
     @property
@@ -296,12 +295,12 @@ class Record:
         return {c.key: f for f in self.figures if f.table is own for c in f.columns}
 
     def main_column(self, row: Row) -> str:
-        """What a row comes to: of the figure that is declared last the first column that is not nothing."""
+        """The column with a row's main amount: the first one of the last figure that is not zero."""
         columns = [column.key for column in self.figures[-1].columns]
         return next((name for name in columns if getattr(row, name)), columns[0])
 
     def owner_of(self, figure: Figure, row: Row) -> int:
-        """Whose figure of a row it is: its owner's id."""
+        """The id of the owner of a row's figure."""
         is_own = figure.table is self.model.__table__
         return int(getattr(row, figure.owner.key) if is_own else row.id)
 
@@ -315,7 +314,7 @@ class Record:
         }
 
     def columns(self, values: Values) -> dict[str, Any]:
-        """What was entered, by the names of the columns."""
+        """Entered values, by the names of the columns."""
         return {self.entered[name].key: value for name, value in values.items()}
 
     def recorded(self) -> Recorded:

@@ -1,7 +1,7 @@
-"""The fields of a record: what each holds, and which laws it keeps; typed by `controls.py`, written by `writing.py`.
+"""The field types of records, with their validation; `controls.py` has their form controls, `writing.py` formats them.
 
-A *fact* is a value as text, the same of the stored value, of the form's and of the audit trail's, so that the three
-can be compared.
+A *fact* is a value as text, identical for the stored value, the form's and the audit trail's, so that the three can be
+compared.
 """
 
 import re
@@ -21,14 +21,14 @@ from ..lists.declaration import Kind
 
 
 def is_text(sent: Any) -> bool:
-    """Whether it is a text that PostgreSQL can hold: JSON can say halves of letters, and the letter zero."""
+    """Whether it is a text that PostgreSQL can store: without NUL and lone surrogates, which JSON can contain."""
     is_whole = isinstance(sent, str) and "\0" not in sent
     return is_whole and not any("\ud800" <= letter <= "\udfff" for letter in sent)
 
 
 @dataclass(frozen=True)
 class Law:
-    """What a value must be: `holds` answers whether it is, `sentence` says what to write instead."""
+    """A validation rule: `holds` checks a value, `sentence` says what to enter instead."""
 
     holds: Callable[[Any], bool]
     sentence: str
@@ -38,7 +38,7 @@ NOT_CALLED = N_("There is no %(name)s. Send the whole name, as the API shows it.
 """What a program is told that names no other record."""
 
 NOT_TO_COME = Law(lambda day: not is_to_come(day), StillToCome.sentence)
-"""Of a day whose entry counts at once."""
+"""For the date of an entry that counts at once."""
 
 
 def _always(_row: Any) -> bool:
@@ -47,17 +47,16 @@ def _always(_row: Any) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Field:
-    """One column that people enter.
+    """One column that users enter.
 
-    `required` is the sentence of one that is left empty; without it the field may be empty. `laws` bind what is
-    new: a value that is stored already is not refused by a later law. `taken` is the sentence of a value that
-    another row has, where the column is unique; it may name the value by the column's name. `unique_by` are columns
-    with which it is unique together (a day of one customer's). `usual` is what a new
-    form suggests, or a function that answers it; `given` answers what an empty one becomes when a new row is saved.
-    `called` is its name where that is not the column's. `derived` is what a history says where the trail holds no
-    value, because it followed from others ("from its lines"). `counts` says of a row whether it holds what was entered,
-    and not what follows from other fields. `is_short` puts the input beside its neighbours. `attributes` are further
-    ones of the input.
+    `required` is the error of an empty field; without it the field may be empty. `laws` are checked for new values
+    only: a stored value is not refused by a later law. `taken` is the error of a value that another row has, where the
+    column is unique; it may contain the value by the column's name. `unique_by` are columns with which it is unique
+    together (a day, per customer). `usual` is what a new form suggests, or a function that computes it; `given`
+    computes the value of an empty field when a new row is saved. `called` is its name where it differs from the
+    column's. `derived` is the text of a history where the trail has no value, because it followed from others ("from
+    its lines"). `counts` answers whether a row's value was entered, not derived from other fields. `is_short` puts the
+    input beside its neighbours. `attributes` are further HTML attributes of the input.
     """
 
     column: InstrumentedAttribute[Any]
@@ -77,17 +76,17 @@ class Field:
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
     must_be = N_("Send a text.")
-    """What the API says of a value that is not of the field's type."""
+    """The API's error for a value that is not of the field's type."""
 
     is_amount = False
-    """Whether the currency stands before its input."""
+    """Whether the currency is shown before its input."""
 
     kind: ClassVar[Kind] = "text"
-    """How a list writes it."""
+    """The kind of its list column."""
 
     @property
     def key(self) -> str:
-        """Its name in the model and in the trail."""
+        """Its name in the model and in the audit trail."""
         return str(self.column.key)
 
     @property
@@ -96,27 +95,27 @@ class Field:
         return self.called or self.key
 
     def value(self, data: Any) -> Any:
-        """What the form's data are stored as."""
+        """The stored value of the form's data."""
         return data
 
     def fact(self, value: Any) -> str:
-        """A stored value, or the trail's, as text that can be compared."""
+        """A value, stored or from the audit trail, as comparable text."""
         return "" if value is None else str(value)
 
     def data(self, fact: str) -> Any:
-        """What the form holds of a fact."""
+        """The form's data of a fact."""
         return fact
 
     def reads(self, sent: Any) -> bool:
-        """Whether a value of JSON is of the field's type; null is nothing."""
+        """Whether a JSON value is of the field's type; null is empty."""
         return sent is None or is_text(sent)
 
     def suggested(self) -> Any:
-        """What a new form holds of it."""
+        """The suggested value in a new form."""
         return self.usual() if callable(self.usual) else self.usual
 
     def schema(self) -> dict[str, Any]:
-        """What the API says of it, in the words of JSON Schema."""
+        """Its JSON Schema in the API document."""
         return {"type": "string"}
 
 
@@ -147,12 +146,12 @@ class Notes(Text):
 
 @dataclass(frozen=True, eq=False)
 class Named:
-    """How people name the rows of a model to which others refer.
+    """How rows of a model are named where others refer to them.
 
-    `name` is the column by which programs name one. `meant` answers the rows that a typed text can mean; one is
-    needed, `none` and `several` are the sentences where there is another number of them. `label` is what stands in
-    forms and on pages; `meant` reads it back. `offered` are the first to choose from; further ones that fit what is
-    typed come from the endpoint `options`, `page` is the endpoint where one is looked at; each where there is one.
+    `name` is the column by which programs name one. `meant` finds the rows that a typed text can mean; exactly one is
+    needed, `none` and `several` are the errors otherwise. `label` is the text in forms and on pages; `meant` parses it
+    back. `offered` are the first options; further ones for a typed text come from the endpoint `options`, and `page` is
+    the endpoint of a row's page; both are optional.
     """
 
     name: InstrumentedAttribute[str]
@@ -167,7 +166,7 @@ class Named:
 
     @property
     def model(self) -> type[Base]:
-        """Of which rows it says the names."""
+        """The model that it names."""
         return cast(type[Base], self.name.class_)
 
     def unknown(self, session: Session, texts: Collection[str]) -> set[str]:
@@ -181,7 +180,7 @@ class Named:
         return {text for text in texts if not {text.strip(), text.strip().lower()} & called}
 
     def names(self, session: Session, ids: Collection[int | None]) -> dict[int, str]:
-        """Each of the rows' names, by id."""
+        """The names of rows, by id."""
         key = self.model.__table__.c.id
         wanted = {each for each in ids if each is not None}
         found = session.execute(select(key, self.name).where(key.in_(wanted))) if wanted else ()
@@ -190,7 +189,7 @@ class Named:
 
 @dataclass(frozen=True, eq=False)
 class Pick(Field):
-    """Another record, by its name; its id is stored."""
+    """A reference to another record, entered by its name; its id is stored."""
 
     _: KW_ONLY
     of: Named
@@ -198,11 +197,11 @@ class Pick(Field):
 
     @property
     def name(self) -> str:
-        """The column's without what says that it is an id."""
+        """The column's name without `_id`."""
         return self.called or self.key.removesuffix("_id")
 
     def suggested(self) -> Any:
-        """The id of the one that a new form suggests; None where it suggests none."""
+        """The id of the suggested record; None without one."""
         return super().suggested() or None
 
     def data(self, fact: str) -> int | None:
@@ -216,13 +215,13 @@ class Pick(Field):
 
 @dataclass(frozen=True, eq=False)
 class Choice(Field):
-    """One of a few stored words; `words` says what each is called."""
+    """One of a few stored values; `words` are their labels."""
 
     _: KW_ONLY
     words: Mapping[str, str]
 
     def schema(self) -> dict[str, Any]:
-        """The words that can be stored."""
+        """An enumeration of the stored values."""
         return {"type": "string", "enum": list(self.words)}
 
 
@@ -241,7 +240,7 @@ class Flag(Field):
         return bool(data)
 
     def fact(self, value: Any) -> str:
-        """A box that is not ticked is sent by no browser: nothing is no."""
+        """The text `yes`, or empty: browsers do not send an unticked box."""
         return "yes" if value else ""
 
     def data(self, fact: str) -> bool:
@@ -260,7 +259,7 @@ class Day(Field):
     kind = "day"
 
     def data(self, fact: str) -> date | None:
-        """The day; none where another program has stored one that no calendar has."""
+        """The day; None where another program has stored a date outside the calendar."""
         try:
             return date.fromisoformat(fact) if fact else None
         except ValueError:
@@ -279,7 +278,7 @@ class CalendarMonth(Field):
     must_be = N_('Send the month as a text, like "2026-03".')
 
     def reads(self, sent: Any) -> bool:
-        """Whether it is a text that can be a month; which ones are, its control says."""
+        """Whether it is a text; the form control checks that it is a month."""
         return sent is None or is_text(sent)
 
     def fact(self, value: Any) -> str:
@@ -297,9 +296,9 @@ class CalendarMonth(Field):
 
 @dataclass(frozen=True, eq=False)
 class Amount(Field):
-    """An amount in the deployment's currency, of at least `minimum`; None: it may be below zero.
+    """An amount in the deployment's currency, of at least `minimum`; None: it may be negative.
 
-    With `empty_is_zero` nothing is stored as zero, and zero is shown as nothing.
+    With `empty_is_zero` an empty field is stored as zero, and zero is shown as empty.
     """
 
     kind: ClassVar[Kind] = "money"
@@ -313,7 +312,7 @@ class Amount(Field):
     pattern = r"-?[0-9]{1,13}(\.[0-9]{1,2})?"
 
     def reads(self, sent: Any) -> bool:
-        """Whether it is a number in text: no number of JSON is exact."""
+        """Whether it is a number as text: JSON numbers are not exact."""
         is_number = isinstance(sent, str) and re.fullmatch(self.pattern, sent, re.ASCII)
         return sent is None or bool(is_number)
 
@@ -322,7 +321,7 @@ class Amount(Field):
         return Decimal(0) if data is None and self.empty_is_zero else data
 
     def fact(self, value: Any) -> str:
-        """The number without zeros that say nothing."""
+        """The number without trailing zeros."""
         return "" if value is None else f"{Decimal(str(value)).normalize():f}"
 
     def data(self, fact: str) -> Decimal | None:
@@ -330,7 +329,7 @@ class Amount(Field):
         return None if fact == "" or (fact == "0" and self.empty_is_zero) else Decimal(fact)
 
     def schema(self) -> dict[str, Any]:
-        """A decimal as text: no number of JSON is exact."""
+        """A decimal as text: JSON numbers are not exact."""
         return {"type": ["string", "null"], "pattern": f"^{self.pattern}$"}
 
 
@@ -345,7 +344,7 @@ class UnitPrice(Amount):
 
 @dataclass(frozen=True, eq=False)
 class Quantity(Amount):
-    """How much of something, with at most three decimals."""
+    """A quantity with at most three decimals."""
 
     kind = "quantity"
     is_amount = False
@@ -355,7 +354,7 @@ class Quantity(Amount):
 
 @dataclass(frozen=True, eq=False)
 class Factor(Quantity):
-    """What something is multiplied by, with at most six decimals."""
+    """A factor with at most six decimals."""
 
     must_be = N_(
         'Send the number as a text with a point and at most six decimals, like "1.012345".'

@@ -1,4 +1,4 @@
-"""What the search of the shell finds of a record that says nothing special: by its name, else by its texts."""
+"""The search of a record without a search of its own: by its name, else by its texts."""
 
 import re
 from collections.abc import Sequence
@@ -15,36 +15,36 @@ from .fields import Text
 from .listing import address_of, list_for
 
 LAST = 1_000
-"""After what domains say themselves."""
+"""Rank after the domains' own kinds."""
 
 
 def findable(record: Record) -> Findable:
-    """The record as a kind of what the search finds."""
+    """The record as a kind of search result."""
     is_entered = record.argument in record.by_name
     given: dict[str, Any] = _by_columns(record) if is_entered else _by_rows(record)
     kind = kind_of(
         record.domain, record.many, f"{record.domain}.index", lambda user: list_for(record, user),
         rank=LAST, ways=(called(record.name),), **given,
     )  # fmt: skip
-    return kind if is_entered else _asked_for_digits(kind)
+    return kind if is_entered else _only_with_digits(kind)
 
 
 def _by_columns(record: Record) -> dict[str, Any]:
-    """A record whose name is entered: the columns of its list say enough."""
+    """For a record with an entered name: results from the columns of its list."""
     texts = [field.name for field in record.fields if isinstance(field, Text)]
 
     def place(row: Row) -> SearchResult:
         name = str(getattr(row, record.argument))
-        reported = [getattr(row, text, None) for text in texts if text != record.argument]
+        details = [getattr(row, text, None) for text in texts if text != record.argument]
         return SearchResult(
-            name, address_of(record, row), list(filter(None, reported)), names=(name,)
+            name, address_of(record, row), list(filter(None, details)), names=(name,)
         )
 
     return {"reads": (record.argument, *texts), "place": place}
 
 
 def _by_rows(record: Record) -> dict[str, Any]:
-    """A record without such a name (a number or a month) goes by its label, which needs its row, if it has one."""
+    """For a record without one (named by an id or a month): results from its label, for which its rows are loaded."""
     [key] = inspect(record.model).primary_key
 
     def rows(question: Question, listing: List, keys: Sequence[Any]) -> Sequence[Row]:
@@ -62,8 +62,8 @@ def _by_rows(record: Record) -> dict[str, Any]:
     return {"rows": rows, "place": place}
 
 
-def _asked_for_digits(kind: Findable) -> Findable:
-    """One that is called by a number or a month, which is not asked for words."""
+def _only_with_digits(kind: Findable) -> Findable:
+    """The kind searched only for texts with a digit, because its names are numbers or months."""
 
     def is_asked(question: Question) -> bool:
         return re.search("[0-9]", question.text) is not None

@@ -1,4 +1,4 @@
-"""The form of a record, made from its declaration, and what a form of one's own may say besides."""
+"""The form of a record, made from its declaration, and the base class of a record's own form."""
 
 import json
 import re
@@ -38,10 +38,10 @@ from .writing import written
 
 @dataclass(frozen=True)
 class Question:
-    """What has to be answered before something is saved: whoever sends it again says one of the answers under `name`.
+    """A question that must be answered before a save: the form is sent again with one of the answers under `name`.
 
-    `sentence` asks, of the records in `about` (their addresses by their names), and `help` says more. `answers` are
-    what can be sent, each in words.
+    `sentence` is the question, about the records in `about` (name → address), and `help` explains it. `answers` are
+    the values that can be sent, with their labels.
     """
 
     name: str
@@ -52,16 +52,16 @@ class Question:
 
     @property
     def in_words(self) -> str:
-        """The question as a program reads it, with what it may send."""
+        """The question as text for a program, with the values that it may send."""
         offered = "; ".join(f'"{answer}": {words}' for answer, words in self.answers.items())
         return " ".join(filter(None, (self.sentence, ", ".join(self.about), self.help, offered)))
 
 
 class OfRecord(RecordForm):
-    """The form over a row of a record, to change it or for a verb; without a row, of a new one.
+    """The form of a record's row, to change it or for a verb; without a row, of a new one.
 
-    A record's own derives from it: the controls of the declared fields are made for it too, but for those that it has.
-    `inputs_page` is the template of what stands inside the form, `outputs` that of what changes with every keystroke.
+    A record's own form derives from it; controls are added for declared fields that it does not define. `inputs_page`
+    is the template of the form's content, `outputs` that of the live preview.
     """
 
     record: ClassVar[Record]
@@ -74,60 +74,60 @@ class OfRecord(RecordForm):
         super().__init__(**options)
         self.row = row
 
-    # What a form of one's own may say besides
+    # Hooks of a record's own form
 
     @classmethod
     def suggested(cls) -> dict[str, Any]:
-        """What the form of a new one holds."""
+        """The initial data of a new form."""
         return {field.name: field.suggested() for field in cls.fields}
 
     @classmethod
     def typed(
         cls, _row: Row | None, facts: Mapping[str, Any], _given: Collection[str]
     ) -> MultiDict[str, str]:
-        """What a program has `given`, over what is stored, as the controls of the form are named."""
+        """What a program has `given`, over the stored facts, by the names of the form's controls."""
         return MultiDict(facts)
 
     def problems(self) -> Mapping[str, Refusal]:
-        """What else saving would refuse, by field; shown where not all that was entered is valid."""
+        """Further refusals by field, shown together with the errors of an invalid form."""
         return {}
 
     def questions(self) -> Iterable[Question]:
-        """What has to be answered before the valid form is saved, answered or not, in the order of asking."""
+        """The questions before the valid form is saved, answered or not, in order."""
         return ()
 
     def live(self) -> Mapping[str, Any]:
-        """What the outputs show of what is being typed. Nothing is written."""
+        """The context of the live preview. Writes nothing."""
         return {}
 
     def beside(self) -> Mapping[str, Any]:
-        """What its page shows besides."""
+        """Further context of its page."""
         return {}
 
     @classmethod
     def facts_of(cls, row: Row) -> dict[str, str]:
-        """What is stored of the row, as two editors' forms are compared."""
+        """The stored facts of the row, for comparing two editors' forms."""
         return cls.record.facts(row)
 
     @classmethod
     def data_of(cls, facts: Mapping[str, str]) -> dict[str, Any]:
-        """What the controls hold that show these facts."""
+        """The data of the controls for these facts."""
         return {field.name: field.data(facts[field.name]) for field in cls.record.fields}
 
     def facts_entered(self) -> dict[str, str]:
-        """The same of what was entered."""
+        """The entered facts."""
         return self.record.facts(self.values())
 
     def label_of(self, name: str) -> str:
-        """What a fact is called where two editors differ."""
+        """The label of a fact in a conflict."""
         return _(self.record.by_name[name].label)
 
     def fact_in_words(self, _session: Session, name: str, fact: str) -> str:
-        """What a fact says there."""
+        """A fact as text in a conflict."""
         return written(self.record.by_name[name], fact) or "–"
 
     def merged(self, session: Session, row: Row) -> tuple[Self, Conflict | None]:
-        """The form over the row as another user has saved it: mine beside theirs; what I left alone is theirs now."""
+        """The form merged with another user's save, and the conflict; unchanged fields take the other user's values."""
         mine = self.facts_entered()
         found = differences(self.base_facts(), self.facts_of(row), mine, none="")
         in_words = partial(self.fact_in_words, session)
@@ -137,7 +137,7 @@ class OfRecord(RecordForm):
 
     @classmethod
     def over_row(cls, row: Row, facts: Mapping[str, str] | None = None) -> Self:
-        """The form over the stored row; with `facts` instead of what is stored."""
+        """The form over the stored row, or over these `facts` of it."""
         stored = cls.facts_of(row)
         data = cls.data_of(stored if facts is None else facts) | {
             "version": str(Stamp(row.id, cls.record.version_of(row))),
@@ -146,10 +146,10 @@ class OfRecord(RecordForm):
         }
         return cls(row, formdata=None, data=data)
 
-    # What the kit asks of it
+    # Called by screens and the API
 
     def opened(self, session: Session, model: type[Row], record_id: int) -> Row | None:
-        """The row that was opened; where that can no longer be changed, the one that has its name now."""
+        """The row that the form was opened on; where that can no longer be changed, the one that has its name now."""
         row = super().opened(session, model, record_id)
         if row is not None and row.id != record_id:
             try:
@@ -159,7 +159,7 @@ class OfRecord(RecordForm):
         return row
 
     def asked(self) -> list[Question]:
-        """The questions down to the first one that is not answered; none: it may be saved."""
+        """The questions up to the first unanswered one; empty where the form may be saved."""
         shown = []
         for question in self.questions():
             shown.append(question)
@@ -168,7 +168,7 @@ class OfRecord(RecordForm):
         return []
 
     def shows(self, refusal: Refusal) -> bool:
-        """Show what an action refuses at its fields; false where it is about none of them."""
+        """Add a refusal to the form's errors; false where it is about no field of the form."""
         if isinstance(refusal, Impossible):
             self.add_errors(refusal.problems)
             return True
@@ -177,16 +177,16 @@ class OfRecord(RecordForm):
             return True
         return False
 
-    def said(self) -> list[tuple[str, str]]:
-        """Everything that is wrong with it, each after the name of its field."""
+    def error_messages(self) -> list[tuple[str, str]]:
+        """All errors, as pairs of field name and message."""
         return [(error.id, error.message) for error in form_errors(self)]
 
     def inputs(
         self, besides: Collection[str] = ()
     ) -> list[tuple[bool, list[tuple[Field, FormField]]]]:
-        """The fields with their controls, in groups of those that stand beside each other (true) or alone.
+        """The fields with their controls, in groups: short ones side by side (true), or others below each other.
 
-        Without those `besides`, which a page of one's own has placed.
+        Without the fields in `besides`, which the page places itself.
         """
         fields = [
             field for field in self.fields if field.name in self and field.name not in besides
@@ -195,12 +195,12 @@ class OfRecord(RecordForm):
         return [(short, [(f, self[f.name]) for f in group]) for short, group in groups]
 
     def values(self) -> dict[str, Any]:
-        """What was entered, as it is stored; call it on a valid form only."""
+        """The entered values as stored; call it on a valid form only."""
         return {field.name: field.value(self[field.name].data) for field in self.fields}
 
 
 def posted(record: Record, row: Row | None, verb: Verb | None = None) -> OfRecord:
-    """The form as it was sent."""
+    """The form as submitted by a browser."""
     return _form_of(record, row, verb)(row)
 
 
@@ -211,13 +211,13 @@ def sent(
     given: Collection[str],
     verb: Verb | None = None,
 ) -> OfRecord:
-    """The form over what a program has sent; it proves itself by its token."""
+    """The form over what a program has sent; without CSRF token, because a program authenticates by its own."""
     form = _form_of(record, row, verb)
     return form(row, formdata=form.typed(row, facts, given), meta={"csrf": False})
 
 
-def asked(record: Record, row: Row, verb: Verb) -> OfRecord:
-    """The form of a verb over the row as it is, with what can be suggested."""
+def for_verb(record: Record, row: Row, verb: Verb) -> OfRecord:
+    """The form of a verb over the stored row, with suggested values."""
     form = _form_of(record, row, verb)
     stamp = {"version": str(Stamp(row.id, record.version_of(row))), "idempotency_key": new_key()}
     return form(row, formdata=None, data=form.suggested() | stamp)
@@ -229,7 +229,7 @@ def opened(record: Record, row: Row) -> OfRecord:
 
 
 def empty(record: Record, reported: Mapping[str, str]) -> OfRecord:
-    """The form of a new one, with what can be suggested or was `reported`: records, or the month, that it is of."""
+    """The form of a new row, with suggested values, and records or months `reported` in the address."""
     made = _form_of(record)
     form = made(None, formdata=None, data={**made.suggested(), "idempotency_key": new_key()})
     for control in form:
@@ -259,7 +259,7 @@ def fields_of(
 
 
 def own_form(record: Record) -> type[OfRecord]:
-    """The class of the record's form: its own, if it has one."""
+    """The record's own form class, or else the base class."""
     if isinstance(record.form, str):
         module, _colon, name = record.form.partition(":")
         own: type[OfRecord] = getattr(import_module(module), name)
@@ -268,11 +268,11 @@ def own_form(record: Record) -> type[OfRecord]:
 
 
 def _form_of(record: Record, row: Row | None = None, verb: Verb | None = None) -> type[OfRecord]:
-    return _made(record, fields_of(record, row, verb), is_own=verb is None)
+    return _form_class(record, fields_of(record, row, verb), is_own=verb is None)
 
 
 @cache
-def _made(record: Record, fields: tuple[Field, ...], *, is_own: bool) -> type[OfRecord]:
+def _form_class(record: Record, fields: tuple[Field, ...], *, is_own: bool) -> type[OfRecord]:
     own = own_form(record) if is_own else OfRecord
     controls: dict[str, Any] = {
         field.name: control_of(field, _laws(record, field))
@@ -286,12 +286,12 @@ def _made(record: Record, fields: tuple[Field, ...], *, is_own: bool) -> type[Of
 
 
 def _laws(record: Record, field: Field) -> list[Any]:
-    kept = [_kept(field, law) for law in field.laws]
-    return [*kept, *([_free(record, field)] if field.taken else [])]
+    of_laws = [_law_validator(field, law) for law in field.laws]
+    return [*of_laws, *([_unique_validator(record, field)] if field.taken else [])]
 
 
-def _kept(field: Field, law: Law) -> Any:
-    """A validator: what is new keeps the law."""
+def _law_validator(field: Field, law: Law) -> Any:
+    """A validator that a changed value keeps the law."""
 
     def validate(form: OfRecord, control: FormField) -> None:
         is_of_row = form.row is not None and form.row.__table__ is field.column.class_.__table__
@@ -303,8 +303,8 @@ def _kept(field: Field, law: Law) -> Any:
     return validate
 
 
-def _free(record: Record, field: Field) -> Any:
-    """A validator: no other row has the value. Two at a time are told apart by the database."""
+def _unique_validator(record: Record, field: Field) -> Any:
+    """A validator that no other row has the value; concurrent saves are caught by the database's constraint."""
     named = {each.key: each.name for each in record.entered.values()}
 
     def held(form: OfRecord, key: str) -> Any:
@@ -322,7 +322,7 @@ def _free(record: Record, field: Field) -> Any:
 
 
 class LineList(FieldList):
-    """The rows of a form, so many that a browser can have drawn them."""
+    """The rows of a form, limited to a number that a browser can have rendered."""
 
     def _extract_indices(self, prefix: str, formdata: Mapping[str, Any]) -> Iterator[int]:
         wanted = re.compile(rf"{re.escape(prefix)}-(\d{{1,6}})-", re.ASCII)
@@ -333,23 +333,23 @@ class LineList(FieldList):
 
 
 class LineForm(Form):
-    """One row of such a list; `typed_into` names the fields that a user fills, from left to right."""
+    """One row of a LineList; `typed_into` names the fields that a user fills, from left to right."""
 
     typed_into: ClassVar[Sequence[str]]
 
     @property
     def cells(self) -> Sequence[Any]:
-        """These fields."""
+        """The fields that a user fills."""
         return [self[name] for name in self.typed_into]
 
     @property
     def is_blank(self) -> bool:
-        """Whether nothing has been typed into the row: such a row is no line."""
+        """Whether the row is empty, and so no line."""
         if any(cell.raw_data is None for cell in self.cells):
             return not any(cell.data for cell in self.cells)
         return not any(str(text).strip() for cell in self.cells for text in cell.raw_data)
 
     @property
     def is_readable(self) -> bool:
-        """Whether its numbers could be read."""
+        """Whether its numbers could be parsed."""
         return not any(cell.process_errors for cell in self.cells)

@@ -1,4 +1,4 @@
-"""What happened to a record, in words: every save with who, when and what, and every correction."""
+"""The history of a record, rendered: every save with user, time and changes, and every correction."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -27,29 +27,29 @@ MOST = 4 * SHOWN
 """Events that are read so that a save is whole; one of more is told by its last ones."""
 
 _KINDS = {"INSERT": "created", "UPDATE": "changed", "DELETE": "deleted"}
-"""What happened to a row → what its save is called."""
+"""Action of the audit trail → the kind of the save."""
 
 
 @dataclass(frozen=True)
 class History:
-    """What happened to a record, newest first; `has_earlier`: there is more than is told."""
+    """The events of a record, newest first; `has_earlier`: there are earlier ones that are not listed."""
 
     events: list[Event]
     has_earlier: bool
 
 
 def events_of(session: Session, record: Record, row: Row) -> list[Event]:
-    """What happened to the record itself, newest first."""
+    """The saves of the record itself, newest first."""
     return history_of(session, record, row).events
 
 
 def history_of(session: Session, record: Record, row: Row, *, has_figures: bool = False) -> History:
-    """The record's history; `has_figures`: with the corrections of what is stored of it."""
+    """The record's history; with `has_figures` including the corrections of its figures."""
     recorded, has_earlier = _whole_saves(session, record, row)
     own = [f for f in registry.figures if has_figures and f.owner_table is record.model.__table__]
     corrections = [*corrections_of(session, own, row.id, limit=SHOWN)] if own else []
     for figure in (f for f in record.figures if has_figures and f not in own):
-        owner = record.owner_of(figure, row)  # another's, of whom this is one row
+        owner = record.owner_of(figure, row)  # another record owns the figure
         corrections += corrections_of_row(session, figure, owner, row, limit=SHOWN)
     names = Actors(session, [*(e.actor for e in recorded), *map(who_made, corrections)])
     rendering, notes = record.rendering(session, row, recorded), notes_of(session, row)
@@ -59,7 +59,8 @@ def history_of(session: Session, record: Record, row: Row, *, has_figures: bool 
         of_row = [event for event in save if record.is_own(event, row)]
         kind, reported = rendering.save(save)
         kind = kind or next((_KINDS[e.action] for e in of_row if e.action != "UPDATE"), "changed")
-        changes = (*(change for event in of_row for change in _reported(record, event)), *reported)
+        own_changes = (change for event in of_row for change in _field_changes(record, event))
+        changes = (*own_changes, *reported)
         if changes:
             newest, note = save[-1], notes.get(transaction, "")
             events.append(Event(newest.at, names.actor(newest.actor), kind, changes, note))
@@ -91,19 +92,19 @@ def _whole_saves(session: Session, record: Record, row: Row) -> tuple[list[Audit
 
 
 def last_save(session: Session, newest: Sequence[AuditEvent]) -> tuple[str, datetime | None]:
-    """Who has saved a row last, and when, by the newest event of it; nobody of one that the trail does not know."""
+    """The user who saved a row last, and when, from its newest audit event; an empty name and None without one."""
     return (name_of(session, newest[0].actor), newest[0].at) if newest else ("", None)
 
 
-def _is_usual(field: Field, event: AuditEvent) -> bool:
-    """Whether a new row's amount is the nothing that every new one begins with."""
+def _is_initial_zero(field: Field, event: AuditEvent) -> bool:
+    """Whether it is a zero amount of a new row, which is not worth showing."""
     value = (event.after or {}).get(field.key)
     is_new = event.action == "INSERT" and value is not None
     return is_new and isinstance(field, Amount) and not Decimal(str(value))
 
 
-def _reported(record: Record, event: AuditEvent) -> Iterator[Change]:
-    """What a save of the row itself changed of its fields."""
+def _field_changes(record: Record, event: AuditEvent) -> Iterator[Change]:
+    """The changes of the row's own fields by an audit event."""
     before, after = event.before or {}, event.after or {}
     for field in (*record.fields, *record.kept):
         nothing = _(field.derived) if field.derived and event.action == "UPDATE" else ""
@@ -111,7 +112,7 @@ def _reported(record: Record, event: AuditEvent) -> Iterator[Change]:
             written(field, field.fact(side[field.key])) if field.key in side else nothing
             for side in (before, after)
         )
-        if field.key in {**before, **after} and (old or new) and not _is_usual(field, event):
-            reported = before.get(field.key), after.get(field.key)
-            apart = difference_of(event.table_name, field.key, *reported)
-            yield Change(_(field.label), old, new, apart)
+        if field.key in {**before, **after} and (old or new) and not _is_initial_zero(field, event):
+            values = before.get(field.key), after.get(field.key)
+            difference = difference_of(event.table_name, field.key, *values)
+            yield Change(_(field.label), old, new, difference)

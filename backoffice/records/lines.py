@@ -1,4 +1,4 @@
-"""The lines of a record, as programs read and send them."""
+"""The lines of a record in the API."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from .fields import Field
 MOST_LINES = 500
 """Lines that one record may have."""
 MOST_ROWS = 2 * MOST_LINES
-"""Rows of a form that are read at all, so that there is a form left to say that they are too many."""
+"""Rows of a form that are parsed, so that the form can be shown again with the error that they are too many."""
 
 
 def shown_lines(
@@ -24,10 +24,10 @@ def shown_lines(
     computed: Sequence[str] = (),
     must_be: str,
 ) -> Shown:
-    """Lines with these fields, which `of` answers of a row. Each sent one is an object that has `named`, a text.
+    """Lines with these fields, which `of` computes from a row. Each sent line is an object with the text `named`.
 
-    `required` are further fields that the API's document asks for; with `has_id` a line may say which stored one it is;
-    `computed` amounts are only read. `must_be` is said of anything else.
+    `required` are further fields that the API document requires; with `has_id` a line may name the stored line that it
+    changes; `computed` amounts are read-only. `must_be` is the error of anything else.
     """
     entered = {field.name: {**field.schema(), "title": field.label} for field in fields}
     reads = {field.name: field.reads for field in fields} | ({"id": _is_line_id} if has_id else {})

@@ -1,4 +1,4 @@
-"""The list of a record, its domain's own or one of its fields; its rows by name, and their addresses."""
+"""The list of a record, its domain's own or one made of its fields; finding rows, and their addresses."""
 
 from collections.abc import Mapping
 from functools import cache, partial
@@ -23,13 +23,13 @@ def list_for(record: Record, user: Any) -> List:
 
 
 def row_named(session: Session, record: Record, user: Any, name: str) -> Row | None:
-    """The row of that name, if the user's list has it."""
+    """The row of that name, if the user may see it."""
     named: Any = whole_number(name) if isinstance(record.name.type, Integer) else name
     return session.scalars(_rows(record, user).where(record.name == named)).one_or_none()
 
 
 def row_with_id(session: Session, record: Record, user: Any, row_id: int) -> Row | None:
-    """The row of that id, if the user's list has it."""
+    """The row of that id, if the user may see it."""
     key = record.model.__table__.c.id
     return session.scalars(_rows(record, user).where(key == row_id)).one_or_none()
 
@@ -40,13 +40,13 @@ def _rows(record: Record, user: Any) -> Select[Any]:
 
 
 def address_of(record: Record, row: Row) -> str:
-    """Where a person looks at a row of the record, or of its list."""
+    """The address of a row's page."""
     named: dict[str, Any] = {record.argument: record.name_of(row)}
     return url_for(f"{record.domain}.record", **named)
 
 
 def address_in(field: Field, fact: str) -> str:
-    """Where a person looks at the record that a field names; empty where it names none."""
+    """The address of the record that a field refers to; empty where it refers to none."""
     if not isinstance(field, Pick) or not fact or not field.of.page:
         return ""
     key = int(fact)
@@ -57,7 +57,7 @@ def address_in(field: Field, fact: str) -> str:
 
 @cache
 def _of_fields(record: Record) -> List:
-    """A column per field, the name first, then its figures; searched in its texts, sorted by the name."""
+    """The standard list: a column per field, the name first, then the figures; searches texts, sorted by the name."""
     domain = record.domain
     fields = sorted(record.fields, key=lambda field: field.name != record.argument)
 
@@ -87,7 +87,7 @@ def _of_fields(record: Record) -> List:
 
 
 def column_of(field: Field, **more: Any) -> Column:
-    """The column of a list that shows a field; `more` is what `Column` takes beside."""
+    """The list column of a field; `more` are further arguments of `Column`."""
     words: Mapping[Any, str] | None = None
     if isinstance(field, Choice):
         words = field.words
@@ -102,7 +102,7 @@ def column_of(field: Field, **more: Any) -> Column:
 
 
 def figure_column(record: Record, name: str, **more: Any) -> Column:
-    """The column of a list that shows a figure, with its total; `more` is what `Column` takes beside."""
+    """The list column of a figure, with its total; `more` are further arguments of `Column`."""
     held = getattr(record.model, name)
     is_count = isinstance(held.type, Integer)
     label = label_of(record.figure_columns[name].name, name)

@@ -1,4 +1,4 @@
-"""The API as OpenAPI 3.1 describes it, from the records' declarations."""
+"""The OpenAPI 3.1 document of the API, from the records' declarations."""
 
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
@@ -11,20 +11,20 @@ from ..lists.filters import LONGEST_TEXT, Filter
 from .calculations import read_beside
 from .declaration import Deletion, Record, Verb
 from .fields import Field, Pick
+from .idempotent_requests import LONGEST_KEY
 from .listing import list_for
-from .repetition import LONGEST_KEY
 
 LARGEST_PAGE = 1_000
-"""Records of a list that one request gets at most."""
+"""The most records in a page."""
 
 LARGEST_ID = 10**18 - 1
-"""Of the numbers of rows; no list looks for a longer one."""
+"""The largest row id that a filter accepts."""
 
 JSON = "application/json"
 PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 TEXT = {"type": "string"}
 WITHOUT_NUL = "^[^\\u0000]*$"
-"""PostgreSQL's texts hold none, so none is looked for."""
+"""A text without NUL, which PostgreSQL cannot store."""
 ONE = {"name": "name", "in": "path", "required": True, "schema": TEXT}
 PART = {**ONE, "name": "part"}
 MATCH = {
@@ -33,7 +33,7 @@ MATCH = {
 }  # fmt: skip
 KEY = {"name": "Idempotency-Key", "in": "header", "schema": {**TEXT, "maxLength": LONGEST_KEY}}
 OF_VERSION = ("400", "404", "409", "412", "422", "428")
-"""What refuses a change of something that was read before."""
+"""The statuses that refuse a change of a version."""
 
 SCHEMAS: dict[str, Any] = {
     "Problem": {
@@ -55,7 +55,7 @@ SCHEMAS: dict[str, Any] = {
 
 
 class Anybody(AnonymousUserMixin):  # type: ignore[misc]
-    """For whom lists are described: the document is open, and says nothing of any row."""
+    """The user for whom lists are described: the document is public, and has no data."""
 
     id = 0
 
@@ -128,7 +128,7 @@ def _body_of(verb: Verb) -> dict[str, Any]:
 
 
 def _required(fields: Sequence[Field]) -> list[str]:
-    """What has to be sent: what may not be empty, and has nothing usual to stand in for it."""
+    """The fields that must be sent: required ones without a default."""
     return [field.name for field in fields if field.required and field.usual is None]
 
 
@@ -179,7 +179,7 @@ def _act(record: Record, verb: Verb) -> dict[str, Any]:
 
 
 def arguments_of(record: Record, listing: lists.List) -> dict[str, dict[str, Any]]:
-    """What the address of a list of the record may say, and what each may be."""
+    """The query arguments of the record's list, with their schemas."""
     entered = (*record.fields, *record.kept)
     names = {field.name for field in entered if not isinstance(field, Pick)}
     sorts = sorted(listing.sorts & {"id", *names, *record.figure_columns})
@@ -193,7 +193,7 @@ def arguments_of(record: Record, listing: lists.List) -> dict[str, dict[str, Any
 
 
 def _listing(record: Record, name: str, *within: dict[str, Any]) -> dict[str, Any]:
-    """The operation of that name; `within` is what its address says of the record whose contents are listed."""
+    """The list operation of that name; `within` are the path parameters of the record that has the contents."""
     schemas = arguments_of(record, list_for(record, Anybody()))
     asked = [{"name": n, "in": "query", "schema": schema} for n, schema in schemas.items()]
     page = {
@@ -211,7 +211,7 @@ def _listing(record: Record, name: str, *within: dict[str, Any]) -> dict[str, An
 
 
 def _of_filter(one: Filter) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The arguments of a filter, and what each may be."""
+    """The query arguments of a filter, with their schemas."""
     schema: dict[str, Any] = {"type": "string", "maxLength": LONGEST_TEXT, "pattern": WITHOUT_NUL}
     if isinstance(one, lists.Choice):
         schema = {"enum": list(one.options)}
@@ -231,7 +231,7 @@ def operation(
     *refusals: str,
     body: str = "",
 ) -> dict[str, Any]:
-    """One operation: what its answer is called, what it takes, and by which statuses it refuses."""
+    """One operation: its answer, parameters and body, and the statuses by which it refuses."""
     answer: dict[str, Any] = {"description": "Done."}
     if model:
         answer["content"] = {JSON: {"schema": {"$ref": f"#/components/schemas/{model}"}}}

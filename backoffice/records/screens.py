@@ -1,6 +1,6 @@
-"""The screens of a record: list and files, form, saving with its conflict, and verbs.
+"""The screens of a record: list and exports, form, saving with conflicts, and verbs.
 
-A domain adds its own to the same blueprint, or leaves one of these out and makes it by hand.
+A domain adds its own views to the same blueprint, or replaces one of these.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -54,11 +54,11 @@ def _nowhere(_row: Row, _column: str) -> None:
 
 
 class Screens:
-    """What a browser asks of one record.
+    """The views of one record.
 
-    Templates of one's own: `index_page` the list's, `record_page` one row's, `edit_page` its form's; `frame` what the
-    pages of a row share, its head and its tabs, for which `head` answers what it needs of the row. `saved_to` says
-    where a saved form leads, without it to the row; `rows_at` where all rows behind one of its figures are listed.
+    Its own templates: `index_page` of the list, `record_page` of a row, `edit_page` of the form; `frame` has what the
+    pages of a row share, its head and tabs, and `head` computes its context from the row. `saved_to` answers the
+    address after a save (default: the row's page), `rows_at` that of the list of all rows behind a figure.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Screens:
         self.head, self.saved_to, self.rows_at = head, saved_to, rows_at
 
     def add_to(self, bp: Blueprint, *, without: Collection[str] = ()) -> None:
-        """Let `bp` show them, but for those of the names in `without`."""
+        """Register the views on `bp`, except those named in `without`."""
         record = self.record
         one = f"/<{'path:' if record.has_path else ''}{record.argument}>"
         routes: list[tuple[str, str, str, Callable[..., Any], str]] = [
@@ -113,11 +113,11 @@ class Screens:
                 bp.add_url_rule(rule, name, _view(view, permission), methods=[method])
 
     def found(self, name: str) -> Row:
-        """The row of that name, if the user's list has it; else 404."""
+        """The row of that name, if the user may see it; else 404."""
         return row_named(db.session(), self.record, current_user, name) or abort(404)
 
     def index(self) -> Response:
-        """The rows that the filter leaves in."""
+        """The list, filtered."""
         return lists.show(list_for(self.record, current_user), self.index_page)
 
     def new(self) -> Response:
@@ -125,20 +125,20 @@ class Screens:
         return self.page(forms.empty(self.record, request.args))
 
     def create(self) -> Response:
-        """Save a new one; with `do`, only carry out that button of the form."""
+        """Save a new row; with `do`, only carry out that button of the form."""
         return self._save(None) if "do" not in request.args else self.step(self.posted(None))
 
     def preview(self) -> Response:
-        """What follows from what is being typed, as outputs to be swapped in. Writes nothing."""
+        """The live preview of the typed form. Writes nothing."""
         form = self.posted(None)
         return make_response(render_template(form.outputs, form=form, **form.live()))
 
     def show(self, name: str) -> Response:
-        """What a row holds."""
+        """The page of a row."""
         return self.shown(self.found(name))
 
     def shown(self, row: Row, status: int = 200, **context: Any) -> Response:
-        """The page of a row, with the way on through the list; `context` is what a page of one's own shows beside."""
+        """The page of a row, with its neighbours in the list; `context` is further context of its own template."""
         way = lists.asked(list_for(self.record, current_user))
         previous, following = lists.neighbours(
             db.session(), current_user, way, row.id, self.record.name.expression
@@ -150,19 +150,19 @@ class Screens:
         )  # fmt: skip
 
     def facts_of(self, row: Row) -> list[tuple[str, str, str]]:
-        """What a row holds, in words: label, value, and the address of the other record that it names."""
+        """The facts of a row: label, formatted value, and the address of the record that it refers to."""
         fields = (*self.record.fields, *self.record.kept)
         facts = ((field, field.fact(getattr(row, field.key))) for field in fields)
         return [(f.label, written(f, fact), address_in(f, fact)) for f, fact in facts if fact]
 
     def changes(self, name: str) -> Response:
-        """Who changed what and when, and every correction."""
+        """The history of a row."""
         row, has_figures = self.found(name), allowed(current_user, "figures.read")
         recorded = history.history_of(db.session(), self.record, row, has_figures=has_figures)
         return self._in_frame(HISTORY, row, tab="history", recorded=recorded)
 
     def calculation(self, name: str, column: str = "", part: int | None = None) -> Response:
-        """How a figure of a row, or of a part of it, was calculated; without a column how the one it comes to was."""
+        """How a figure of a row or of its part was calculated; without a column that of its main amount."""
         row = self.found(name)
         reading = self.calculations_of(row)
         shown = reading.of(column or self.record.main_column(row), part) or abort(404)
@@ -190,11 +190,11 @@ class Screens:
         return self.page(forms.opened(self.record, row))
 
     def update(self, name: str) -> Response:
-        """Save a changed one; with `do`, only carry out that button of the form."""
+        """Save a changed row; with `do`, only carry out that button of the form."""
         return self._save(name) if "do" not in request.args else self.step(self.posted(name))
 
     def step(self, form: OfRecord) -> Response:
-        """What a button of the form does without saving: it shows what follows from what was typed."""
+        """Carry out a button of the form that does not save: show the form again."""
         return self.page(form)
 
     def page(
@@ -209,16 +209,16 @@ class Screens:
             "form": form, "record": self.record, "row": form.row, "conflict": conflict, "asked": asked,
             "listing": list_for(self.record, current_user), **form.live(), **form.beside(),
         }  # fmt: skip
-        # A page that extends it holds no block of its own.
+        # A template that extends EDIT has no block of its own to render as a partial.
         page = EDIT if wants_partial() else self.edit_page
         return render(page, block="form", status=status, **context)
 
     def posted(self, name: str | None) -> OfRecord:
-        """The form as it was sent, over the row of that name; without one, of a new one."""
+        """The submitted form, over the row of that name, or of a new row without one."""
         return forms.posted(self.record, None if name is None else self.found(name))
 
     def _save(self, name: str | None) -> Response:
-        """Save what was sent, or show all that is wrong with it, its input kept."""
+        """Save the submitted form, or show it again with all its errors and its input."""
         record = self.record
         claim = Claim(f"{record.domain}.save {name or ''}"[:200])
         form = self.posted(name)
@@ -229,33 +229,33 @@ class Screens:
             if form.row is not None:
                 form.expected_version(form.row.id)
             if asked := form.asked():
-                said = _("Nothing is saved yet: answer the question first.")
-                form.form_errors = [FormError(f"question-{asked[-1].name}", "", said)]
+                message = _("Nothing is saved yet: answer the question first.")
+                form.form_errors = [FormError(f"question-{asked[-1].name}", "", message)]
                 return self._refused(form, asked)
             return self.stored(form, claim)
         except (actions.RecordChanged, AnotherRecord):
             return self._conflict(form)
         except Refusal as refusal:
-            self._reopened(form)
+            self._reload_row(form)
             if not form.shows(refusal):
                 raise
             return self.page(form, 422)
 
     def stored(self, form: OfRecord, claim: Claim) -> Response:
-        """Store a valid form, and go on; a record that two people look at overrides it."""
-        return self.went_in(form, claim, self._saved(form))
+        """Store a valid form and redirect; overridden for records with saves that may need approval."""
+        return self.after_save(form, claim, self._store(form))
 
-    def went_in(self, form: OfRecord, claim: Claim, row: Row) -> Response:
-        """Say that it is saved, and go on to it."""
-        flash(self.reported_of(row), "success")
-        way_on = self.saved_to(form, row) if self.saved_to else address_of(self.record, row)
-        return claim.complete(way_on)
+    def after_save(self, form: OfRecord, claim: Claim, row: Row) -> Response:
+        """Show the message of the save, and redirect to the row."""
+        flash(self.saved_message(row), "success")
+        next_url = self.saved_to(form, row) if self.saved_to else address_of(self.record, row)
+        return claim.complete(next_url)
 
-    def reported_of(self, row: Row) -> str:
-        """What is said when a row is saved."""
+    def saved_message(self, row: Row) -> str:
+        """The message when a row is saved."""
         return str(_(self.record.saved, **called(self.record, row)))
 
-    def _saved(self, form: OfRecord) -> Row:
+    def _store(self, form: OfRecord) -> Row:
         if form.row is None:
             return actions.create(db.session(), self.record, form.values())
         row_id, values = form.row.id, form.values()
@@ -263,18 +263,18 @@ class Screens:
         return actions.update(db.session(), self.record, row_id, values, version)
 
     def _refused(self, form: OfRecord, asked: Sequence[Question] = ()) -> Response:
-        """The form again with what is wrong, or what it asks; nothing of the attempt stays."""
-        self._reopened(form)
+        """Roll back, and show the form again with its errors or questions."""
+        self._reload_row(form)
         return self.page(form, 422, asked=asked)
 
-    def _reopened(self, form: OfRecord) -> None:
-        """Nothing of the attempt stays; what the database refused, it is read after, not from what was left."""
+    def _reload_row(self, form: OfRecord) -> None:
+        """Roll back, and load the form's row anew; 404 where it was deleted."""
         key = None if form.row is None else inspect(form.row).identity[0]
         db.session.rollback()
         form.row = None if key is None else db.session.get(self.record.model, key) or abort(404)
 
     def _conflict(self, form: OfRecord) -> Response:
-        """Another user was faster: the form again, mine beside theirs."""
+        """Show the form merged with another user's save, with the conflict."""
         row_id = form.row.id  # type: ignore[union-attr]
         db.session.rollback()
         row = self._opened(form, row_id)
@@ -284,38 +284,40 @@ class Screens:
         return self.page(shown, 409, conflict)
 
     def _opened(self, form: OfRecord, row_id: int) -> Row:
-        """The row that the form was opened on, else that of its address; if the user's list has it, else 404."""
+        """The row that the form was opened on, else that of its address; 404 where the user may not see it."""
         row: Row = form.opened(db.session(), self.record.model, row_id) or abort(404)
         return row_with_id(db.session(), self.record, current_user, row.id) or abort(404)
 
     def _offers(self, verb: Verb, row: Row) -> bool:
-        """Whether the user may do it, and it can be done now or its page says why not."""
+        """Whether the verb is offered: permitted, and possible now, or a deletion (its page says why not)."""
         if not verb.for_people or not allowed(current_user, verb.writes or self.record.writes):
             return False
         return isinstance(verb, Deletion) or _refusal(verb.refuses, row) is None
 
     def ask(self, verb: Verb, name: str) -> Response:
-        """What a verb has to know, and what it will do; or why it cannot be done now."""
-        return self._asked(verb, forms.asked(self.record, self.found(name), verb))
+        """The page of a verb: its inputs and its effect, or why it is not possible now."""
+        return self._verb_page(verb, forms.for_verb(self.record, self.found(name), verb))
 
     def act(self, verb: Verb, name: str) -> Response:
-        """Do it, if the row is still as it was shown; else say why not, what was typed kept."""
+        """Carry out a verb, if the row is still at the shown version; else show its page again with the input."""
         record = self.record
         claim = Claim(f"{record.domain}.{verb.name} {name}"[:200])
         row = self.found(name)
         row_id, form = row.id, forms.posted(record, row, verb)
         if not form.validate():
-            return self._asked(verb, form, 422)
+            return self._verb_page(verb, form, 422)
         is_gone = isinstance(verb, Deletion)
-        way_on = url_for(f"{record.domain}.index") if is_gone else address_of(record, row)
+        next_url = url_for(f"{record.domain}.index") if is_gone else address_of(record, row)
 
         def done(answer: Any) -> Response:
-            said = verb.done
+            message = verb.done
             flash(
-                _(said, **called(record, row)) if isinstance(said, str) else said(row, answer),
+                _(message, **called(record, row))
+                if isinstance(message, str)
+                else message(row, answer),
                 "success",
             )
-            return claim.complete(way_on)
+            return claim.complete(next_url)
 
         try:
             version, values = form.expected_version(row_id), form.values()
@@ -323,24 +325,24 @@ class Screens:
                 values[verb.key] = form.idempotency_key.data
             if verb.approved is not None:
                 approved, payload = verb.approved(row, version, values)
-                return carry_out(approved, payload, claim, done, back=way_on)
-            return done(actions.do(db.session(), record, verb, row_id, version, values))
+                return carry_out(approved, payload, claim, done, back=next_url)
+            return done(actions.run_verb(db.session(), record, verb, row_id, version, values))
         except Refusal as refusal:
             db.session.rollback()
             form.row = row = self._opened(form, row_id)
             if not form.shows(refusal):
                 form.add_errors({"": refusal})
             form.reopen(row.id, record.version_of(row))
-            return self._asked(verb, form, refusal.status, self.newest(row, refusal))
+            return self._verb_page(verb, form, refusal.status, self.newest(row, refusal))
 
     def newest(self, row: Row, refusal: Refusal | None) -> Event | None:
-        """What another user has done to the row, where that is why something was refused."""
+        """The newest event of the row, where another user's save is the reason of the refusal."""
         events = (
             history.events_of(db.session(), self.record, row) if isinstance(refusal, Stale) else []
         )
         return next(iter(events), None)
 
-    def _asked(
+    def _verb_page(
         self, verb: Verb, form: OfRecord, status: int = 200, newest: Event | None = None
     ) -> Response:
         row = form.row
@@ -358,13 +360,13 @@ class Screens:
 
 
 def called(record: Record, row: Row) -> Mapping[str, str]:
-    """What sentences may call a row: by what its name is called, and by `name`."""
+    """The placeholders of sentences about a row: its name, under the address argument and under `name`."""
     name = record.name_of(row)
     return {"name": name, record.argument: name}
 
 
 def _refusal(refuses: Callable[[Session, Row], None], row: Row) -> Refusal | None:
-    """What forbids something of a row now, if anything does."""
+    """The refusal that `refuses` raises for a row now; None without one."""
     try:
         refuses(db.session(), row)
     except Refusal as refusal:
@@ -373,7 +375,7 @@ def _refusal(refuses: Callable[[Session, Row], None], row: Row) -> Refusal | Non
 
 
 def _view(view: Callable[..., Any], permission: str) -> Callable[..., Any]:
-    """A view that takes what its address holds, whatever the declaration calls it."""
+    """A view that takes the parts of its address by position, whatever their names."""
 
     @wraps(view)
     def called(**named: str) -> Any:
@@ -383,7 +385,7 @@ def _view(view: Callable[..., Any], permission: str) -> Callable[..., Any]:
 
 
 def blueprint_of(record: Record) -> Blueprint:
-    """The screens of a record that needs none of its own."""
+    """A blueprint with the standard screens of a record."""
     bp = Blueprint(record.domain, __name__, url_prefix=record.url or f"/{record.domain}")
     Screens(record, record.list_page or STANDARD).add_to(bp)
     return bp

@@ -1,4 +1,4 @@
-"""How the values of records are written for people."""
+"""Formats the values of fields for display."""
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
@@ -32,7 +32,7 @@ from .fields import (
 
 
 def label_of(of: Named, row_id: int) -> str:
-    """The name of another record; its id where it is not there any more."""
+    """The label of another record; its id where it was deleted."""
     row: Any = db.session.get(of.model, row_id)
     return f"#{row_id}" if row is None else of.label(row)
 
@@ -53,5 +53,5 @@ _WRITTEN: Mapping[type[Field], Callable[[Any, str], str]] = {
 
 
 def written(field: Field, fact: str) -> str:
-    """A fact of the field as people read it."""
+    """A fact of the field, formatted for display."""
     return _WRITTEN[type(field)](field, fact)

@@ -59,7 +59,7 @@ def create(session: Session, values: Mapping[str, Any]) -> AccountManagerTarget:
         raise TargetThere()
     row.target = target
     if row.id is not None:
-        records.count(session, row)
+        records.bump_version(session, row)
     session.flush()
     return row
 
@@ -84,7 +84,7 @@ def change(
         row.target, row.version = None, version + 1
         return row
     row.target = values["target"]
-    records.count(session, row)
+    records.bump_version(session, row)
     session.flush()
     return row
 

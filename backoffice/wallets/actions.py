@@ -1,7 +1,7 @@
-"""What can be done to wallets. Nothing here commits.
+"""Actions on wallets. Nothing here commits.
 
-A transaction is posted in two statements: one locks the wallet and reads what is in it, one inserts the transaction
-with the balances that are known by that. The sums follow by themselves, in the same statement.
+A transaction is posted in two statements: one locks the wallet and reads its balance, one inserts the transaction with
+the balance before and after. A trigger adds to the wallet's sums in the same statement.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from ..base.numbering import next_number
 from ..base.refusals import KeyUsedOtherwise, Refusal
 from ..customers.models import Customer
 from ..records import Values
-from ..records.actions import RecordGone, check_version, count, next_version
+from ..records.actions import RecordGone, bump_version, check_version, next_version
 from ..records.actions import locked as lock
 from .models import Wallet, WalletTransaction
 from .refusals import (
@@ -49,23 +49,23 @@ from .rules import (
 
 
 def number_for(session: Session, _entered: Values) -> str:
-    """The next number of this year."""
+    """The next free wallet number of this year."""
     return next_number(session, Wallet.number, f"WAL-{periods.today().year}-")
 
 
 def open_wallet(session: Session, entered: Values) -> Wallet:
-    """A new wallet of a customer, with nothing in it."""
-    reported = {name: entered[name] for name in ("number", "description", "low_limit")}
-    wallet = Wallet(**reported, customer_id=entered["customer"])
+    """Create an empty wallet of a customer."""
+    values = {name: entered[name] for name in ("number", "description", "low_limit")}
+    wallet = Wallet(**values, customer_id=entered["customer"])
     session.add(wallet)
     session.flush()
     return wallet
 
 
 def wallet_of(session: Session, customer_id: int) -> Wallet:
-    """The customer's oldest wallet that is not closed; opened if there is none, once however many ask.
+    """The customer's oldest wallet that is not closed, created if there is none, only once under concurrency.
 
-    They wait for each other at the customer, who is there; of a merged one it is the survivor's. Raises RecordGone.
+    Concurrent calls wait for the lock on the customer's row; a merged customer has the survivor's. Raises RecordGone.
     """
     found: Wallet | None = session.scalars(_of_customer(customer_id)).first()
     if found is None:
@@ -81,8 +81,8 @@ def wallet_of(session: Session, customer_id: int) -> Wallet:
 
 
 def _of_customer(customer_id: int) -> Select[Wallet]:
-    mine = select(Wallet).where(Wallet.customer_id == customer_id, Wallet.status != CLOSED)
-    return mine.order_by(Wallet.id).limit(1)
+    usable = select(Wallet).where(Wallet.customer_id == customer_id, Wallet.status != CLOSED)
+    return usable.order_by(Wallet.id).limit(1)
 
 
 # Transactions
@@ -117,8 +117,8 @@ def adjust(
 
 
 @dataclass(frozen=True)
-class Posted:
-    """A transaction, and whether it was made now; else it was before, under the same key."""
+class PostedTransaction:
+    """A transaction; `is_new` is false where an earlier request created it under the same key."""
 
     row: WalletTransaction
     is_new: bool
@@ -130,7 +130,7 @@ _HELD = (
     .where(Wallet.id == bindparam("id"))
     .with_for_update(key_share=True)
 )
-"""Locks the wallet; when that was waited for, it reads what is there now."""
+"""Locks the wallet and reads its current values, also after waiting for the lock."""
 
 _RECORDED = (
     "wallet_id", "transaction_type", "amount", "service_type", "description", "reference", "idempotency_key",
@@ -148,17 +148,17 @@ _OUT_OF_RANGE = "22003"
 
 def post(
     session: Session, wallet_id: int, transaction_type: str, amount: Decimal, **reported: Any
-) -> Posted:
-    """A transaction of a wallet; under an `idempotency_key` that was used, the one that was made then.
+) -> PostedTransaction:
+    """Post a transaction to a wallet; under an `idempotency_key` that was used before, the one created then.
 
     `reported` are its `service_type`, `description` and `reference`. An adjustment that takes a wallet below zero
-    suspends it, and whatever brings it up to zero again lifts that.
+    suspends it, and a transaction that brings it up to zero again lifts that suspension.
 
     Raises:
-        InsufficientBalance, MoreThanCharged: a charge of more than there is, a refund of more than was charged.
-        WalletSuspended, WalletClosed, RecordGone: nothing can be charged to it, or moved in it.
-        NoAmount, TooMuchInIt: it is no amount of money, or more than can be stored.
-        KeyUsedOtherwise: another transaction was made under this key.
+        InsufficientBalance, MoreThanCharged: a charge above the balance, a refund above what was charged.
+        WalletSuspended, WalletClosed, RecordGone: the wallet accepts no charge, or no transaction, or does not exist.
+        NoAmount, TooMuchInIt: the amount is invalid, or the balance would exceed what can be stored.
+        KeyUsedOtherwise: another transaction was created under this key.
     """
     refuse_amount(transaction_type, amount)
     entered = {
@@ -172,8 +172,8 @@ def post(
     if wallet is None:
         raise RecordGone()
     after = wallet.balance + moved_by(transaction_type, amount)
-    if _may_not_fit(wallet, amount) and (first := _earlier(session, entered)) is not None:
-        return Posted(first, is_new=False)
+    if _may_not_fit(wallet, amount) and (first := _created_under_key(session, entered)) is not None:
+        return PostedTransaction(first, is_new=False)
     try:
         refuse_post(wallet, transaction_type, amount, after)
         balances = {"balance_before": wallet.balance, "balance_after": after}
@@ -181,18 +181,18 @@ def post(
     except TooMuchInIt:
         raise
     except Refusal:
-        if (first := _earlier(session, entered)) is not None:
-            return Posted(first, is_new=False)
+        if (first := _created_under_key(session, entered)) is not None:
+            return PostedTransaction(first, is_new=False)
         raise
-    _follow(session, wallet, after)
-    return Posted(made, is_new=True)
+    _update_suspension(session, wallet, after)
+    return PostedTransaction(made, is_new=True)
 
 
 _UNREPORTED = {"service_type": "", "description": "", "reference": "", "idempotency_key": None}
 
 
 def refuse_amount(transaction_type: str, amount: Decimal) -> None:
-    """Raises NoAmount where a transaction of that type cannot be of so much."""
+    """Raises NoAmount where a transaction of that type cannot have this amount."""
     if not amount.is_finite() or amount != money.round_amount(amount):
         raise NoAmount()
     if amount == 0 or (amount < 0 and transaction_type != ADJUSTMENT):
@@ -200,7 +200,7 @@ def refuse_amount(transaction_type: str, amount: Decimal) -> None:
 
 
 def refuse_post(wallet: Any, transaction_type: str, amount: Decimal, after: Decimal) -> None:
-    """Raises what forbids it, of a wallet as it was read under its lock."""
+    """Raises the refusal of a transaction, by the wallet's values as read under its lock."""
     refuse_status(wallet, transaction_type)
     if transaction_type == CHARGE and after < 0:
         raise InsufficientBalance(number=wallet.number, balance=wallet.balance, amount=amount)
@@ -209,19 +209,19 @@ def refuse_post(wallet: Any, transaction_type: str, amount: Decimal, after: Deci
 
 
 def _may_not_fit(wallet: Any, amount: Decimal) -> bool:
-    """Whether PostgreSQL may refuse what a wallet comes to, and nothing can be asked in the transaction after that."""
+    """Whether the new totals may overflow in PostgreSQL, after which this transaction can execute no statement."""
     held = max(map(abs, (wallet.balance, wallet.total_recharged, wallet.total_spent)))
     return bool(held + abs(amount) > money.MAX_AMOUNT)
 
 
 def refuse_status(wallet: Any, transaction_type: str) -> None:
-    """Raises what a wallet's status forbids (`REFUSED_BY`)."""
+    """Raises the refusal of that type of transaction by the wallet's status (`REFUSED_BY`)."""
     if refusal := REFUSED_BY.get((wallet.status, transaction_type)):
         raise refusal(number=wallet.number)
 
 
 def _inserted(session: Session, row: Values) -> WalletTransaction:
-    """Raises KeyUsedOtherwise, TooMuchInIt."""
+    """Insert the transaction. Raises KeyUsedOtherwise, TooMuchInIt."""
     try:
         made: WalletTransaction | None = session.scalars(_MADE, row).one_or_none()
     except DataError as error:
@@ -233,20 +233,20 @@ def _inserted(session: Session, row: Values) -> WalletTransaction:
     return made
 
 
-def _earlier(session: Session, entered: Values) -> WalletTransaction | None:
-    """The transaction that was made under the key; None without one. Raises KeyUsedOtherwise."""
+def _created_under_key(session: Session, entered: Values) -> WalletTransaction | None:
+    """The transaction that was created under this key; None without one. Raises KeyUsedOtherwise."""
     key = entered["idempotency_key"]
     if key is None:
         return None
-    mine = select(WalletTransaction).where(WalletTransaction.idempotency_key == key)
-    first = session.scalars(mine).one_or_none()
+    under_key = select(WalletTransaction).where(WalletTransaction.idempotency_key == key)
+    first = session.scalars(under_key).one_or_none()
     if first is not None and any(getattr(first, name) != entered[name] for name in entered):
         raise KeyUsedOtherwise()
     return first
 
 
-def _follow(session: Session, wallet: Any, after: Decimal) -> None:
-    """A wallet below zero is suspended; one that was so only for that is not, when it is zero again."""
+def _update_suspension(session: Session, wallet: Any, after: Decimal) -> None:
+    """Suspend a wallet below zero; lift the suspension of one that was only below zero, once it is not."""
     is_below = wallet.status == ACTIVE and after < 0
     is_lifted = wallet.status == SUSPENDED and not wallet.suspension_reason and after >= 0
     if is_below or is_lifted:
@@ -256,23 +256,23 @@ def _follow(session: Session, wallet: Any, after: Decimal) -> None:
         session.flush()
 
 
-# What a person decides
+# Status changes by a person
 
 
 def suspend(session: Session, wallet_id: int, version: int, reported: Values) -> Wallet:
-    """Let nothing be charged to a wallet until that is lifted. Raises RecordChanged, what `refuse_suspend` does."""
+    """Suspend a wallet: no charges until that is lifted. Raises RecordChanged, and what `refuse_suspend` does."""
     values = {"status": SUSPENDED, "suspension_reason": reported["reason"]}
     return _changed(session, wallet_id, version, refuse_suspend, values)
 
 
 def lift(session: Session, wallet_id: int, version: int, _reported: Values) -> Wallet:
-    """Let a suspended wallet be charged again. Raises RecordChanged, what `refuse_lift` does."""
+    """Lift a suspension. Raises RecordChanged, and what `refuse_lift` does."""
     values = {"status": ACTIVE, "suspension_reason": ""}
     return _changed(session, wallet_id, version, refuse_lift, values)
 
 
 def close(session: Session, wallet_id: int, version: int, reported: Values) -> Wallet:
-    """Let nothing move in a wallet any more. Raises RecordChanged, what `refuse_close` does."""
+    """Close a wallet: no transactions any more. Raises RecordChanged, and what `refuse_close` does."""
     values = {"status": CLOSED, "closing_reason": reported["reason"]}
     return _changed(session, wallet_id, version, refuse_close, values)
 
@@ -289,18 +289,18 @@ def _changed(
     check_version(wallet, version, wallet.number)
     for name, value in values.items():
         setattr(wallet, name, value)
-    count(session, wallet)
+    bump_version(session, wallet)
     session.flush()
     return wallet
 
 
 def refuse_moves(_session: Session, wallet: Wallet) -> None:
-    """Nothing moves in a closed wallet. Raises WalletClosed."""
+    """Raises WalletClosed: a closed wallet has no transactions."""
     refuse_status(wallet, RECHARGE)
 
 
 def refuse_charge(_session: Session, wallet: Wallet) -> None:
-    """Nothing is charged to one that is suspended, either. Raises WalletClosed, WalletSuspended."""
+    """Raises WalletClosed, WalletSuspended."""
     refuse_status(wallet, CHARGE)
 
 
@@ -312,7 +312,7 @@ def refuse_suspend(session: Session, wallet: Wallet) -> None:
 
 
 def refuse_lift(session: Session, wallet: Wallet) -> None:
-    """One below zero is recharged first. Raises WalletClosed, NotSuspended, BelowZero, BelowZeroAndSuspended."""
+    """Raises WalletClosed, NotSuspended, BelowZero, BelowZeroAndSuspended."""
     refuse_moves(session, wallet)
     if wallet.status != SUSPENDED:
         raise NotSuspended(number=wallet.number)

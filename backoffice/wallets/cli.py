@@ -1,4 +1,4 @@
-"""`backoffice balance …`: whether the balances of wallets are what their transactions come to.
+"""`backoffice balance …`: compare the balances of wallets with their transactions.
 
 Exit status as `diff` has it: 0 clean or done, 1 something differs or could not be put right, 2 trouble.
 """
@@ -22,13 +22,13 @@ from ..figures import acting_as
 from ..runs.item_tables import print_table
 from . import syncing
 from .models import Wallet
-from .syncing import FIXED, SYNCED, Detail, Result
+from .syncing import FIXED, SYNCED, SyncResult, WalletDetail
 
 SHOWN = 50
 """Wallets printed to a person; --json prints them all."""
 
 MISMATCH = "MISMATCH"
-"""What stands in the table of a wallet that is wrong, for grep in any language."""
+"""The status of a wrong wallet in the table, untranslated so that scripts can search for it."""
 
 group = AppGroup("balance")
 
@@ -73,13 +73,13 @@ def verify_sync(
 
 
 def _chosen(user_id: int | None, wallet_id: int | None) -> list[int] | None:
-    """The ids of the wallets that are meant; None: all. Raises Trouble where nobody is meant."""
+    """The ids of the selected wallets; None: all. Raises Trouble where there is no such customer or wallet."""
     session = db.session()
     if user_id is not None:
         if (customer := session.get(Customer, user_id)) is None:
             raise Trouble(_("There is no customer with the id %(id)s.", id=user_id))
-        mine = select(Wallet.id).where(Wallet.customer_id == survivor_of(session, customer).id)
-        chosen: list[int] | None = list(session.scalars(mine))
+        owned = select(Wallet.id).where(Wallet.customer_id == survivor_of(session, customer).id)
+        chosen: list[int] | None = list(session.scalars(owned))
     elif wallet_id is not None:
         if session.get(Wallet, wallet_id) is None:
             raise Trouble(_("There is no wallet with the id %(id)s.", id=wallet_id))
@@ -90,7 +90,7 @@ def _chosen(user_id: int | None, wallet_id: int | None) -> list[int] | None:
     return chosen
 
 
-def _print(result: Result) -> None:
+def _print(result: SyncResult) -> None:
     click.echo(_("Checked: %(count)s wallets", count=f"{len(result.details):,}"))
     click.echo(_("Synced: %(count)s wallets", count=f"{result.count(SYNCED):,}"))
     click.echo(_("Fixed: %(count)s wallets", count=f"{result.count(FIXED):,}"))
@@ -101,7 +101,7 @@ def _print(result: Result) -> None:
         click.echo(f"{number}: {_(error)}", err=True)
 
 
-def _print_wrong(wrong: Sequence[Detail]) -> None:
+def _print_wrong(wrong: Sequence[WalletDetail]) -> None:
     from rich.table import Table
 
     columns = (

@@ -1,4 +1,4 @@
-"""The wallets of which something is stored wrongly: stored beside what their transactions come to, since when, why."""
+"""The list of wallets with open findings: stored and actual balance, since when, and the likely cause."""
 
 from typing import Any
 
@@ -22,11 +22,11 @@ FACTS = tuple(name_of(model.__tablename__) for model in (Wallet, WalletTransacti
 _IS_SUM = DriftFinding.figure == wallet_totals.name
 
 _wallet = aliased(Wallet)
-"""Read beside the findings: what is found to be actual is nothing that is stored, and never said to be wrong."""
+"""An alias for the findings' subquery, so that the actual balance, which is not stored, is never marked as wrong."""
 
 
 def _found_of(amounts: Any) -> Any:
-    """What was found of a wallet's balance; where it is right, what is stored."""
+    """The balance that findings recorded for a wallet; its stored balance where that is right."""
     text = func.max(amounts["balance"].astext).filter(_IS_SUM)
     return func.coalesce(cast(text, Numeric(15, 2)), func.max(_wallet.balance))
 

@@ -1,4 +1,4 @@
-"""What wallets have."""
+"""The declaration of the wallets domain."""
 
 from ..app.domain import Domain, NavigationEntry
 from ..base import N_

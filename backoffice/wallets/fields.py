@@ -64,7 +64,7 @@ OF_TRANSACTION = (
     Text(WalletTransaction.idempotency_key, N_("Idempotency key")),
     Text(WalletTransaction.made_by, N_("Made by")),
 )
-"""What is read of a transaction."""
+"""The fields of a transaction; they are never edited."""
 
 SUSPENDED_BECAUSE = Notes(
     Wallet.suspension_reason, N_("Reason"), called="reason", longest=REASON_LENGTH,

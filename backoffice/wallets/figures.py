@@ -1,7 +1,7 @@
-"""What is in a wallet: the sums of its transactions, and beside each of them the balance before and after it.
+"""The figures of wallets: the sums of their transactions, and each transaction's balance before and after.
 
-PostgreSQL adds to the sums with every transaction, whoever writes it; a transaction that was written with the right
-balances, known under the wallet's lock, needs no second look.
+A trigger adds to the sums with every transaction, of any program; a transaction inserted with the right balances, read
+under the wallet's lock, is not recomputed.
 """
 
 from typing import Any
@@ -37,7 +37,7 @@ _ALL_PUT_IN = N_("Recharges, refunds and adjustments")
 def running(
     transactions: Any = WalletTransaction, last: Any = Last(WalletTransaction)
 ) -> Select[Any]:
-    """Every transaction upon those before it."""
+    """The running balance before and after every transaction."""
     t = transactions.c
     moved = moved_by(t.transaction_type, t.amount)
     until = func.sum(moved).over(partition_by=t.wallet_id, order_by=t.id)
@@ -68,7 +68,7 @@ wallet_totals = figure(
 )
 
 WALLET_FIGURES = (running, wallet_totals)
-"""Everything that is stored about wallets and derived; the last one is what a wallet comes to."""
+"""Every derived figure of wallets; the last one has the balance."""
 
 below_zero = func.sum(Wallet.balance).filter(Wallet.balance < 0)
-"""What all wallets below zero come to together."""
+"""The total of all negative balances."""

@@ -1,4 +1,4 @@
-"""Discrepancies of wallets on the screen: what is wrong, verify now, and the preview from which it is healed."""
+"""Screen of wallet discrepancies: the list, verification now, and the preview from which they are healed."""
 
 from typing import Any
 
@@ -22,13 +22,13 @@ from .views import bp
 from .watched import of_wallets
 
 MOST_CHOSEN = 1_000
-"""Wallets whose correction is previewed at once without a rest, because a user waits for it."""
+"""Up to this many wallets the preview runs unpaced, because a user waits for it."""
 
 
 @bp.get("/discrepancies")
 @requires("wallets.read")
 def discrepancies() -> Response:
-    """The wallets of which something is stored wrongly, the largest difference first."""
+    """The wallets with open findings, the largest difference first."""
     return lists.show(DISCREPANCIES, "wallets/discrepancies.html", idempotency_key=new_key())
 
 
@@ -43,13 +43,13 @@ def verify() -> Response:
     """Compare every wallet with its transactions now."""
     claim = Claim("wallets.verify")
     scope = {"figures": {figure.name: None for figure in WALLET_FIGURES}}
-    return claim.complete(_asked("figures.verify", scope))
+    return claim.complete(_request_run("figures.verify", scope))
 
 
 @bp.post("/discrepancies/preview")
 @requires("figures.heal")
 def preview_heal() -> Response:
-    """Let a dry run show what the correction of the chosen wallets would change; it is applied from there."""
+    """Start a dry run that shows what correcting the chosen wallets would change; it is applied from there."""
     claim = Claim("wallets.preview_heal")
     chosen = _chosen()
     if not chosen:
@@ -57,7 +57,7 @@ def preview_heal() -> Response:
         return claim.complete(url_for("wallets.discrepancies"))
     scope = {"figures": dict(of_wallets(chosen))}
     is_paced = len(chosen) > MOST_CHOSEN
-    return claim.complete(_asked("figures.heal", scope, dry_run=True, is_paced=is_paced))
+    return claim.complete(_request_run("figures.heal", scope, dry_run=True, is_paced=is_paced))
 
 
 def _chosen() -> list[int]:
@@ -71,8 +71,8 @@ def _chosen() -> list[int]:
     return list(db.session.scalars(ids))
 
 
-def _asked(kind: str, scope: dict[str, Any], **how: Any) -> str:
-    """The address of a run that does this: a new one, or the one that does it already."""
+def _request_run(kind: str, scope: dict[str, Any], **how: Any) -> str:
+    """The address of a run that does this: a new one, or a live one that does the same."""
     try:
         number = runs.request(db.session(), kind, scope, **how).id
     except AlreadyRunning as same:

@@ -1,4 +1,4 @@
-"""What was in a wallet at the end of each of the last days."""
+"""The balance of a wallet at the end of each of the last days."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,19 +17,19 @@ DAYS = 30
 """Days that are shown, today among them."""
 
 LOOKED_AT = 5_000
-"""Of a wallet in which more has moved than that, fewer days are shown."""
+"""Newest transactions that are read; of a wallet with more in these days, fewer days are shown."""
 
 
 @dataclass(frozen=True)
-class Day:
-    """A day, and what was in the wallet when it ended."""
+class DayBalance:
+    """A day and the closing balance of the wallet."""
 
     day: date
     balance: Decimal
 
 
-def balances_by_day(session: Session, wallet: Wallet) -> Sequence[Day]:
-    """The last days, oldest first, but for those of which not all transactions are among the newest; always today."""
+def balances_by_day(session: Session, wallet: Wallet) -> Sequence[DayBalance]:
+    """The last days, oldest first, except those with transactions older than the newest ones read; always today."""
     today = periods.today()
     closing = _closing(session, wallet.id)
     begins = today - timedelta(days=DAYS - 1)
@@ -41,12 +41,12 @@ def balances_by_day(session: Session, wallet: Wallet) -> Sequence[Day]:
     for number in range((today - begins).days + 1):
         day = begins + timedelta(days=number)
         balance = closing.get(day, (balance, 0))[0]
-        days.append(Day(day, balance))
+        days.append(DayBalance(day, balance))
     return days
 
 
 def _closing(session: Session, wallet_id: int) -> dict[date, tuple[Decimal, int]]:
-    """Day → the balance after its last transaction, and how many it had; of the newest transactions."""
+    """Day → the balance after its last transaction, and how many of the newest transactions it has."""
     t = WalletTransaction
     newest = (
         select(t.id, t.created_at, t.balance_after)

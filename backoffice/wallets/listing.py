@@ -1,4 +1,4 @@
-"""The list of wallets, with what is in each and when something last moved; and the list of their transactions."""
+"""The list of wallets with their balances and last transactions, and the list of their transactions."""
 
 from dataclasses import replace
 from typing import Any
@@ -18,17 +18,17 @@ from .rules import STATUSES, TONES, TYPES, moved_by
 
 
 def number_of(row: Any) -> str:
-    """The way to a wallet."""
+    """The address of the row's wallet."""
     return url_for("wallets.record", number=row.number)
 
 
 def customer_of(row: Any) -> str:
-    """The way to its customer."""
+    """The address of the row's customer."""
     return url_for("customers.record", code=row.customer_code)
 
 
 def _sum(name: str) -> Column:
-    """A figure of a wallet, with the way to how it was calculated."""
+    """The column of a figure, linked to its calculation."""
     held = getattr(Wallet, name)
 
     def calculation(row: Any) -> str | None:
@@ -43,7 +43,7 @@ def _sum(name: str) -> Column:
 
 
 def balance_of(row: Any) -> str:
-    """The way to how its balance was calculated."""
+    """The address of the calculation of the row's balance."""
     return url_for("wallets.calculation_of", number=row.number, column="balance")
 
 
@@ -109,10 +109,10 @@ WALLETS = List(
 
 
 _MAKER = func.coalesce(person_of(WalletTransaction.made_by), WalletTransaction.made_by)
-"""The name of the user who made a transaction; of a program what the trail calls it."""
+"""The name of the user who made a transaction; for a program its name in the audit trail."""
 
 _MOVED = moved_by(WalletTransaction.transaction_type, WalletTransaction.amount)
-"""What a transaction has moved, with its sign."""
+"""The signed amount of a transaction."""
 
 
 def _balance(name: str) -> Column:
@@ -192,11 +192,11 @@ TRANSACTIONS = List(
 
 def transactions_of(wallet: Wallet) -> List:
     """The transactions of one wallet, the newest first."""
-    mine = WalletTransaction.wallet_id == wallet.id
+    is_of_wallet = WalletTransaction.wallet_id == wallet.id
     others = tuple(column for column in TRANSACTIONS.columns if column.name != "wallet")
     return replace(
         TRANSACTIONS,
-        rows=lambda user: _transactions(user).where(mine),
+        rows=lambda user: _transactions(user).where(is_of_wallet),
         columns=others,
         path="wallets.record",
     )

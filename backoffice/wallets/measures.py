@@ -1,4 +1,4 @@
-"""What Prometheus is told of wallets: how many hold too little."""
+"""Metrics of wallets: how many are below their limit, and how many below zero."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Wallets, and the transactions that make up what is in them."""
+"""Wallets and their transactions."""
 
 from decimal import Decimal
 from typing import Any
@@ -15,11 +15,11 @@ from .rules import ACTIVE, SUSPENDED
 
 
 class Wallet(Base):
-    """What a customer has paid in advance, in the deployment's currency.
+    """A customer's prepaid balance, in the deployment's currency.
 
-    `balance`, `total_recharged` and `total_spent` are figures. A wallet is suspended with a `suspension_reason` by a
-    person, and stays so until a person lifts it; without one because an adjustment took it below zero, until it is
-    zero again. `low_limit` is the balance below which a user is told; 0: nobody is.
+    `balance`, `total_recharged` and `total_spent` are figures. A suspension with a `suspension_reason` is a person's,
+    and stays until a person lifts it; one without came from an adjustment below zero, and ends at zero. `low_limit` is
+    the balance below which Today shows a notice; 0: never.
     """
 
     __tablename__ = "wallets"
@@ -60,20 +60,20 @@ class Wallet(Base):
 
     @hybrid_property
     def is_low(self) -> Any:
-        """Whether there is less in it than its limit."""
+        """Whether it is active and its balance is below its limit."""
         return (self.status == ACTIVE) & (self.balance < self.low_limit)
 
     @hybrid_property
     def needs_attention(self) -> Any:
-        """Whether it is suspended, or there is less in it than its limit; an index answers it."""
+        """Whether it is suspended, or below its limit; an index supports the condition."""
         return (self.status == SUSPENDED) | self.is_low
 
 
 class WalletTransaction(Base):
-    """What was put into a wallet, or taken out of it. Append-only: a correction is another transaction.
+    """A transaction of a wallet. Append-only: a correction is another transaction.
 
-    `amount` is above zero, that of an adjustment above or below it. `balance_before` and `balance_after` are a figure:
-    what was in the wallet before and after it. Of a `idempotency_key` there is one transaction, for ever.
+    `amount` is positive, or of an adjustment also negative. `balance_before` and `balance_after` are a figure: the
+    wallet's balance before and after it. An `idempotency_key` is unique for ever.
     """
 
     __tablename__ = "wallet_transactions"

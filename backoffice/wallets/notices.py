@@ -1,4 +1,4 @@
-"""What wallets have to say on Today: those with little in them, and those below zero."""
+"""Notices of wallets on Today: those below their limit, and those below zero."""
 
 from collections.abc import Iterator
 from typing import Any

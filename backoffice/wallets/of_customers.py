@@ -1,4 +1,4 @@
-"""Wallets on the screens of customers, when they are deleted, and when they are merged."""
+"""The wallets section of a customer's page, and wallets as rows that block a deletion and follow a merge."""
 
 from typing import Any
 
@@ -29,9 +29,9 @@ WALLETS = OwnedRecord(
 
 
 def _part(customer: Customer, user: Any, _number: int) -> dict[str, Any] | None:
-    """The customer's wallets; nothing for who may not read them, or where there is none."""
-    mine = select(Wallet.id).where(Wallet.customer_id == customer.id)
-    if not allowed(user, "wallets.read") or not db.session.scalar(select(mine.exists())):
+    """The customer's wallets; None without the permission, or where there is none."""
+    owned = select(Wallet.id).where(Wallet.customer_id == customer.id)
+    if not allowed(user, "wallets.read") or not db.session.scalar(select(owned.exists())):
         return None
     return {
         "listing": lists.part(wallets_of(customer), endpoint="customers.record", code=customer.code)

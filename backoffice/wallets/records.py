@@ -1,4 +1,4 @@
-"""Wallets, as they are opened, listed, suspended and closed; and what moves in them."""
+"""Declarations of wallets and their transactions."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -31,10 +31,10 @@ from .rules import ADJUSTMENT, CHARGE, RECHARGE, REFUND
 
 
 class Transactions(Record):
-    """What moved in wallets; the trail shows it with its wallet."""
+    """The record of wallet transactions; the audit trail shows them with their wallet."""
 
     def recorded(self) -> Recorded:
-        """How the audit trail shows it: as its wallet's."""
+        """How the audit trail shows a transaction: as part of its wallet."""
         labels = {field.key: field.label for field in self.fields}
         return Recorded(self.title, self.model, part_of=WalletTransaction.wallet_id, labels=labels)
 
@@ -54,7 +54,7 @@ TRANSACTION = Transactions(
 
 
 def _posts(transaction_type: str) -> Callable[[Session, int, int, Values], Any]:
-    """How a verb makes a transaction of that type."""
+    """The function by which a verb posts a transaction of that type."""
 
     def run(session: Session, wallet_id: int, _version: int, values: Values) -> Any:
         posted = actions.post(session, wallet_id, transaction_type, **values)
@@ -64,7 +64,7 @@ def _posts(transaction_type: str) -> Callable[[Session, int, int, Values], Any]:
 
 
 def _posting(name: str, title: str, fields: Sequence[Field], **more: Any) -> Verb:
-    """A verb that makes a transaction."""
+    """A verb that posts a transaction."""
     given: dict[str, Any] = {
         "refuses": actions.refuse_moves, "creates": TRANSACTION, "key": "idempotency_key", "fields": fields,
     }  # fmt: skip
@@ -115,7 +115,7 @@ CLOSE = Verb(
 
 
 class Wallets(Record):
-    """A wallet comes to what is in it, be that nothing."""
+    """The record of wallets; its main figure is the balance, also when it is zero."""
 
     def main_column(self, _row: Wallet) -> str:
         """Its balance."""

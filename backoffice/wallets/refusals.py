@@ -1,4 +1,4 @@
-"""What is refused of wallets, each named after its law."""
+"""The refusals of wallets, each named after the rule that was broken."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ from .rules import CHARGE, CLOSED, SUSPENDED, TYPES
 
 
 class InsufficientBalance(Refusal):
-    """A charge of more than there is."""
+    """A charge above the balance."""
 
     sentence = N_(
         "Wallet %(number)s holds %(balance)s, which is less than %(amount)s. Nothing was charged: recharge it first."
@@ -20,7 +20,7 @@ class InsufficientBalance(Refusal):
 
 
 class MoreThanCharged(Refusal):
-    """A refund of more than was charged and not given back yet."""
+    """A refund above what was charged and not refunded yet."""
 
     sentence = N_(
         "%(amount)s is more than what was charged to wallet %(number)s, which is %(spent)s. Nothing was refunded: to "
@@ -30,44 +30,44 @@ class MoreThanCharged(Refusal):
 
 
 class WalletSuspended(Refusal):
-    """A charge to a wallet that is suspended."""
+    """A charge to a suspended wallet."""
 
     sentence = N_("Wallet %(number)s is suspended. Nothing is charged to it until that is lifted.")
 
 
 class WalletClosed(Stale):
-    """A user has closed it."""
+    """A transaction in a closed wallet."""
 
     sentence = N_("Wallet %(number)s is closed. Nothing moves in it any more.")
 
 
 class WalletNotEmpty(Refusal):
-    """What is in a wallet, or owed for it, is settled before it is closed."""
+    """Closing a wallet with a balance other than zero."""
 
     sentence = N_("There is %(balance)s in wallet %(number)s. Adjust it to zero, then close it.")
 
 
 class AlreadySuspended(Stale):
-    """A user has suspended it."""
+    """Suspending a wallet that a user has suspended already."""
 
     sentence = N_("Wallet %(number)s is suspended already.")
 
 
 class NotSuspended(Stale):
-    """There is nothing to lift."""
+    """Lifting the suspension of a wallet that is not suspended."""
 
     sentence = N_("Wallet %(number)s is not suspended.")
 
 
 class TooMuchInIt(Refusal):
-    """More than a wallet can hold, in it or altogether."""
+    """A transaction by which a total would exceed what can be stored."""
 
     sentence = N_("That is more than a wallet can hold.")
     field = "amount"
 
 
 class NoAmount(Refusal):
-    """A transaction of nothing, of less, or of a fraction of the smallest unit."""
+    """An amount that is zero, negative where that is not allowed, or has a fraction of the smallest unit."""
 
     sentence = N_(
         "Enter an amount above zero. Only an adjustment can be below it, and none is zero."
@@ -76,13 +76,13 @@ class NoAmount(Refusal):
 
 
 class BelowZero(Refusal):
-    """The suspension of a wallet that owes."""
+    """Lifting the suspension of a wallet below zero."""
 
     sentence = N_("Wallet %(number)s is below zero. A recharge lifts the suspension by itself.")
 
 
 class BelowZeroAndSuspended(BelowZero):
-    """The suspension of a wallet that owes, by a person: a recharge does not lift it."""
+    """Lifting a person's suspension of a wallet below zero, which a recharge does not lift."""
 
     sentence = N_("Wallet %(number)s is below zero. Recharge it first, then lift the suspension.")
 
@@ -90,4 +90,4 @@ class BelowZeroAndSuspended(BelowZero):
 REFUSED_BY: Mapping[tuple[str, str], type[Refusal]] = {
     (SUSPENDED, CHARGE): WalletSuspended, **{(CLOSED, kind): WalletClosed for kind in TYPES},
 }  # fmt: skip
-"""What is refused of a wallet of that status: a transaction of that type."""
+"""Status of a wallet and type of transaction → the refusal."""

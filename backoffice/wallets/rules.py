@@ -1,4 +1,4 @@
-"""What holds for wallets wherever they are entered: words and limits."""
+"""Constants and rules of wallets: statuses, types and limits."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ ACTIVE, SUSPENDED, CLOSED = "active", "suspended", "closed"
 RECHARGE, CHARGE, REFUND, ADJUSTMENT = "recharge", "charge", "refund", "adjustment"
 
 PUT_IN, TAKEN_OUT = (RECHARGE, REFUND, ADJUSTMENT), (CHARGE,)
-"""What puts its amount into a wallet, be that below zero, and what takes it out."""
+"""The types of transactions that add their amount, which may be negative, and those that subtract it."""
 
 STATUSES = {ACTIVE: N_("Active"), SUSPENDED: N_("Suspended"), CLOSED: N_("Closed")}
 TONES = {ACTIVE: "good", SUSPENDED: "warning", CLOSED: "neutral"}
@@ -20,14 +20,14 @@ TONES = {ACTIVE: "good", SUSPENDED: "warning", CLOSED: "neutral"}
 TYPES = {
     RECHARGE: N_("Recharge"), CHARGE: N_("Charge"), REFUND: N_("Refund"), ADJUSTMENT: N_("Adjustment"),
 }  # fmt: skip
-"""What a transaction is, and its name on screen."""
+"""Type of transaction → its name on screen."""
 
 NUMBER_LENGTH = 50
 TEXT_LENGTH = 200
 REASON_LENGTH = 500
 
 _BELOW = ("/calculation/", "/transactions/")
-"""Addresses of pages below a wallet, which go on with a part that may have a digit."""
+"""Parts of the addresses of pages below a wallet, which no number may contain."""
 
 
 def is_number(text: str) -> bool:
@@ -36,7 +36,7 @@ def is_number(text: str) -> bool:
 
 
 def moved_by(transaction_type: Any, amount: Any) -> Any:
-    """By how much a transaction moves the balance; of columns, the expression."""
+    """The signed change of the balance by a transaction; given columns, the SQL expression."""
     if isinstance(transaction_type, str):
         return -amount if transaction_type in TAKEN_OUT else amount
     return case((transaction_type.in_(TAKEN_OUT), -amount), else_=amount)

@@ -1,7 +1,7 @@
-"""Whether what is stored of wallets is what their transactions come to: look, put right, recompute, report.
+"""Verifies and heals the stored balances of wallets, and reports the result wallet by wallet.
 
-It is the verification and the heal of figures, over wallets alone, told as finance asks for it. A wallet of which a
-fact differs from the audit trail, or whose balances before and after do not follow, is named and left alone.
+It is the verification and the heal of figures, for wallets alone. A wallet with a fact that differs from the audit
+trail, or with inconsistent balances before and after, is reported and not healed.
 """
 
 from collections import defaultdict
@@ -25,11 +25,11 @@ LEFT = N_("It could not be corrected. `backoffice figures verify` says more.")
 
 
 @dataclass(frozen=True)
-class Detail:
-    """One wallet: what is stored of its balance, what its transactions come to, and what else of it differs.
+class WalletDetail:
+    """One wallet: its stored balance, the actual one by its transactions, and what else differs.
 
-    `columns` are its figures that differ, each with what is stored and what is actual; `transactions` how many of them
-    have other balances beside them than they should.
+    `columns` are its figures that differ, each with the stored and the actual amount; `transactions` counts those with
+    a wrong balance before or after. Amounts are in the deployment's currency.
     """
 
     wallet: int
@@ -43,7 +43,7 @@ class Detail:
 
     @property
     def difference(self) -> Decimal:
-        """By how much the stored balance is too high."""
+        """The stored balance less the actual one."""
         return self.stored - self.actual
 
     def as_dict(self) -> dict[str, Any]:
@@ -60,21 +60,21 @@ class Detail:
 
 
 @dataclass(frozen=True)
-class Result:
-    """What a look at wallets, or putting them right, came to; `errors` are sentences, each after a wallet's number."""
+class SyncResult:
+    """The result of verifying or healing wallets; `errors` are pairs of a wallet's number and a sentence."""
 
-    details: Sequence[Detail]
+    details: Sequence[WalletDetail]
     errors: Sequence[tuple[str, str]] = ()
 
     def count(self, status: str) -> int:
-        """How many wallets are so."""
+        """How many wallets have this status."""
         return sum(detail.status == status for detail in self.details)
 
     @property
-    def wrong(self) -> Sequence[Detail]:
-        """The wallets that are, or were, other than their transactions, the largest difference first."""
-        apart = (detail for detail in self.details if detail.status != SYNCED)
-        return sorted(apart, key=lambda d: (-abs(d.difference), d.wallet))
+    def wrong(self) -> Sequence[WalletDetail]:
+        """The wallets that differ, or differed, from their transactions, the largest difference first."""
+        differing = (detail for detail in self.details if detail.status != SYNCED)
+        return sorted(differing, key=lambda d: (-abs(d.difference), d.wallet))
 
     @property
     def is_clean(self) -> bool:
@@ -82,7 +82,7 @@ class Result:
         return self.count(SYNCED) + self.count(FIXED) == len(self.details)
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON, in the shape that the seed promises."""
+        """For JSON, in the documented shape."""
         return {
             "checked": len(self.details), "synced": self.count(SYNCED), "fixed": self.count(FIXED),
             "errors": [{"number": number, "error": error} for number, error in self.errors],
@@ -90,8 +90,8 @@ class Result:
         }  # fmt: skip
 
 
-def verify(engine: Engine, wallets: Collection[int] | None = None) -> Result:
-    """Compare what is stored of these wallets (None: all) with their transactions. Writes nothing."""
+def verify(engine: Engine, wallets: Collection[int] | None = None) -> SyncResult:
+    """Compare the stored figures of these wallets (None: all) with their transactions. Writes nothing."""
     wrong: dict[int, dict[str, tuple[Decimal, Decimal]]] = defaultdict(dict)
     transactions: dict[int, int] = defaultdict(int)
     for finding in figures.verify(engine, WALLET_FIGURES, wallets):
@@ -108,34 +108,36 @@ def verify(engine: Engine, wallets: Collection[int] | None = None) -> Result:
         for wallet, number, customer, balance in session.execute(rows):
             columns = wrong.get(wallet, {})
             stored, actual = columns.get("balance", (balance, balance))
-            apart = columns or wallet in transactions
+            differs = columns or wallet in transactions
             details.append(
-                Detail(
-                    wallet, number, customer, MISMATCH if apart else SYNCED, stored, actual,
+                WalletDetail(
+                    wallet, number, customer, MISMATCH if differs else SYNCED, stored, actual,
                     columns, transactions.get(wallet, 0),
                 )
             )  # fmt: skip
-    return Result(details)
+    return SyncResult(details)
 
 
-def fix(engine: Engine, wallets: Collection[int] | None = None, *, reason: str = "") -> Result:
-    """Put right what differs, each with a correction. Raises AlreadyRunning."""
+def fix(engine: Engine, wallets: Collection[int] | None = None, *, reason: str = "") -> SyncResult:
+    """Heal what differs, each with a correction. Raises AlreadyRunning."""
     return _corrected(engine, wallets, reason, is_rebuild=False)
 
 
-def rebuild(engine: Engine, wallets: Collection[int] | None = None, *, reason: str = "") -> Result:
-    """Recompute every wallet from its transactions, and write what differs. Raises AlreadyRunning."""
+def rebuild(
+    engine: Engine, wallets: Collection[int] | None = None, *, reason: str = ""
+) -> SyncResult:
+    """Recompute these wallets (None: all) from their transactions, and write what differs. Raises AlreadyRunning."""
     return _corrected(engine, wallets, reason, is_rebuild=True)
 
 
-def discrepancies(engine: Engine) -> Sequence[Detail]:
-    """The wallets whose stored figures are not what their transactions come to, the largest difference first."""
+def discrepancies(engine: Engine) -> Sequence[WalletDetail]:
+    """The wallets that differ from their transactions, the largest difference first."""
     return verify(engine).wrong
 
 
 def _corrected(
     engine: Engine, wallets: Collection[int] | None, reason: str, *, is_rebuild: bool
-) -> Result:
+) -> SyncResult:
     before = verify(engine, wallets)
     done = performing.heal(engine, WALLET_FIGURES, wallets, every_owner=is_rebuild, reason=reason)
     why = {owner: error for _subject, owner, error in done.failures if owner is not None}
@@ -149,4 +151,4 @@ def _corrected(
         elif status == MISMATCH:
             status = FIXED
         details.append(replace(detail, status=status))
-    return Result(details, errors)
+    return SyncResult(details, errors)

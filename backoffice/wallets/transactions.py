@@ -1,4 +1,4 @@
-"""What moved in all wallets: list, files and pages as declared."""
+"""Screens of wallet transactions, as declared."""
 
 from flask import Blueprint
 

@@ -1,4 +1,4 @@
-"""What PostgreSQL keeps of wallets, whoever writes; and how it charges many in their order."""
+"""The triggers of wallets, and the aggregate function for charging many rows of a file in order."""
 
 from ..customers.triggers import AROUND, follows_merged
 from ..database.objects import DatabaseObject
@@ -13,9 +13,9 @@ LEFT = DatabaseObject(
     "wallet_left_after", _LEFT, takes="held numeric, balance numeric, amount numeric", answers="numeric",
     aggregate="wallet_left", settings=AROUND,
 )  # fmt: skip
-"""What is left in a wallet after charges that come one after the other, each charged or refused.
+"""The balance left in a wallet after consecutive charges, each of which is charged or refused.
 
-As a window in the order of a file: over what is in the wallet before the first of them, and what each would take.
+Used as a window in the order of a file, over the balance before the first charge and the amount of each.
 """
 
 TRIGGERS = (follows_merged("wallets"), LEFT)

@@ -1,4 +1,4 @@
-"""Wallets: list, form, files and verbs as declared; one wallet shows how its balance went, and what moved in it."""
+"""Screens of wallets: as declared, with a chart of daily balances and the transactions on a wallet's page."""
 
 from collections.abc import Sequence
 
@@ -11,13 +11,13 @@ from ..records.screens import Screens
 from ..security.permissions import requires
 from ..web.charts import Chart, Point, bar_chart
 from ..web.formats import day_filter, money_filter
-from .history import Day, balances_by_day
+from .history import DayBalance, balances_by_day
 from .listing import transactions_of
 from .records import WALLET
 from .rules import STATUSES, TONES
 
 NAMED = 6
-"""Every so many days one is named under the chart; a telephone has no room for more."""
+"""Every how many days the chart has a label; a phone has no room for more."""
 
 bp = Blueprint("wallets", __name__, url_prefix="/wallets")
 
@@ -33,13 +33,13 @@ screens.add_to(bp, without=("record",))
 def record(number: str) -> Response:
     """One wallet with its transactions, the newest first."""
     wallet = screens.found(number)
-    marks = marks_of(WALLET, wallet)  # first: the list marks what is known by then
+    marks = marks_of(WALLET, wallet)  # first: the list marks what has been read by then
     part = lists.part(transactions_of(wallet), endpoint="wallets.record", number=number)
     days = balances_by_day(db.session(), wallet) if part.rows else ()
     return screens.shown(wallet, transactions=part, days=days, chart=_chart(days), marks=marks)
 
 
-def _chart(days: Sequence[Day]) -> Chart:
+def _chart(days: Sequence[DayBalance]) -> Chart:
     return bar_chart(
         [
             Point(

@@ -1,4 +1,4 @@
-"""Which figures are recalculated with a wallet; and with a customer, the wallets of that customer."""
+"""Which figures are recalculated for a wallet, and for a customer's wallets."""
 
 from typing import Any
 
@@ -18,8 +18,8 @@ def of_wallets(ids: list[int]) -> Owners:
 
 
 def _of_wallet(session: Session, user: Any, wallet_id: int) -> Owners | None:
-    is_there = allowed(user, "wallets.read") and session.get(Wallet, wallet_id) is not None
-    return of_wallets([wallet_id]) if is_there else None
+    may_read = allowed(user, "wallets.read") and session.get(Wallet, wallet_id) is not None
+    return of_wallets([wallet_id]) if may_read else None
 
 
 def _of_customer(session: Session, user: Any, customer_id: int) -> Owners | None:

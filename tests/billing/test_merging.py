@@ -16,7 +16,7 @@ from backoffice.billing.models import Invoice, Meter, MeterAssignment, Payment
 from backoffice.customers import actions, merging
 from backoffice.customers.models import Customer, CustomerMerge
 from backoffice.customers.records import CUSTOMER
-from backoffice.records.actions import do
+from backoffice.records.actions import run_verb
 from tests.customers.desk import fields_of, form
 from tests.factories.billing import (
     InvoiceFactory,
@@ -245,7 +245,7 @@ def test_a_customer_with_anything_of_billing_is_not_deleted(session: Any, name: 
     HOLDINGS[name](customer)
     session.commit()
     with pytest.raises(actions.CustomerKept):
-        do(session, CUSTOMER, CUSTOMER.verbs[0], customer.id, 1, {})
+        run_verb(session, CUSTOMER, CUSTOMER.verbs[0], customer.id, 1, {})
     assert {owned.name for owned in actions.held_by(session, customer)} == {name}
     session.rollback()
 

@@ -18,7 +18,7 @@ from backoffice.orders import views as _views  # noqa: F401 (registers what belo
 from backoffice.orders.models import Order
 from backoffice.orders.records import ORDER
 from backoffice.records import history
-from backoffice.records.actions import RecordGone, do
+from backoffice.records.actions import RecordGone, run_verb
 from tests.factories.customers import CustomerFactory
 from tests.factories.orders import OrderFactory
 
@@ -224,10 +224,10 @@ def test_a_customer_may_be_deleted_after_its_merge_was_undone(session: Any) -> N
     session.commit()
     record = merge(session, a, b)
     with pytest.raises(actions.CustomerMerged):
-        do(session, CUSTOMER, CUSTOMER.verbs[0], b, 2, {})
+        run_verb(session, CUSTOMER, CUSTOMER.verbs[0], b, 2, {})
     with pytest.raises(actions.CustomerHasDuplicates):
-        do(session, CUSTOMER, CUSTOMER.verbs[0], a, 2, {})
+        run_verb(session, CUSTOMER, CUSTOMER.verbs[0], a, 2, {})
     merging.undo(session, record.id)
-    do(session, CUSTOMER, CUSTOMER.verbs[0], b, 3, {})
+    run_verb(session, CUSTOMER, CUSTOMER.verbs[0], b, 3, {})
     session.commit()
     assert session.scalars(select(Customer.code)).all() == ["A"]

@@ -19,7 +19,7 @@ class _Factory(factory.alchemy.SQLAlchemyModelFactory):
 
 
 class ReadingFactory(_Factory):
-    """What a meter counted on a day of January 2026."""
+    """A reading on a day of January 2026."""
 
     class Meta:
         model = Reading
@@ -42,7 +42,7 @@ class GasPriceFactory(_Factory):
 
 
 class DepositFactory(_Factory):
-    """What was paid in at the beginning of 2026."""
+    """A deposit at the beginning of 2026."""
 
     class Meta:
         model = Deposit

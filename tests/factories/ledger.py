@@ -1,4 +1,4 @@
-"""Accounts, saved in the app's session, and entries; what is posted is posted by the ledger's actions."""
+"""Accounts, saved in the app's session, and entries, which are posted by the ledger's actions."""
 
 from datetime import date
 from decimal import Decimal
@@ -30,16 +30,16 @@ ROLES = {
     "meter_revenue": "revenue", "order_revenue": "revenue", "gas_revenue": "revenue", "wallet_revenue": "revenue",
     "retained_earnings": "equity",
 }  # fmt: skip
-"""What posting rules use accounts for, and the type of each."""
+"""Roles of accounts, with their types."""
 
 
 def accounts_of_roles() -> dict[str, Account]:
-    """An account for everything that posting rules need, by role; not committed."""
+    """An account for every role of the posting rules, by role; not committed."""
     return {role: AccountFactory(code=role, type=kind, role=role) for role, kind in ROLES.items()}
 
 
 def of(account: Account, amount: Any, memo: str = "") -> LineEntry:
-    """A line: a debit of an amount above zero, a credit of one below it."""
+    """A line: a debit of a positive amount, a credit of a negative one."""
     amount = Decimal(amount)
     return LineEntry(account.id, max(amount, Decimal(0)), max(-amount, Decimal(0)), memo)
 

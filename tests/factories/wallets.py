@@ -1,4 +1,4 @@
-"""Wallets, saved in the app's session; what moves in them is done by their actions."""
+"""Wallets, saved in the app's session; their transactions are posted by the actions."""
 
 import factory
 
@@ -9,7 +9,7 @@ from .customers import CustomerFactory
 
 
 class WalletFactory(factory.alchemy.SQLAlchemyModelFactory):
-    """A wallet with nothing in it."""
+    """An empty wallet."""
 
     class Meta:
         model = Wallet

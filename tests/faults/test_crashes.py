@@ -253,7 +253,9 @@ def acts(session: Any, owner_connection: Outside) -> dict[str, Work]:
     return {
         "create": committing(lambda s: actions.create(s, made)),
         "update": committing(lambda s: actions.update(s, key, changed, version)),
-        "delete": committing(lambda s: records.do(s, ORDER, ORDER.verbs[0], key, version, {})),
+        "delete": committing(
+            lambda s: records.run_verb(s, ORDER, ORDER.verbs[0], key, version, {})
+        ),
         "heal": heal,
     }
 

@@ -1,1 +1,1 @@
-"""Gas: what is calculated of readings and deposits, and what people and programs do with it."""
+"""Gas: calculated readings and monthly balances, and the screens, commands and imports around them."""

@@ -1,4 +1,4 @@
-"""What every reading and month comes to, computed by Python from plain rows; it knows no SQL and nothing of figures."""
+"""An oracle: the expected amounts of readings and months, computed in Python from plain rows, without figures."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -29,7 +29,7 @@ class Line(NamedTuple):
 
 
 class Month(NamedTuple):
-    """What moved in a month, and how many of its readings have no price."""
+    """The amounts of a month, and how many of its readings have no price."""
 
     opening: Decimal
     deposits: Decimal
@@ -86,7 +86,7 @@ def computed(
 
 
 def expected(session: Any, customer_id: int) -> tuple[Lines, Months]:
-    """The same, of the facts that are stored of a customer."""
+    """The same from the stored facts of a customer."""
 
     def of(model: Any, *columns: Any) -> list[Any]:
         return list(session.execute(select(*columns).where(model.customer_id == customer_id)))
@@ -99,7 +99,7 @@ def expected(session: Any, customer_id: int) -> tuple[Lines, Months]:
 
 
 def stored(session: Any, customer_id: int) -> tuple[Lines, Months]:
-    """What is stored of a customer."""
+    """The stored rows of a customer."""
     c, m = TransactionCalculation, MonthlyCustomerBalance
     lines = select(c.reading_id, c.transaction_date, c.volume_sm3, c.price_per_sm3, c.total_price)
     months = select(
@@ -118,7 +118,7 @@ def stored(session: Any, customer_id: int) -> tuple[Lines, Months]:
 
 
 def carried(months: Months, until: str) -> Months:
-    """Every month from the first to `until`, or to the last: one without movement is the closing balance before it."""
+    """Every month from the first to `until`, or to the last; one without movement keeps the closing balance before."""
     found: Months = {}
     name, last = min(months, default=""), max([until, *months])
     while months and name <= last:
@@ -141,6 +141,6 @@ def shown(rows: Iterable[Any]) -> Months:
 
 
 def follow(months: Months) -> None:
-    """Assert that every month opens with what the one before has closed with."""
+    """Assert that every month opens with the closing balance of the one before."""
     rows = [months[name] for name in sorted(months)]
     assert [row.opening for row in rows] == [D(0), *(row.closing for row in rows)][: len(rows)]

@@ -1,4 +1,4 @@
-"""What is accepted of closed months: once or again, taken back, and nothing else with it."""
+"""Accepting differences of closed months: once or again, revoked, and without effect on anything else."""
 
 from datetime import date, timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""What is wrong in closed months is found and never rewritten; a user accepts it, and an open day takes it back."""
+"""Wrong closed months are found and never rewritten; a user accepts them, and an open day reverses the difference."""
 
 import json
 from datetime import date
@@ -233,7 +233,7 @@ def test_a_month_whose_own_balance_alone_was_changed_is_accepted_without_a_depos
 def test_facts_that_a_user_accepted_reach_a_closed_month_only_by_an_adjustment(
     session: Any, customer: int, surgery: Any, sign_in: Any
 ) -> None:
-    """The month stays as it was reported: its readings are what a surgeon has made of them."""
+    """The month stays as reported, though its readings were changed past the app."""
     operate(surgery, "UPDATE readings SET metered_volume = 300 WHERE read_on = '2026-01-05'")
     proposed = actions.proposal_of(session, customer)
     assert proposed is not None

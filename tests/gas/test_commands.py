@@ -1,4 +1,4 @@
-"""`backoffice balance`: what is looked at, what is written, how it ends."""
+"""`backoffice balance`: what each command checks and writes, and its exit status."""
 
 import json
 from datetime import date
@@ -20,7 +20,7 @@ Connection = psycopg.Connection[Any]
 
 @pytest.fixture
 def customers(session: Any) -> list[int]:
-    """Two, of whom the second has moved something in March, and the first only in January."""
+    """Two customers: the first has movements only in January, the second also in March."""
     prices = [GasPriceFactory(), GasPriceFactory()]
     for price, month in zip(prices, (1, 3), strict=True):
         ReadingFactory(customer=price.customer, read_on=date(2026, month, 5))
@@ -30,7 +30,7 @@ def customers(session: Any) -> list[int]:
 
 
 def right(session: Any, customers: list[int]) -> None:
-    """Assert that everything is."""
+    """Assert that everything is right."""
     session.rollback()
     for customer in customers:
         assert stored(session, customer) == expected(session, customer)
@@ -80,7 +80,7 @@ def test_a_sync_is_of_one_customer_or_of_those_who_have_moved_something(
 def test_a_sync_from_a_month_on_finds_rows_that_should_not_be_there(
     session: Any, customers: list[int], surgery: Connection, run_command: Any, table: str
 ) -> None:
-    """Of a customer of whom nothing is entered of that month or later."""
+    """Of a customer with nothing entered in that month or later."""
     month = "transaction_date = '2026-05-05', year_month" if table[0] == "t" else "year_month"
     surgery.execute(
         f"UPDATE {table} SET {month} = '2026-05' WHERE customer_id = {customers[0]}".encode()

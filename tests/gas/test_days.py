@@ -1,4 +1,4 @@
-"""A reading and a deposit count at once, so neither is of a day that is still to come, however it is entered."""
+"""Readings and deposits count at once, so none is dated in the future, however it is entered."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -36,7 +36,7 @@ def browser(session: Session, sign_in: Callable[..., FlaskClient]) -> FlaskClien
 
 
 def entered(session: Session, model: Any) -> int:
-    """How many rows are of a day that is still to come."""
+    """How many rows are dated in the future."""
     day = next(
         column
         for column in model.__table__.c

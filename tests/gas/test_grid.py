@@ -1,4 +1,4 @@
-"""The grid of readings: many customers and one month, pasted blocks, what is unusual, days that are taken."""
+"""The grid of readings: many customers and one month, pasted blocks, unusual volumes, days that are taken."""
 
 from collections.abc import Callable, Sequence
 from datetime import date, timedelta
@@ -145,7 +145,7 @@ def test_what_is_unusual_is_saved_once_a_user_says_that_it_is_right(
 
 
 def tick(page: str) -> str:
-    """What the box says for the unusual rows."""
+    """The value of the box that confirms the unusual rows."""
     return page.split('name="anyway"')[1].split('value="')[1].split('"', maxsplit=1)[0]
 
 

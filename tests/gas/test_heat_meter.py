@@ -32,7 +32,7 @@ PRICES = (
 
 
 NAMES = ("opening", "deposits", "purchases", "closing", "volume")
-"""What a month is told by on screen and in files, in that order."""
+"""The columns of a month on screen and in exports, in that order."""
 
 
 def _make(session: Any) -> Customer:
@@ -79,7 +79,7 @@ def rewritten(session: Any) -> Iterator[dict[str, list[str]]]:
 
 
 def right(session: Any, customer: Customer) -> int:
-    """Assert that everything that is stored is as Python says; answers how many months there are."""
+    """Assert that every stored row is as Python computes it; answers how many months there are."""
     session.expire_all()
     lines, months = stored(session, customer.id)
     assert (lines, months) == expected(session, customer.id)

@@ -1,4 +1,4 @@
-"""Whatever is entered, changed and deleted in whatever order: what is stored is what Python computes from nothing."""
+"""Rows are entered, changed and deleted in any order: what is stored equals what Python computes from scratch."""
 
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -43,7 +43,7 @@ FACTORIES = {Reading: ReadingFactory, GasPrice: GasPriceFactory, Deposit: Deposi
 
 
 def _step(data: st.DataObject, session: Any, customers: list[int]) -> None:
-    """Enter, change or delete one row; what a law refuses leaves everything as it was."""
+    """Enter, change or delete one row; a refusal leaves everything as it was."""
     model: Any = data.draw(st.sampled_from([Reading, Reading, Reading, GasPrice, Deposit]))
     values = data.draw(st.fixed_dictionaries(ENTERED[model]))
     values["customer_id"] = customers[data.draw(st.integers(0, len(customers) - 1))]
@@ -68,7 +68,7 @@ def _step(data: st.DataObject, session: Any, customers: list[int]) -> None:
 
 
 def carried_forward(session: Any, customers: list[int]) -> None:
-    """Assert that every month until now is read as Python says, of one customer or of all in one month."""
+    """Assert that every month until now reads as Python computes it, of one customer or of all in one month."""
     now = Month.current()
     every = {c: carried(expected(session, c)[1], str(now)) for c in customers}
     assert {c: shown(queries.statement(session, c)) for c in customers} == every

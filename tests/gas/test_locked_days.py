@@ -1,4 +1,4 @@
-"""Days that are locked: nothing of them comes, goes or changes, whoever writes, and it is said why."""
+"""Locked days: no program inserts, changes or deletes their rows, and the refusal says why."""
 
 from datetime import date
 from decimal import Decimal

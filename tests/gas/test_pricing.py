@@ -1,4 +1,4 @@
-"""A new price: what it changes is shown before it is saved, to the cent what saving it then makes; many by a run."""
+"""A new price: the preview equals to the cent what saving it changes; many prices are changed by a run."""
 
 import io
 from collections.abc import Mapping
@@ -20,7 +20,13 @@ from backoffice.gas.models import GasPrice, MonthlyCustomerBalance
 from backoffice.gas.pricing import views
 from backoffice.gas.pricing.actions import store
 from backoffice.gas.pricing.bulk import BulkForm
-from backoffice.gas.pricing.effects import Amounts, Effect, NewPrice, effect_of, effects_of
+from backoffice.gas.pricing.effects import (
+    MonthAmounts,
+    NewPrice,
+    PriceEffect,
+    effect_of,
+    effects_of,
+)
 from backoffice.runs import actions
 from backoffice.runs.models import Run, RunItem
 from backoffice.runs.working import perform
@@ -53,12 +59,12 @@ def fill(customer: Customer, volume: str = "123.456") -> None:
         DepositFactory(customer=customer, deposited_on=date(2025, month, 5))
 
 
-def stored(session: Session, customer_id: int) -> Mapping[str, Amounts]:
+def stored(session: Session, customer_id: int) -> Mapping[str, MonthAmounts]:
     """What is stored of each month."""
     m = MonthlyCustomerBalance
     rows = session.scalars(select(m).where(m.customer_id == customer_id))
     return {
-        row.year_month: Amounts(
+        row.year_month: MonthAmounts(
             row.total_volume_sm3, row.total_purchases, row.closing_balance,
             row.calculation_details["unpriced"],
         )
@@ -91,8 +97,8 @@ def test_a_preview_is_what_saving_then_makes_of_every_month(
     for month in effect.months:
         assert (month.now, month.then) == (was[month.year_month], became[month.year_month])
     assert is_moved or all(month >= day.isoformat()[:7] for month in changed)
-    for told, were_incomplete in ((effect.becoming, False), (effect.staying, True)):
-        assert {month.year_month: month.lost for month in told} == {
+    for months, were_incomplete in ((effect.becoming, False), (effect.staying, True)):
+        assert {month.year_month: month.lost for month in months} == {
             month: max(became[month].unpriced - was[month].unpriced, 0)
             for month in changed
             if became[month].unpriced and bool(was[month].unpriced) is were_incomplete
@@ -167,7 +173,7 @@ def other(session: Session) -> Customer:
 
 
 def bulk(browser: FlaskClient, query: str = "", **typed: Any) -> Any:
-    """What the form of many answers to what is typed into it."""
+    """The answer to the submitted form of a bulk change."""
     reader = _Reader("bulk-form")
     reader.feed(browser.get(f"/gas/prices/bulk?{query}").text)
     return browser.post("/gas/prices/bulk", data={**reader.fields.to_dict(), **typed})
@@ -216,7 +222,7 @@ def test_a_percentage_for_all_that_match_is_foretold_and_then_so(
 @pytest.mark.parametrize(
     "file",
     [b"G-1," + b"1" * 200_000, b"\xff\xfe\x00", b"G-1\x00,5x", b",,,x"],
-    ids=("long", "binary", "zero", "nobody"),
+    ids=("long", "binary", "zero", "empty"),
 )
 def test_a_file_that_is_none_is_said_to_be_wrong(
     sign_in: Any, session: Session, customer: Customer, file: bytes
@@ -242,7 +248,7 @@ def test_a_line_of_a_merged_customer_is_of_whom_that_leads_to(
 def test_many_lines_are_read_in_as_many_statements_as_one(
     app: Flask, session: Session, customer: Customer
 ) -> None:
-    """A file may have 20,000 lines, and who sends it waits for the answer."""
+    """A file may have 20,000 lines, and its user waits for the answer."""
     fewest = _statements(app, session, 1)
     assert _statements(app, session, 50) == fewest
 
@@ -393,14 +399,14 @@ def long_change(browser: FlaskClient) -> Any:
 
 
 @pytest.fixture
-def foretold(session: Session, customer: Customer, monkeypatch: pytest.MonkeyPatch) -> Effect:
+def foretold(session: Session, customer: Customer, monkeypatch: pytest.MonkeyPatch) -> PriceEffect:
     """What that change makes of the customer's months, where a page has three."""
     monkeypatch.setattr(views, "PAGE_SIZE", 3)
     return effect_of(session, NewPrice(customer.id, date(2025, 3, 1), D(9000), D("1.012345")))
 
 
 def test_a_change_of_more_months_than_a_page_has_is_made_by_a_run(
-    sign_in: Any, session: Session, customer: Customer, foretold: Effect
+    sign_in: Any, session: Session, customer: Customer, foretold: PriceEffect
 ) -> None:
     answer = long_change(sign_in("finance"))
     assert len(session.scalars(select(GasPrice)).all()) == 1
@@ -410,7 +416,7 @@ def test_a_change_of_more_months_than_a_page_has_is_made_by_a_run(
 
 
 def test_a_new_price_is_no_stored_one_whatever_stamp_is_sent(
-    sign_in: Any, session: Session, customer: Customer, other: Customer, foretold: Effect
+    sign_in: Any, session: Session, customer: Customer, other: Customer, foretold: PriceEffect
 ) -> None:
     browser = sign_in("finance")
     theirs = session.scalars(select(GasPrice).where(GasPrice.customer_id == other.id)).one()
@@ -426,7 +432,7 @@ def test_a_new_price_is_no_stored_one_whatever_stamp_is_sent(
 
 
 def test_a_price_that_failed_is_stored_by_a_retry_as_it_was_shown(
-    sign_in: Any, session: Session, customer: Customer, foretold: Effect, run_command: Any
+    sign_in: Any, session: Session, customer: Customer, foretold: PriceEffect, run_command: Any
 ) -> None:
     answer = long_change(sign_in("finance"))
     run_command("balance", "lock", "--until", "2025-03-31", "--reason", "Reported")
@@ -441,7 +447,7 @@ def test_a_price_that_failed_is_stored_by_a_retry_as_it_was_shown(
 
 
 def test_that_run_leaves_a_customer_whose_price_has_changed_since_the_screen(
-    sign_in: Any, session: Session, customer: Customer, foretold: Effect
+    sign_in: Any, session: Session, customer: Customer, foretold: PriceEffect
 ) -> None:
     answer = long_change(sign_in("finance"))
     GasPriceFactory(
@@ -454,7 +460,7 @@ def test_that_run_leaves_a_customer_whose_price_has_changed_since_the_screen(
 
 
 def test_above_the_limits_that_run_is_a_dry_run_and_another_user_approves_its_application(
-    app: Flask, sign_in: Any, session: Session, customer: Customer, foretold: Effect
+    app: Flask, sign_in: Any, session: Session, customer: Customer, foretold: PriceEffect
 ) -> None:
     app.config["APPROVAL_ABOVE_AMOUNT"] = abs(foretold.total.difference) - 1
     was, browser = stored(session, customer.id), sign_in("finance")
@@ -478,7 +484,7 @@ def test_above_the_limits_that_run_is_a_dry_run_and_another_user_approves_its_ap
 
 
 def test_exactly_at_the_limits_nobody_has_to_approve_it(
-    app: Flask, sign_in: Any, session: Session, customer: Customer, foretold: Effect
+    app: Flask, sign_in: Any, session: Session, customer: Customer, foretold: PriceEffect
 ) -> None:
     app.config["APPROVAL_ABOVE_AMOUNT"] = abs(foretold.total.difference)
     number = run_of(long_change(sign_in("finance")))

@@ -1,4 +1,4 @@
-"""What is read of a customer who is calculated when a user reads is what would be stored, to the cent."""
+"""Rows computed on read equal those that would be stored, to the cent."""
 
 from collections.abc import Callable
 from datetime import date
@@ -19,7 +19,7 @@ D = Decimal
 
 
 def everything(session: Any, customer: Customer) -> Any:
-    """All that is read of a customer, but for ids and moments."""
+    """All derived rows of a customer, without ids and timestamps."""
 
     def plain(rows: Any) -> Any:
         dropped = {"id", "calculated_at", "last_calculated_at"}

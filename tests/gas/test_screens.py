@@ -1,4 +1,4 @@
-"""The screens of gas: a customer's months, what is behind one, whether they are stored, and prices previewed live."""
+"""The screens of gas: a customer's months, one month's details, the storage switch, and the preview of prices."""
 
 import csv
 import io
@@ -50,7 +50,7 @@ UNTIL_NOW = [str(month) for month in Month(2026, 1).through(Month.current())]
 
 @pytest.fixture
 def customer(session: Session) -> Customer:
-    """Moved in January and April 2026; the first reading is before the first price."""
+    """A customer with movements in January and April 2026; the first reading is before the first price."""
     made = CustomerFactory(code="G-1", name="Gas One")
     GasPriceFactory(
         customer=made,
@@ -95,7 +95,7 @@ def test_a_customers_months_are_the_same_stored_and_computed(
     browser = sign_in("finance")
 
     def everything() -> dict[str, Any]:
-        """What every screen, chart, file and command says."""
+        """The amounts on every screen, chart, export and command."""
         pages = {at: browser.get(at).text for at in (*PAGES, *FILES)}
         found: dict[str, Any] = {at: _amounts(page) for at, page in pages.items()}
         found["charts"] = [
@@ -378,7 +378,7 @@ def test_an_edited_price_previews_over_itself(
 def test_a_price_stays_with_its_customer(
     sign_in: SignIn, session: Session, customer: Customer
 ) -> None:
-    """Moved to another one it would take every month of this one along, and show none of them."""
+    """Moved to another customer it would change every month of this one, and show none of them."""
     browser, price = sign_in("finance"), session.scalars(select(GasPrice)).one()
     CustomerFactory(code="G-2")
     session.commit()
@@ -439,7 +439,7 @@ def _of(browser: FlaskClient, at: str, form_id: str) -> dict[str, str]:
 
 
 def _explained(browser: FlaskClient, at: str) -> str:
-    """The whole of *How was this calculated?*, but for what is said of being stored, and numbers of rows."""
+    """The text of *How was this calculated?*, without the note on storage and without row ids."""
     answer = browser.get(at)
     assert answer.status_code == 200, at
     page = re.sub(r'(?s)<tr class="ladder-stored">.*?</tr>', "", answer.text)

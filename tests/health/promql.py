@@ -1,4 +1,4 @@
-"""A small evaluator of the PromQL that our alert rules use, over scrapes as `/metrics` answered them.
+"""A small evaluator of the PromQL of the app's alert rules, over scrapes as `/metrics` answered them.
 
 As Prometheus it adds `instance`, `job` and `up` to what it scrapes, matches, groups and compares. `increase` and
 `rate` are the growth between the first and the last scrape of their window, without extrapolation. What it does
@@ -40,7 +40,7 @@ AGGREGATES: dict[str, Callable[[Any], float]] = {"sum": sum, "max": max, "min": 
 
 @dataclass
 class Scrapes:
-    """What was scraped, and when; a scrape that failed is None."""
+    """The scrapes with their times; a failed scrape is None."""
 
     taken: list[tuple[float, list[tuple[str, dict[str, str], float]]]] = field(default_factory=list)
 
@@ -52,7 +52,7 @@ class Scrapes:
         self.taken.append((at.timestamp(), samples))
 
     def query(self, expression: str) -> Value:
-        """What the expression comes to at the last scrape; an alert fires for every element of a vector."""
+        """The value of the expression at the last scrape; an alert fires for every element of a vector."""
         reader = _Reader(self, expression)
         value = reader.expression(0)
         if reader.tokens:

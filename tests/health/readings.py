@@ -1,4 +1,4 @@
-"""What `/metrics` says, as Prometheus reads it."""
+"""The answers of `/metrics`, as Prometheus parses them."""
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -35,7 +35,7 @@ def token(session):
 
 
 def read_anew(app, secret):
-    """What is told when nothing is remembered from the last time."""
+    """The readings without any cached answer."""
     if "metrics" in app.extensions:
         app.extensions["metrics"].forget()
     answer = app.test_client().get("/metrics", headers={"Authorization": f"Bearer {secret}"})

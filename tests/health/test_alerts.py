@@ -1,4 +1,4 @@
-"""The alert rules ask only for what `/metrics` tells, and each says what is wrong and where the way out stands."""
+"""The alert rules use only metrics of `/metrics`, and each names the problem and its runbook section."""
 
 import re
 from itertools import pairwise
@@ -26,7 +26,7 @@ WORDS = {
     "offset", "bool",
 }
 # fmt: on
-"""What in an expression is PromQL's own."""
+"""The keywords and functions of PromQL."""
 
 
 def rules():
@@ -68,7 +68,7 @@ def expressions(rule):
 
 @pytest.fixture
 def exported(app, session):
-    """Metric → its labels, of everything that `/metrics` has told after a page was asked for."""
+    """Metric → its labels, of everything in `/metrics` after a request for a page."""
     app.extensions.pop("metrics", None)
     issued = tokens.create(session, name="prometheus", scope="metrics", expires_at=None)
     session.commit()

@@ -1,4 +1,4 @@
-"""`/metrics` where something is broken or slow: that is said, the rest is told, and nothing is asked twice."""
+"""`/metrics` with a broken or slow source: it reports that and all other metrics, and asks no source twice."""
 
 import time
 

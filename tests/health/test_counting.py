@@ -1,4 +1,4 @@
-"""`/metrics`: what a server's processes count while they work, whichever of them is asked."""
+"""`/metrics`: the counters of all processes of a server, whichever process answers."""
 
 import http.client
 import os
@@ -109,7 +109,7 @@ def test_background_work_is_not_counted_as_requests_are(app, scrape, session):
 
 @pytest.fixture
 def server(app, services, secret):
-    """A real server of two processes, on our database; answers a way to ask it."""
+    """A real server with two processes on the test's database; answers a function that requests it."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -169,7 +169,7 @@ def test_a_scrape_of_any_process_tells_what_all_have_counted(server, secret):
 def test_the_folder_of_a_server_that_was_killed_is_removed_by_the_next_and_no_other(
     tmp_path, monkeypatch
 ):
-    """Held by a lock, for another container may share our memory and not our process numbers."""
+    """Held by a lock, because another container may share the memory but not the process ids."""
     monkeypatch.setattr(sharing, "SHARED_MEMORY", tmp_path)
     monkeypatch.setenv(sharing.VARIABLE, "")
     killed, held, fresh = (tmp_path / f"{sharing.NAME}{n}-x" for n in (1, 2, 3))

@@ -1,6 +1,6 @@
 """Every alert of the runbook fires over a real scrape when what it calls for is so, and not over a healthy one.
 
-Every documented metric has a sample after a real verification, and every metric that is told is documented.
+Every documented metric has a sample after a real verification, and every reported metric is documented.
 """
 
 import re
@@ -61,7 +61,7 @@ class Watch:
     ) -> None:  # fmt: skip
         self.app, self.session, self.surgery, self.outside = app, session, surgery, outside
         self.services = services
-        surgery.execute("SELECT pg_stat_reset()")  # what earlier tests read from disk is not ours
+        surgery.execute("SELECT pg_stat_reset()")  # without the disk reads of earlier tests
         surgery.execute("SET enable_seqscan = off")  # a book at work reads its indexes all day
         surgery.execute("SELECT (SELECT id FROM runs WHERE id = n) FROM generate_series(1, 5000) n")
         surgery.execute("SELECT pg_stat_force_next_flush()")
@@ -89,7 +89,7 @@ class Watch:
 
 
 SECRETS: list[str] = []
-"""The token's, which nobody can read again; with the book that is kept."""
+"""The secret of the token, which cannot be read again; kept with the book."""
 
 
 def healthy(session: Any, surgery: psycopg.Connection[Any]) -> None:
@@ -345,8 +345,8 @@ def signed_in(watch: Watch) -> Any:
 def most_connections_are_taken(watch: Watch) -> Iterator[None]:
     [most] = watch.surgery.execute("SELECT current_setting('max_connections')::int").fetchone()  # type: ignore[misc]
     url = watch.services.postgres.url("backoffice_admin")
-    ours = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-    [there] = watch.surgery.execute(ours).fetchone()  # type: ignore[misc]
+    connections = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+    [there] = watch.surgery.execute(connections).fetchone()  # type: ignore[misc]
     with ExitStack() as stack:
         for _ in range(int(most * 0.82) - there):
             stack.enter_context(psycopg.connect(url))
@@ -354,7 +354,7 @@ def most_connections_are_taken(watch: Watch) -> Iterator[None]:
 
 
 def as_seen(watch: Watch, view: str, select: str) -> Iterator[None]:
-    """Let the app see a view of PostgreSQL's own instead of it: the clock cannot be put on."""
+    """Replace a PostgreSQL view that the app reads, because the clock cannot be advanced."""
     watch.surgery.execute("CREATE SCHEMA seen")
     watch.surgery.execute(f"CREATE VIEW seen.{view} AS {select}".encode())
     watch.surgery.execute("GRANT USAGE ON SCHEMA seen TO PUBLIC")
@@ -423,7 +423,7 @@ def test_an_alert_fires_when_what_it_calls_for_is_so(watch: Watch, alert: str) -
             next(happens, None)
 
 
-# What is told, and what is documented
+# Reported and documented metrics
 
 
 def documented() -> set[str]:
@@ -435,7 +435,7 @@ def documented() -> set[str]:
 
 
 def test_every_documented_metric_has_a_sample_and_every_metric_is_documented(watch: Watch) -> None:
-    """After a real verification, a correction, a save and a page: nothing is only promised."""
+    """After a real verification, a correction, a save and a page, every documented metric has a sample."""
     watch.outside.execute("UPDATE payments SET amount = amount + 1")
     figures.heal_noted(db.engine)
     signed_in(watch).get("/orders")
@@ -445,7 +445,7 @@ def test_every_documented_metric_has_a_sample_and_every_metric_is_documented(wat
     with_samples = {name for family in families if family.samples for name in names_of(family)}
     assert len(documented()) > 40
     assert documented() - with_samples == set(), "documented and without a sample"
-    assert reported - documented() == set(), "told and not documented"
+    assert reported - documented() == set(), "reported and not documented"
 
 
 def names_of(family: Any) -> set[str]:

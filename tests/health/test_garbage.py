@@ -1,4 +1,4 @@
-"""A server's processes look for garbage seldom."""
+"""A server's processes collect garbage seldom."""
 
 import gc
 import importlib.util

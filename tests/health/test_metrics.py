@@ -1,4 +1,4 @@
-"""`/metrics`: what Prometheus is told of the books, of background work and of the database is what there is."""
+"""`/metrics`: the metrics of the books, background work and the database are right."""
 
 from datetime import UTC, datetime, timedelta
 

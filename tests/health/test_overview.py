@@ -27,7 +27,7 @@ SignIn = Callable[..., FlaskClient]
 
 @pytest.fixture(autouse=True)
 def healed_at_the_end(session: Any) -> Iterator[None]:
-    """What a test tampered with is right again for the law that every test is under."""
+    """Repair what a test tampered with, because after every test no figure may have drifted."""
     standing.forget()
     yield
     session.rollback()
@@ -41,14 +41,14 @@ def finance(sign_in: SignIn) -> FlaskClient:
 
 
 def figures_of(client: FlaskClient) -> dict[str, str]:
-    """The figures by what their row begins with, with all that it says."""
+    """The rows of figures by their first cell, with their text."""
     rows = [" ".join(cells) for cells in rows_of(client, "/health")]
     names = ("Line amount", "Components", "Grand total", "Achieved")
     return {name: row for name in names for row in rows if row.find(name) in range(40)}
 
 
 def dot_of(client: FlaskClient, page: str = "/orders") -> tuple[str, str, str]:
-    """The dot's tone, words and way."""
+    """The dot's tone, text and address."""
     html = client.get(page).text
     found = re.search(
         r'<a class="health-dot tone-(\w+)"\s+href="([^"]+)"[^>]*>(.*?)</a>', html, re.DOTALL

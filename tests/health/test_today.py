@@ -1,4 +1,4 @@
-"""Today: everybody's start page says what needs attention, each number a link to the rows behind it."""
+"""Today, every user's start page: what needs attention, each number a link to the rows behind it."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -39,7 +39,7 @@ SignIn = Callable[..., FlaskClient]
 
 @pytest.fixture(autouse=True)
 def healed_at_the_end(session: Any) -> Iterator[None]:
-    """What a test tampered with is right again for the law that every test is under."""
+    """Repair what a test tampered with, because after every test no figure may have drifted."""
     yield
     session.rollback()
     run_of("figures.heal")

@@ -47,7 +47,9 @@ def test_every_day_and_number_of_every_kind_is_read_in_the_notation_of_its_file(
         (kind.name, one) for kind in KINDS.values() for one in kind.columns if one.holds != "text"
     ]
     assert len(columns) > 20
-    assert [(kind, one.name) for kind, one in columns if not isinstance(one.read, NotationReader)] == []
+    assert [
+        (kind, one.name) for kind, one in columns if not isinstance(one.read, NotationReader)
+    ] == []
 
 
 def test_every_day_of_every_kind_is_of_a_year_that_a_record_can_have() -> None:

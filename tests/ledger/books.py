@@ -1,4 +1,4 @@
-"""What is stored of accounts, and what Python makes of entries."""
+"""Stored balances of accounts, and the balances that Python computes from entries."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -35,7 +35,7 @@ def stored(session: Any) -> dict[str, Sums]:
 def computed_by_python(
     types: Mapping[str, str], lines: Iterable[tuple[str, Decimal]]
 ) -> dict[str, Sums]:
-    """What accounts of these types come to by lines: a debit is above zero, a credit below it."""
+    """The net of these account types by their lines: debits positive, credits negative."""
     sides: dict[str, list[Decimal]] = defaultdict(lambda: [D(0), D(0)])
     for code, amount in lines:
         sides[code][amount < 0] += abs(amount)
@@ -48,7 +48,7 @@ def computed_by_python(
 
 
 def trial_balance(session: Any, day: date) -> list[Any]:
-    """`code, type, debit, credit` of the accounts that held something at the end of the day, by code."""
+    """`code, type, debit, credit` of the accounts with a balance at the end of the day, by code."""
     held = held_on(day)
     rows = select(Account.code, Account.type, held.c.debit, held.c.credit)
     rows = rows.join(held, held.c.account_id == Account.id).order_by(Account.code)
@@ -56,12 +56,12 @@ def trial_balance(session: Any, day: date) -> list[Any]:
 
 
 def balances(session: Any) -> dict[str, Decimal]:
-    """The stored balances that are not nothing, by the accounts' codes."""
+    """The stored balances that are not zero, by the accounts' codes."""
     return {code: sums[2] for code, sums in stored(session).items() if sums[2]}
 
 
 def found_by_beancount(file: str) -> tuple[dict[str, Decimal], list[str]]:
-    """What accounts come to by beancount (a debit is above zero), by our codes; what `bean-check` says is wrong."""
+    """The balances that beancount computes (debits positive), by account code, and the errors of `bean-check`."""
     entries, errors, _options = loader.load_string(file, extra_validations=HARDCORE_VALIDATIONS)
     held = realization.realize(entries)
     sums = {}
@@ -74,7 +74,7 @@ def found_by_beancount(file: str) -> tuple[dict[str, Decimal], list[str]]:
 
 
 def prove_by_beancount(session: Any) -> None:
-    """Our export passes its checker, and every account comes to the same there."""
+    """The export passes bean-check, and every account has the same balance there."""
     file = b"".join(beancount_file(session)).decode()
     nets = {code: debits - credited for code, (debits, credited, _net) in stored(session).items()}
     assert found_by_beancount(file) == (nets, [])

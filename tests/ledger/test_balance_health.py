@@ -1,4 +1,4 @@
-"""Balance health: the seed's three scenarios, what is quarantined, and one answer behind every door."""
+"""Balance health: the seed's three scenarios, quarantine, and the same answer from API, command, screen and metrics."""
 
 import json
 from decimal import Decimal
@@ -73,7 +73,7 @@ def capital(session: Any, chart: Chart) -> Chart:
 
 
 def doors(program: Program, run_command: Any, app: Flask) -> set[bool]:
-    """What the API, the command, the screen's source and the metric answer, each of what is known."""
+    """The stored answers of the API, the command, the screen's source and the metric."""
     said = run_command("ledger", "health", "--stored", "--json")
     return {
         program.get("/check?stored=1")["balance_status"],
@@ -84,7 +84,7 @@ def doors(program: Program, run_command: Any, app: Flask) -> set[bool]:
 
 
 def written_by(answer: Any) -> list[tuple[str, str, str, Decimal, Decimal]]:
-    """What the items of an answer write."""
+    """The changes that the items of an answer write."""
     return sorted(
         (i["subject"], i["account"], column, D(i["before"][column]), D(after))
         for i in answer["items"]
@@ -206,7 +206,7 @@ def test_nothing_says_valid_while_a_problem_is_open(
     # Both sides by the same: the equation holds of what is stored.
     tamper(surgery, 5)
     surgery.execute("UPDATE accounts SET credits = credits + 5 WHERE code = 'Capital'")
-    assert program.get("/check?stored=1")["balance_status"], "nobody has looked at the lines yet"
+    assert program.get("/check?stored=1")["balance_status"], "no request has examined the lines yet"
     assert not program.get("/check")["balance_status"]
     assert doors(program, run_command, app) == {False}
     program.post("/auto-heal")
@@ -220,7 +220,7 @@ def test_an_unbalanced_entry_is_named_and_its_accounts_are_not_healed_over_it(
 ) -> None:  # fmt: skip
     entry = posted(of(capital["Prepaid"], 10), of(capital["Payables"], -10))
     session.commit()
-    # The trail is told the same, as a program would that is let past the laws: nothing but the entry itself is wrong.
+    # The trail records the same, as if the law did not exist: nothing but the entry itself is wrong.
     surgery.execute("SET session_replication_role = origin")
     surgery.execute("ALTER TABLE journal_lines DISABLE TRIGGER backoffice_journal_lines_keep")
     try:
@@ -420,7 +420,7 @@ def test_one_address_is_held_to_its_rate(
     method: str, address: str, rate: int, app: Flask, session: Any
 ) -> None:
     program = Program(app, session)
-    # Twice as many as a minute lets in, and one: wherever a minute ends, one is too many.
+    # Twice the limit of a minute, and one: wherever a minute ends, at least one request exceeds it.
     codes = [
         program.client.open(BASE + address, method=method, headers=program.headers).status_code
         for _ in range(2 * rate + 1)

@@ -1,4 +1,4 @@
-"""Whoever is to know is told by mail and webhook, once a run; an address that nobody has named is never asked."""
+"""Alerts go out by mail and webhook, once a run, and never to an address that is not allowed."""
 
 import json
 import socketserver
@@ -28,7 +28,7 @@ Chart = dict[str, Account]
 
 
 class Mailbox(socketserver.StreamRequestHandler):
-    """A mail server that takes whatever comes; with `tls` it speaks TLS from the start, or once it is asked."""
+    """A mail server that accepts every mail; with `tls` it speaks TLS from the start, or after STARTTLS."""
 
     got: list[str]
     tls: ssl.SSLContext | None = None
@@ -105,7 +105,7 @@ def listening(kind: Any, handler: type[Any]) -> Iterator[int]:
 
 
 @pytest.fixture
-def told(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def alerts(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Mails and posts that arrive."""
     mailbox, hook = type("M", (Mailbox,), {"got": []}), type("H", (Hook,), {"got": []})
     with listening(socketserver.TCPServer, mailbox) as mail, listening(HTTPServer, hook) as web:
@@ -132,52 +132,52 @@ def tamper(surgery: psycopg.Connection[Any]) -> None:
 
 
 def test_the_schedule_heals_and_tells_by_mail_and_webhook(
-    told: Any, session: Any, surgery: psycopg.Connection[Any], cash: Chart
+    alerts: Any, session: Any, surgery: psycopg.Connection[Any], cash: Chart
 ) -> None:
     schedule = schedule_of("balance-sheet-maintenance")
     assert schedule is not None
     scope = schedule.scope(None)  # type: ignore[arg-type]
     assert actions.scope_key(scope, dry_run=False) == actions.scope_key(SCOPE, dry_run=False)
     run_of(schedule.kind, scope)
-    assert (told.got, told.mail.got) == ([], []), "of a book that was right nobody is told"
+    assert (alerts.got, alerts.mail.got) == ([], []), "no alert of a book that was right"
     tamper(surgery)
     run = run_of(schedule.kind, scope)
     assert (run.status, run.changed) == ("done", 2)
-    [(key, body)] = told.got
+    [(key, body)] = alerts.got
     assert key == f"run-{run.id}"
     assert (body["run"], body["balance_status"], body["corrected"]) == (run.id, True, 2)
     assert body["balance_sheet"]["total_assets"] == "100.00"
-    [mail] = told.mail.got
+    [mail] = alerts.mail.got
     assert "finance@example.com" in mail
     assert "The balance sheet is valid." in mail
 
 
 def test_an_alert_that_was_not_taken_fails_the_run_and_a_retry_sends_it(
-    told: Any, app: Flask, session: Any, surgery: psycopg.Connection[Any], cash: Chart
+    alerts: Any, app: Flask, session: Any, surgery: psycopg.Connection[Any], cash: Chart
 ) -> None:
-    told.leads_to = "http://127.0.0.1:1/elsewhere"
+    alerts.leads_to = "http://127.0.0.1:1/elsewhere"
     tamper(surgery)
     run = run_of("ledger.maintenance", SCOPE)
-    assert (run.status, run.failed, len(told.mail.got)) == ("finished with failures", 1, 1)
-    told.leads_to = ""
+    assert (run.status, run.failed, len(alerts.mail.got)) == ("finished with failures", 1, 1)
+    alerts.leads_to = ""
     again = run_of("ledger.maintenance", {**SCOPE, "retry": run.id}, follows=run.id)
     assert again.status == "done"
-    assert len(told.got) == 2
+    assert len(alerts.got) == 2
 
 
 def test_a_webhook_is_asked_only_where_its_host_is_named(
-    told: Any, app: Flask, session: Any, surgery: psycopg.Connection[Any], cash: Chart,
+    alerts: Any, app: Flask, session: Any, surgery: psycopg.Connection[Any], cash: Chart,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     monkeypatch.setitem(app.config, "ALERT_WEBHOOK_HOSTS", ["hooks.example.com"])
     tamper(surgery)
     assert run_of("ledger.maintenance", SCOPE).status == "finished with failures"
-    assert told.got == []
+    assert alerts.got == []
 
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    """A certificate of 127.0.0.1 that nobody has signed but itself, and its key, as files."""
+    """A self-signed certificate of 127.0.0.1, and its key, as files."""
     files = [str(tmp_path_factory.mktemp("tls") / name) for name in ("certificate", "key")]
     asked = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=here -addext subjectAltName=IP:127.0.0.1"
     command = ["openssl", *asked.split(), "-out", files[0], "-keyout", files[1]]

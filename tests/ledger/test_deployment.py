@@ -57,7 +57,7 @@ def test_the_image_is_asked_every_half_hour_for_what_is_stored() -> None:
 
 
 def command_of(example: str) -> list[str]:
-    """What is run when its time has come."""
+    """The commands that the schedule runs."""
     text = (FOLDER / example).read_text()
     if example == "kubernetes-cronjob.yaml":
         pod = yaml.safe_load(text)["spec"]["jobTemplate"]["spec"]["template"]["spec"]
@@ -71,7 +71,7 @@ def command_of(example: str) -> list[str]:
 
 @pytest.fixture
 def answering(app: Flask, session: Any, tmp_path: Path) -> Iterator[dict[str, str]]:
-    """Where the app answers, and the file with the token, as the examples' variables have them."""
+    """The environment of the examples: the app's address, and the file with the token."""
     secret = tokens.create(session, name="monitor", scope="health", expires_at=None).secret
     session.commit()
     header = tmp_path / "authorization"

@@ -94,7 +94,7 @@ def test_what_is_exported_makes_the_same_book_when_it_is_imported(
 def test_a_journal_that_comes_back_to_its_book_is_still_posted_for_its_documents(
     session: Any, surgery: Any, run_command: Callable[..., Any], tmp_path: Path
 ) -> None:
-    """Also for one that is deleted since, whose second entry has taken the first back."""
+    """Also for a deleted document, of which a second entry reverses the first."""
     accounts_of_roles()
     meter = MeterAssignmentFactory(meter=MeterFactory()).meter
     InvoiceFactory(meter=meter, units=None, rate=None, fixed_charge=0, amount=Decimal(300))

@@ -1,4 +1,4 @@
-"""What holds of every entry, whoever writes it: drafts count nowhere, posted ones balance and stay."""
+"""The laws of every entry, for every program that writes: drafts are not counted, posted ones balance and stay."""
 
 import time
 from datetime import date
@@ -251,7 +251,7 @@ def test_another_program_posts_what_balances_and_every_figure_follows_at_once(
         program.commit()
     assert balances(session) == {"Cash": 5, "Capital": 5}
     assert set(session.scalars(select(JournalLine.posted_on))) == {date(2026, 5, 6)}
-    assert session.scalar(select(JournalEntry.posting_number)) == 1, "nobody chooses it"
+    assert session.scalar(select(JournalEntry.posting_number)) == 1, "no writer chooses it"
     assert session.scalar(text("SELECT count(*) FROM figure_notes")) == 0
     session.rollback()
 
@@ -425,7 +425,7 @@ MANY = 2_000
 def test_thousands_are_posted_as_fast_on_a_connection_that_has_posted_one(
     session: Any, chart: Chart, owner_database_url: str
 ) -> None:
-    """The plan of the first posting, of one entry, is kept: it compared each of thousands with each."""
+    """PostgreSQL keeps the plan of the first posting, of one entry: it compared each of thousands with each."""
     accounts = chart["Cash"].id, chart["Capital"].id
     with psycopg.connect(owner_database_url) as connection:
         ids = [

@@ -46,8 +46,7 @@ from backoffice.ledger.refusals import (
     NotNext,
     NotOver,
 )
-from backoffice.ledger.reports.queries import Period as ReportPeriod
-from backoffice.ledger.reports.queries import income_statement_of
+from backoffice.ledger.reports.queries import DateRange, income_statement_of
 from backoffice.ledger.rules import RETAINED_EARNINGS
 from backoffice.ledger.triggers import KEEPS_ENTRIES
 from backoffice.runs.models import RunItem
@@ -451,7 +450,7 @@ def test_closing_a_year_zeroes_revenue_and_expenses_and_reopening_takes_it_back(
         return {one.code: one.debit - one.credit for one in trial_balance(session, december.last)}
 
     def of_the_year() -> Any:
-        year = ReportPeriod(date(2025, 1, 1), december.last)
+        year = DateRange(date(2025, 1, 1), december.last)
         return income_statement_of(session, [year]).result.amounts
 
     before, income = at_the_end(), of_the_year()

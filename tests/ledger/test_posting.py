@@ -60,8 +60,8 @@ def post(session, **scope):
     return count
 
 
-def apart(session):
-    """The roles whose control accounts do not tie out, with the difference; and what is not posted."""
+def differences(session):
+    """The roles of control accounts that do not tie out, with the difference."""
     session.rollback()
     tied = tie_out(session.connection())
     return {one.control.role: one.difference for one in tied if one.difference}
@@ -69,7 +69,7 @@ def apart(session):
 
 def all_is_posted(session):
     assert open_postings(session) == []
-    assert apart(session) == {}
+    assert differences(session) == {}
     assert all(one.not_posted == 0 for one in tie_out(session.connection()))
     session.rollback()
 
@@ -80,7 +80,7 @@ def entry_count(session):
 
 def test_every_document_is_posted_once_and_control_accounts_tie_out(session, roles):
     write_everything()
-    assert apart(session) == {}, "what is not posted yet is no difference"
+    assert differences(session) == {}, "what is not posted yet is no difference"
     assert post(session) == 7
     all_is_posted(session)
     assert post(session) == 0
@@ -215,7 +215,7 @@ def test_an_account_that_is_not_active_is_as_good_as_none_until_it_is_again(sess
     with pytest.raises(AccountsNotNamed, match="used for: Revenue of meters"):
         reconcile(session, Scope())
     session.rollback()
-    assert (entry_count(session), apart(session)) == (0, {})
+    assert (entry_count(session), differences(session)) == (0, {})
     roles["meter_revenue"].is_active = True
     session.commit()
     assert post(session) == 1
@@ -227,7 +227,7 @@ def test_what_is_entered_on_a_control_account_by_hand_is_the_difference(session,
     post(session)
     posted(of(roles["receivables"], 12), of(roles["cash"], -12))
     session.commit()
-    assert apart(session) == {"receivables": D(12)}
+    assert differences(session) == {"receivables": D(12)}
 
 
 def test_a_scope_posts_its_documents_alone(session, roles):
@@ -426,7 +426,7 @@ class World:
         session.commit()
 
     def do(self, verb, source, day, amount):
-        """Let it happen; what is not possible does not."""
+        """Carry it out, unless it is refused."""
         if source.startswith("wallet"):
             self.move(source.removeprefix("wallet_"), amount)
         elif source in ("deposits", "gas_purchases") and self.lock > date(2026, 1, 1):
@@ -521,7 +521,7 @@ def test_whatever_happens_to_documents_what_is_open_is_posted_and_ties_out(
             surgery.execute("UPDATE book SET locked_until = %s", [world.lock])
         else:
             world.do(*step)
-    assert apart(session) == {}
+    assert differences(session) == {}
     post(session)
     all_is_posted(session)
     assert post(session) == 0

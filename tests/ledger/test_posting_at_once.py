@@ -1,4 +1,4 @@
-"""What a user enters, changes or voids on a screen is posted when it is saved; nothing of that is in their way."""
+"""What a user enters, changes or voids on a screen is posted after the save, without delaying or blocking it."""
 
 from contextvars import ContextVar
 from datetime import date
@@ -34,7 +34,7 @@ def roles(session):
 
 @pytest.fixture
 def desk(session, sign_in):
-    """Wanjiru's meter M-1; whoever keeps the books sits at it."""
+    """Wanjiru's meter M-1, and a signed-in bookkeeper."""
     wanjiru(session)
     return sign_in("finance")
 
@@ -133,17 +133,17 @@ def test_what_is_dated_in_a_closed_month_is_posted_today(session, roles, desk):
 
 
 def broken(*_given):
-    raise ValueError("a mistake of ours")
+    raise ValueError("a defect of the app")
 
 
 class Turns:
-    """A save gets one; what follows it, and does not wait, gets none."""
+    """A semaphore that a blocking save acquires, and that the posting after it, which does not wait, does not."""
 
     def acquire(self, *, blocking=True, timeout=None):
         return blocking
 
     def release(self):
-        """Nothing to give back."""
+        """Does nothing: the semaphore is not held."""
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Several processes at one ledger, and one that dies: nothing is lost, no number is twice there or missing."""
+"""Several processes at one ledger, and one that dies: nothing is lost, and posting numbers have no gap or duplicate."""
 
 import os
 import random
@@ -165,7 +165,7 @@ BEGIN
   END LOOP;
   RETURN NULL;
 END """
-"""Lets lines count in the order in which they were entered, and so locks their accounts."""
+"""Posts lines in the order of entry, and so locks their accounts in that order."""
 
 
 @pytest.mark.parametrize("is_ordered", [True, False])

@@ -172,6 +172,6 @@ def test_a_page_reads_no_line_of_the_journal_for_today(session: Any, book: Chart
     plan = "\n".join(session.scalars(text(f"EXPLAIN (ANALYZE, TIMING OFF) {query}")))
     session.rollback()
     assert "ix_journal_lines_account_id_posted_on_id" in plan
-    # Of the table, not of the index: that still knows lines that were never committed.
+    # Of the table, not of the index, which still has entries for lines that were never committed.
     [scan] = [line for line in plan.splitlines() if " on journal_lines " in line]
     assert re.search(r"actual rows=0(\.00)? ", scan), plan

@@ -92,7 +92,7 @@ def test_an_address_of_a_record_is_a_way_to_it_and_any_other_is_refused(
 
 
 def test_every_record_is_looked_up_by_its_address_in_an_index(app: Any, session: Any) -> None:
-    """But of those whose name is put together of several columns."""
+    """Except records with names made of several columns."""
     session.execute(text("SET LOCAL enable_seqscan = off"))
     looked_up = set()
     for table, known in declared().recorded.items():

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from backoffice.ledger.models import Account
-from backoffice.ledger.reports.queries import Period, balance_sheet_of, income_statement_of
+from backoffice.ledger.reports.queries import DateRange, balance_sheet_of, income_statement_of
 from backoffice.ledger.reports.sheets import Report, name_of
 from tests.factories.ledger import of, posted
 
@@ -31,7 +31,7 @@ def enter(session: Any, chart: Chart, day: date, **amounts: Any) -> None:
 
 
 def read(report: Report) -> dict[str, Any]:
-    """What every line comes to, by its code or its name; as one amount, or as all that are compared."""
+    """The amount of every line by its code or name, or its amounts where two are compared."""
     lines = [(line.code or name_of(line), line) for _type, line in report.lines]
     return {
         name: line.amounts[0] if len(line.amounts) == 1 else (*line.amounts, line.difference)
@@ -80,7 +80,7 @@ def test_a_year_of_a_small_company_as_a_textbook_has_it(session: Any, chart: Cha
         700,
     )
     refund = month(7, Sales=150, Cash=-150)
-    year = Period(date(2026, 1, 1), date(2026, 12, 31))
+    year = DateRange(date(2026, 1, 1), date(2026, 12, 31))
     assert read(income_statement_of(session, [year])) == {
         "Sales": 850, "Total revenue": 850, "Rent": 100, "Wear": 200, "Total expenses": 300, "Net income": 550,
     }  # fmt: skip
@@ -107,7 +107,7 @@ def test_what_is_compared_is_what_each_day_and_period_comes_to_by_itself(
             assert first == alone[days.index(now)].get(name, 0)
             assert second == alone[days.index(then)].get(name, 0)
             assert second + difference == first
-    january, february = (Period(date(2026, n, 1), date(2026, n, 28)) for n in (1, 2))
+    january, february = (DateRange(date(2026, n, 1), date(2026, n, 28)) for n in (1, 2))
     assert read(income_statement_of(session, [february, january])) == {
         "Sales": (0, 70, -70), "Total revenue": (0, 70, -70), "Rent": (20, 0, 20),
         "Total expenses": (20, 0, 20), "Net income": (-20, 70, -90),

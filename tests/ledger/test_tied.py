@@ -10,7 +10,7 @@ from backoffice.app.extensions import db
 from backoffice.drift import standing
 from backoffice.drift.models import FOLLOWS, UNEQUAL, DriftFinding
 from backoffice.ledger import actions
-from backoffice.ledger.health.examining import examine, known
+from backoffice.ledger.health.examining import examine, stored_health
 from backoffice.ledger.health.report import detailed
 from backoffice.ledger.posting.actions import reconcile
 from backoffice.ledger.posting.queries import Scope
@@ -51,10 +51,12 @@ def test_it_says_of_every_role_what_the_tie_out_says(session, roles):
             posted(of(roles["receivables"], 7), of(roles["cash"], -7))
             session.commit()
         connection = session.connection()
-        apart = {one.control.role: one.difference for one in tie_out(connection) if one.difference}
+        differences = {
+            one.control.role: one.difference for one in tie_out(connection) if one.difference
+        }
         parts = {part.label: part for part in ledger_tied.differing(connection)}
-        assert apart == {role: -part.difference for role, part in parts.items()}
-        assert apart == ({"receivables": 7} if is_posted else {})
+        assert differences == {role: -part.difference for role, part in parts.items()}
+        assert differences == ({"receivables": 7} if is_posted else {})
     compared = ledger_tied.compare(connection)
     assert compared.parts == len(CONTROLS)
     tied = tie_out(connection)
@@ -74,10 +76,12 @@ def test_the_detailed_report_is_not_right_while_one_of_its_checks_is_not(app, se
     report = detailed(db.engine)
     assert [one["check"] for one in report["checks"] if not one["holds"]] == ["ledger.tied"]
     assert (report["balance_status"], report["data"]["is_valid"]) == (False, False)
-    assert known(session.connection()).is_valid, "nobody has looked: it reads what is stored"
+    assert stored_health(session.connection()).is_valid, (
+        "no line was examined: it reads what is stored"
+    )
     session.rollback()
     assert not examine(db.engine).is_valid, "and whoever looks says so"
-    assert not known(session.connection()).is_valid
+    assert not stored_health(session.connection()).is_valid
 
 
 @pytest.mark.leaves_drift
@@ -114,7 +118,7 @@ def test_what_a_user_enters_on_a_control_account_is_found_until_it_is_reversed(
 def test_a_stored_total_on_either_side_that_was_changed_is_its_root(
     session, roles, surgery, table, column, rows
 ):
-    """A grand total stands on both: what is posted of an order is its grand total."""
+    """A grand total is on both sides: what is posted of an order is its grand total."""
     reconcile(session, Scope())
     session.commit()
     chosen = f"id = (SELECT min(id) FROM {table} WHERE {rows})"

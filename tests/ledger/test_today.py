@@ -1,4 +1,4 @@
-"""What Today says of the ledger: whether the balance sheet holds, and which month waits to be closed."""
+"""The ledger's notices on Today: whether the balance sheet is valid, and which months are still to be closed."""
 
 from datetime import date
 from typing import Any

@@ -42,7 +42,7 @@ def ties_out(session: Any) -> None:
 
 
 def tidied(session: Any) -> None:
-    """What the checklist asks of people: every payment is on a meter, and every reading has a price."""
+    """Do what the checklist requires of users: match every payment to a meter, and price every reading."""
     for payment in session.scalars(select(Payment).where(without_meter(Payment))):
         held = select(MeterAssignment.meter_id, MeterAssignment.customer_id)
         held = held.where(MeterAssignment.is_active).order_by(
@@ -62,7 +62,7 @@ def tidied(session: Any) -> None:
 
 
 def held(session: Any, month: Month, *types: str) -> dict[str, Decimal]:
-    """What stands on accounts of these types (none: on all) at the end of a month; a debit is above zero."""
+    """The net of accounts of these types (none: of all) at the end of a month; debits positive."""
     session.rollback()
     lines = trial_balance(session, month.last)
     return {one.code: one.debit - one.credit for one in lines if not types or one.type in types}

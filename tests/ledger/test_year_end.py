@@ -1,4 +1,4 @@
-"""The end of a year: what closing December moves, what reports say after it, and what is in its way."""
+"""The end of a year: what closing December transfers, what reports show after it, and what prevents it."""
 
 import re
 from datetime import date
@@ -13,7 +13,7 @@ from backoffice.ledger import actions
 from backoffice.ledger.models import Account, JournalEntry
 from backoffice.ledger.periods.actions import close, reopen
 from backoffice.ledger.refusals import ClosesYear, NotInOrder, YearEndLocked
-from backoffice.ledger.reports.queries import Period, balance_sheet_of, income_statement_of
+from backoffice.ledger.reports.queries import DateRange, balance_sheet_of, income_statement_of
 from backoffice.ledger.rules import RETAINED_EARNINGS
 from backoffice.ledger.writing import stored_lines
 from tests.factories.ledger import AccountFactory, of, posted
@@ -22,7 +22,7 @@ from tests.orders.pages import text_of
 
 Chart = dict[str, Account]
 DECEMBER = Month(2025, 12)
-YEAR = Period(date(2025, 1, 1), DECEMBER.last)
+YEAR = DateRange(date(2025, 1, 1), DECEMBER.last)
 BY = "user:1"
 
 

@@ -1,4 +1,4 @@
-"""Whoever works on one of the declared records: in a browser, or by another program."""
+"""Users and programs that work on one of the declared records."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def prepared(session: Any, record: Record) -> None:
-    """There is what the values of the record's fields name."""
+    """The records exist to which the values of the record's fields refer."""
     from .declared import prepare
 
     prepare(session, record)
@@ -24,7 +24,7 @@ def prepared(session: Any, record: Record) -> None:
 
 @pytest.fixture
 def desk(sign_in: Callable[..., FlaskClient], prepared: None, record: Record) -> "Desk":
-    """Ayu's, of the finance department."""
+    """The browser of Ayu, a finance user."""
     from .test_conformance import Desk
 
     return Desk(sign_in("finance", name="Ayu"), record)
@@ -32,7 +32,7 @@ def desk(sign_in: Callable[..., FlaskClient], prepared: None, record: Record) ->
 
 @pytest.fixture
 def program(app: Flask, session: Any, prepared: None, record: Record) -> "Program":
-    """May write the record."""
+    """A program that may write the record."""
     from .test_api import Program
 
     return Program(app, session, f"{record.domain}:write")

@@ -1,4 +1,4 @@
-"""Every record that is declared, and values that it may hold."""
+"""Every declared record, with valid values."""
 
 from collections.abc import Callable
 from typing import Any
@@ -43,17 +43,17 @@ ACTS = tuple(
 )
 VERBS = tuple((record, verb) for record, verb in ACTS if not isinstance(verb, Deletion))
 DELETIONS = tuple((record, verb) for record, verb in ACTS if isinstance(verb, Deletion))
-"""What two people look at, `tests/approvals` tries; what verbs create, `test_booking`."""
+"""Verbs that need approval are tested by `tests/approvals`, those that create rows by `test_booking`."""
 
 EVERY_RECORD = pytest.mark.parametrize("record", DECLARED, ids=lambda record: record.domain)
 EVERY_EDITED_RECORD = pytest.mark.parametrize("record", EDITED, ids=lambda record: record.domain)
 NAMED = tuple(record for record in DECLARED if record.argument in record.by_name)
 RENAMED = tuple(record for record in NAMED if not record.append_only)
-"""Whose name a user enters, and can change; that of others follows from what they are of."""
+"""Records with an entered name, which can be changed; the names of others are derived."""
 EVERY_NAMED_RECORD = pytest.mark.parametrize("record", NAMED, ids=lambda record: record.domain)
 EVERY_RENAMED_RECORD = pytest.mark.parametrize("record", RENAMED, ids=lambda record: record.domain)
 RENAMED_ACTS = tuple(each for each in ACTS if not isinstance(each[0].name.type, Integer))
-"""A number is given to no other row."""
+"""Records with unique numbers."""
 EVERY_VERB, EVERY_DELETION, EVERY_ACT, EVERY_RENAMED_ACT = (
     pytest.mark.parametrize(
         ("record", "verb"), each, ids=lambda each: getattr(each, "domain", None) or each.name
@@ -67,7 +67,7 @@ REFERRED = {
     User: lambda number: AccountManagerFactory(email=f"m-{number}@example.com"),
     Account: lambda number: AccountFactory(code=f"A-{number}"),
 }
-"""Model to which others refer → what makes a row of it."""
+"""Model to which others refer → its factory."""
 
 PICKED = {Customer: "C-{}", Meter: "M-{}", User: "m-{}@example.com", Account: "A-{}"}
 VALUES: dict[type[Field], Callable[[int], str]] = {
@@ -82,7 +82,7 @@ MOST = 10
 
 
 def prepared_of(record: Record) -> int:
-    """How many rows of the record's own there are before any is entered: those to which it may refer."""
+    """How many rows of the record exist before any is entered: those to which it may refer."""
     fields = (*record.fields, *record.new_fields)
     own = (field for field in fields if isinstance(field, Pick) and field.of.model is record.model)
     return MOST if any(own) else 0
@@ -91,7 +91,7 @@ def prepared_of(record: Record) -> int:
 READY: dict[tuple[str, str], dict[str, Any]] = {
     ("wallets", "lift"): {"status": "suspended", "suspension_reason": "Because"},
 }
-"""Record and verb → what is to be stored of a new row so that the verb can be done to it."""
+"""Record and verb → the values of a new row for which the verb is possible."""
 
 
 def balance(entry: JournalEntry) -> None:
@@ -103,17 +103,17 @@ def balance(entry: JournalEntry) -> None:
 
 
 BESIDE: dict[tuple[str, str], Callable[[Any], object]] = {("entries", "post"): balance}
-"""Record and verb → what writes beside a new row what the verb needs."""
+"""Record and verb → the function that writes what the verb needs beside a new row."""
 
 LATE = READY.keys() | BESIDE.keys()
-"""Verbs that cannot be done to a row as it is entered."""
+"""Verbs that are not possible for a row as entered."""
 
 STOPPED = {("entries", "post"): "stopped"}
-"""Verbs of which PostgreSQL lets no second one happen, whoever forgets the lock."""
+"""Verbs that PostgreSQL refuses a second time, even without the lock."""
 
 
 def make_ready(session: Session, record: Record, verb: Verb, name: str) -> None:
-    """Let the verb be possible."""
+    """Write what makes the verb possible."""
     if writes := BESIDE.get((record.domain, verb.name)):
         writes(session.scalars(select(record.model).where(record.name == name)).one())
         session.commit()
@@ -123,7 +123,7 @@ def make_ready(session: Session, record: Record, verb: Verb, name: str) -> None:
 
 
 def prepare(session: Session, record: Record) -> None:
-    """Let there be what the values of the record's fields name."""
+    """Create the records to which the values of the record's fields refer."""
     fields = (
         *record.fields,
         *record.new_fields,
@@ -145,7 +145,7 @@ DIGITS = {Quantity: "0", UnitPrice: "00"}
 """Type of number → its digits beyond those of an amount."""
 
 INSTEAD = {"invoices": {"amount"}}
-"""Fields that are entered instead of others; how, their records' own tests try."""
+"""Fields that are entered instead of others, tested by their records' own tests."""
 
 
 def tried(record: Record) -> list[Field]:
@@ -168,18 +168,18 @@ def entered(record: Record, number: int) -> dict[str, Any]:
 
 
 def is_called(record: Record, name: str) -> ColumnElement[bool]:
-    """The condition of the row of that name, be it a number."""
+    """The condition of the row of that name, which may be a number."""
     return record.name == (int(name) if isinstance(record.name.type, Integer) else name)
 
 
 def unique_beside(record: Record, name: str) -> dict[str, str]:
-    """What the first one has of the edited fields with which a field is unique together."""
+    """The first row's values of the edited fields with which a field is unique together."""
     columns = {column.key for column in record.by_name[name].unique_by}
     return {field.name: value_of(field, 1) for field in record.fields if field.key in columns}
 
 
 def newest(record: Record) -> str:
-    """The name of the one that was entered last."""
+    """The name of the row that was entered last."""
     from backoffice.app.extensions import db
 
     db.session.rollback()
@@ -204,10 +204,10 @@ def value_of(field: Field, number: int) -> Any:
 
 
 OWN = {"orders": "account_manager"}
-"""Who sees only the rows that are theirs; their domain's own tests try which."""
+"""Roles that see only their own rows, tested by their domain's own tests."""
 
 DELETABLE: dict[str, dict[str, Any]] = {"orders": {"closing_date": ""}}
-"""What one is entered with that can be deleted."""
+"""The values of a row that can be deleted."""
 
 
 def _posted(entry: JournalEntry) -> None:
@@ -223,11 +223,11 @@ KEPT: dict[str, Callable[[Any], object]] = {
     "customers": lambda customer: OrderFactory(customer=customer),
     "entries": _posted,
 }
-"""What makes that a row cannot be deleted."""
+"""The functions that write what prevents a deletion."""
 
 
 def facts_of(record: Record, values: dict[str, Any]) -> dict[str, str]:
-    """What is stored of entered values."""
+    """The stored form of entered values."""
     nothing = {field.name: "" for field in record.fields}
     return nothing | {f.name: fact_of(f, values[f.name]) for f in tried(record)}
 
@@ -239,7 +239,7 @@ def values_of(record: Record, values: dict[str, Any]) -> dict[str, Any]:
 
 
 def fact_of(field: Field, value: Any) -> str:
-    """What is stored of an entered value: of another record's name its id."""
+    """The stored form of an entered value: the id for another record's name."""
     if isinstance(field, Pick):
         from backoffice.app.extensions import db
 
@@ -249,5 +249,5 @@ def fact_of(field: Field, value: Any) -> str:
 
 
 def words_of(field: Field, value: Any) -> str:
-    """An entered value as people read it."""
+    """An entered value formatted for display."""
     return written(field, fact_of(field, value))

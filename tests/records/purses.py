@@ -1,6 +1,6 @@
-"""A domain of a test's own, the smallest that books: purses, and what was paid into and out of them.
+"""A test domain, the smallest with verbs that create rows: purses, and the payments into and out of them.
 
-Its tables are nobody else's, so that the house's own stay what its migrations say.
+It has tables of its own, so that those of the app stay as the migrations declare them.
 """
 
 from collections.abc import Iterator
@@ -46,7 +46,7 @@ class Entry(OfTheTest):
 
 
 class TooLittle(Refusal):
-    """A purse pays no more than it holds."""
+    """A payment above the balance of the purse."""
 
     sentence = N_("The purse holds %(holds)s.")
     status = 402

@@ -41,7 +41,7 @@ def downgrade() -> None:
 
 
 def blocks() -> dict[str, str]:
-    """Path → what the README says stands there."""
+    """Path → the file's content as the README has it."""
     return dict(BLOCK.findall(README.read_text()))
 
 

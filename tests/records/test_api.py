@@ -1,4 +1,4 @@
-"""The API of every declared record: what a screen takes, refuses and locks, it does as well, and says the same."""
+"""The API of every declared record: it accepts, refuses and locks as a screen does, with the same sentences."""
 
 import re
 import threading

@@ -1,4 +1,4 @@
-"""What verbs create on a record: each is booked once, answered with its address, and read below the record's."""
+"""Rows that verbs create: each is booked once, answered with its address, and read below the record's address."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -35,7 +35,7 @@ def tables(application: Flask, owner_database_url: str) -> Iterator[None]:
 
 @pytest.fixture
 def program(app: Flask, session: Any, tables: None) -> Program:
-    """Has a purse that holds 100."""
+    """A program, and a purse with a balance of 100."""
     program = Program(app, session, "purses:write")
     assert program.send("POST", "/api/purses", json={"name": "mine"}).status_code == 201
     assert booked(program, "fillings", "100.00").status_code == 201
@@ -48,7 +48,7 @@ def booked(program: Program, at: str, amount: str, key: str = "", what: str = ""
 
 
 def held(session: Any) -> tuple[Decimal, list[Decimal]]:
-    """What the purse holds, and what was booked on it."""
+    """The balance of the purse, and its bookings."""
     session.rollback()
     entries = session.scalars(select(Entry.amount).order_by(Entry.id)).all()
     return session.scalar(select(Purse.holds)), list(entries)
@@ -181,7 +181,7 @@ def test_only_a_token_of_the_records_scope_books_or_reads(
         assert reader.send(method, at, **sent).status_code == (200 if method == "GET" else 403)
     assert held(session) == before
     assert is_problem(program.send("GET", "/api/purse_entries"), 404), (
-        "nobody enters them, so they have no own place"
+        "no user enters them, so they have no API of their own"
     )
 
 

@@ -1,4 +1,4 @@
-"""What holds of every declared record: entering, saving, refusing, the conflict of two editors, history, who may.
+"""The conformance of every declared record: entering, saving, refusing, edit conflicts, history, permissions.
 
 A record is under these tests by being declared.
 """
@@ -102,7 +102,7 @@ class Desk:
         return fields
 
     def enter(self, number: int, /, **changes: Any) -> str:
-        """A new one, saved; its name."""
+        """Save a new row; answers its name."""
         values = entered(self.record, number) | changes
         saved = self.browser.post(self.at("create"), data=self.form(self.at("new"), **values))
         assert saved.status_code == 303, text_of(saved.text)
@@ -158,7 +158,7 @@ def test_what_is_entered_is_stored_once_and_shown_listed_filed_and_told(
 
 
 def histories(desk: Desk, name: str) -> str:
-    """What the record's pages tell of it."""
+    """The text of the record's pages."""
     pages = [desk.at("record", **desk.named(name))]
     if f"{desk.record.domain}.changes" in desk.browser.application.view_functions:
         pages.append(desk.at("changes", **desk.named(name)))
@@ -203,7 +203,7 @@ def test_saving_what_is_stored_already_writes_nothing(
 
 
 def refused(record: Record) -> Iterator[tuple[str, str, str]]:
-    """Field, what is typed into it, and the sentence that says why it cannot be."""
+    """Field, an invalid text, and its error."""
     for field in record.fields:
         if field.required:
             yield field.name, " ", field.required
@@ -212,7 +212,7 @@ def refused(record: Record) -> Iterator[tuple[str, str, str]]:
         if isinstance(field, Choice):
             yield field.name, "nothing of the kind", "Not a valid choice."
         if isinstance(field, Pick):
-            yield field.name, "nobody at all", field.of.none
+            yield field.name, "no such name", field.of.none
         if field.taken:
             value = value_of(field, 1)
             yield field.name, value, field.taken % {field.name: value}
@@ -230,7 +230,7 @@ BAD: dict[type[Field], tuple[Any, ...]] = {
     UnitPrice: (Decimal(100_000),),
     Factor: (Decimal(0),),
 }
-"""What some law forbids."""
+"""Values that a law of the field forbids."""
 
 
 @EVERY_RECORD
@@ -291,7 +291,7 @@ def test_two_editors_see_each_others_changes_and_nothing_typed_is_lost(
 
 
 def two_fields(record: Record) -> tuple[Field, Field]:
-    """A text or a day that is not the record's name, and another one; that is its name where there are no two."""
+    """Two texts or days of the record other than its name; with its name where there are no two."""
     texts = [field for field in record.fields if isinstance(field, Text | Day)]
     first, *others = sorted(texts, key=lambda field: field.name == record.argument)
     return first, others[0]
@@ -358,7 +358,7 @@ def test_whoever_may_not_is_refused_and_offered_nothing(
     row = stored(session, record, name)
 
     def is_late(verb: Verb) -> bool:
-        """What cannot be done to a new row, `test_verbs` tries."""
+        """Verbs that are not possible for a new row are tested by `test_verbs`."""
         return (record.domain, verb.name) in LATE
 
     for role, allowed in PERMISSIONS.items():
@@ -421,7 +421,7 @@ def test_of_two_that_enter_the_same_at_once_one_is_told_that_it_is_taken(
 def test_of_two_that_save_at_once_one_sees_the_others_change_and_without_the_lock_it_would_not(
     app: Flask, desk: Desk, session: Any, record: Record, is_locked: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # fmt: skip
-    """FAULTS 22, without luck; the second case is the mutant that shows that the first bites."""
+    """FAULTS 22, deterministic; the second case is the mutant, which shows that the first can fail."""
     row_id = stored(session, record, desk.enter(1)).id
     looked, outcomes = threading.Barrier(2), []
 

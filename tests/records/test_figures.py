@@ -1,4 +1,4 @@
-"""The figures of every declared record: shown, explained, read by programs, and marked where they are wrong."""
+"""The figures of every declared record: shown, explained, in the API, and marked where they are wrong."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -32,7 +32,7 @@ WITH_FIGURES = pytest.mark.parametrize(
 
 @pytest.fixture
 def row(session: Any, record: Record) -> Any:
-    """One of the record that has figures above nothing."""
+    """A row of the record with figures above zero."""
     records_called_x()
     closed = date(2026, 3, 5)
     OrderFactory(customer__code="y", order_date=closed, closing_date=closed)

@@ -1,4 +1,4 @@
-"""The API answers as its own document says, whatever is sent: tried by schemathesis, which knows only the document."""
+"""The API conforms to its own document, whatever is sent: tested by schemathesis, which knows only the document."""
 
 from typing import Any
 
@@ -32,13 +32,13 @@ def test_every_operation_answers_as_the_document_says(
 
 
 def is_unsaid(value: Any) -> bool:
-    """Whether no address can say it: an empty list or object, which is wrong and then is not there."""
+    """Whether no address can contain it: an empty list or object, which is invalid and would be left out."""
     inside = value.values() if isinstance(value, dict) else value
     return isinstance(value, dict | list) and all(map(is_unsaid, inside))
 
 
 def try_out(session: Any, operation: Any, mode: GenerationMode) -> None:
-    """What fits the document is taken, what does not is refused, and every answer is of a shape that it names.
+    """What fits the document is accepted, what does not is refused, and every answer has a documented shape.
 
     Of a body that fits, no schema can say that its code is free and keeps the record's laws: 422 is an answer too.
     """

@@ -1,4 +1,4 @@
-"""What holds of every declared verb: who may, what it has to know, one effect, and that nobody is overtaken."""
+"""The conformance of every declared verb: permission, inputs, one effect, and no lost update."""
 
 import threading
 from collections.abc import Callable
@@ -39,7 +39,7 @@ SignIn = Callable[..., FlaskClient]
 
 
 def known(verb: Verb, number: int = 1) -> dict[str, Any]:
-    """What the verb has to know."""
+    """The inputs of the verb."""
     return {field.name: value_of(field, number) for field in verb.fields}
 
 
@@ -244,7 +244,7 @@ def test_of_two_who_do_it_at_once_one_is_refused_and_without_its_lock_neither_wo
     app: Flask, desk: Desk, session: Any, record: Record, verb: Verb, is_locked: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    """The second case is the mutant that shows that the first bites."""
+    """The second case is the mutant, which shows that the first can fail."""
     name = desk.enter(1, **DELETABLE.get(record.domain, {}))
     make_ready(session, record, verb, name)
     row_id = stored(session, record, name).id
@@ -268,7 +268,7 @@ def test_of_two_who_do_it_at_once_one_is_refused_and_without_its_lock_neither_wo
                 field.name: field.data(field.fact(value_of(field, number))) for field in verb.fields
             }
             try:
-                actions.do(db.session(), record, verb, row_id, 1, values)
+                actions.run_verb(db.session(), record, verb, row_id, 1, values)
                 db.session.commit()
                 outcomes.append("done")
             except Refusal:
@@ -288,7 +288,7 @@ def test_of_two_who_do_it_at_once_one_is_refused_and_without_its_lock_neither_wo
 
 
 def unlock(monkeypatch: pytest.MonkeyPatch, verb: Verb, instead: Callable[..., Any]) -> None:
-    """Let every name by which the verb's own module, and those it locks by, know the kit's lock stand for `instead`."""
+    """Replace the kit's lock by `instead`, under every name that the verb's modules have for it."""
     import sys
 
     original = actions.locked

@@ -1,4 +1,4 @@
-"""What is stored of wallets, and what Python makes of their transactions."""
+"""Stored figures of wallets, and the figures that Python computes from their transactions."""
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -13,7 +13,7 @@ Sums = tuple[Decimal, Decimal, Decimal]
 
 
 def sums(session: Any, wallet_id: int) -> Sums:
-    """What is stored of a wallet."""
+    """The stored figures of a wallet."""
     session.rollback()
     w = Wallet
     found = select(w.balance, w.total_recharged, w.total_spent).where(w.id == wallet_id)
@@ -37,7 +37,7 @@ SIGNS: Mapping[str, tuple[int, int, int]] = {
 def computed_by_python(
     moves: Sequence[tuple[str, Decimal]],
 ) -> tuple[Sums, list[tuple[Decimal, Decimal]]]:
-    """What a wallet comes to by its transactions, and the balance before and after each of them."""
+    """The figures of a wallet by its transactions, and the balance before and after each of them."""
     held, beside = [Decimal(0)] * 3, []
     for kind, amount in moves:
         before = held[0]
@@ -47,7 +47,7 @@ def computed_by_python(
 
 
 def is_in_step(session: Any, wallet_id: int) -> bool:
-    """Whether sums, and the balances beside the transactions, are what Python makes of them."""
+    """Whether the sums, and the balances of the transactions, are as Python computes them."""
     stored = transactions(session, wallet_id)
     reported, beside = computed_by_python([(kind, amount) for kind, amount, *_ in stored])
     return sums(session, wallet_id) == reported and [tuple(row[2:]) for row in stored] == beside

@@ -1,4 +1,4 @@
-"""A wallet, and what is stored of it."""
+"""A wallet, and its stored figures."""
 
 from decimal import Decimal
 from typing import Any

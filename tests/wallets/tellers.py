@@ -1,4 +1,4 @@
-"""Programs that move money through HTTP, each from a process of its own, and what they were told of each move."""
+"""Programs that move money through HTTP, each in a process of its own, and the answers that they received."""
 
 import http.client
 import json
@@ -16,7 +16,7 @@ LEAST = 10
 
 
 class Move(NamedTuple):
-    """What a program asked for, and what it was told: that it is done, as which transaction; refused; or nothing."""
+    """A request and its answer: done, with the id of the transaction; refused; or no answer."""
 
     key: str
     wallet: str
@@ -27,7 +27,7 @@ class Move(NamedTuple):
 
 
 class Bank(NamedTuple):
-    """Where wallets are moved, and by whom."""
+    """The address of the API, and the secret of the programs' token."""
 
     port: int
     secret: str
@@ -41,7 +41,7 @@ def secret_of(session: Any) -> str:
 
 
 def move(bank: Bank, key: str, wallet: str, at: str, amount: str) -> Move:
-    """Ask once. Whoever hears nothing, or of trouble, knows nothing."""
+    """Send one request. Without an answer, or with a server error, the outcome is unknown."""
     connection = http.client.HTTPConnection("127.0.0.1", bank.port, timeout=PATIENCE)
     headers = {
         "Authorization": f"Bearer {bank.secret}",
@@ -67,13 +67,13 @@ def move(bank: Bank, key: str, wallet: str, at: str, amount: str) -> Move:
 
 
 def sure(bank: Bank, key: str, wallet: str, at: str, amount: str) -> Move:
-    """Ask under the same key until something is told."""
+    """Repeat the request under the same key until it is answered."""
     end = time.monotonic() + PATIENCE
     while True:
         made = move(bank, key, wallet, at, amount)
         if made.reported != UNSURE:
             return made
-        assert time.monotonic() < end, f"nothing is told of {key}"
+        assert time.monotonic() < end, f"no answer for {key}"
         time.sleep(0.05)
 
 
@@ -98,9 +98,9 @@ def busy(bank: Bank, wallets: Sequence[str], seed: int, until: float) -> list[Mo
 def wrongly_kept(
     moves: Sequence[Move], stored: Sequence[tuple[int, str, str, str, str]]
 ) -> list[str]:
-    """In which moves what is stored (id, key, wallet, type, amount) is not what was told.
+    """The moves of which the stored transaction (id, key, wallet, type, amount) differs from the answer.
 
-    What was acknowledged is there once and as asked, what was refused is not, what nobody knows of may be.
+    An acknowledged one is stored once and as requested, a refused one is not, one without an answer may be.
     """
     rows: dict[str, list[tuple[int, str, str, str]]] = {}
     for row, key, *rest in stored:
@@ -116,4 +116,4 @@ def wrongly_kept(
         }[one.reported]
         if not is_right or len(as_asked) != len(found):
             wrong.append(f"{one} is stored as {found}")
-    return wrong + [f"nobody has asked for {key}: {found}" for key, found in rows.items()]
+    return wrong + [f"no program has requested {key}: {found}" for key, found in rows.items()]

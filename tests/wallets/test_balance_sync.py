@@ -1,4 +1,4 @@
-"""The nine tests of seed 004, by name: a wallet's balance and its transactions never tell two stories."""
+"""The nine tests of seed 004, by name: a wallet's balance never differs from its transactions."""
 
 import json
 from collections.abc import Callable
@@ -79,7 +79,7 @@ def test_concurrent_charges_dont_overdraw(app: Flask, session: Any, wallet: Wall
 def test_without_the_lock_they_would(
     app: Flask, session: Any, wallet: Wallet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The mutant that shows that the test above bites."""
+    """The mutant, which shows that the test above can fail."""
     import time
 
     unlocked = actions._HELD.with_for_update(read=True, key_share=True, skip_locked=False)

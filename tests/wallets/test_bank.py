@@ -1,4 +1,4 @@
-"""Wallets as a bank has them: many programs at once through HTTP, while everything under them is killed."""
+"""Wallets under the load of a bank: many programs at once through HTTP, while servers and workers are killed."""
 
 import os
 import random
@@ -54,7 +54,7 @@ FULL = 100_000
 
 @contextmanager
 def served(log: Path, session: Any, app: str = "") -> Iterator[Bank]:
-    """The app, or another one, under gunicorn."""
+    """The app, or a mutant of it, under gunicorn."""
     secret = secret_of(session)
     session.rollback()
     with web(log, app=app, API_RATE=RATE) as port:
@@ -190,7 +190,7 @@ ASKED: Mapping[str, Mapping[str, object]] = {"figures.verify": {"fix": True}, "f
 
 
 class Trouble:
-    """Whatever can happen to a bank's machines, again and again; and a worker that puts right what is wrong."""
+    """Faults of machines, repeated at random, and a worker that heals what is wrong."""
 
     KINDS = ("connections cut", "wrong totals", "Redis emptied", "workers killed", "servers killed")
 
@@ -257,7 +257,7 @@ class Trouble:
         self.happened["connections cut"] += len(ended)
 
     def _falsify(self) -> None:
-        """A sum that decides of no charge: what is let through meanwhile must be right all the same."""
+        """Change a sum on which no charge depends: charges accepted meanwhile must be right all the same."""
         self.admin.execute(
             "UPDATE wallets SET total_recharged = total_recharged + 1 WHERE id = %s",
             [self.chance.choice(self.wallets)],

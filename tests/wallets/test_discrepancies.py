@@ -1,4 +1,4 @@
-"""The screen of wallets that are stored wrongly: what, since when, why; verified, previewed and healed from it."""
+"""The screen of wallet discrepancies: what, since when, why; verification, preview and heal from it."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -23,7 +23,7 @@ SignIn = Callable[..., FlaskClient]
 
 @pytest.fixture
 def wrong(session: Any, surgery: psycopg.Connection[Any]) -> list[Wallet]:
-    """Each holds 100.00; of the first a thousand, of the second ten more are stored."""
+    """Two wallets with 100.00 each, of which 1,000.00 and 10.00 more are stored."""
     made = [WalletFactory(number=f"W-{number}") for number in (1, 2, 3)]
     for wallet in made:
         actions.recharge(session, wallet.id, Decimal(100))

@@ -1,4 +1,4 @@
-"""What holds of every transaction, whatever came before it: sums, refusals, suspension, one effect per key."""
+"""The laws of every transaction, after any history: sums, refusals, suspension, one effect per key."""
 
 from decimal import Decimal
 from typing import Any
@@ -48,7 +48,7 @@ moves = st.lists(
 
 
 class Expected:
-    """A wallet as Python keeps it: independent of figures, of SQL and of the actions."""
+    """A model of a wallet in Python, independent of figures, SQL and the actions."""
 
     def __init__(self) -> None:
         self.moves: list[tuple[str, Decimal]] = []
@@ -60,7 +60,7 @@ class Expected:
         return computed_by_python(self.moves)[0][0]
 
     def move(self, kind: str, amount: Decimal, key: str | None) -> type[Refusal] | None:
-        """What is refused; else it is made, or was under this key."""
+        """The expected refusal; None where the transaction is created, or was created under this key."""
         if amount < 0 and kind != "adjustment":
             return NoAmount
         if key in self.keys:
@@ -93,7 +93,7 @@ def begun(session: Any) -> Any:
 def tried(
     session: Any, kind: str, wallet: int, amount: Decimal, key: str | None
 ) -> type[Refusal] | None:
-    """What the action refuses."""
+    """The refusal that the action raises."""
     try:
         DOES[kind](session, wallet, amount, idempotency_key=key)
     except Refusal as refusal:

@@ -1,4 +1,4 @@
-"""Several processes at one wallet, and one that dies: nothing is lost, nothing half there, nobody below zero."""
+"""Several processes at one wallet, and one that dies: nothing is lost or partial, and no wallet is below zero."""
 
 import os
 import random
@@ -62,13 +62,13 @@ def test_without_waiting_at_the_customer_there_would_be_several(
     session.rollback()
     honest = actions.number_for
 
-    def nobody(session: Any, model: Any, ids: Any, **_options: Any) -> dict[int, Any]:
+    def read_unlocked(session: Any, model: Any, ids: Any, **_options: Any) -> dict[int, Any]:
         assert model is Customer
         read = {key: session.get_one(model, key) for key in ids}
         time.sleep(0.3)
         return read
 
-    monkeypatch.setattr(actions, "lock", nobody)
+    monkeypatch.setattr(actions, "lock", read_unlocked)
     monkeypatch.setattr(actions, "number_for", lambda s, e: f"{honest(s, e)}-{os.getpid()}")
     meet = barrier(3)
 

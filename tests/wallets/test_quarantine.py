@@ -1,4 +1,4 @@
-"""A wallet of which a transaction was written past the app is named and left alone; nothing is healed over it."""
+"""A wallet with a transaction written past the app is reported and not healed."""
 
 import json
 from collections.abc import Callable
@@ -43,7 +43,7 @@ def stored(session: Any) -> Stored:
 
 
 def found(session: Any) -> dict[str, set[int]]:
-    """By figure, the wallets of which something of it is wrong."""
+    """The wrong wallets, by figure."""
     wrong: dict[str, set[int]] = {}
     for finding in figures.verify(session):
         wrong.setdefault(finding.figure.name, set()).add(finding.owner)
@@ -68,7 +68,7 @@ TAMPERED = {
         "UPDATE wallet_transactions SET balance_before = 7, balance_after = 8 WHERE id = 1", {RUNNING}, BROKEN,
     ),
 }  # fmt: skip
-"""What is done past every trigger, which figures are wrong by it, and why nothing is healed over it."""
+"""Tampering past every trigger, the figures that are wrong by it, and why they are not healed."""
 
 
 @pytest.mark.leaves_drift
@@ -116,7 +116,7 @@ def test_neither_the_nightly_fix_nor_a_rebuild_heals_over_it_and_a_person_with_a
 def test_people_go_on_trading_and_what_is_in_doubt_stays_as_it_is(
     session: Any, surgery: Any, wallets: list[Wallet], row: int, column: str
 ) -> None:
-    """Of the last row too: what is known under the lock is not continued from what was written over it."""
+    """Also of the last row: a transaction is not continued from a balance that was tampered with."""
     surgery.execute(f"UPDATE wallet_transactions SET {column} = 17 WHERE id = {row}")
     before = stored(session)[0]
     actions.charge(session, 1, D(50))

@@ -1,4 +1,4 @@
-"""The screens of wallets: list and its views, one wallet with its balance by day and its statement, and its verbs."""
+"""The screens of wallets: the list and its views, a wallet with daily balances and its statement, and its verbs."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -107,7 +107,7 @@ def test_what_a_person_posts_moves_once_and_stands_in_the_statement(
 
 
 def moved_on(surgery: Any, session: Session, wallet: Wallet, days_ago: int, amount: int) -> None:
-    """Something moved in it so many days ago, at noon."""
+    """Post a transaction at noon, so many days ago."""
     made = actions.adjust(session, wallet.id, Decimal(amount))
     session.commit()
     noon = periods.start_of(periods.today() - timedelta(days=days_ago)) + timedelta(hours=12)

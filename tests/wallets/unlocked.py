@@ -1,4 +1,4 @@
-"""The app without the lock of a charge: the mutant that shows that the tests at many processes bite."""
+"""The app without the lock of a charge: the mutant, which shows that the tests with many processes can fail."""
 
 import time
 from typing import Any
@@ -10,7 +10,7 @@ from backoffice.wallets import actions
 
 
 def serve() -> Flask:
-    """What gunicorn serves."""
+    """The WSGI app that gunicorn serves."""
     unlocked = actions._HELD.with_for_update(key_share=True)
     unlocked._for_update_arg = None
     actions._HELD = unlocked

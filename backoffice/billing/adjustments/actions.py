@@ -12,7 +12,7 @@ from ...base import N_
 from ...base.numbering import next_number
 from ...base.refusals import Refusal, Stale
 from ...records import Values
-from ...records.actions import RecordGone, check_version, count
+from ...records.actions import RecordGone, bump_version, check_version
 from ...records.actions import locked as lock
 from ..meters.actions import locked, settle
 from ..models import Meter, MeterAdjustment
@@ -81,7 +81,7 @@ def void(session: Session, adjustment_id: int, version: int, reported: Values) -
     refuse_void(session, adjustment)
     check_version(adjustment, version, adjustment.number)
     adjustment.status, adjustment.void_reason = VOID, reported["reason"]
-    count(session, adjustment)
+    bump_version(session, adjustment)
     settle(session)
     return adjustment
 

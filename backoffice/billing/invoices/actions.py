@@ -67,7 +67,7 @@ def update(
         raise records.Impossible({name: MoveNeedsApproval() for name in moved})
     for name, value in _columns(values).items():
         setattr(invoice, name, value)
-    records.count(session, invoice)
+    records.bump_version(session, invoice)
     _store(session, values)
     return invoice
 

@@ -16,7 +16,7 @@ from ... import figures
 from ...base import periods
 from ...base.periods import is_to_come
 from ...customers.queries import label
-from ...records.actions import count
+from ...records.actions import bump_version
 from ...records.actions import locked as lock
 from ..models import Meter, MeterAssignment
 from ..rules import counts_ahead
@@ -297,7 +297,7 @@ def _added(
 def _change(session: Session, assignment: MeterAssignment, days: Days, *, is_active: bool) -> None:
     assignment.assigned_from, assignment.assigned_to = days.first, days.last
     assignment.is_active = is_active
-    count(session, assignment)
+    bump_version(session, assignment)
     settle(session)
 
 

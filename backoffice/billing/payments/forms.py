@@ -155,9 +155,10 @@ class PaymentForm(OfRecord):
             return True
         return super().shows(refusal)
 
-    def said(self) -> list[tuple[str, str]]:
+    def error_messages(self) -> list[tuple[str, str]]:
         """The errors by field; for an API request those of the sheet are errors of `parts`."""
-        return [(name if name in self else "parts", said) for name, said in super().said()]
+        errors = super().error_messages()
+        return [(name if name in self else "parts", message) for name, message in errors]
 
     def values(self) -> Any:  # a ReceiptEntry, for the record's own actions
         """The payment as entered; call it on a valid form only."""

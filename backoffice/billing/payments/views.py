@@ -115,7 +115,7 @@ def _replaced(session: Session, receipt_id: int, values: Any, version: int) -> P
 class Replacing(Screens):
     """The screens that replace a receipt by a new payment. It is voided only when the new one is saved."""
 
-    def reported_of(self, row: Payment) -> str:
+    def saved_message(self, row: Payment) -> str:
         """The message about both receipts."""
         void = queries.replaced_of(db.session(), row)
         return str(

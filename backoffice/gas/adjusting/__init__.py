@@ -1,1 +1,1 @@
-"""Closed months that are stored otherwise than their facts come to: accepted, and taken back on an open day."""
+"""Adjustments of closed months that differ from their facts: accepted, and reversed on an open day."""

@@ -1,7 +1,7 @@
-"""What is proposed of closed months that are stored otherwise than their facts come to, and accepting it.
+"""The proposed adjustment of closed months that differ from their facts, and its acceptance.
 
-No heal writes such a month. Once a user accepts it, it is expected as it is stored, and a deposit on the first open
-day takes the difference of the balance back. Nothing here commits.
+No heal writes such a month. Once a user accepts it, it is expected as stored, and a deposit on the first open day
+reverses the difference of the balance. Nothing here commits.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,17 +33,17 @@ from ..figures import GAS_FIGURES, calculation, is_closed, monthly
 from ..models import AMOUNTS, AcceptedMonth, Deposit, MonthlyCustomerBalance, TransactionCalculation
 
 RUNNING = ("opening_balance", "closing_balance")
-"""Of these a difference is carried on to the months after it."""
+"""The running balances, of which a difference is carried forward to later months."""
 
 
 class ProposalChanged(Stale):
-    """What is proposed is not what was shown any more."""
+    """The proposal has changed since it was shown."""
 
     sentence = N_("What is proposed has changed since you opened it. Look at it again.")
 
 
 class DayToCome(Refusal):
-    """The deposit would be of a day that is still to come, and count at once."""
+    """The deposit would be dated in the future, and count at once."""
 
     sentence = N_(
         "The first open day, %(day)s, is still to come, and no deposit is entered ahead. Accept the adjustment on that "
@@ -53,14 +53,14 @@ class DayToCome(Refusal):
 
 
 class FactsInDoubt(Refusal):
-    """What the months are compared with differs from the audit trail."""
+    """The facts of the months differ from the audit trail."""
 
     sentence = HELD
 
 
 @dataclass(frozen=True)
 class ClosedMonth:
-    """A closed month as it is stored, and as its facts have it."""
+    """A closed month as stored, and as expected from its facts."""
 
     stored: MonthlyCustomerBalance
     facts: Mapping[str, Any]
@@ -68,60 +68,62 @@ class ClosedMonth:
 
     @property
     def month(self) -> Month:
-        """Which it is."""
+        """The calendar month."""
         return Month.parse(self.stored.year_month)
 
     @property
     def details(self) -> Mapping[str, Any] | None:
-        """What stands behind it, where that is stored otherwise."""
+        """The stored calculation details where they differ from those expected; else None."""
         stored = self.stored.calculation_details
         return None if stored == self.facts.get("calculation_details", stored) else stored
 
-    def apart(self, name: str) -> Decimal:
-        """By how much it is stored otherwise."""
+    def difference(self, name: str) -> Decimal:
+        """An amount as stored less as expected."""
         difference: Decimal = getattr(self.stored, name) - self.facts[name]
         return difference
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """What is proposed of a customer's closed months: to accept them, and to pay `amount` in on the first open day.
+    """The proposal to accept a customer's closed months, and to deposit `amount` on the first open day.
 
-    An amount of 0: the balance is the same, and only what stands behind it differs.
+    An amount of 0: the balance is the same, and only its details differ.
     """
 
     months: Sequence[ClosedMonth]
     day: date
     amount: Decimal
     besides: Sequence[Finding]
-    """What is found of open days: it is corrected, for nothing is in its way any more."""
+    """Findings on open days, which are corrected with it."""
 
     @property
     def wrong(self) -> Sequence[ClosedMonth]:
-        """Those that are stored otherwise."""
+        """The months that differ."""
         return [month for month in self.months if month.is_wrong]
 
     @property
     def refusal(self) -> DayToCome | None:
-        """Why it cannot be accepted today; None if it can."""
+        """The refusal that prevents accepting it today; None if it can be accepted."""
         return DayToCome(day=self.day) if self.amount and is_to_come(self.day) else None
 
     @property
     def digest(self) -> str:
-        """Another text as soon as anything else is proposed."""
-        told = [(str(m.month), *(f"{m.apart(name)}" for name in AMOUNTS)) for m in self.wrong]
+        """A digest that changes with the proposal."""
+        differences = [
+            (str(m.month), *(f"{m.difference(name)}" for name in AMOUNTS)) for m in self.wrong
+        ]
         besides = [finding.as_dict() for finding in self.besides]
-        return sha256(repr((self.day, told, besides)).encode()).hexdigest()
+        return sha256(repr((self.day, differences, besides)).encode()).hexdigest()
 
     @property
     def note(self) -> str:
-        """What the deposit says: the months, and by how much the last of them is stored otherwise."""
+        """The note of the deposit: the months, and the difference of the last one."""
         named = sorted({str(self.wrong[0].month), str(self.wrong[-1].month)})
         return f"{'–'.join(named)}: {format_amount(-self.amount)}"
 
 
 def proposal_of(session: Session, customer_id: int) -> Proposal | None:
-    """What is proposed of the customer's closed months; None where nothing is wrong of any."""
+    """The proposal for the customer's closed months; None where none differs."""
     until = locked_until(session)
     rows = session.scalars(_closed(MonthlyCustomerBalance, customer_id)).all()
     if until is None or not rows:
@@ -137,10 +139,10 @@ def proposal_of(session: Session, customer_id: int) -> Proposal | None:
     months = list(_months(rows, wrong, behind))
     if not any(month.is_wrong for month in months):
         return None
-    theirs = {row.year_month for row in rows}
-    besides = [f for f in found["months"] if f.key["year_month"] not in theirs]
+    closed_months = {row.year_month for row in rows}
+    besides = [f for f in found["months"] if f.key["year_month"] not in closed_months]
     besides += [f for f in found["calculations"] if f.key["reading_id"] not in closed]
-    amount = -months[-1].apart("closing_balance")
+    amount = -months[-1].difference("closing_balance")
     return Proposal(months, until + timedelta(1), amount, besides)
 
 
@@ -148,8 +150,8 @@ _FIGURES = {"months": monthly, "calculations": calculation}
 
 
 def _closed(model: Any, customer_id: int) -> Any:
-    mine = select(model).where(model.customer_id == customer_id, is_closed(model.__table__))
-    return mine.order_by(model.year_month)
+    rows = select(model).where(model.customer_id == customer_id, is_closed(model.__table__))
+    return rows.order_by(model.year_month)
 
 
 def _found(session: Session, figure: figures.Figure, customer_id: int) -> list[Finding]:
@@ -159,7 +161,7 @@ def _found(session: Session, figure: figures.Figure, customer_id: int) -> list[F
 def _months(
     rows: Sequence[MonthlyCustomerBalance], wrong: Mapping[str, Finding], behind: set[str]
 ) -> Iterator[ClosedMonth]:
-    """Each stored month beside what its facts come to; of one that should not be there, the balance before it."""
+    """Each stored month beside what its facts expect; a surplus month is expected to keep the balance before it."""
     balance, stored = Decimal(0), {row.year_month: row for row in rows}
     for month in sorted({*stored, *wrong}):
         row, finding = stored.get(month), wrong.get(month)
@@ -170,14 +172,14 @@ def _months(
         elif finding is not None:
             facts |= finding.expected
         balance = facts["closing_balance"]
-        if row is not None:  # one that is missing is put back, and stands before the next
+        if row is not None:  # a missing one is restored, and its balance precedes the next
             yield ClosedMonth(row, facts, finding is not None or month in behind)
 
 
 def accept(session: Session, customer_id: int, shown: str) -> None:
-    """Let the customer's closed months be what is stored, and take the difference back on the first open day.
+    """Accept the customer's closed months as stored, and reverse the difference on the first open day.
 
-    `shown` is the digest of what the user looked at. Raises ProposalChanged, DayToCome, FactsInDoubt.
+    `shown` is the digest of the proposal that the user saw. Raises ProposalChanged, DayToCome, FactsInDoubt.
     """
     figures.hold(session, monthly, [customer_id])
     proposed = proposal_of(session, customer_id)
@@ -200,22 +202,22 @@ def accept(session: Session, customer_id: int, shown: str) -> None:
 
 
 def _accepted(proposed: Proposal, deposit: Deposit | None) -> Iterator[AcceptedMonth]:
-    """What of each month is accepted beside what is carried on from the months before it."""
+    """The accepted difference of each month, without the part carried forward from earlier months."""
     carried = Decimal(0)
     for month in proposed.months:
-        apart = {name: month.apart(name) for name in AMOUNTS}
-        if not month.is_wrong and not carried and not any(apart.values()):
+        differences = {name: month.difference(name) for name in AMOUNTS}
+        if not month.is_wrong and not carried and not any(differences.values()):
             continue
-        apart |= {name: apart[name] - carried for name in RUNNING}
-        carried += apart["closing_balance"]
+        differences |= {name: differences[name] - carried for name in RUNNING}
+        carried += differences["closing_balance"]
         yield AcceptedMonth(
-            customer_id=month.stored.customer_id, year_month=month.stored.year_month, **apart,
+            customer_id=month.stored.customer_id, year_month=month.stored.year_month, **differences,
             calculation_details=month.details, deposit_id=None if deposit is None else deposit.id,
         )  # fmt: skip
 
 
 def _correct(session: Session, customer_id: int, reason: str) -> None:
-    """Correct what stands behind the months that are accepted now, and let a run close the findings."""
+    """Correct the calculated readings of the accepted months, and start a run that closes the findings."""
     figures.settle(session)
     bundle = registry.bundle_of(calculation)
     pending = {bundle.name: Touched(owners={customer_id})}

@@ -1,1 +1,1 @@
-"""Entering the readings of many customers at once, in a grid."""
+"""The grid for entering readings of many customers at once."""

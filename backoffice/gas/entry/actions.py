@@ -1,4 +1,4 @@
-"""Storing many readings at once, and what is known of them before: taken days, and what is usual. Never commits."""
+"""Stores many readings at once; finds days that are taken, and average volumes. Never commits."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,17 +18,17 @@ from ..models import Reading
 from ..rules import month_of
 
 LOOKED_AT = 12
-"""Earlier readings of a customer that say what is usual; with fewer than `FEW` nothing is."""
+"""Earlier readings of a customer in the average; with fewer than `FEW` there is none."""
 
 FEW = 3
 
 TIMES = 3
-"""So many times the average, or one part in so many of it, is worth a second look."""
+"""A volume above the average times this, or below the average divided by this, is unusual."""
 
 
 @dataclass(frozen=True)
 class NewReading:
-    """What a customer's meter counted on a day, in m³."""
+    """A reading to be stored: the volume that a customer's meter counted, in m³."""
 
     customer_id: int
     read_on: date
@@ -36,12 +36,12 @@ class NewReading:
 
     @property
     def place(self) -> tuple[int, date]:
-        """Of which there is one reading."""
+        """The unique key of a reading."""
         return self.customer_id, self.read_on
 
 
 class DaysTaken(Refusal):
-    """Readings of these customers and days are there already. `taken` has their volumes."""
+    """These customers have readings on these days already. `taken` has their volumes."""
 
     sentence = N_(
         "%(count)s of these days have a reading already. Nothing was saved: change those readings, or leave them out."
@@ -54,7 +54,7 @@ class DaysTaken(Refusal):
 
 
 def store(session: Session, readings: Sequence[NewReading]) -> int:
-    """Store the readings, all of them or none; how many they are. Raises DaysTaken, Locked."""
+    """Store the readings, all or none; answers how many. Raises DaysTaken, Locked."""
     figures.hold(session, monthly, sorted({new.customer_id for new in readings}))
     if taken := taken_of(session, readings):
         raise DaysTaken(taken)
@@ -67,7 +67,7 @@ def store(session: Session, readings: Sequence[NewReading]) -> int:
 
 
 def taken_of(session: Session, readings: Sequence[NewReading]) -> dict[tuple[int, date], Decimal]:
-    """Those of these customers and days that have a reading, with its volume."""
+    """The stored readings of these customers and days, with their volumes."""
     rows = _rows(readings)
     is_same = (Reading.customer_id == rows.c.customer_id) & (Reading.read_on == rows.c.read_on)
     found = select(Reading.customer_id, Reading.read_on, Reading.metered_volume)
@@ -78,16 +78,16 @@ def taken_of(session: Session, readings: Sequence[NewReading]) -> dict[tuple[int
 def days_read(
     session: Session, month: Month, customer_ids: Iterable[int]
 ) -> dict[int, tuple[int, date]]:
-    """Of those of these customers who have readings in the month: how many, and the last day."""
+    """The number of readings in the month and the last day, by customer; customers without any are left out."""
     r = Reading
-    mine = r.customer_id == func.any(list(customer_ids)), month_of(r.read_on) == str(month)
-    found = select(r.customer_id, func.count(), func.max(r.read_on)).where(*mine)
+    of_month = r.customer_id == func.any(list(customer_ids)), month_of(r.read_on) == str(month)
+    found = select(r.customer_id, func.count(), func.max(r.read_on)).where(*of_month)
     rows = session.execute(found.group_by(r.customer_id))
     return {customer: (count, day) for customer, count, day in rows}
 
 
 def usual_of(session: Session, readings: Sequence[NewReading]) -> dict[tuple[int, date], Decimal]:
-    """What these customers' earlier readings are on the average, where there are enough to say."""
+    """The average volume of these customers' earlier readings, where there are enough."""
     if not readings:
         return {}
     rows = _rows(readings)
@@ -109,12 +109,12 @@ def usual_of(session: Session, readings: Sequence[NewReading]) -> dict[tuple[int
 
 
 def metered_total(readings: Iterable[NewReading]) -> Decimal:
-    """What readings come to together, in m³."""
+    """The total volume of readings, in m³."""
     return sum((new.metered_volume for new in readings), Decimal(0))
 
 
 def is_unusual(volume: Decimal, usual: Decimal) -> bool:
-    """Whether a volume is worth a second look."""
+    """Whether a volume is far from the usual one."""
     return volume > usual * TIMES or volume * TIMES < usual
 
 

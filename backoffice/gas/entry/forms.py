@@ -1,11 +1,11 @@
-"""What stands around the grid of readings."""
+"""The form around the grid of readings."""
 
 from flask_wtf import FlaskForm
 from wtforms import HiddenField, StringField
 
 
-class EntryForm(FlaskForm):
-    """The grid's key for one effect; `anyway`: the digest of what is unusual and has been looked at."""
+class ReadingSheetForm(FlaskForm):
+    """The grid's idempotency key; `anyway`: the digest of the unusual readings that the user has confirmed."""
 
     idempotency_key = HiddenField()
     anyway = StringField()

@@ -1,4 +1,4 @@
-"""The grid of readings as it is being typed: a row per reading, what is wrong in it, and what is unusual."""
+"""The grid of readings as typed: a row per reading, with its errors and whether it is unusual."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,14 +29,14 @@ MOST = 2_000
 """Rows of one grid."""
 
 OFFERED = 200
-"""Customers that stand in a grid from the start."""
+"""Customers that a new grid lists."""
 
 COLUMNS = ("customer", "day", "volume")
 
 
 @dataclass
-class Row:
-    """One row: what was typed, what it means, and what is wrong with it, by column. `note` is only a warning."""
+class ReadingRow:
+    """One row: the typed texts, the reading that they mean, and errors by column. `note` is only a warning."""
 
     index: int
     texts: dict[str, str]
@@ -47,7 +47,7 @@ class Row:
 
     @property
     def is_blank(self) -> bool:
-        """Whether nothing was read: a customer without a volume is left out."""
+        """Whether no volume is typed: such a row is left out."""
         return not self.texts["volume"].strip()
 
     def id(self, name: str) -> str:
@@ -60,33 +60,33 @@ class Sheet:
     """The grid of one month."""
 
     month: Month
-    rows: list[Row]
+    rows: list[ReadingRow]
 
     @property
     def readings(self) -> list[NewReading]:
-        """What can be read of it."""
+        """The readings of the rows without errors."""
         return [row.reading for row in self.rows if row.reading is not None]
 
     @property
     def total(self) -> Decimal | None:
-        """The metered volumes together; None while one of them cannot be read."""
+        """The total metered volume in m³; None while one volume cannot be parsed."""
         if any("volume" in row.errors for row in self.rows):
             return None
         return metered_total(self.readings)
 
     @property
-    def unusual(self) -> list[Row]:
-        """The rows that are worth a second look."""
+    def unusual(self) -> list[ReadingRow]:
+        """The rows with an unusual volume."""
         return [row for row in self.rows if row.note]
 
     @property
     def digest(self) -> str:
-        """Another text as soon as something else is unusual."""
+        """A digest that changes with the unusual readings."""
         return sha256(repr([row.reading for row in self.unusual]).encode()).hexdigest()
 
     @property
     def errors(self) -> list[FormError]:
-        """Everything that is wrong, cell by cell."""
+        """All errors, cell by cell."""
         return [
             FormError(row.id(name), _("Row %(row)s", row=row.index + 1), message)
             for row in self.rows
@@ -94,7 +94,7 @@ class Sheet:
         ]
 
     def show_taken(self, taken: Mapping[tuple[int, date], Decimal]) -> None:
-        """Say of each row whose day is taken what is there."""
+        """Add an error to each row with a day that is taken."""
         for row in self.rows:
             if row.reading is not None and row.reading.place in taken:
                 row.errors["day"] = _taken(row.reading, taken[row.reading.place])
@@ -107,7 +107,7 @@ def offered(search: str) -> Select[Customer]:
 
 
 def opened(session: Session, month: Month, search: str = "") -> Sheet:
-    """A row for each customer who is offered, on the last day of the month that has come."""
+    """A new grid: a row for each offered customer, on the month's last day or today."""
     found = session.scalars(offered(search).limit(OFFERED))
     day = min(month.last, max(periods.today(), month.first)).isoformat()
     texts = [{"customer": customer.code, "day": day, "volume": ""} for customer in found]
@@ -115,7 +115,7 @@ def opened(session: Session, month: Month, search: str = "") -> Sheet:
 
 
 def typed(session: Session, month: Month, form: Any) -> Sheet:
-    """The grid as it was sent; rows beyond `MOST` are an error of the last."""
+    """The grid as submitted; rows beyond `MOST` are an error of the last row."""
     texts = _texts(form)
     sheet = read(session, month, texts[:MOST])
     if len(texts) > MOST:
@@ -124,7 +124,7 @@ def typed(session: Session, month: Month, form: Any) -> Sheet:
 
 
 def pasted(form: Any, block: str, row: int, name: str) -> list[dict[str, str]]:
-    """The typed rows with a copied block laid over them from a cell on; further rows follow as needed."""
+    """The typed rows with a pasted block laid over them from a cell on; rows are added as needed."""
     rows = _texts(form)
     day = rows[-1]["day"] if rows else ""
     first = COLUMNS.index(name)
@@ -136,27 +136,27 @@ def pasted(form: Any, block: str, row: int, name: str) -> list[dict[str, str]]:
 
 
 def _texts(form: Any) -> list[dict[str, str]]:
-    """The rows as they were sent, and one more than there may be."""
+    """The rows as submitted, up to one more than the limit."""
     columns = [form.getlist(name)[: MOST + 1] for name in COLUMNS]
     return [dict(zip(COLUMNS, cells, strict=True)) for cells in zip(*columns, strict=False)]
 
 
 def read(session: Session, month: Month, texts: Sequence[Mapping[str, str]]) -> Sheet:
-    """What the texts mean, with what is wrong and what is unusual in them."""
-    rows = [Row(index, dict(each)) for index, each in enumerate(texts)]
+    """Parse the texts into a grid, with errors and notes."""
+    rows = [ReadingRow(index, dict(each)) for index, each in enumerate(texts)]
     codes = [row.texts["customer"].partition(" · ")[0].strip() for row in rows]
     known = customers.booked_on(session, codes)
     for row, code in zip(rows, codes, strict=True):
         row.customer = known.get(code)
         if not row.is_blank:
-            _read(row, month)
+            _read_row(row, month)
     sheet = Sheet(month, rows)
-    _look_again(session, sheet)
+    _check(session, sheet)
     return sheet
 
 
-def _read(row: Row, month: Month) -> None:
-    """The reading of a row; every cell that cannot be read says why."""
+def _read_row(row: ReadingRow, month: Month) -> None:
+    """Set the reading of a row, or the error of every cell that cannot be parsed."""
     if row.customer is None:
         row.errors["customer"] = _("There is no customer of this code.")
     day = read_day(row.texts["day"].strip())
@@ -175,8 +175,8 @@ def _read(row: Row, month: Month) -> None:
         row.reading = NewReading(row.customer.id, day, volume)
 
 
-def _look_again(session: Session, sheet: Sheet) -> None:
-    """Days that are locked, or taken in the book or by a row above; and volumes that are unusual."""
+def _check(session: Session, sheet: Sheet) -> None:
+    """Add errors of days that are locked or taken, stored or by a row above, and notes of unusual volumes."""
     sheet.show_taken(taken_of(session, sheet.readings))
     usual, until = usual_of(session, sheet.readings), locked_until(session)
     seen: dict[tuple[int, date], int] = {}

@@ -1,4 +1,4 @@
-"""The grid in which the readings of a month are entered, for many customers at once."""
+"""The screen of the grid for entering a month's readings of many customers."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ from ...web.formats import in_words
 from ...web.htmx import render
 from ...web.idempotency import new_key
 from . import actions, sheet
-from .forms import EntryForm
+from .forms import ReadingSheetForm
 from .sheet import COLUMNS, MOST, OFFERED, Sheet
 
 bp = Blueprint("gas_entry", __name__, url_prefix="/gas/entry")
@@ -32,16 +32,18 @@ def index() -> Response:
     """The grid of a month: a row for each customer with a price."""
     month = _month(request.args.get("month", ""))
     opened = sheet.opened(db.session(), month, _search())
-    return _page(EntryForm(formdata=None, data={"idempotency_key": new_key()}), opened)
+    return _render_page(
+        ReadingSheetForm(formdata=None, data={"idempotency_key": new_key()}), opened
+    )
 
 
 @bp.post("")
 @requires("gas.write")
 def save() -> Response:
-    """Store what was read; with `do`, only carry out that step of the grid."""
-    month, form = _month(request.form.get("month", "")), EntryForm()
+    """Store the readings; with `do`, only carry out that step of the grid."""
+    month, form = _month(request.form.get("month", "")), ReadingSheetForm()
     if request.args.get("do") == "paste":
-        return _page(form, _pasted(month))
+        return _render_page(form, _pasted(month))
     typed = sheet.typed(db.session(), month, request.form)
     claim = Claim("gas_entry.save")
     if not _may_be_saved(form, typed):
@@ -61,13 +63,13 @@ def save() -> Response:
 @bp.post("/preview")
 @requires("gas.write")
 def preview() -> Response:
-    """What the typed readings come to, and what is unusual in them. Writes nothing."""
+    """The total of the typed readings, and which are unusual. Writes nothing."""
     typed = sheet.typed(db.session(), _month(request.form.get("month", "")), request.form)
-    return make_response(render_block(PAGE, "outputs", sheet=typed, form=EntryForm()))
+    return make_response(render_block(PAGE, "outputs", sheet=typed, form=ReadingSheetForm()))
 
 
-def _may_be_saved(form: EntryForm, typed: Sheet) -> bool:
-    """Whether the grid is right, and what is unusual has been looked at."""
+def _may_be_saved(form: ReadingSheetForm, typed: Sheet) -> bool:
+    """Whether the grid is valid, and its unusual readings are confirmed."""
     if not form.validate() or typed.errors:
         return False
     if not typed.readings:
@@ -88,13 +90,13 @@ def _pasted(month: Month) -> Sheet:
     return sheet.read(db.session(), month, texts)
 
 
-def _refused(form: EntryForm, typed: Sheet, status: int) -> Response:
+def _refused(form: ReadingSheetForm, typed: Sheet, status: int) -> Response:
     db.session.rollback()
     form.form_errors = [*getattr(form, "form_errors", ()), *typed.errors]
-    return _page(form, typed, status)
+    return _render_page(form, typed, status)
 
 
-def _page(form: EntryForm, typed: Sheet, status: int = 200) -> Response:
+def _render_page(form: ReadingSheetForm, typed: Sheet, status: int = 200) -> Response:
     session, search = db.session(), _search()
     owners = {row.customer.id for row in typed.rows if row.customer is not None}
     context: dict[str, Any] = {
@@ -106,12 +108,12 @@ def _page(form: EntryForm, typed: Sheet, status: int = 200) -> Response:
 
 
 def _search() -> str:
-    """What the customers of the grid were searched by."""
+    """The search text for the grid's customers."""
     return request.values.get("q", "").strip()
 
 
 def _month(text: str) -> Month:
-    """The month that the address names; the present one where it names none."""
+    """The month of that text; the current one where it names none."""
     try:
         return Month.parse(text)
     except ValueError:

@@ -1,1 +1,1 @@
-"""New prices of gas: what one changes before it is saved, of a customer or of many, and applying it."""
+"""New prices of gas: the preview of what they change, for one customer or many, and applying them."""

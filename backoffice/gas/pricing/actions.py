@@ -1,4 +1,4 @@
-"""Storing new prices, and new prices for many customers at once. Nothing here commits."""
+"""Actions on prices: computing a bulk change, storing and deleting. Nothing here commits."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ from ..rules import MAX_FACTOR, MAX_PRICE
 from .effects import NewPrice
 
 MOST = 20_000
-"""Customers whose prices change in one run."""
+"""Customers that one run may change."""
 
 
 class TooManyCustomers(Refusal):
-    """More than one run should change."""
+    """A bulk change of more customers than one run may change."""
 
     sentence = N_("At most %(most)s customers get a new price at once. Narrow the filter.")
 
@@ -39,8 +39,8 @@ class OutOfRange(Refusal):
 
 
 @dataclass(frozen=True)
-class Change:
-    """What a bulk change makes of each price: `percent` on top of it, or another price, or another factor."""
+class PriceChange:
+    """A bulk change of prices: by `percent`, or to another price, or to another factor."""
 
     percent: Decimal | None = None
     price: Decimal | None = None
@@ -61,9 +61,9 @@ class Change:
 
 
 def changed_prices(
-    session: Session, customer_ids: Collection[int], day: date, change: Change
+    session: Session, customer_ids: Collection[int], day: date, change: PriceChange
 ) -> tuple[list[NewPrice], list[int]]:
-    """What `change` makes of the price that each of these customers has on `day`, and those whom it leaves without.
+    """The changed price of each of these customers on `day`, and the ids of customers without a price to change.
 
     Raises TooManyCustomers, NoPriceToRaise, OutOfRange.
     """
@@ -94,9 +94,9 @@ def remove(session: Session, gone: NewPrice) -> None:
 
 def store(session: Session, new: NewPrice) -> GasPrice:
     """Store a price: over the one that it replaces, else over that of its day, else as a new one. Raises Locked."""
-    is_it = or_(GasPrice.id == new.price_id, GasPrice.effective_from == new.effective_from)
-    mine = select(GasPrice).where(GasPrice.customer_id == new.customer_id, is_it)
-    stored = session.scalars(mine.order_by(GasPrice.id != new.price_id).with_for_update()).first()
+    is_replaced = or_(GasPrice.id == new.price_id, GasPrice.effective_from == new.effective_from)
+    rows = select(GasPrice).where(GasPrice.customer_id == new.customer_id, is_replaced)
+    stored = session.scalars(rows.order_by(GasPrice.id != new.price_id).with_for_update()).first()
     values: Mapping[str, object] = {
         "effective_from": new.effective_from,
         "price_per_sm3": new.price_per_sm3,
@@ -108,7 +108,7 @@ def store(session: Session, new: NewPrice) -> GasPrice:
     else:
         for name, value in values.items():
             setattr(stored, name, value)
-        records.count(session, stored)
+        records.bump_version(session, stored)
     with refused_if_locked():
         session.flush()
     return stored

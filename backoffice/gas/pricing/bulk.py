@@ -1,4 +1,4 @@
-"""What one types about the prices of many customers: percent, a price, a factor, or lines of a file."""
+"""The form that changes the prices of many customers: by percent, to a price or factor, or by lines of a file."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -24,17 +24,17 @@ from ...web.typed_fields import DayField, FactorField, QuantityField, UnitPriceF
 from ..models import GasPrice
 from ..queries import prices_on
 from ..rules import MAX_FACTOR, MAX_PRICE
-from .actions import MOST, Change
+from .actions import MOST, PriceChange
 from .effects import NewPrice
 
 LEAST_PERCENT, MOST_PERCENT = -100, 1000
 
 COLUMNS = ("customer_code", "price_per_sm3", "correction_factor")
-"""Of lines without a header; that of an import file of prices names them in any order, beside `effective_from`."""
+"""The columns of lines without a header; a header of an import file may name them in any order."""
 
 
 class BulkForm(FlaskForm):
-    """A change of prices from a day on: one thing for all chosen customers, or a line for each."""
+    """A change of prices from a day on: the same for all chosen customers, or a line for each."""
 
     effective_from = DayField(_l("Valid from"), [Required(_l("Enter the day."))])
     percent = QuantityField(_l("Percent more"), minimum=None)
@@ -45,17 +45,17 @@ class BulkForm(FlaskForm):
 
     @classmethod
     def empty(cls) -> "BulkForm":
-        """With today."""
+        """A new form, dated today."""
         return cls(formdata=None, data={"effective_from": periods.today()})
 
     def validate_effective_from(self, field: DayField) -> None:
-        """The day is open."""
+        """The day must not be locked."""
         refusal = refusal_of(db.session(), field.data) if field.data else None
         if refusal is not None:
             raise ValidationError(in_words(refusal))
 
     def validate_percent(self, field: QuantityField) -> None:
-        """One thing is asked, and the percentage is one."""
+        """Either a percentage in range, or a price, or only a factor."""
         if field.data is not None and not LEAST_PERCENT <= field.data <= MOST_PERCENT:
             raise ValidationError(_("Write a percentage from -100 to 1000."))
         given = [self.percent.data, self.price_per_sm3.data]
@@ -65,7 +65,7 @@ class BulkForm(FlaskForm):
             raise ValidationError(_("Enter a percentage, a price or a factor."))
 
     def validate_lines(self, field: TextAreaField) -> None:
-        """One thing is asked, and what is between the cells is in no number."""
+        """Only one kind of change is entered, and the separator is not the user's decimal mark."""
         alike = (self.percent.data, self.price_per_sm3.data, self.correction_factor.data)
         text = (field.data or "").strip()
         if sum((alike != (None, None, None), bool(text), bool(self.file.data))) > 1:
@@ -80,7 +80,7 @@ class BulkForm(FlaskForm):
 
     @property
     def separators(self) -> str:
-        """What can stand between the cells of typed lines."""
+        """The characters that may separate the cells of typed lines."""
         return "\t;" if money.NUMBER_FORMATS[number_format()].point == "," else "\t;,"
 
     def has_lines(self) -> bool:
@@ -89,18 +89,18 @@ class BulkForm(FlaskForm):
 
     @property
     def first_day(self) -> date:
-        """From when on; call it on a valid form only."""
+        """The day from which the prices are valid; call it on a valid form only."""
         assert self.effective_from.data is not None
         return self.effective_from.data
 
-    def change(self) -> Change:
-        """What shall become of each price."""
-        return Change(self.percent.data, self.price_per_sm3.data, self.correction_factor.data)
+    def change(self) -> PriceChange:
+        """The change of each price."""
+        return PriceChange(self.percent.data, self.price_per_sm3.data, self.correction_factor.data)
 
     def prices(self, session: Session) -> list[NewPrice]:
-        """What the lines say: a customer's code, its price, and its factor where that changes too.
+        """The prices of the lines: a customer's code, its price, and its factor where that changes too.
 
-        Every line that cannot be read is an error of the field; then there are none.
+        Every line that cannot be parsed is an error of the field; then there are none.
         """
         rows = self._rows()
         codes = {cells.get("customer_code", "") for _number, cells in rows}
@@ -120,7 +120,7 @@ class BulkForm(FlaskForm):
         return [] if errors else list(found.values())
 
     def _rows(self) -> list[tuple[int, dict[str, str]]]:
-        """The lines that say something, with their numbers: each cell by its column; "" is what is beyond them."""
+        """The lines that are not blank, numbered: cells by column; the key "" holds any further cells."""
         text, separators = self.lines.data or "", self.separators
         if self.file.data:
             text, separators = self.file.data.read().decode("utf-8-sig", "replace"), "\t;,"

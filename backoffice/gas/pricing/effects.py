@@ -1,7 +1,7 @@
-"""What new prices would change: every month that they reach, as it is and as it would be.
+"""The preview of new prices: every month that they change, before and after.
 
-Now is what every screen shows; then comes from the figures' own definitions, over the stored prices with the new one
-laid over them. Nothing is written and no lock is taken; it is the same for customers whose months are not stored.
+`now` is what every screen shows; `then` is computed by the figures' own definitions over the stored prices with the
+new one laid over them. Nothing is written and no lock is taken, also for customers with months computed on read.
 """
 
 from collections import defaultdict
@@ -26,10 +26,10 @@ ZERO = Decimal(0)
 
 @dataclass(frozen=True)
 class NewPrice:
-    """What a customer shall pay for a standard cubic metre from a day on, and the factor from then on.
+    """A customer's new price per standard cubic metre and correction factor from a day on.
 
-    `price_id` is the stored price that becomes this one; without it the one of that day, if there is one. One that
-    `is_gone` is deleted.
+    `price_id` is the stored price that it replaces; without it the one of that day, if there is one. With `is_gone`
+    that price is deleted.
     """
 
     customer_id: int
@@ -41,27 +41,27 @@ class NewPrice:
 
     @classmethod
     def gone(cls, price: GasPrice) -> "NewPrice":
-        """That a stored price is deleted."""
+        """The deletion of a stored price."""
         amounts = price.price_per_sm3, price.correction_factor
         return cls(price.customer_id, price.effective_from, *amounts, price.id, is_gone=True)
 
     @property
     def as_json(self) -> list[Any]:
-        """As the scope of a run holds it; `of_json` reads it."""
+        """The JSON for the scope of a run; `of_json` parses it."""
         amounts = str(self.price_per_sm3), str(self.correction_factor)
         stored = self.price_id, self.is_gone
         return [self.customer_id, self.effective_from.isoformat(), *amounts, *stored]
 
     @classmethod
     def of_json(cls, reported: Sequence[Any]) -> "NewPrice":
-        """What `as_json` has said."""
+        """Parse what `as_json` wrote."""
         customer_id, day, price, factor, *stored = reported
         return cls(customer_id, date.fromisoformat(day), Decimal(price), Decimal(factor), *stored)
 
 
 @dataclass(frozen=True)
-class Amounts:
-    """What a month, or some months, come to. `unpriced` readings are in none of it."""
+class MonthAmounts:
+    """The amounts of one or more months. `unpriced` counts the readings that are in none of them."""
 
     volume: Decimal = ZERO
     purchases: Decimal = ZERO
@@ -71,11 +71,11 @@ class Amounts:
 
 @dataclass(frozen=True)
 class MonthEffect:
-    """A month with a movement that the new price changes, now and then."""
+    """A month that the new price changes, before (`now`) and after (`then`)."""
 
     year_month: str
-    now: Amounts
-    then: Amounts
+    now: MonthAmounts
+    then: MonthAmounts
 
     @property
     def month(self) -> date:
@@ -84,7 +84,7 @@ class MonthEffect:
 
     @property
     def difference(self) -> Decimal:
-        """By how much its closing balance changes."""
+        """The change of its closing balance."""
         return self.then.closing - self.now.closing
 
     @property
@@ -94,11 +94,11 @@ class MonthEffect:
 
 
 @dataclass(frozen=True)
-class Effect:
+class PriceEffect:
     """What a new price changes for a customer.
 
-    `before` is the price in force on its day until now, `after` the one from then on. `total` is the effect over all
-    months: volumes and purchases of them together, and the balance after the last of them.
+    `before` and `after` are the prices in force on its day before and after the change. `total` is the effect over all
+    changed months: their total volumes and purchases, and the balance after the last of them.
     """
 
     new: NewPrice
@@ -109,29 +109,29 @@ class Effect:
 
     @property
     def is_same(self) -> bool:
-        """Whether the very price is stored already."""
+        """Whether this price is stored already."""
         names = ("effective_from", "price_per_sm3", "correction_factor")
         before = self.before
         return before is not None and all(before[n] == getattr(self.new, n) for n in names)
 
     @property
     def becoming(self) -> Sequence[MonthEffect]:
-        """Months that become incomplete: readings in them have no price any more."""
+        """Months that become incomplete: readings in them lose their price."""
         return [month for month in self.months if month.then.unpriced and not month.now.unpriced]
 
     @property
     def staying(self) -> Sequence[MonthEffect]:
-        """Months that stay incomplete: readings in them have no price then either."""
+        """Months that stay incomplete: readings in them still have no price."""
         return [month for month in self.months if month.then.unpriced and month.now.unpriced]
 
 
-def effect_of(session: Session, new: NewPrice) -> Effect:
+def effect_of(session: Session, new: NewPrice) -> PriceEffect:
     """What a new price changes for its customer."""
     return effects_of(session, [new])[0]
 
 
-def effects_of(session: Session, wanted: Sequence[NewPrice]) -> list[Effect]:
-    """What each of these prices changes; of a customer there is one among them."""
+def effects_of(session: Session, wanted: Sequence[NewPrice]) -> list[PriceEffect]:
+    """What each of these prices changes; at most one per customer."""
     owners = sorted({new.customer_id for new in wanted})
     stored = _stored(session, owners)
     now = _months_now(session, owners)
@@ -148,26 +148,26 @@ def effects_of(session: Session, wanted: Sequence[NewPrice]) -> list[Effect]:
 def _effect(
     new: NewPrice,
     prices: Iterable[Iterable[Mapping[str, Any]]],
-    now: Mapping[str, Amounts],
-    then: Mapping[str, Amounts],
-) -> Effect:
+    now: Mapping[str, MonthAmounts],
+    then: Mapping[str, MonthAmounts],
+) -> PriceEffect:
     every = sorted({*now, *then})
-    none = Amounts()
+    none = MonthAmounts()
     rows = [MonthEffect(month, now.get(month, none), then.get(month, none)) for month in every]
     changed = [row for row in rows if row.now != row.then]
     total = MonthEffect(
         "", _summed(row.now for row in changed), _summed(row.then for row in changed)
     )
     before, after = (in_force(side, new.effective_from) for side in prices)
-    return Effect(new, before, after, changed, total)
+    return PriceEffect(new, before, after, changed, total)
 
 
-def _summed(amounts: Iterable[Amounts]) -> Amounts:
-    """Volumes and purchases together, and the balance after the last month."""
+def _summed(amounts: Iterable[MonthAmounts]) -> MonthAmounts:
+    """The total volumes and purchases, and the balance after the last month."""
     each = list(amounts)
     if not each:
-        return Amounts()
-    return Amounts(
+        return MonthAmounts()
+    return MonthAmounts(
         sum((a.volume for a in each), ZERO),
         sum((a.purchases for a in each), ZERO),
         each[-1].closing,
@@ -176,7 +176,7 @@ def _summed(amounts: Iterable[Amounts]) -> Amounts:
 
 
 def in_force(prices: Iterable[Mapping[str, Any]], day: date) -> Mapping[str, Any] | None:
-    """Of one customer's prices the one that holds on a day."""
+    """The one of a customer's prices that is in force on a day; None before the first."""
     begun = [price for price in prices if price["effective_from"] <= day]
     return max(begun, key=lambda price: price["effective_from"], default=None)
 
@@ -194,42 +194,42 @@ def _with(stored: Sequence[Mapping[str, Any]], new: NewPrice) -> list[Mapping[st
 
 
 def _stored(session: Session, owners: Collection[int]) -> dict[int, list[Mapping[str, Any]]]:
-    """Every price of each of these customers, as a preview is given rows."""
+    """Every price by customer, as rows for a preview."""
     columns = (
         GasPrice.id, GasPrice.customer_id, GasPrice.effective_from,
         GasPrice.price_per_sm3, GasPrice.correction_factor,
     )  # fmt: skip
     found: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
-    mine = select(*columns).where(GasPrice.customer_id == func.any(list(owners)))
-    for row in session.execute(mine.order_by(GasPrice.effective_from)).mappings():
+    stored = select(*columns).where(GasPrice.customer_id == func.any(list(owners)))
+    for row in session.execute(stored.order_by(GasPrice.effective_from)).mappings():
         found[row["customer_id"]].append(dict(row))
     return found
 
 
-def _months_now(session: Session, owners: Sequence[int]) -> dict[int, dict[str, Amounts]]:
-    """Customer → month → what it comes to as it is read everywhere."""
-    mine = select(MONTHS).where(MONTHS.c.customer_id == func.any(list(owners)))
-    found: dict[int, dict[str, Amounts]] = defaultdict(dict)
-    for row in map(dict, session.execute(mine).mappings()):
+def _months_now(session: Session, owners: Sequence[int]) -> dict[int, dict[str, MonthAmounts]]:
+    """Customer → month → its current amounts."""
+    rows = select(MONTHS).where(MONTHS.c.customer_id == func.any(list(owners)))
+    found: dict[int, dict[str, MonthAmounts]] = defaultdict(dict)
+    for row in map(dict, session.execute(rows).mappings()):
         found[row["customer_id"]][row["year_month"]] = _amounts(row)
     return found
 
 
 def _months(
     session: Session, owners: Sequence[int], prices: Sequence[Mapping[str, Any]]
-) -> dict[int, dict[str, Amounts]]:
-    """Customer → month → what it comes to at these prices, whether the customer's months are stored or not."""
+) -> dict[int, dict[str, MonthAmounts]]:
+    """Customer → month → its amounts at these prices, whether the customer's months are stored or not."""
     customers = [{"id": owner, "use_realtime_calculation": True} for owner in owners]
     rows = {GasPrice: prices, Customer: customers}
     previewed = figures.preview(session, [monthly], rows, owners=owners)
-    found: dict[int, dict[str, Amounts]] = defaultdict(dict)
+    found: dict[int, dict[str, MonthAmounts]] = defaultdict(dict)
     for (customer_id, month), row in previewed.rows(MonthlyCustomerBalance).items():
         found[customer_id][month] = _amounts(row)
     return found
 
 
-def _amounts(row: Mapping[str, Any]) -> Amounts:
-    return Amounts(
+def _amounts(row: Mapping[str, Any]) -> MonthAmounts:
+    return MonthAmounts(
         row["total_volume_sm3"],
         row["total_purchases"],
         row["closing_balance"],

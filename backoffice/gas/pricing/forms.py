@@ -1,4 +1,4 @@
-"""The form of a price: while it is typed it shows every month that it would change."""
+"""The form of a price, with a live preview of every month that it would change."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -16,7 +16,7 @@ from ...web.forms import Stamp
 from ...web.paging import PAGE_SIZE
 from ..models import GasPrice
 from ..queries import price_on
-from .effects import Effect, NewPrice, effect_of
+from .effects import NewPrice, PriceEffect, effect_of
 
 NO_CORRECTION = Decimal(1)
 """The factor that is proposed where a customer has no price yet."""
@@ -31,7 +31,7 @@ class PriceForm(OfRecord):
 
     @classmethod
     def suggested(cls) -> dict[str, Any]:
-        """For the customer and the day that the address names what holds then, else what holds today."""
+        """The price of the customer and day that the address names, else the price in force today."""
         customer = customers.by_code(db.session(), request.args.get("customer", ""))
         today = periods.today()
         day = read_day(request.args.get("effective_from", "")) or today
@@ -45,15 +45,15 @@ class PriceForm(OfRecord):
         }
 
     def live(self) -> Mapping[str, Any]:
-        """What would change."""
+        """The live preview."""
         return {"effect": self.effect(), "taken": self.taken(), "SHOWN": PAGE_SIZE}
 
     def beside(self) -> Mapping[str, Any]:
-        """Customers to choose from."""
+        """The customers to choose from."""
         return {"offered": customers.search(db.session(), "", limit=OFFERED), "OFFERED": OFFERED}
 
     def new_price(self) -> NewPrice | None:
-        """What was typed, once all of it is there and can be read."""
+        """The typed price once it is complete and valid; else None."""
         names = ("effective_from", "price_per_sm3", "correction_factor")
         values = [self[name].data for name in names]
         customer = self.customer_id()
@@ -64,30 +64,30 @@ class PriceForm(OfRecord):
         return NewPrice(customer, day, price, factor, edited.id if edited else None)
 
     def edited(self) -> GasPrice | None:
-        """The stored price that is edited; a preview knows it by the form's stamp alone."""
+        """The stored price that is edited; a preview finds it by the form's stamp."""
         if self.row is not None or not self.version.data:
             return self.row
         return db.session.get(GasPrice, Stamp.read(self.version.data).record_id)
 
     def customer_id(self) -> int | None:
-        """Whose price it is: of one that is edited that never changes."""
+        """The customer of the price; that of an edited price never changes."""
         edited = self.edited()
         customer: int | None = self["customer"].data if edited is None else edited.customer_id
         return customer
 
     def taken(self) -> GasPrice | None:
-        """Another price that the customer has from that day already: saved it would be refused."""
+        """Another price of the customer from the same day, because of which saving would be refused."""
         customer, day, edited = self.customer_id(), self["effective_from"].data, self.edited()
         price = price_on(db.session(), customer, day) if customer and day else None
-        is_it = price is not None and price.effective_from == day and price is not edited
-        return price if is_it else None
+        is_other = price is not None and price.effective_from == day and price is not edited
+        return price if is_other else None
 
-    def effect(self) -> Effect | None:
-        """What saving it changes; None of what is not complete, or would be refused."""
+    def effect(self) -> PriceEffect | None:
+        """What saving it changes; None while it is incomplete or would be refused."""
         new = self.new_price()
         return effect_of(db.session(), new) if new and not self.taken() else None
 
     def _is_lawful(self, name: str) -> bool:
-        """Whether the number can be stored: a preview of what cannot would fail, or lie."""
+        """Whether the value can be stored; a preview of any other would fail or mislead."""
         field = next(f for f in self.fields if f.name == name)
         return all(law.holds(self[name].data) for law in field.laws)

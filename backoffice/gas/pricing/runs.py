@@ -1,4 +1,4 @@
-"""The kind of run that gives customers new prices: a dry run says what each changes, applying does exactly that."""
+"""The kind of run that changes prices: a dry run records what each changes, and applying does exactly that."""
 
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ else:
 
 
 def _unseen(scope: Scope) -> tuple[str, Scope] | None:
-    """What nobody has seen on a screen or in a dry run is shown by one."""
+    """A dry run first, for a change that no user has seen on a screen or in a dry run."""
     return None if SHOWN in scope or "run" in scope else as_dry_run(NAME, scope)
 
 
@@ -43,6 +43,6 @@ WORDS = (
         },
     ),
 )  # fmt: skip
-"""What an item is of: the customer whose price changes, and what it makes of their balance."""
+"""How items are named: by the customer, with the labels of the changed values."""
 
 REASONS = (Reason(MOVED), Reason(NO_PRICE))

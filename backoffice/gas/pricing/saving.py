@@ -1,4 +1,4 @@
-"""Storing a price as its form has it, or deleting one: looked at, or approved by another user. Never commits."""
+"""Saves or deletes a price from the payload of an approvable verb. Never commits."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,13 +12,13 @@ from ..records import PRICE
 
 
 def as_payload(values: Mapping[str, Any], row_id: int | None, version: int | None) -> Payload:
-    """What was typed of a price, and the stored one with its version that it changes, as JSON."""
+    """The entered values as facts, with the id and version of the stored price that they change, as JSON."""
     typed = {name: PRICE.entered[name].fact(value) for name, value in values.items()}
     return {"typed": typed, "row": row_id, "version": version}
 
 
 def save(session: Session, typed: Mapping[str, str], row_id: int | None, version: int) -> GasPrice:
-    """Store what was typed (facts) as a new price, or over the stored one at that version.
+    """Store the entered facts as a new price, or over the stored one at that version.
 
     Raises Taken, RecordGone, RecordChanged, Locked.
     """
@@ -33,4 +33,4 @@ def save(session: Session, typed: Mapping[str, str], row_id: int | None, version
 
 def delete(session: Session, row_id: int, version: int) -> None:
     """Delete the stored price at that version. Raises RecordGone, RecordChanged, Locked."""
-    actions.do(session, PRICE, PRICE.verbs[0], row_id, version, {})
+    actions.run_verb(session, PRICE, PRICE.verbs[0], row_id, version, {})

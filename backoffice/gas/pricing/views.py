@@ -1,4 +1,4 @@
-"""Prices of gas: a new one is previewed live in its form; many at once are a dry run that is then applied."""
+"""Screens of gas prices: the form with its live preview, and bulk changes by a dry run that is then applied."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -40,14 +40,14 @@ from ..records import PRICE
 from ..rules import SHOWN, UNPRICED
 from .actions import MOST, changed_prices, check
 from .bulk import BulkForm
-from .effects import Effect, NewPrice, effect_of
+from .effects import NewPrice, PriceEffect, effect_of
 from .forms import PriceForm
 from .runs import CHANGE_PRICES
 from .saving import as_payload
-from .work import reported_of
+from .work import changes_of
 
 MOST_IDS = 1_000
-"""Prices that can be chosen one by one."""
+"""Prices that can be ticked one by one."""
 
 
 class PriceScreens(Screens):
@@ -57,53 +57,53 @@ class PriceScreens(Screens):
         form = self.posted(name)
         assert isinstance(form, PriceForm)
         if name is None:
-            form.version.data = ""  # a new price is no stored one, whatever was sent
+            form.version.data = ""  # a new price has no stamp, whatever was submitted
         effect = form.effect() if form.validate() else None
         if effect is None or not self._is_long(form, effect):
             return super()._save(name)
         return self._by_run(effect, Claim("gas_prices.run"))
 
     def act(self, verb: Verb, name: str) -> Response:
-        """Delete it at once, or above the limits when another user has approved it; of many months by a run."""
+        """Delete it at once, above the limits after another user's approval, or by a run if it changes many months."""
         price = row_named(db.session(), PRICE, current_user, name)
-        if price is not None:  # else it is gone, by the same form perhaps
+        if price is not None:  # else it is deleted, perhaps by the same form
             form = forms.posted(PRICE, price, verb)
             effect = effect_of(db.session(), NewPrice.gone(price))
             if form.validate() and self._is_long(form, effect):
                 return self._by_run(effect, Claim(f"gas_prices.delete {name}"))
         return super().act(replace(verb, approved=_deleted), name)
 
-    def _by_run(self, effect: Effect, claim: Claim) -> Response:
-        was, then = reported_of(effect)
+    def _by_run(self, effect: PriceEffect, claim: Claim) -> Response:
+        was, then = changes_of(effect)
         limits = Limits.of(current_app.config)
         if limits.are_exceeded_by(1, abs(effect.total.difference)):
-            number = _asked_run([effect.new], dry_run=True)
-            said = _(
+            number = _request_run([effect.new], dry_run=True)
+            message = _(
                 "Nothing is changed yet: apply what the run shows; another user has to approve it."
             )
         else:
-            number = _asked_run([effect.new], {SHOWN: {"before": was, "after": then}})
+            number = _request_run([effect.new], {SHOWN: {"before": was, "after": then}})
             customer = db.session.get_one(Customer, effect.new.customer_id)
-            said = (
+            message = (
                 _("The price is being deleted, and %(name)s is computed anew.", name=customer.name)
                 if effect.new.is_gone
                 else _(
                     "The price is being stored, and %(name)s is computed anew.", name=customer.name
                 )
             )
-        flash(said, "info")
+        flash(message, "info")
         return claim.complete(url_for("runs.record", run_id=number))
 
     def stored(self, form: OfRecord, claim: Claim) -> Response:
-        """Store it at once, or above the limits when another user has approved it."""
+        """Store it at once, or above the limits after another user's approval."""
         row_id = form.row.id if form.row is not None else None
         version = form.expected_version(row_id) if row_id is not None else None
         asked = as_payload(form.values(), row_id, version)
-        done = partial(self.went_in, form, claim)
+        done = partial(self.after_save, form, claim)
         return carry_out(SAVE_PRICE, asked, claim, done, back=url_for("gas_prices.index"))
 
-    def _is_long(self, form: OfRecord, effect: Effect) -> bool:
-        """Whether what it changes is more than one request should do, and it is about what was opened."""
+    def _is_long(self, form: OfRecord, effect: PriceEffect) -> bool:
+        """Whether it changes more months than one request should compute; false for a stale form or a locked day."""
         if form.row is not None and form.expected_version(form.row.id) != form.row.version:
             return False
         is_locked = refusal_of(db.session(), effect.new.effective_from) is not None
@@ -123,31 +123,31 @@ screens.add_to(bp)
 @bp.get("/bulk")
 @requires("gas.write")
 def bulk() -> Response:
-    """What shall become of the prices of the chosen customers, or of those that lines name."""
-    return _page(BulkForm.empty(), request.args)
+    """The form of a bulk change, for the chosen customers or those that lines name."""
+    return _render_page(BulkForm.empty(), request.args)
 
 
 @bp.post("/bulk")
 @requires("gas.write")
 def bulk_preview() -> Response:
-    """Let a dry run show what the change does to every month; its page leads on to applying it."""
+    """Start a dry run that shows what the change does to every month; its page leads to applying it."""
     claim = Claim("gas_prices.bulk")
     form, typed = BulkForm(), request.form
     if not form.validate():
-        return _page(form, typed, 422)
+        return _render_page(form, typed, 422)
     try:
         wanted, left = _wanted(form, typed)
     except Refusal as refusal:
         form.form_errors = [in_words(refusal)]
-        return _page(form, typed, refusal.status)
+        return _render_page(form, typed, refusal.status)
     if not wanted:
-        return _page(form, typed, 422)
-    number = _asked_run(wanted, {UNPRICED: left} if left else None, dry_run=True)
+        return _render_page(form, typed, 422)
+    number = _request_run(wanted, {UNPRICED: left} if left else None, dry_run=True)
     return claim.complete(url_for("runs.record", run_id=number))
 
 
 def _wanted(form: BulkForm, typed: MultiDict[str, str]) -> tuple[list[NewPrice], list[int]]:
-    """The new prices, none where the lines are wrong; and who is left alone. Raises what the change refuses."""
+    """The new prices (none where lines are invalid), and the customers to skip. Raises what the change refuses."""
     session = db.session()
     if form.has_lines():
         found = form.prices(session)
@@ -157,21 +157,21 @@ def _wanted(form: BulkForm, typed: MultiDict[str, str]) -> tuple[list[NewPrice],
     return changed_prices(session, ids, form.first_day, form.change())
 
 
-def _asked_run(
+def _request_run(
     wanted: Sequence[NewPrice], beside: Mapping[str, Any] | None = None, *, dry_run: bool = False
 ) -> int:
-    """The number of the run that is asked for, or that does the same already."""
-    reported = {"prices": sorted(new.as_json for new in wanted), **(beside or {})}
+    """Request the run; answers its id, or that of a live run that does the same."""
+    scope = {"prices": sorted(new.as_json for new in wanted), **(beside or {})}
     try:
         return request_run(
-            db.session(), CHANGE_PRICES.name, reported, dry_run=dry_run, is_paced=False
+            db.session(), CHANGE_PRICES.name, scope, dry_run=dry_run, is_paced=False
         ).id
     except AlreadyRunning as same:
         return same.run_id
 
 
 def _chosen(typed: MultiDict[str, str]) -> Select[Any]:
-    """The prices whose customers are chosen: by hand, or all that the list shows."""
+    """The prices of the chosen customers: those ticked, or all that match the list's filters."""
     listing, user = list_for(PRICE, current_user), current_user._get_current_object()
     state = lists.state_of(listing, typed)
     if "id" not in typed:
@@ -180,8 +180,8 @@ def _chosen(typed: MultiDict[str, str]) -> Select[Any]:
     return listing.rows(user).where(GasPrice.id.in_(ids))
 
 
-def _page(form: BulkForm, typed: MultiDict[str, str], status: int = 200) -> Response:
-    """The form, with whom it is about."""
+def _render_page(form: BulkForm, typed: MultiDict[str, str], status: int = 200) -> Response:
+    """The form, with the number of customers that it changes."""
     state = lists.state_of(list_for(PRICE, current_user), typed)
     rows = _chosen(typed).with_only_columns(func.count(GasPrice.customer_id.distinct()))
     return render(

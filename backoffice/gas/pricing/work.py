@@ -1,4 +1,4 @@
-"""What a run that changes prices does: its chunks, one of them, and applying what a dry run has found."""
+"""The work of a run that changes prices: planning its chunks, processing one, and retrying failed items."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -14,10 +14,10 @@ from ...runs.work import Asked, Chunk, Step, Work
 from ..figures import monthly
 from ..rules import CHANGE_PRICES, MOVED, NO_PRICE, SHOWN, UNPRICED
 from .actions import remove, store
-from .effects import Effect, NewPrice, effects_of
+from .effects import NewPrice, PriceEffect, effects_of
 
 CHUNK = 50
-"""Customers whose prices change in one transaction; a customer has some hundred readings."""
+"""Customers per transaction; a customer has some hundred readings."""
 
 ITEMS = table_of(RunItem)
 
@@ -25,7 +25,7 @@ Rendered = Mapping[str, Any] | None
 
 
 def plan(connection: Connection, asked: Asked) -> Iterator[Chunk]:
-    """The prices that were asked for, or those that the dry run has found to change something."""
+    """The requested prices, or those that the dry run found to change something."""
     if "run" in asked.scope:
         found = select(ITEMS.c.details["price"], ITEMS.c.before, ITEMS.c.after).where(
             ITEMS.c.run_id == asked.scope["run"], ITEMS.c.outcome == FOUND
@@ -34,7 +34,7 @@ def plan(connection: Connection, asked: Asked) -> Iterator[Chunk]:
         reported = [{"price": price, "before": was, "after": then} for price, was, then in rows]
     else:
         shown = asked.scope.get(SHOWN)
-        # What a version before this one asked for has a mere mark there.
+        # Runs requested by an earlier version have only a flag there.
         seen = shown if isinstance(shown, dict) else {}
         reported = [{"price": price, **seen} for price in sorted(asked.scope["prices"])]
         yield from _chunks(asked.scope.get(UNPRICED, ()), UNPRICED)
@@ -48,13 +48,13 @@ def _chunks(reported: Sequence[Any], name: str = "prices") -> Iterator[Chunk]:
 
 
 def again(items: Sequence[Any]) -> Iterator[Chunk]:
-    """Those that failed, once more."""
+    """The failed items once more."""
     failed = [item for item in items if "price" in item.details]
     yield from _chunks([{"price": i.details["price"], **_seen(i)} for i in failed])
 
 
 def _seen(item: Any) -> dict[str, Any]:
-    """What was shown of it before it failed; of one that was skipped, what it was then, so that it is skipped again."""
+    """The before and after that the user saw; of a skipped item those it had then, so that it is skipped again."""
     if item.before is None:
         return {}
     kept: dict[str, Any] = item.details.get(SHOWN) or {"before": item.before, "after": item.after}
@@ -62,9 +62,9 @@ def _seen(item: Any) -> dict[str, Any]:
 
 
 def work(work: Work) -> None:
-    """Give the chunk's customers their prices, or in a dry run say what that changes."""
+    """Change the prices of the chunk's customers, or in a dry run record what that changes."""
     if UNPRICED in work.payload:
-        _leave(work)
+        _skip_unpriced(work)
         return
     reported = {each["price"][0]: each for each in work.payload["prices"]}
     wanted = [NewPrice.of_json(each["price"]) for each in reported.values()]
@@ -73,11 +73,11 @@ def work(work: Work) -> None:
             # In id order, so that what is compared is what is changed.
             figures.hold(session, monthly, sorted(reported))
         for effect in effects_of(session, wanted):
-            _do(work, step, session, effect, reported[effect.new.customer_id])
+            _change_price(work, step, session, effect, reported[effect.new.customer_id])
 
 
-def _leave(work: Work) -> None:
-    """Say whom the change leaves without a price."""
+def _skip_unpriced(work: Work) -> None:
+    """Record the customers without a price to change as skipped."""
     with work.transaction(is_last=True) as step:
         for customer in work.payload[UNPRICED]:
             step.item(CHANGE_PRICES, SKIPPED, owner=customer, error=NO_PRICE)
@@ -85,15 +85,15 @@ def _leave(work: Work) -> None:
             step.tally.skipped += 1
 
 
-def _do(
-    work: Work, step: Step, session: Session, effect: Effect, reported: Mapping[str, Any]
+def _change_price(
+    work: Work, step: Step, session: Session, effect: PriceEffect, reported: Mapping[str, Any]
 ) -> None:
-    """One customer's price."""
+    """Change one customer's price, record the dry run's finding, or skip it where it changed since it was shown."""
     step.tally.checked += 1
     if effect.is_same and not effect.months and not effect.new.is_gone:
         step.tally.unchanged += 1
         return
-    was, then = reported_of(effect)
+    was, then = changes_of(effect)
     if work.asked.dry_run:
         _record(step, effect, FOUND, was, then)
         step.tally.changed += 1
@@ -104,7 +104,9 @@ def _do(
         _apply(step, session, effect, was, then)
 
 
-def _apply(step: Step, session: Session, effect: Effect, was: Rendered, then: Rendered) -> None:
+def _apply(
+    step: Step, session: Session, effect: PriceEffect, was: Rendered, then: Rendered
+) -> None:
     try:
         with session.begin_nested():
             (remove if effect.new.is_gone else store)(session, effect.new)
@@ -118,8 +120,8 @@ def _apply(step: Step, session: Session, effect: Effect, was: Rendered, then: Re
         step.tally.changed += 1
 
 
-def reported_of(effect: Effect) -> tuple[Rendered, Rendered]:
-    """What of a price changes, with what its customer's months come to, as an item holds it: before and after."""
+def changes_of(effect: PriceEffect) -> tuple[Rendered, Rendered]:
+    """The values that change, of the price and of its customer's totals, before and after, as an item stores them."""
     total, prices = effect.total, (effect.before, effect.after)
     pairs = {
         name: [None if price is None else f"{price[name]:.{decimals}f}" for price in prices]
@@ -128,21 +130,21 @@ def reported_of(effect: Effect) -> tuple[Rendered, Rendered]:
         "purchases": [str(total.now.purchases), str(total.then.purchases)],
         "closing_balance": [str(total.now.closing), str(total.then.closing)],
     }
-    apart = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
-    was, then = ({name: pair[side] for name, pair in apart.items()} for side in (0, 1))
+    changed = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+    was, then = ({name: pair[side] for name, pair in changed.items()} for side in (0, 1))
     return was, then
 
 
 def _record(
     step: Step,
-    effect: Effect,
+    effect: PriceEffect,
     outcome: str,
     was: Rendered,
     then: Rendered,
     error: str = "",
     **kept: Any,
 ) -> None:
-    """An item: its amounts are the closing balances, which the price moves; `kept` is what a retry asks for."""
+    """Record an item; its amounts are the closing balances, and `kept` are details that a retry needs."""
     now, later = effect.total.now.closing, effect.total.then.closing
     if outcome not in (FOUND, APPLIED):
         later = now
@@ -158,7 +160,7 @@ def _record(
 
 
 def finish(connection: Connection, asked: Asked) -> Mapping[str, Any]:
-    """How many customers and months, and by how much the balances change together."""
+    """The result: how many customers and months, and the total change of balances."""
     done = (ITEMS.c.run_id == asked.id, ITEMS.c.outcome.in_((FOUND, APPLIED)))
     months = func.coalesce(func.sum(ITEMS.c.details["months"].as_integer()), 0)
     amount = func.coalesce(func.sum(ITEMS.c.amount), 0)

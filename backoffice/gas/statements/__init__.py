@@ -1,1 +1,1 @@
-"""What a customer's deposit came to month by month, and what was drawn in one of them."""
+"""A customer's statement of deposits and purchases by month, and the details of one month."""

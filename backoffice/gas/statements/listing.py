@@ -1,4 +1,4 @@
-"""A customer's statement as a list: every month on screen, in files and in print."""
+"""A customer's statement as a list: every month, on screen, in exports and in print."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ NOTES = {"still": N_("No movement"), "incomplete": N_("Incomplete: a reading has
 
 
 def statement_list(customer: Customer) -> List:
-    """The customer's months; those that are stored are read where they are, and marked where they are wrong."""
+    """The customer's months; stored ones are read from their table, so that wrong ones are marked."""
     months = statement_of(customer.id)
     details = months.c.calculation_details
 

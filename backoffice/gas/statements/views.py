@@ -1,4 +1,4 @@
-"""A customer's gas: the statement of all months, what is behind one of them, and whether months are stored."""
+"""Screens of a customer's gas: the statement, one month with its readings and deposits, and the storage switch."""
 
 from collections.abc import Callable, Sequence
 from datetime import date
@@ -61,7 +61,7 @@ lists.add_export(
 @bp.get("/customers/<path:code>/months/<month>")
 @requires("gas.read")
 def month(code: str, month: str) -> Response:
-    """The readings of a month with what each comes to, and its deposits."""
+    """The priced readings of a month, and its deposits."""
     customer, asked, session = customers.found(code), month_or_404(month), db.session()
     row = queries.month_row(session, customer, asked) or abort(404)
     return render(
@@ -71,7 +71,7 @@ def month(code: str, month: str) -> Response:
         row=row,
         code_of_month=month_code(customer.id, asked),
         is_wrong=bool(queries.wrong_when_closed(session, customer.id)),
-        lines=queries.lines_of(session, customer, asked),
+        lines=queries.priced_readings(session, customer, asked),
         deposits=queries.deposits_of(session, customer, asked),
     )
 
@@ -79,32 +79,32 @@ def month(code: str, month: str) -> Response:
 @bp.post("/customers/<path:code>/realtime/<state>")
 @requires("gas.write")
 def realtime(code: str, state: str) -> Response:
-    """Store a customer's months as they change, or compute them when they are read."""
+    """Switch a customer between stored months and months computed on read."""
     if state not in ("on", "off"):
         abort(404)
     customer = customers.found(code)
     claim = Claim(f"gas.realtime {code}"[:200])
-    way_on = url_for("gas.statement", code=customer.code)
-    said = (
+    next_url = url_for("gas.statement", code=customer.code)
+    message = (
         _("The months of %(name)s are stored again.", name=customer.name)
         if state == "on"
         else _("The months of %(name)s are computed when they are read.", name=customer.name)
     )
 
     def done(_customer: Any) -> Response:
-        flash(said, "success")
-        return claim.complete(way_on)
+        flash(message, "success")
+        return claim.complete(next_url)
 
     try:
         asked = {"customer": customer.id, "is_stored": state == "on"}
-        return carry_out(SWITCH, asked, claim, done, back=way_on)
+        return carry_out(SWITCH, asked, claim, done, back=next_url)
     except Refusal as refusal:
         flash(in_words(refusal), "warning")
-        return claim.complete(way_on)
+        return claim.complete(next_url)
 
 
 def about(customer: Customer) -> dict[str, Any]:
-    """What the statement and the customer's own page show: balance, charts, prices, and what is unpriced."""
+    """The context of the statement and of the customer's page: balance, charts, prices, and unpriced readings."""
     session = db.session()
     months = [
         (Month.parse(row.year_month).first, row)

@@ -108,7 +108,9 @@ def _write_days(model: Any, key: Mapping[str, str], day: str, stage: Stage) -> C
     wanted = _wanted(stage, key)
     given = (wanted.c[name] for name in key if name in wanted.c)
     rows = select(wanted.c.customer_id, *given).order_by(wanted.c.customer_id, wanted.c[day])
-    if locked_until(stage.session) is not None:  # the database refuses them even where nothing changes
+    if (
+        locked_until(stage.session) is not None
+    ):  # the database refuses them even where nothing changes
         rows = rows.where(~_is_stored(wanted, model, key))
     changed = {"version": model.version + 1, "updated_at": func.now()}
     return Changes(*upsert(stage.session, model, rows, "customer_id", day, on_change=changed))

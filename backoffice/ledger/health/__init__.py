@@ -1,1 +1,1 @@
-"""Balance health: whether the balance sheet is valid, what speaks against it, and the heal of what is safe to heal."""
+"""Balance health: whether the balance sheet is valid, its open problems, and the heal of what is safe to heal."""

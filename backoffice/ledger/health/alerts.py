@@ -1,4 +1,4 @@
-"""Alerts about the balance sheet: by mail, and to one webhook whose host the deployment has named."""
+"""Alerts about the balance sheet: by mail, and to one webhook on a host that the deployment allows."""
 
 import json
 import smtplib
@@ -28,7 +28,7 @@ log = structlog.get_logger("backoffice.alerts")
 
 @dataclass(frozen=True)
 class Alert:
-    """What is told; of one `run` there is one, so that a receiver knows it again."""
+    """The alert of one `run`, by which a receiver recognizes a repetition."""
 
     run: int
     subject: str
@@ -37,14 +37,14 @@ class Alert:
 
 
 class _NoRedirects(HTTPRedirectHandler):
-    """An allowed host leads nowhere else."""
+    """Follows no redirect: an allowed host must not lead to another one."""
 
     def redirect_request(self, *_args: Any) -> None:
-        """Leave the answer as it is: an error."""
+        """Treat a redirect as an error."""
 
 
 def send(settings: Mapping[str, Any], alert: Alert) -> dict[str, bool]:
-    """Send it to every channel that is configured; whether each has taken it."""
+    """Send the alert to every configured channel; answers whether each accepted it."""
     ways: Mapping[str, tuple[Any, Callable[[Mapping[str, Any], Alert], None]]] = {
         "mail": (settings["ALERT_MAIL_TO"], _mail),
         "webhook": (settings["ALERT_WEBHOOK_URL"], _post),
@@ -72,7 +72,7 @@ def _mail(settings: Mapping[str, Any], alert: Alert) -> None:
     message["To"] = ", ".join(settings["ALERT_MAIL_TO"])
     message.set_content(alert.text)
     parts = urlsplit(settings["SMTP_URL"])
-    tls = ssl.create_default_context()  # without one, smtplib trusts whoever answers
+    tls = ssl.create_default_context()  # without one, smtplib verifies no certificate
     over_tls = partial(smtplib.SMTP_SSL, context=tls), 465
     kind, port = over_tls if parts.scheme == "smtps" else (smtplib.SMTP, 25)
     with kind(parts.hostname or "", parts.port or port, timeout=SECONDS) as server:
@@ -84,7 +84,7 @@ def _mail(settings: Mapping[str, Any], alert: Alert) -> None:
 
 
 def _post(settings: Mapping[str, Any], alert: Alert) -> None:
-    """Raises ValueError for a host that is not named: settings may have been changed by hand."""
+    """Raises ValueError for a host that is not allowed: settings may have been changed by hand."""
     url = settings["ALERT_WEBHOOK_URL"]
     if not is_allowed_webhook(url, settings["ALERT_WEBHOOK_HOSTS"]):
         raise ValueError("This host is not in ALERT_WEBHOOK_HOSTS.")

@@ -27,8 +27,8 @@ group = AppGroup("ledger")
 def health(stored: bool, as_json: bool) -> None:
     """Whether the balance sheet is valid, entry by entry and account by account."""
     with refusals_reported(), acting_as(operator()):
-        found = _known() if stored else examining.examine(db.engine)
-    _tell(found, as_json)
+        found = _stored() if stored else examining.examine(db.engine)
+    _print_health(found, as_json)
 
 
 @group.command("heal")
@@ -44,15 +44,15 @@ def heal(dry_run: bool, as_json: bool) -> None:
             click.echo(
                 f"{named}: {item['before']} → {item['after']} {item['reason'] and _(item['reason'])}".strip()
             )
-    _tell(_known(), as_json, run=done.run.id, changed=done.run.changed, items=done.items)
+    _print_health(_stored(), as_json, run=done.run.id, changed=done.run.changed, items=done.items)
 
 
-def _known() -> BalanceHealth:
-    return examining.known(db.session.connection())
+def _stored() -> BalanceHealth:
+    return examining.stored_health(db.session.connection())
 
 
-def _tell(found: BalanceHealth, as_json: bool, **more: Any) -> None:
-    """Print how it stands, and exit 0 or 1."""
+def _print_health(found: BalanceHealth, as_json: bool, **more: Any) -> None:
+    """Print the balance health, and exit 0 if it is valid, else 1."""
     if as_json:
         body = {"balance_status": found.is_valid, "data": as_data(found), **more}
         click.echo(written(body), nl=False)

@@ -1,4 +1,4 @@
-"""Entries that cannot be right: named, and kept out of every heal, for nobody but a person mends them."""
+"""Invalid entries: reported, and their accounts kept out of every heal, because only a person can correct them."""
 
 from collections.abc import Collection, Sequence
 from datetime import date
@@ -39,11 +39,11 @@ QUARANTINED = N_(
     "Posted to it is an entry that is not balanced, or counts on another day than its own, so nothing is corrected "
     "here. Health, Balance sheet names the entry; mend it by another entry or restore it"
 )
-"""Why an account is left alone."""
+"""Why an account is not healed."""
 
 
 class WrongEntry(NamedTuple):
-    """An entry that cannot be right, with what its lines come to; `why` is the first reason of `WHY` that holds."""
+    """An invalid entry with the totals of its lines; `why` is the first reason of `WHY` that applies."""
 
     id: int
     number: str
@@ -54,13 +54,13 @@ class WrongEntry(NamedTuple):
 
 
 def _wrong(of_these: Select[int] | None = None) -> Select[int, str, date, Decimal, Decimal, str]:
-    """One pass over the lines, of all entries or of some; a posted entry without lines is not balanced either.
+    """Select the invalid entries, of all or of some, in one pass; a posted entry without lines is not balanced either.
 
-    One sum of both sides is enough to tell, and NaN is no 0; what each side comes to is asked of what is wrong.
+    The net sum of both sides is enough to find them (NaN differs from 0); the sum of each side is read for those alone.
     """
     line, entry = JournalLine, JournalEntry
     never, always = (cast(literal(day, Text), Date) for day in ("-infinity", "infinity"))
-    of = (
+    sums = (
         select(
             line.entry_id, func.sum(net_of(line.debit, line.credit)).label("net"),
             func.min(func.coalesce(line.posted_on, never)).label("first"),
@@ -72,29 +72,29 @@ def _wrong(of_these: Select[int] | None = None) -> Select[int, str, date, Decima
         .subquery()
     )  # fmt: skip
     is_posted = entry.status == POSTED
-    unbalanced = is_posted & of.c.net.is_distinct_from(0)
-    misdated = is_posted & ~((of.c.first == entry.entry_date) & (of.c.last == entry.entry_date))
-    unposted = ~is_posted & (of.c.counting > 0)
+    unbalanced = is_posted & sums.c.net.is_distinct_from(0)
+    misdated = is_posted & ~((sums.c.first == entry.entry_date) & (sums.c.last == entry.entry_date))
+    unposted = ~is_posted & (sums.c.counting > 0)
     why = case((unbalanced, UNBALANCED), (misdated, MISDATED), else_=UNPOSTED)
     sides = (of_entry(line.debit), of_entry(line.credit))
     return (
         select(entry.id, entry.number, entry.entry_date, *sides, why)
-        .outerjoin(of, of.c.entry_id == entry.id)
+        .outerjoin(sums, sums.c.entry_id == entry.id)
         .where(or_(unbalanced, misdated, unposted))
         .where(true() if of_these is None else entry.id.in_(of_these))
     )
 
 
 def wrong_entries(connection: Connection) -> Sequence[WrongEntry]:
-    """Every entry that cannot be right, by its age."""
+    """Every invalid entry, the oldest first."""
     return sorted(WrongEntry(*row) for row in connection.execute(_wrong()))
 
 
 def quarantined(connection: Connection, accounts: Collection[int]) -> set[int]:
-    """Of these accounts, those to which a wrong entry is posted."""
-    theirs = JournalLine.account_id == any_(literal(sorted(accounts), ARRAY(BigInteger)))
-    wrong = _wrong(select(JournalLine.entry_id).where(theirs)).subquery()
+    """Those of these accounts to which an invalid entry is posted."""
+    of_accounts = JournalLine.account_id == any_(literal(sorted(accounts), ARRAY(BigInteger)))
+    wrong = _wrong(select(JournalLine.entry_id).where(of_accounts)).subquery()
     lines = select(JournalLine.account_id).where(
-        theirs, JournalLine.entry_id.in_(select(wrong.c.id))
+        of_accounts, JournalLine.entry_id.in_(select(wrong.c.id))
     )
     return set(connection.scalars(lines.distinct()))

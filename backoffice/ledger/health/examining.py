@@ -1,7 +1,7 @@
-"""Is the balance sheet valid? Asked of what is stored alone, or of every line; one answer for every door.
+"""Whether the balance sheet is valid: from stored totals alone, or by examining every line.
 
-Whatever was found and is not right again speaks against it: the findings of accounts, entries and checks of the
-ledger, which are kept with those of all figures. So nothing says valid while a problem is open.
+Screens, commands, the API and metrics all ask here. Every open finding of the ledger's accounts, entries and checks,
+stored with the findings of all figures, makes it invalid.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,7 +37,7 @@ from .entries import WrongEntry, wrong_entries
 
 
 def _held_by(title: str, of_type: str) -> Side:
-    """What the accounts of a type hold, as it is stored."""
+    """The stored balances of the accounts of a type."""
     return amounts(title, select(Account.balance).where(Account.type == of_type))
 
 
@@ -50,14 +50,14 @@ balance_sheet = check(
     - _held_by(N_("Expenses"), EXPENSE),
     title=N_("Assets are liabilities, equity and current earnings"),
 )
-"""The equation, by what is stored: it holds at every moment, so it is asked and never recorded."""
+"""The accounting equation over stored balances; computed on every request, never recorded as a finding."""
 
 log = structlog.get_logger("backoffice.ledger")
 
 TABLES = tuple(map(table_of, (Account, JournalEntry, JournalLine, Period, Book)))
 
 LOCK = 2_077_003
-"""The advisory lock of whoever looks at every line: one at a time."""
+"""Key of the advisory lock that lets one examination of every line run at a time."""
 
 EVERY_ACCOUNT: Mapping[str, Any] = {"low": 0, "high": LAST}
 
@@ -67,18 +67,18 @@ _KIND_OF = {entries_balanced: "entry", months_in_order: "period"}
 
 
 class Busy(Refusal):
-    """Another request looks at every line."""
+    """Another request is examining every line."""
 
     sentence = N_("The balance sheet is being checked at the moment. Ask again in a few seconds.")
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that speaks against the balance sheet, since when it is known; amounts as texts.
+    """An open problem of the balance sheet, since it was first found; amounts as texts.
 
-    `kind`: `account` (stored differs from its lines), `entry` (entries that cannot be right), `equation` (both sides of
-    the balance sheet), `control` (an account differs from what it stands for), `period` (closed months out of order),
-    `tampered` (a row differs from the audit trail).
+    `kind`: `account` (stored differs from its lines), `entry` (invalid entries), `equation` (both sides of the balance
+    sheet), `control` (a control account differs from its sub-ledger), `period` (closed months out of order), `tampered`
+    (a row differs from the audit trail).
     """
 
     id: int
@@ -95,9 +95,9 @@ class Problem:
 
 @dataclass(frozen=True)
 class BalanceHealth:
-    """What is stored of the balance sheet, in the deployment's currency, and what speaks against it.
+    """The stored totals of the balance sheet, in the deployment's currency, and its open problems.
 
-    `earnings` are the current ones: revenue − expenses. `entries` were found when every line was looked at.
+    `earnings` are the current ones: revenue − expenses. `entries` were found by examining every line.
     """
 
     assets: Decimal
@@ -110,11 +110,11 @@ class BalanceHealth:
     problems: Sequence[Problem] = ()
     entries: Sequence[WrongEntry] = ()
     seen: int = 0
-    """How much an examination has found wrong that no finding tells of: it could not, or should not be written down."""
+    """How many problems an examination found without recording them: recording failed, or was not wanted."""
 
     @property
     def is_valid(self) -> bool:
-        """Whether assets are liabilities and equity, and nothing that was found is open."""
+        """Whether assets equal liabilities and equity, and no problem is open."""
         return self.holds and not self.problems and not self.entries and not self.seen
 
     @property
@@ -124,22 +124,22 @@ class BalanceHealth:
 
 
 def ledger_checks() -> list[Check]:
-    """Every check that reads the ledger, whoever has declared it."""
+    """Every check that reads the ledger, of whichever domain."""
     return [one for one in declared().checks.values() if one.tables.intersection(TABLES)]
 
 
 def is_control(one: Check) -> bool:
-    """Whether it compares an account with what other documents come to."""
+    """Whether it compares an account with documents of other domains."""
     return not one.tables.issubset(TABLES)
 
 
 def bundles() -> Sequence[Bundle]:
-    """What accounts hold, in the order in which it is computed."""
+    """The bundles of the account figures, in the order of computation."""
     return registry.bundles_of(LEDGER_FIGURES)
 
 
-def kinds() -> Mapping[str, str]:
-    """What findings of the ledger are filed under → the kind of the problem."""
+def problem_kinds() -> Mapping[str, str]:
+    """Name under which findings of the ledger are stored → kind of the problem."""
     found = {figure.name: "account" for figure in LEDGER_FIGURES}
     for one in ledger_checks():
         kind = "control" if is_control(one) else "equation"
@@ -149,8 +149,8 @@ def kinds() -> Mapping[str, str]:
     return found
 
 
-def known(connection: Connection) -> BalanceHealth:
-    """From what is stored alone: however many lines there are, it takes no longer."""
+def stored_health(connection: Connection) -> BalanceHealth:
+    """The balance health from stored totals and findings; its cost does not grow with the number of lines."""
     both = balance_sheet.compare(connection)
     assets, liabilities, equity, revenue, expenses = both.whole.sums
     return BalanceHealth(
@@ -160,9 +160,9 @@ def known(connection: Connection) -> BalanceHealth:
 
 
 def _open_problems(connection: Connection) -> Iterator[Problem]:
-    kind, f = kinds(), FINDINGS.c
-    mine = select(FINDINGS).where(f.figure.in_(list(kind)), f.healed_at.is_(None))
-    rows = connection.execute(mine.order_by(f.first_seen_at, f.id).limit(MOST_PROBLEMS)).all()
+    kind, f = problem_kinds(), FINDINGS.c
+    is_open = select(FINDINGS).where(f.figure.in_(list(kind)), f.healed_at.is_(None))
+    rows = connection.execute(is_open.order_by(f.first_seen_at, f.id).limit(MOST_PROBLEMS)).all()
     names = called(connection, ((row.figure, row.owner, row.key) for row in rows))
     titles = {checks.name_of(one): one.title for one in ledger_checks()}
     for row, known_as in zip(rows, names, strict=True):
@@ -175,15 +175,15 @@ def _open_problems(connection: Connection) -> Iterator[Problem]:
 
 @contextmanager
 def whole_ledger(engine: Engine) -> Iterator[Connection]:
-    """One read-only snapshot for whoever looks at every line. Raises Busy while another one does."""
+    """A read-only snapshot for examining every line. Raises Busy while another request examines."""
     with snapshot(engine) as connection:
         if not connection.scalar(select(func.pg_try_advisory_xact_lock(LOCK))):
             raise Busy()
         yield connection
 
 
-def look(connection: Connection) -> Mapping[Bundle, Seen]:
-    """What is wrong of the accounts, compared with their lines."""
+def compare_accounts(connection: Connection) -> Mapping[Bundle, Seen]:
+    """The differences between the accounts and their lines."""
     seen: dict[Bundle, Seen] = {}
     for bundle in bundles():
         compared = {
@@ -195,22 +195,22 @@ def look(connection: Connection) -> Mapping[Bundle, Seen]:
 
 
 def count_of(seen: Mapping[Bundle, Seen], compared: Sequence[Compared]) -> int:
-    """How much is wrong of what was compared, whether or not a finding tells of it."""
+    """How many problems the comparison found, whether or not they are recorded."""
     accounts = sum(len(one.found) + len(one.orphans) for one in seen.values())
     return accounts + sum(not one.holds for one in compared)
 
 
 def examine(engine: Engine) -> BalanceHealth:
-    """Look at every line, entry by entry, and at every check, in one snapshot; what is found is recorded.
+    """Examine every line and every check in one snapshot, and record what is found.
 
-    Nothing is corrected. Raises Busy, AnotherDefinition.
+    Corrects nothing. Raises Busy, AnotherDefinition.
     """
     with whole_ledger(engine) as connection:
-        seen, entries = look(connection), wrong_entries(connection)
+        seen, entries = compare_accounts(connection), wrong_entries(connection)
         is_looked_at = not entries and not checks.is_any_open(connection)
         asked = [c for c in ledger_checks() if c is not entries_balanced or not is_looked_at]
         compared = [one.compare(connection) for one in asked]
-        found = known(connection)
+        found = stored_health(connection)
     wrong = count_of(seen, compared)
     try:
         with engine.begin() as connection:
@@ -218,7 +218,7 @@ def examine(engine: Engine) -> BalanceHealth:
                 settle(connection, bundle, EVERY_ACCOUNT, one, None)
             for both in compared:
                 checks.settle(connection, both.check, both)
-            found = known(connection)
+            found = stored_health(connection)
     except SQLAlchemyError as error:
         log.warning("what was found of the ledger is not recorded", error=type(error).__name__)
         found = replace(found, seen=wrong)

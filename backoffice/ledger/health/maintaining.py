@@ -1,4 +1,4 @@
-"""Maintenance that somebody waits for: the run is worked on at once, and left to the workers where it takes long."""
+"""Maintenance that a caller waits for: the run is executed at once, and left to the workers where it takes long."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -14,22 +14,22 @@ from ..models import Account
 from .runs import MAINTAIN, SCOPE
 
 SECONDS = 10.0
-"""How long a program waits."""
+"""How long a caller waits."""
 
 MOST_ITEMS = 1_000
 
 
 class Maintained(NamedTuple):
-    """A run, ended or not, and what it has changed, would change or has left alone."""
+    """A run, ended or not, with its items: what it changed, would change or left alone."""
 
     run: Run
     items: Sequence[dict[str, Any]]
 
 
 def maintain(engine: Engine, *, dry_run: bool = False, seconds: float = SECONDS) -> Maintained:
-    """Compare and heal; a dry run, and whoever is signed in, gets what would be written, and nothing is.
+    """Compare and heal; with `dry_run`, or for a user in a browser, only list what would be written.
 
-    Raises AlreadyRunning: one at a time.
+    Raises AlreadyRunning: one maintenance runs at a time.
     """
     with Session(engine) as session:
         kind, scope = (MAINTAIN.preview(SCOPE) if dry_run else None) or (MAINTAIN.name, SCOPE)
@@ -44,7 +44,7 @@ def maintain(engine: Engine, *, dry_run: bool = False, seconds: float = SECONDS)
 
 
 def _items(session: Session, run_id: int) -> list[dict[str, Any]]:
-    """What became of every account that was not right."""
+    """The outcome of every account that differed."""
     wanted = (
         select(RunItem, Account.code)
         .outerjoin(Account, (Account.id == RunItem.owner) & RunItem.subject.startswith("accounts."))

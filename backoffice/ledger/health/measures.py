@@ -1,4 +1,4 @@
-"""What Prometheus is told of the balance sheet: whether it is valid, from what is stored and what is known."""
+"""Metrics of the balance sheet: whether it is valid, and its totals, from stored balances and findings."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ from sqlalchemy import Connection
 
 from ...app.measures import Measure, Reading, Source
 from ...base import money
-from .examining import known
+from .examining import stored_health
 
 VALID = Measure(
     "balance_sheet_valid",
@@ -18,7 +18,7 @@ TOTAL = Measure(
 
 
 def _read(connection: Connection) -> Iterator[Reading]:
-    health = known(connection)
+    health = stored_health(connection)
     yield VALID.is_now(int(health.is_valid))
     parts = {
         "assets": health.assets,

@@ -29,17 +29,23 @@ from ..posting.tie_out import tie_out
 from ..rules import OPEN, POSTED
 from . import examining
 from .entries import quarantined, wrong_entries
-from .examining import count_of, known, ledger_checks, look, whole_ledger
+from .examining import (
+    compare_accounts,
+    count_of,
+    ledger_checks,
+    stored_health,
+    whole_ledger,
+)
 from .wording import as_data, quarantine
 
 RIGHT, DRIFTED, QUARANTINED = "right", "drifted", "quarantined"
 
 
 def detailed(engine: Engine) -> dict[str, Any]:
-    """All of it as one snapshot has it; nothing is written. Raises Busy."""
+    """The whole report, from one snapshot; writes nothing. Raises Busy."""
     with whole_ledger(engine) as connection:
         found: dict[int, list[Finding]] = {}
-        seen = look(connection)
+        seen = compare_accounts(connection)
         for of_accounts in seen.values():
             for one in (*of_accounts.found, *of_accounts.orphans):
                 found.setdefault(one.owner, []).append(one)
@@ -48,7 +54,7 @@ def detailed(engine: Engine) -> dict[str, Any]:
         diverging = first_diverging(connection, found)
         compared = [one.compare(connection) for one in ledger_checks()]
         wrong = count_of(seen, compared)
-        health = replace(known(connection), entries=entries, seen=wrong)
+        health = replace(stored_health(connection), entries=entries, seen=wrong)
         return {
             "balance_status": health.is_valid,
             "data": as_data(health),
@@ -88,7 +94,7 @@ def _posted(connection: Connection) -> int:
 
 
 def _check(connection: Connection, seen: Compared) -> dict[str, Any]:
-    """Both sides; a control account is one that is compared with what other documents come to."""
+    """A check with both sides, and the parts that differ."""
     one = seen.check
     return {
         **seen.as_dict(), "title": _(one.title),
@@ -98,10 +104,10 @@ def _check(connection: Connection, seen: Compared) -> dict[str, Any]:
 
 
 def first_diverging(connection: Connection, accounts: Collection[int]) -> dict[int, str]:
-    """Of accounts that drifted the number of the entry from which on stored and posted go different ways.
+    """For each drifted account, the number of the entry at which its stored balance and its lines first diverge.
 
-    That is the first one with a line that differs from the audit trail; else the one after the last at which the lines
-    came to what is stored, or the very first where nothing is stored: of what was added past everything there is none.
+    That is the first entry with a line that differs from the audit trail; else the one after the last entry at which
+    the lines sum to what is stored, or the first entry where nothing is stored. An account without one is left out.
     """
     if not accounts:
         return {}
@@ -145,7 +151,7 @@ def first_diverging(connection: Connection, accounts: Collection[int]) -> dict[i
 
 
 def months(connection: Connection) -> list[dict[str, Any]]:
-    """Months with something posted, or closed once: the opening by days of entries, the closing before by lines."""
+    """Months with postings or ever closed: the opening by entry dates beside the previous closing by lines' dates."""
     by_lines = _by_month(JournalLine.posted_on, JournalLine.posted_on.is_not(None))
     by_entries = _by_month(JournalEntry.entry_date, JournalEntry.status == POSTED)
     month = func.coalesce(by_lines.c.month, by_entries.c.month, Period.month).label("month")
@@ -170,7 +176,7 @@ def months(connection: Connection) -> list[dict[str, Any]]:
 
 
 def _by_month(day: Any, counts: Any) -> Any:
-    """`month, debits` of the lines that count, by the month of that day; credits come to the same."""
+    """`month, debits` of the lines that count, by the month of that day; credits are equal."""
     month = cast(func.date_trunc("month", day), Date).label("month")
     lines = select(month, func.sum(JournalLine.debit).label("debits"))
     return lines.join_from(JournalLine, JournalEntry).where(counts).group_by(month).subquery()

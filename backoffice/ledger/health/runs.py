@@ -1,6 +1,6 @@
-"""The maintenance of the balance sheet: everything that it rests on is compared, and what is safe to heal is healed.
+"""The maintenance run of the balance sheet: verifies what it is derived from, heals what is safe, closes due months.
 
-Whoever is to know of what was wrong is told at the end.
+It ends by sending an alert where anything was wrong.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,13 +25,13 @@ from ..periods.approved_verbs import CLOSE
 from ..periods.due import close_due
 from .alerts import NOT_SENT, Alert, send
 from .entries import QUARANTINED, quarantined
-from .examining import BalanceHealth, known
+from .examining import BalanceHealth, stored_health
 from .wording import as_problem, as_texts, in_lines, verdict
 
 SCOPE: Mapping[str, Any] = {"figures": {f.name: None for f in LEDGER_FIGURES}, "fix": True}
 
 ALERT, DUE = "alert", "due"
-_CLOSE = Chunk({DUE: True}, 0, LAST_STAGE + 1)
+_CLOSING_CHUNK = Chunk({DUE: True}, 0, LAST_STAGE + 1)
 _CLOSED = (
     select(RunItem.key["month"].astext)
     .where(
@@ -42,30 +42,30 @@ _CLOSED = (
     .order_by(RunItem.id)
 )
 """The months that a run has closed."""
-_TELL = Chunk({ALERT: True}, 0, LAST_STAGE + 2)
+_ALERT_CHUNK = Chunk({ALERT: True}, 0, LAST_STAGE + 2)
 
 
 def _plan(connection: Connection, asked: Asked) -> Iterator[Chunk]:
     yield from VERIFY.plan(connection, asked)
-    yield _CLOSE
-    yield _TELL
+    yield _CLOSING_CHUNK
+    yield _ALERT_CHUNK
 
 
 def _work(work: Work) -> None:
     if ALERT in work.payload:
-        _tell(work)
+        _send_alert(work)
     elif DUE in work.payload:
         close_due(work)
     else:
         VERIFY.work(work)
 
 
-def _tell(work: Work) -> None:
-    """Tell of what was healed or closed, and of what is wrong still; of a book that was right nobody is told."""
+def _send_alert(work: Work) -> None:
+    """Report what was healed or closed, and what is still wrong; no alert is sent where all was right."""
     with work.snapshot() as connection:
-        health = known(connection)
-        mine = CORRECTIONS.c.run_id == work.asked.id
-        healed = connection.scalar(select(func.count()).select_from(CORRECTIONS).where(mine)) or 0
+        health = stored_health(connection)
+        of_run = CORRECTIONS.c.run_id == work.asked.id
+        healed = connection.scalar(select(func.count()).select_from(CORRECTIONS).where(of_run)) or 0
         closed = connection.scalars(_CLOSED, {"run": work.asked.id}).all()
     is_worth = healed or closed or not health.is_valid or "retry" in work.asked.scope
     alert = _alert(work.asked.id, health, healed, closed)
@@ -96,13 +96,13 @@ def _alert(run: int, health: BalanceHealth, healed: int, closed: Sequence[str]) 
 
 def _finish(connection: Connection, asked: Asked) -> Mapping[str, Any]:
     found = dict(VERIFY.finish(connection, asked))
-    return found | {"balance_sheet": as_texts(known(connection))}
+    return found | {"balance_sheet": as_texts(stored_health(connection))}
 
 
 def _again(items: Sequence[Any]) -> Iterator[Chunk]:
     yield from VERIFY.again([item for item in items if item.subject not in (ALERT, CLOSE.name)])
     if any(item.subject == ALERT for item in items):
-        yield _TELL
+        yield _ALERT_CHUNK
 
 
 MAINTAIN = RunKind(
@@ -113,7 +113,7 @@ MAINTAIN = RunKind(
 KINDS = (MAINTAIN,)
 
 HOLDS = (Hold(account_sums.name, QUARANTINED, quarantined),)
-"""Whom no heal touches."""
+"""Accounts that no heal writes: those with an invalid entry."""
 
 REASONS = (Reason(QUARANTINED, "drift.index"), Reason(NOT_SENT))
 WORDS = (Word(ALERT, N_("Alerts"), ALERT, {"channel": N_("Sent by")}),)

@@ -1,4 +1,4 @@
-"""Balance health for programs, as monitors and cron ask for it, and on screen: check, heal, report, maintain."""
+"""Balance health: the API for monitors and cron jobs, and the screen."""
 
 from typing import Any
 
@@ -33,19 +33,19 @@ bp = Blueprint("balance_health", __name__)
 SUCCESS, BUSY, RUNNING, FAILED = "success", "busy", "running", "failed"
 
 OFTEN, SELDOM = "120 per minute", "12 per minute"
-"""How often one address may ask what a look at every line answers, and what writes."""
+"""Rate limits per client address: of the check, and of the report and whatever writes."""
 
 
 @bp.get("/admin/balance-health/check")
 @limiter.limit(OFTEN)
 @requires("figures.read", scope="health")
 def check() -> Response:
-    """Whether the balance sheet is valid: every line is looked at, or with ?stored=1 what is stored alone.
+    """Whether the balance sheet is valid, by examining every line, or with ?stored=1 from stored totals alone.
 
-    With ?strict=1 the status says it too: 503 when it is not.
+    With ?strict=1 the HTTP status is 503 when it is not.
     """
     try:
-        health = _known() if _asks("stored") else examining.examine(db.engine)
+        health = _stored() if _has_option("stored") else examining.examine(db.engine)
     except Busy as busy:
         return _refused(busy)
     return _answered(health)
@@ -55,7 +55,7 @@ def check() -> Response:
 @limiter.limit(SELDOM)
 @requires("figures.read", scope="health")
 def detailed_report() -> Response:
-    """Per account, per entry, per control account and month: what is right, and where it first goes wrong."""
+    """The report by account, entry, control account and month, with the entry at which each account diverges."""
     try:
         return _answer({"status": SUCCESS, **report.detailed(db.engine)})
     except Busy as busy:
@@ -68,26 +68,26 @@ def detailed_report() -> Response:
 def auto_heal() -> Response:
     """Write what posted lines come to over balances that differ; with ?dry_run=1 only say what would be written.
 
-    The status says it too: 500 where it failed, and with ?strict=1 503 where the balance sheet is not valid after it.
+    The HTTP status is 500 where it failed, and with ?strict=1 503 where the balance sheet is not valid afterwards.
     """
-    return _maintained(dry_run=_asks("dry_run"))
+    return _maintain(dry_run=_has_option("dry_run"))
 
 
 @bp.post("/admin/balance-health/scheduled-maintenance")
 @limiter.limit(SELDOM)
 @requires("figures.heal", scope="health")
 def scheduled_maintenance() -> Response:
-    """What the schedule does every six hours, for whoever has a cron of their own; the status as of `auto_heal`."""
-    return _maintained()
+    """Run the scheduled maintenance now, for deployments with their own cron; HTTP statuses as of `auto_heal`."""
+    return _maintain()
 
 
-def _maintained(*, dry_run: bool = False) -> Response:
-    db.session.rollback()  # gives back the connection by which we know who asks
+def _maintain(*, dry_run: bool = False) -> Response:
+    db.session.rollback()  # gives back the connection that authentication has used
     try:
         done = maintaining.maintain(db.engine, dry_run=dry_run)
     except AlreadyRunning as same:
         return _refused(same, run=same.run_id)
-    run, health = done.run, _known()
+    run, health = done.run, _stored()
     status = RUNNING if run.is_live else SUCCESS if run.status == "done" else FAILED
     reported = {
         "id": run.id, "status": run.status, "dry_run": run.dry_run, "changed": run.changed,
@@ -97,27 +97,27 @@ def _maintained(*, dry_run: bool = False) -> Response:
     return _answered(health, code, status, run=reported, items=done.items)
 
 
-def _asks(option: str) -> bool:
-    """Whether the address has it, but for an empty one and `=0`."""
+def _has_option(option: str) -> bool:
+    """Whether the address has this option, other than empty or `0`."""
     return request.args.get(option, "") not in ("", "0")
 
 
-def _known() -> BalanceHealth:
-    return examining.known(db.session.connection())
+def _stored() -> BalanceHealth:
+    return examining.stored_health(db.session.connection())
 
 
 def _answered(
     health: BalanceHealth, code: int = 200, status: str = SUCCESS, **more: Any
 ) -> Response:
-    """With ?strict=1 the status says how the balance sheet stands, too, where nothing worse is to be said."""
-    if code < 500 and _asks("strict") and not health.is_valid:
+    """The answer; with ?strict=1 its status is 503 where the balance sheet is not valid, unless it failed anyway."""
+    if code < 500 and _has_option("strict") and not health.is_valid:
         code = 503
     body = {"status": status, "balance_status": health.is_valid, "data": as_data(health), **more}
     return _answer(body, code)
 
 
 def _refused(refusal: Refusal, **more: Any) -> Response:
-    """One at a time: whoever comes second is told so, and asks again."""
+    """409 for a second concurrent request, with Retry-After."""
     answer = _answer({"status": BUSY, "message": in_words(refusal), **more}, 409)
     answer.headers["Retry-After"] = "5"
     return answer
@@ -135,7 +135,7 @@ KINDS = {
     "account": N_("Account"), "entry": N_("Entry"), "equation": N_("Equation"),
     "control": N_("Control account"), "period": N_("Period"), "tampered": N_("Tampered row"),
 }  # fmt: skip
-"""Kind of a problem → what it is called."""
+"""Kind of a problem → its title."""
 
 SHOWN = 5
 """Runs of the maintenance that are shown."""
@@ -144,12 +144,12 @@ SHOWN = 5
 @bp.get("/health/balance-sheet")
 @requires("figures.read")
 def index() -> Response:
-    """From what is stored, and from what was found: lines are looked at where one is known to be wrong."""
-    session, health = db.session(), _known()
+    """The balance health from stored totals and findings; lines are read only where one is known to be wrong."""
+    session, health = db.session(), _stored()
     connection, open_checks = session.connection(), {one.subject for one in health.problems}
     is_entry = any(problem.kind == "entry" for problem in health.problems)
     accounts = {problem.account for problem in health.problems if problem.account is not None}
-    is_apart = name_of(ledger_tied) in open_checks
+    is_untied = name_of(ledger_tied) in open_checks
     newest = select(Run).where(Run.kind == MAINTAIN.name).order_by(Run.id.desc()).limit(SHOWN)
     return render(
         "ledger/health.html",
@@ -158,7 +158,7 @@ def index() -> Response:
         entries=wrong_entries(connection) if is_entry else (),
         held=quarantined(connection, accounts) if is_entry else (),
         diverging=report.first_diverging(connection, accounts),
-        tied=[one for one in tie_out(connection) if one.difference] if is_apart else (),
+        tied=[one for one in tie_out(connection) if one.difference] if is_untied else (),
         closed=last_closed(session),
         still_open=len(over_and_open(session)),
         open_checks=open_checks,
@@ -174,19 +174,19 @@ def index() -> Response:
 @bp.post("/health/balance-sheet/verify")
 @requires("figures.heal")
 def verify() -> Response:
-    """Compare the accounts with their lines now, and everything that reads them."""
-    return _asked("balance_health.verify", "figures.verify")
+    """Start a run that compares the accounts with their lines."""
+    return _request_run("balance_health.verify", "figures.verify")
 
 
 @bp.post("/health/balance-sheet/preview")
 @requires("figures.heal")
 def preview() -> Response:
-    """Let a dry run show what a correction would write."""
-    return _asked("balance_health.preview", "figures.heal", dry_run=True)
+    """Start a dry run that shows what a correction would write."""
+    return _request_run("balance_health.preview", "figures.heal", dry_run=True)
 
 
-def _asked(action: str, kind: str, **how: Any) -> Response:
-    """Lead to the run that does this: a new one, or the one that does it already."""
+def _request_run(action: str, kind: str, **how: Any) -> Response:
+    """Redirect to the run that does this: a new one, or the one already live."""
     claim, scope = Claim(action), {"figures": SCOPE["figures"]}
     number = runs.request_or_join(db.session(), kind, scope, is_paced=False, **how)
     return claim.complete(url_for("runs.record", run_id=number))

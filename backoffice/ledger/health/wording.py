@@ -1,4 +1,4 @@
-"""The state of the balance sheet as programs read it: the seed's shape, with amounts as exact numbers of JSON."""
+"""The balance health as text and as JSON, with amounts as exact JSON numbers."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from .entries import WHY, WrongEntry
 from .examining import BalanceHealth, Problem
 
 _NUMBER = re.compile(r'"\\u0000(-?\d+(?:\.\d+)?)"')
-"""A number that is written digit by digit; no text of PostgreSQL's holds the character before it."""
+"""A number written as a marked string; no text from PostgreSQL contains the NUL that marks it."""
 
 
 def verdict(health: BalanceHealth) -> str:
@@ -25,7 +25,7 @@ def verdict(health: BalanceHealth) -> str:
 
 
 def in_lines(health: BalanceHealth) -> Iterator[str]:
-    """What it comes to, and what speaks against it, a line each."""
+    """Its totals and its problems, one per line."""
     totals = (
         (_("Assets"), health.assets), (_("Liabilities"), health.liabilities),
         (_("Equity with current earnings"), health.total_equity), (_("Difference"), health.difference),
@@ -48,7 +48,7 @@ def as_texts(health: BalanceHealth) -> dict[str, Any]:
 
 
 def as_data(health: BalanceHealth) -> dict[str, Any]:
-    """The totals as numbers, the same as texts beside them, and what speaks against the balance sheet."""
+    """The totals as numbers and as texts, and the problems of the balance sheet."""
     exact = as_texts(health)
     totals = ("total_assets", "total_liabilities", "total_equity")
     return {
@@ -62,12 +62,12 @@ def as_data(health: BalanceHealth) -> dict[str, Any]:
 
 
 def as_problem(problem: Problem) -> dict[str, Any]:
-    """A problem; amounts as texts. Of two sums the difference has their name, as each of them has."""
-    apart = None if problem.difference is None else str(problem.difference)
-    is_of_sums = apart is not None and problem.stored is not None and SUM in problem.stored
+    """A problem; amounts as texts. The difference of two sums is keyed by `SUM`, as the sums are."""
+    difference = None if problem.difference is None else str(problem.difference)
+    is_of_sums = difference is not None and problem.stored is not None and SUM in problem.stored
     return {
         "kind": problem.kind, "subject": problem.subject, "name": problem.name, "stored": problem.stored,
-        "expected": problem.expected, "difference": {SUM: apart} if is_of_sums else apart,
+        "expected": problem.expected, "difference": {SUM: difference} if is_of_sums else difference,
         "since": problem.since.isoformat(),
     }  # fmt: skip
 

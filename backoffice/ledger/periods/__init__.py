@@ -1,1 +1,1 @@
-"""Closed periods: months of which nothing dated changes any more, in the ledger and in the whole book."""
+"""Closed periods: months in which no dated row changes any more, in the ledger and in every domain."""

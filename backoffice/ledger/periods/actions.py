@@ -1,7 +1,7 @@
-"""Closing months and reopening them, and what the last one of a year moves. Nothing here commits.
+"""Closing and reopening months, and the year-end transfer of earnings. Nothing here commits.
 
-Whoever closes or reopens waits for everybody who writes something dated, and they for us: so what was in order when it
-was looked at is in order when the month is closed.
+Closing and reopening hold a lock that excludes every writer of dated rows, so that what the checklist found in order
+is still in order when the month is closed.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ from .queries import checklist, last_closed, period_of
 
 
 def close(session: Session, month: Month, by: str) -> Period:
-    """Close a month: nothing dated in it changes any more. The last of a year moves its earnings.
+    """Close a month: nothing dated in it changes any more. The last of a year transfers its earnings.
 
     `by` is the actor, as the audit trail names them. Raises NotInOrder, and what `refuse_close` does.
     """
@@ -71,13 +71,13 @@ def reopen(session: Session, month: Month, by: str, reason: str) -> Period:
     period.reopened_at, period.reopened_by = func.now(), by
     period.approved_by = approver.get()
     session.flush()
-    take_back(session, entry_id)
+    reverse_closing_entry(session, entry_id)
     session.refresh(period)
     return period
 
 
 def refuse_close(session: Session, month: Month) -> None:
-    """Raises AlreadyClosed, NotNext, NotOver, YearEndLocked: why a month cannot be closed now, whatever is in order."""
+    """Raises AlreadyClosed, NotNext, NotOver, YearEndLocked where a month cannot be closed, whatever its checklist."""
     last = last_closed(session)
     if last is not None and month <= last:
         raise AlreadyClosed(month=month)
@@ -91,7 +91,7 @@ def refuse_close(session: Session, month: Month) -> None:
 
 
 def refuse_locked(session: Session, day: date) -> None:
-    """Raises YearEndLocked where the entry that closes a year cannot be posted or taken back on its day."""
+    """Raises YearEndLocked where a year's closing entry cannot be posted or reversed on its day."""
     until = locked_until(session)
     if until is not None and day <= until:
         raise YearEndLocked(day=day, until=until)
@@ -102,13 +102,13 @@ LAST_MONTH = 12
 
 
 def year_end(session: Session, month: Month) -> Month | None:
-    """The December at whose end closing a month moves earnings: itself, or at the first closing the last one before."""
+    """The December of which closing a month transfers the earnings: itself, or at the first closing the last one."""
     end = month if month.month == LAST_MONTH else Month(max(month.year - 1, 1), LAST_MONTH)
     return end if end == month or last_closed(session) is None else None
 
 
 def move_earnings(session: Session, month: Month) -> JournalEntry | None:
-    """Post the entry that zeroes revenue and expenses at the end of a year; None of other months or no earnings."""
+    """Post the entry that zeroes revenue and expenses at a year's end; None for other months or without earnings."""
     end, zeroing = year_end(session, month), zeroing_lines(session, month)
     if end is None or not zeroing:
         return None
@@ -126,17 +126,17 @@ def move_earnings(session: Session, month: Month) -> JournalEntry | None:
     return made.row
 
 
-def take_back(session: Session, entry_id: int | None) -> None:
-    """Reverse the closing entry of a month that is open again, on the same day; once, if a user has done so by hand."""
+def reverse_closing_entry(session: Session, entry_id: int | None) -> None:
+    """Reverse the closing entry of a reopened month on its own day, unless a user has reversed it."""
     entry = None if entry_id is None else session.get_one(JournalEntry, entry_id)
     if entry is not None and entry.reversal is None:
         refuse_locked(session, entry.entry_date)
-        reported = {"entry_date": entry.entry_date, "memo": entry.memo}
-        reverse(session, entry.id, reported, may_be_inactive=True)
+        values = {"entry_date": entry.entry_date, "memo": entry.memo}
+        reverse(session, entry.id, values, may_be_inactive=True)
 
 
 def zeroing_lines(session: Session, month: Month) -> Sequence[LineEntry]:
-    """What takes back all that revenue and expenses hold at the end of a year; none of other months."""
+    """The lines that zero revenue and expenses at the end of a year; none for other months."""
     end = year_end(session, month)
     if end is None:
         return ()

@@ -1,6 +1,6 @@
-"""Closing and reopening a month as two people look at it: what is approved is the month with what its closing moves.
+"""Closing and reopening a month with a second person's approval, of the month and the lines of its closing entry.
 
-It is this closing that is reopened, and no later one of the same month.
+An approved reopening applies to the closing that was shown, not to a later one of the same month.
 """
 
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ def _reopen(session: Session, _user: Any, asked: Payload) -> Sequence[str]:
 
 
 def _verb(name: str, title: str, act: Any) -> Verb:
-    """The month and the lines of its entry are as they were shown; accounts may hold more when it is approved."""
+    """A verb with a digest of the month and the lines of its entry, not of balances, which may change meanwhile."""
     return Verb(name, title, "ledger.close", act, digest=lambda outlook: digest_of(outlook.result))
 
 
@@ -48,6 +48,6 @@ VERBS = (CLOSE, REOPEN)
 
 
 def waiting(session: Session) -> Sequence[Run]:
-    """The runs by which a month is closed or reopened once another user approves."""
-    mine = Run.kind.in_([verb.name for verb in VERBS]), Run.status == AWAITING_APPROVAL
-    return session.scalars(select(Run).where(*mine).order_by(Run.id)).all()
+    """The runs that close or reopen a month once another user approves."""
+    is_waiting = Run.kind.in_([verb.name for verb in VERBS]), Run.status == AWAITING_APPROVAL
+    return session.scalars(select(Run).where(*is_waiting).order_by(Run.id)).all()

@@ -48,16 +48,16 @@ def close(month: str, dry_run: bool, reason: str, as_json: bool) -> None:
         is_possible = not any(checked.forbids for checked in found)
         run = None
         if is_possible and not dry_run:
-            run = _asked(session, CLOSE, {"month": str(asked)}, reason)
+            run = _carry_out(session, CLOSE, {"month": str(asked)}, reason)
     is_closed = is_possible and not dry_run and run is None
     session.rollback()
     reported = {
         "month": str(asked), "status": CLOSED if is_closed else OPEN, "dry_run": dry_run, "run": run,
         "checks": [_as_sent(checked) for checked in found],
     }  # fmt: skip
-    said = [f"{_(checked.check.title)}: {checked.count:,}" for checked in found]
-    said.append(_("%(month)s is closed.", month=asked) if is_closed else _state(asked, run))
-    click.echo(json.dumps(reported) if as_json else "\n".join(said))
+    lines = [f"{_(checked.check.title)}: {checked.count:,}" for checked in found]
+    lines.append(_("%(month)s is closed.", month=asked) if is_closed else _state(asked, run))
+    click.echo(json.dumps(reported) if as_json else "\n".join(lines))
     if not is_possible or run is not None:
         sys.exit(FOUND)
 
@@ -70,16 +70,16 @@ def reopen(month: str, reason: str, as_json: bool) -> None:
     """Let what is dated in the last closed month be changed again."""
     session, asked = db.session(), month_given(month)
     with refusals_reported(), acting_as(operator()):
-        run = _asked(session, REOPEN, {"month": str(asked), "reason": reason.strip()}, reason)
+        run = _carry_out(session, REOPEN, {"month": str(asked), "reason": reason.strip()}, reason)
     reported = {"month": str(asked), "status": OPEN if run is None else CLOSED, "run": run}
-    said = _("%(month)s is open again.", month=asked) if run is None else _state(asked, run)
-    click.echo(json.dumps(reported) if as_json else said)
+    sentence = _("%(month)s is open again.", month=asked) if run is None else _state(asked, run)
+    click.echo(json.dumps(reported) if as_json else sentence)
     if run is not None:
         sys.exit(FOUND)
 
 
-def _asked(session: Session, verb: Verb, payload: Payload, reason: str) -> int | None:
-    """Do it; the number of the run where it waits for another user's approval. Commits."""
+def _carry_out(session: Session, verb: Verb, payload: Payload, reason: str) -> int | None:
+    """Carry the verb out; answers the run's id where it waits for another user's approval. Commits."""
     limits = Limits.of(current_app.config)
     run = do_or_ask(session, verb, payload, reason=reason, limits=limits)
     number = None if run is None else run.id

@@ -1,4 +1,4 @@
-"""What has to be in order of the ledger before a month is closed."""
+"""The ledger's checks before a month is closed."""
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -22,22 +22,22 @@ def _drafts(session: Session, month: Month) -> int:
 
 
 def _unequal(session: Session, _month: Month) -> int:
-    """1 where assets are not what the others hold."""
+    """1 where assets differ from liabilities and equity."""
     return int(not balance_sheet.compare(session.connection()).holds)
 
 
 def _untied(session: Session, _month: Month) -> int:
-    """How many control accounts are not what their sub-ledgers come to, at this moment."""
+    """How many control accounts differ from their sub-ledgers now."""
     return ledger_tied.compare(session.connection()).differing
 
 
 def _disordered(session: Session, _month: Month) -> int:
-    """1 where closed months do not follow each other, or the book says another last day."""
+    """1 where closed months have gaps, or the book's last closed day is another."""
     return int(not months_in_order.compare(session.connection()).holds)
 
 
-def _homeless(session: Session, month: Month) -> int:
-    """How many accounts have earnings that no account for retained earnings takes at the end of a year."""
+def _untransferable(session: Session, month: Month) -> int:
+    """How many accounts have earnings at a year's end while no account is used for retained earnings."""
     return 0 if retained_earnings(session) else len(zeroing_lines(session, month))
 
 
@@ -62,7 +62,7 @@ CLOSING = (
         "tied", N_("Control accounts that do not tie out"), _untied, lambda _month: ("ledger.tie_out", {})
     ),
     ClosingCheck(
-        "earnings", N_("Accounts with earnings, and none of equity is used for retained earnings"), _homeless,
+        "earnings", N_("Accounts with earnings, and none of equity is used for retained earnings"), _untransferable,
         lambda _month: ("accounts.index", {}),
     ),
     ClosingCheck(

@@ -1,4 +1,4 @@
-"""Months that the maintenance closes, where the deployment has switched that on: `CLOSE_MONTHS_AFTER_DAYS`."""
+"""Automatic closing of months by the maintenance, where `CLOSE_MONTHS_AFTER_DAYS` is set."""
 
 from datetime import timedelta
 
@@ -16,13 +16,13 @@ from .approved_verbs import CLOSE
 from .queries import is_any_reopened, next_to_close
 
 REASON = "The month ended long enough ago, and everything is in order."
-"""What a second person reads, where one has to approve it."""
+"""The reason that a second person reads, where one has to approve it."""
 
 
 def close_due(work: Work) -> None:
-    """Close one month after the other that ended long enough ago, as far as nothing is in the way.
+    """Close the months that ended long enough ago, in order, until one is not in order.
 
-    Whoever reopened a month closes it again, and with it what it opened: until then nothing is due.
+    While a month is reopened none is due: a user closes that one again.
     """
     days = current_app.config["CLOSE_MONTHS_AFTER_DAYS"]
     is_further = days > 0 and work.asked.requested_by.startswith("schedule:")
@@ -34,7 +34,7 @@ def close_due(work: Work) -> None:
 
 
 def _close_next(step: Step, days: int) -> bool:
-    """Close the next month if it is due, or ask for a second person; whether there may be a further one."""
+    """Close the next month if it is due, or request its approval; answers whether a further one may be due."""
     try:
         with step.savepoint(), figures.session_over(step.connection) as session:
             return _closed(step, session, days)

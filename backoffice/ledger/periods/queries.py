@@ -1,4 +1,4 @@
-"""Reads of periods: which months are closed, and what is in the way of closing one."""
+"""Reads of periods: which months are closed, and the checklist for closing one."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -16,7 +16,7 @@ SHOWN = 36
 """Months that the screen lists at most, the newest first."""
 
 
-class Standing(NamedTuple):
+class MonthStatus(NamedTuple):
     """A month, and its period if it was ever closed."""
 
     month: Month
@@ -54,14 +54,14 @@ def next_to_close(session: Session) -> Month:
 
 
 def over_and_open(session: Session) -> Sequence[Month]:
-    """The months that are over and not closed, from the last closed one or the first of the journal on."""
+    """The months that are over and not closed, from the one after the last closed, or the journal's first."""
     closed, entered = _closed_and_entered(session)
     first = entered if closed is None else closed + 1
     return [] if first is None else list(first.through(Month.current() - 1))
 
 
 def _closed_and_entered(session: Session) -> tuple[Month | None, Month | None]:
-    """The last closed month, and the first of which the journal has an entry."""
+    """The last closed month, and the first month with a journal entry."""
     closed = select(func.max(Period.month)).where(Period.status == CLOSED).scalar_subquery()
     entered = select(func.min(JournalEntry.entry_date)).scalar_subquery()
     days = session.execute(select(closed, entered)).one()
@@ -69,14 +69,14 @@ def _closed_and_entered(session: Session) -> tuple[Month | None, Month | None]:
     return last, first
 
 
-def standings(session: Session) -> Sequence[Standing]:
+def month_statuses(session: Session) -> Sequence[MonthStatus]:
     """The months from the first of the journal, or the first that was closed, until now; the newest first."""
     known = {Month.of(p.month): p for p in session.scalars(select(Period))}
     month, first = Month.current(), min(known, default=next_to_close(session))
     first = max(min(first, next_to_close(session)), month - (SHOWN - 1))
-    return [Standing(each, known.get(each)) for each in reversed(list(first.through(month)))]
+    return [MonthStatus(each, known.get(each)) for each in reversed(list(first.through(month)))]
 
 
 def checklist(session: Session, month: Month) -> list[Checked]:
-    """What every domain says of the days up to the end of the month."""
+    """The result of every domain's closing check up to the end of the month."""
     return [Checked(check, check.count(session, month)) for check in declared().closing_checks]

@@ -1,4 +1,4 @@
-"""Months of the book: which are closed, by whom, what stands in the way of closing the next one, close and reopen."""
+"""The screen of periods: which months are closed, the checklist of the next one, and closing and reopening."""
 
 from typing import Any
 
@@ -30,17 +30,17 @@ REASON_LENGTH = 200
 @bp.get("/periods")
 @requires("ledger.read")
 def periods() -> Response:
-    """Every month, and the checklist of the one that is asked for or comes next."""
-    return _page()
+    """Every month, and the checklist of the requested one, or else the next one to close."""
+    return _render_page()
 
 
 @bp.post("/periods/<month>/close")
 @requires("ledger.close")
 def close_period(month: str) -> Response:
-    """Close a month of which everything is in order."""
+    """Close a month if its checklist is in order."""
     asked = month_or_404(month)
-    said = _("%(month)s is closed.", month=month_filter(asked.first))
-    return _asked(CLOSE, {"month": str(asked)}, said)
+    message = _("%(month)s is closed.", month=month_filter(asked.first))
+    return _carry_out(CLOSE, {"month": str(asked)}, message)
 
 
 @bp.post("/periods/<month>/reopen")
@@ -48,39 +48,39 @@ def close_period(month: str) -> Response:
 def reopen_period(month: str) -> Response:
     """Reopen the last closed month, with a reason."""
     asked, reason = month_or_404(month), request.form.get("reason", "").strip()[:REASON_LENGTH]
-    said = _("%(month)s is open again.", month=month_filter(asked.first))
-    return _asked(REOPEN, {"month": str(asked), "reason": reason}, said)
+    message = _("%(month)s is open again.", month=month_filter(asked.first))
+    return _carry_out(REOPEN, {"month": str(asked), "reason": reason}, message)
 
 
-def _asked(verb: Verb, payload: Payload, said: str) -> Response:
-    """Do it, or show what it would change first; above the limits another user has to approve it."""
+def _carry_out(verb: Verb, payload: Payload, message: str) -> Response:
+    """Carry the verb out, or show what it would change; above the limits another user has to approve it."""
     claim, back = Claim(verb.name), url_for("ledger.periods")
 
     def done(_shown: Any) -> Response:
-        flash(said, "success")
+        flash(message, "success")
         return claim.complete(back)
 
     try:
         return carry_out(verb, payload, claim, done, back=back)
     except Refusal as refusal:
         db.session.rollback()
-        return _page(refusal)
+        return _render_page(refusal)
 
 
-def _page(refusal: Refusal | None = None) -> Response:
+def _render_page(refusal: Refusal | None = None) -> Response:
     session = db.session()
-    standings = queries.standings(session)
+    statuses = queries.month_statuses(session)
     asked = request.args.get("month", "")[:7]
     month = month_or_404(asked) if asked else queries.next_to_close(session)
     found = [(c, *c.check.page(month)) for c in queries.checklist(session, month)]
     waiting = approved_verbs.waiting(session)
     acted = {
-        a for s in standings if (p := s.period) for a in (p.closed_by, p.reopened_by, p.approved_by)
+        a for s in statuses if (p := s.period) for a in (p.closed_by, p.reopened_by, p.approved_by)
     }
     return render(
         "ledger/periods.html",
         status=200 if refusal is None else refusal.status,
-        standings=standings,
+        statuses=statuses,
         month=month,
         last=queries.last_closed(session),
         found=found,
@@ -97,7 +97,7 @@ def _page(refusal: Refusal | None = None) -> Response:
 
 
 def _obstacle(month: Month) -> str:
-    """Why the month is not to be closed now, whatever is in order of it; empty where nothing is in the way."""
+    """Why the month cannot be closed now, whatever its checklist; empty where nothing prevents it."""
     try:
         actions.refuse_close(db.session(), month)
     except Refusal as refusal:

@@ -1,1 +1,1 @@
-"""Posting rules: what documents of other domains should come to in the journal, what is posted of it, what is open."""
+"""Posting rules: what is expected in the journal for documents of other domains, what is posted, and what is open."""

@@ -1,4 +1,4 @@
-"""Posting what is open: a difference entry for each document and day, all of a scope at once. Nothing here commits."""
+"""Posts what is open of documents: one difference entry per document and day. Nothing here commits."""
 
 from typing import Any
 
@@ -18,26 +18,26 @@ HEAD = "AP-{year}-"
 """Numbers of entries that rules post: AP-2026-00001."""
 
 CHANGE = "Change:"
-"""How memos begin of what is not posted for the first time: a document was changed, voided, moved or deleted."""
+"""Prefix of the memo of a later posting of a document: it was changed, voided, moved or deleted."""
 
 SPARE = 1_000
-"""Further numbers that are looked at, in case a user has typed some of them."""
+"""Further candidate numbers, in case users have taken some of them."""
 
 
-def hold(session: Session) -> None:
-    """Wait for whoever posts by rules, and let others wait until this transaction ends."""
+def lock_posting(session: Session) -> None:
+    """Serialize postings by rules, by an advisory lock until this transaction ends."""
     session.execute(select(func.pg_advisory_xact_lock(func.hashtext("ledger reconcile"))))
 
 
 def reconcile(session: Session, scope: Scope) -> int:
-    """Post what is open in the scope; how many entries that were. Repeating it posts nothing.
+    """Post what is open in the scope; answers how many entries. Repeating it posts nothing.
 
-    An entry has the date of its document, or today's where that day is locked. Whoever posts by rules waits for
-    whoever did so before, and then looks anew. Raises AccountsNotNamed.
+    An entry has the date of its document, or today's where that day is locked. Concurrent postings wait for each
+    other, and each recomputes what is open after waiting. Raises AccountsNotNamed.
     """
     if missing := roles_without_account(session, scope):
         raise AccountsNotNamed(roles=", ".join(ROLES[role] for role in missing))
-    hold(session)
+    lock_posting(session)
     ids = sorted(set(session.scalars(_inserting(session, scope))))
     if ids:
         posting = update(JournalEntry).where(JournalEntry.id.in_(ids), JournalEntry.status == DRAFT)
@@ -48,7 +48,7 @@ def reconcile(session: Session, scope: Scope) -> int:
 
 
 def _inserting(session: Session, scope: Scope) -> Insert:
-    """Drafts of everything that is open, with their lines, in one statement; it answers the entry of each line."""
+    """The statement that inserts drafts of everything open, with their lines; it returns each line's entry id."""
     lines = open_lines(scope).cte("open_lines")
     entries = _entries(session, lines)
     rank = func.row_number().over(
@@ -98,7 +98,7 @@ def _entries(session: Session, lines: CTE) -> CTE:
 
 
 def _free_numbers(session: Session, count: Any) -> Any:
-    """`number, rank`: so many numbers that no entry has, and some more."""
+    """`number, rank`: at least `count` numbers that no entry has."""
     head = HEAD.format(year=periods.today().year)
     first = int(next_number(session, JournalEntry.number, head).removeprefix(head))
     series = func.generate_series(first, first + count + SPARE).table_valued("n").render_derived()

@@ -1,7 +1,7 @@
-"""Posting at once: what a user has entered, changed or voided by one request is posted when it is answered.
+"""Immediate posting: documents that a user entered, changed or voided are posted after their request is answered.
 
-In a transaction of its own, so that whoever saves neither waits for those who post nor holds what they need. What
-cannot be posted then, the nightly posting comes to.
+In a separate transaction, so that a save neither waits for postings nor holds their locks. What cannot be posted then
+is left to the nightly posting.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -19,18 +19,18 @@ from .queries import Scope
 from .sources import SOURCES
 
 MOST = 50
-"""Documents of one request; more than a user enters by hand are left to the night."""
+"""Documents of one request; more than a user enters by hand are left to the nightly posting."""
 
 PATIENCE = "1000"
-"""Milliseconds to wait for others who post."""
+"""Milliseconds to wait for concurrent postings."""
 
 Documents = Mapping[str, Collection[int]]
 """Kind of document → ids."""
 
 
 def posting(session: Session) -> Callable[[Session], None] | None:
-    """What is to be done after this transaction, if a user has written documents by it, and few."""
-    documents = _written(session)
+    """The posting to run after this transaction; None where it wrote no documents, or too many."""
+    documents = _written_documents(session)
     is_by_hand = documents and max(map(len, documents.values())) <= MOST
     return partial(_post, documents) if is_by_hand else None
 
@@ -48,7 +48,7 @@ AFTERWARDS = (posting,)
 
 @cache
 def _sources() -> Mapping[str, list[str]]:
-    """Table → the kinds of documents whose rows stand in it, of those that have an entry each."""
+    """Table → the kinds of documents stored in it, of those posted one by one."""
     found: dict[str, list[str]] = {}
     for source in SOURCES:
         if source.id is not None:
@@ -56,8 +56,8 @@ def _sources() -> Mapping[str, list[str]]:
     return found
 
 
-def _written(session: Session) -> dict[str, set[int]]:
-    """Kind of document → the ids of those that this transaction has written, or a row that is part of one."""
+def _written_documents(session: Session) -> dict[str, set[int]]:
+    """Kind of document → the ids of documents that this transaction has written, themselves or a part of them."""
     parts = {
         name: (known.part_of, parent)
         for name, known in declared().recorded.items()
@@ -66,22 +66,22 @@ def _written(session: Session) -> dict[str, set[int]]:
         if parent in _sources()
     }  # fmt: skip
     e = AuditEvent
-    mine = e.xid == func.pg_current_xact_id_if_assigned(), e.table_name.in_([*_sources(), *parts])
+    own = e.xid == func.pg_current_xact_id_if_assigned(), e.table_name.in_([*_sources(), *parts])
     found: dict[str, set[int]] = {}
-    for event in session.execute(select(e.table_name, e.row_id, e.before, e.after).where(*mine)):
+    for event in session.execute(select(e.table_name, e.row_id, e.before, e.after).where(*own)):
         table, ids = event.table_name, [event.row_id]
         if table in parts:
             column, table = parts[table]
-            ids = _wholes(session, column, event)
+            ids = _document_ids(session, column, event)
         for source in _sources()[table]:
             found.setdefault(source, set()).update(int(one) for one in ids if one is not None)
     return found
 
 
-def _wholes(session: Session, column: Any, event: Any) -> list[Any]:
+def _document_ids(session: Session, column: Any, event: Any) -> list[Any]:
     """The ids of the documents of which the row is, or was, a part."""
     sides = [side for side in (event.before, event.after) if side]
-    said = [side[column.key] for side in sides if column.key in side]
-    return said or list(
+    recorded = [side[column.key] for side in sides if column.key in side]
+    return recorded or list(
         session.scalars(select(column).where(column.class_.id == int(event.row_id)))
     )

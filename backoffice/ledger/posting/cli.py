@@ -22,7 +22,7 @@ from ..cli import day_of, day_option, print_amounts
 from . import actions
 from .queries import OpenPosting, Scope, open_postings
 from .sources import BY_NAME
-from .tie_out import Tied, tie_out
+from .tie_out import TieOut, tie_out
 
 group = AppGroup("ledger")
 
@@ -58,12 +58,12 @@ def reconcile(
         click.echo(json.dumps(_reported(found, posted, tied, dry_run)))
     else:
         _print(found, posted, tied, dry_run)
-    is_apart = any(one.difference for one in tied)
-    sys.exit(FOUND if is_apart or (dry_run and found) else CLEAN)
+    differs = any(one.difference for one in tied)
+    sys.exit(FOUND if differs or (dry_run and found) else CLEAN)
 
 
 def _reported(
-    found: Sequence[OpenPosting], posted: int, tied: Sequence[Tied], dry_run: bool
+    found: Sequence[OpenPosting], posted: int, tied: Sequence[TieOut], dry_run: bool
 ) -> dict[str, Any]:
     return {
         "dry_run": dry_run,
@@ -75,14 +75,16 @@ def _reported(
     }  # fmt: skip
 
 
-def _print(found: Sequence[OpenPosting], posted: int, tied: Sequence[Tied], dry_run: bool) -> None:
+def _print(
+    found: Sequence[OpenPosting], posted: int, tied: Sequence[TieOut], dry_run: bool
+) -> None:
     documents = ((_(one.source.title), one.count, one.amount) for one in found)
     print_amounts([_("Documents")], [_("Postings"), _("Debits")], documents)
-    said = (
+    sentence = (
         _("%(count)d entries would be posted.", count=sum(one.count for one in found)) if dry_run
         else _("%(count)d entries are posted.", count=posted)
     )  # fmt: skip
-    click.echo(said)
+    click.echo(sentence)
     sides = [_("Ledger"), _("Not posted yet"), _("Sub-ledger"), _("Difference")]
     rows = ((_(o.control.title), o.held, o.not_posted, o.beneath, o.difference) for o in tied)
     print_amounts([_("Control account")], sides, rows)

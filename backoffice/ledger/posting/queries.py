@@ -1,4 +1,4 @@
-"""What is expected, posted and open, of each document on each of its days, account by account."""
+"""Reads of what is expected, posted and open, by document, day and account."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,9 +30,9 @@ from .sources import BY_NAME, SOURCES, PostingSource, expected
 
 @dataclass(frozen=True)
 class Scope:
-    """Which documents: those of these `sources` (none: all), on days from `since` to `until`, both inclusive.
+    """A selection of documents: of these `sources` (empty: all), on days from `since` to `until`, both inclusive.
 
-    `documents` are the ids of single ones, by the names of their sources; of {} there is none.
+    `documents` are the ids of single documents, by the names of their sources; {} selects none.
     """
 
     sources: Collection[str] = ()
@@ -42,18 +42,18 @@ class Scope:
 
     @property
     def expected(self) -> Subquery:
-        """What should be posted of them, on whatever day."""
+        """What should be posted of them, on any day."""
         chosen = self.sources or BY_NAME if self.documents is None else self.documents
         return expected([s for s in SOURCES if s.name in chosen] or SOURCES, self.documents)
 
     @property
     def names(self) -> list[str]:
-        """What entries say of single documents."""
+        """The names of single documents, as `JournalEntry.document` has them."""
         single = {} if self.documents is None else self.documents
         return [f"{source}/{one}" for source, ids in single.items() for one in ids]
 
     def days(self, day: Any) -> list[Any]:
-        """The conditions of a day."""
+        """The conditions that a day is in the scope."""
         first = [] if self.since is None else [day >= self.since]
         return first if self.until is None else [*first, day <= self.until]
 
@@ -62,7 +62,7 @@ EVERYTHING = Scope()
 
 
 def accounts_of_roles() -> Subquery:
-    """`role, account_id`: the account to which a role posts, the active one whose code is first."""
+    """`role, account_id`: the account to which a role posts, the active one with the first code."""
     account = Account
     return (
         select(account.role, account.id.label("account_id"))
@@ -74,7 +74,7 @@ def accounts_of_roles() -> Subquery:
 
 
 def posted(scope: Scope) -> Select[Any]:
-    """What posted lines say, turned to be taken off: columns as `open_lines` has them, and `is_posted`."""
+    """What is posted, with the sign reversed: the columns of `open_lines`, and `is_posted`."""
     entry, line = JournalEntry, JournalLine
     source = func.split_part(entry.document, "/", 1)
     rows = (
@@ -94,11 +94,11 @@ def posted(scope: Scope) -> Select[Any]:
 def open_lines(scope: Scope) -> Select[Any]:
     """`source, document, number, day, account_id, unnamed, amount`: what is expected less what is posted, where not 0.
 
-    `is_change` where something is posted of it already. A document that is there no more is named as its entries are.
-    `account_id` is NULL where no account has the role, which is `unnamed` then.
+    `is_change` where something is posted of it already. A deleted document has the number that its entries have.
+    `account_id` is NULL where no account has the role, and `unnamed` is that role then.
     """
     of_role, wanted = accounts_of_roles(), scope.expected
-    due = (
+    to_post = (
         select(
             wanted.c.source, wanted.c.document, wanted.c.number, wanted.c.day, of_role.c.account_id,
             case((of_role.c.account_id.is_(None), wanted.c.role)).label("unnamed"), wanted.c.amount,
@@ -107,7 +107,7 @@ def open_lines(scope: Scope) -> Select[Any]:
         .outerjoin_from(wanted, of_role, of_role.c.role == wanted.c.role)
         .where(*scope.days(wanted.c.day))
     )  # fmt: skip
-    both = union_all(due, posted(scope)).subquery("both")
+    both = union_all(to_post, posted(scope)).subquery("both")
     key = (both.c.source, both.c.document, both.c.day, both.c.account_id, both.c.unnamed)
     amount, number = func.sum(both.c.amount), func.max(both.c.number)
     taken = amount.filter(both.c.is_posted)
@@ -124,7 +124,7 @@ def open_lines(scope: Scope) -> Select[Any]:
 
 
 def open_documents(scope: Scope) -> Select[Any]:
-    """`source, document, number, day, amount`: what an entry would be posted for, and the debits of that entry."""
+    """`source, document, number, day, amount`: the documents to post an entry for, and the entry's debits."""
     lines = open_lines(scope).subquery("open")
     key = (lines.c.source, lines.c.document, lines.c.day)
     debits = func.sum(lines.c.amount).filter(lines.c.amount > 0)
@@ -139,7 +139,7 @@ def open_documents(scope: Scope) -> Select[Any]:
 
 @dataclass(frozen=True)
 class OpenPosting:
-    """One kind of document: how many entries are to be posted, and what they debit."""
+    """One kind of document: how many entries are to be posted, and the total of their debits."""
 
     source: PostingSource
     count: int
@@ -147,7 +147,7 @@ class OpenPosting:
 
 
 def open_postings(reader: Session | Connection, scope: Scope = EVERYTHING) -> Sequence[OpenPosting]:
-    """What is open, by kind of document; kinds of which nothing is open are left out."""
+    """What is open, by kind of document; kinds with nothing open are left out."""
     rows = open_documents(scope).subquery()
     summed = select(rows.c.source, func.count(), func.sum(rows.c.amount)).group_by(rows.c.source)
     found = {name: (count, amount) for name, count, amount in reader.execute(summed)}
@@ -155,7 +155,7 @@ def open_postings(reader: Session | Connection, scope: Scope = EVERYTHING) -> Se
 
 
 def roles_without_account(session: Session, scope: Scope) -> Sequence[str]:
-    """The roles to which something of the scope is to be posted, and that no active account has."""
+    """The roles to which the scope posts and that no active account has."""
     wanted, of_role = scope.expected, accounts_of_roles()
     missing = (
         select(wanted.c.role)

@@ -1,4 +1,4 @@
-"""The run that posts what is open of documents: a chunk for each kind of document and month in which anything is."""
+"""The run that posts what is open of documents: a chunk for each kind of document and month with anything open."""
 
 from collections.abc import Iterator
 from datetime import date
@@ -17,12 +17,12 @@ from ...runs.work import Asked, Chunk, Step, Work
 from ...web.record_links import Word
 from ..periods.approved_verbs import CLOSE
 from ..refusals import UNNAMED, AccountsNotNamed
-from .actions import hold, reconcile
+from .actions import lock_posting, reconcile
 from .queries import EVERYTHING, Scope, open_documents, roles_without_account
 
 
 def _plan(connection: Connection, _asked: Asked) -> Iterator[Chunk]:
-    """The kinds of documents and months of which something is open."""
+    """A chunk for each kind of document and month with something open."""
     rows = open_documents(EVERYTHING).subquery()
     month = cast(func.date_trunc("month", rows.c.day), Date)
     parts = select(rows.c.source, month.label("month"), func.count()).group_by(rows.c.source, month)
@@ -36,19 +36,19 @@ def _work(work: Work) -> None:
     scope = Scope((work.payload["source"],), month.first, month.last)
     with work.transaction(is_last=True) as step, figures.session_over(step.connection) as session:
         if not work.asked.dry_run:
-            hold(session)
+            lock_posting(session)
         rows = session.execute(open_documents(scope)).all()
-        outcome = _found(session, scope) if work.asked.dry_run else _posted(session, scope)
+        outcome = _preview(session, scope) if work.asked.dry_run else _post(session, scope)
         for row in rows:
             _record(step, work.asked.kind, row, outcome)
 
 
-def _found(session: Session, scope: Scope) -> str:
-    """A dry run lists as failed what no account is named for: nothing of that is posted."""
+def _preview(session: Session, scope: Scope) -> str:
+    """The outcome of a dry run: failed where a role has no account, because nothing would be posted."""
     return ITEM_FAILED if roles_without_account(session, scope) else FOUND
 
 
-def _posted(session: Session, scope: Scope) -> str:
+def _post(session: Session, scope: Scope) -> str:
     try:
         reconcile(session, scope)
     except AccountsNotNamed:
@@ -71,6 +71,6 @@ POST = RunKind("ledger.post", N_("Post documents to the journal"), "ledger.write
 KINDS = (POST,)
 
 WORDS = (Word(POST.name, N_("Posting")), Word(CLOSE.name, N_("Month")))
-"""What an item is of: a document on a day; a month that the maintenance closes."""
+"""What items are called: a posting of a document and day; a month that the maintenance closed."""
 
 REASONS = (Reason(UNNAMED, "accounts.index"),)

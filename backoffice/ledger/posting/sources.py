@@ -1,6 +1,6 @@
-"""What each kind of document should come to in the journal: one SELECT each, by document and day.
+"""What each kind of document should come to in the journal: one SELECT per kind, by document and day.
 
-Amounts are in the deployment's currency; one below zero turns the two sides. Documents of which there are very many
+Amounts are in the deployment's currency; a negative amount exchanges debit and credit. Very frequent documents
 (readings of gas, charges of wallets) are one posting per day.
 """
 
@@ -55,8 +55,8 @@ from ..rules import (
 class PostingSource:
     """One kind of document: `rows` answers `id` (None: one posting per day), `number`, `day` and `amount`.
 
-    `number` is what people know it by; of what has none, the customer's name. `debit` and `credit` are the roles of the
-    accounts that an amount above zero moves; `memo` is what entries say.
+    `number` is the number that users see; the customer's name where there is none. `debit` and `credit` are the roles
+    of the accounts that a positive amount debits and credits; `memo` is the document's title in memos.
     """
 
     name: str
@@ -68,7 +68,7 @@ class PostingSource:
 
     @property
     def id(self) -> Any:
-        """The column of its documents' ids; None of what is posted once a day."""
+        """The column of its documents' ids; None for daily postings."""
         column = self.rows().selected_columns["id"].element
         return column if isinstance(column, Column) else None
 
@@ -88,7 +88,7 @@ def _per_day(day: Any, amount: Any, *where: Any) -> Select[Any]:
 
 
 def _wallet(kind: str) -> Select[Any]:
-    """The transactions of a type, on their days where the business is."""
+    """The wallet transactions of a type, by business day."""
     t = WalletTransaction
     day = cast(func.timezone(periods.timezone().key, t.created_at), Date)
     if kind == CHARGE:
@@ -153,14 +153,14 @@ BY_NAME = {source.name: source for source in SOURCES}
 
 
 def is_document(name: str) -> bool:
-    """Whether rules may have written that of an entry: `invoices/7`, or `gas_purchases` of a day."""
+    """Whether it has the form of an entry's document: `invoices/7`, or `gas_purchases` for a daily posting."""
     source, slash, key = name.partition("/")
     is_single = source in BY_NAME and BY_NAME[source].id is not None
     return is_id(key) if is_single else source in BY_NAME and not slash
 
 
 def is_known(name: Any) -> ColumnElement[bool]:
-    """The condition of such a name that the book has that document, or had it: the audit trail tells."""
+    """The condition that the document of such a name exists or existed, by the audit trail."""
     tables = {s.name: s.id.table.name for s in SOURCES if s.id is not None}
     table = case(tables, value=func.split_part(name, "/", 1))
     key = func.split_part(name, "/", 2)
@@ -173,7 +173,7 @@ def expected(
 ) -> Subquery:
     """`source, document, number, day, role, amount`: what should be posted; a debit is above zero, a credit below.
 
-    `only` are the ids of the documents, by the name of their source; without one there is none of it.
+    `only` are the ids of the documents, by the name of their source; a source that it does not name has none.
     """
     sides = (
         side

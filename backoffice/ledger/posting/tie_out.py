@@ -1,7 +1,7 @@
-"""Whether control accounts hold what the domains beneath them come to: both sides, each term, and what is not posted.
+"""The tie-out: control accounts compared with the totals of their sub-ledgers, term by term.
 
-An account that is controlled holds nothing but postings of documents. So what it holds, with what is not posted yet,
-is what its sub-ledger comes to; anything else was entered on it by hand, or is wrong beneath.
+A control account holds nothing but postings of documents. So its balance plus what is not posted yet equals its
+sub-ledger's total; a difference was entered on it by hand, or is an error in the sub-ledger.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,23 +32,23 @@ from .sources import expected
 HELD, NOT_POSTED, TOTAL = "held", "not_posted", "total"
 
 
-Page = tuple[str, Mapping[str, Any]]
-"""An endpoint, and the filters of the list that it shows."""
+PageLink = tuple[str, Mapping[str, Any]]
+"""The endpoint of a list, and the filters to apply."""
 
 
 @dataclass(frozen=True)
 class Term:
-    """One sum of a sub-ledger: its title, its amounts, the page with exactly these, and if it is taken off."""
+    """One term of a sub-ledger's total: its amounts, the page that lists them, and whether it is subtracted."""
 
     title: str
     rows: Select[Any]
-    page: Page | None = None
+    page: PageLink | None = None
     is_taken_off: bool = False
 
 
 @dataclass(frozen=True)
 class Control:
-    """A role whose accounts are controlled by the terms; `is_owed`: they hold what is owed to us, else what we owe."""
+    """The control accounts of a role, with the terms of their sub-ledger; `is_owed`: an asset, else a liability."""
 
     role: str
     terms: Sequence[Term]
@@ -100,7 +100,7 @@ CONTROLS: Sequence[Control] = (
 
 
 def _of_roles(amount: Any, role: Any = Account.role) -> Select[Any]:
-    """What these amounts come to, by role. Added up at once: a check looks at each row once for every sum it has."""
+    """The sums of these amounts by role, aggregated first: a check reads each of its rows once per sum."""
     chosen = role.in_([control.role for control in CONTROLS])
     return select(role, func.sum(amount)).where(chosen).group_by(role)
 
@@ -113,16 +113,17 @@ def _held() -> Side:
 def _not_posted() -> Side:
     wanted, booked = expected(), posted(EVERYTHING).subquery()
     taken = _of_roles(booked.c.amount).join(booked, booked.c.account_id == Account.id)
-    due = amounts(N_("What documents should come to"), _of_roles(wanted.c.amount, wanted.c.role))
-    return due + amounts(N_("What is posted of documents"), taken)
+    to_post = _of_roles(wanted.c.amount, wanted.c.role)
+    documents = amounts(N_("What documents should come to"), to_post)
+    return documents + amounts(N_("What is posted of documents"), taken)
 
 
 LEDGER = {HELD: _held(), NOT_POSTED: _not_posted()}
-"""What control accounts hold, and what is not posted yet; debits above zero, by role."""
+"""The balances of control accounts, and what is not posted yet, by role; debits are positive."""
 
 
 def _beneath(control: Control) -> Iterator[Side]:
-    """What the sub-ledger of a control account comes to, term by term; debits above zero, by role."""
+    """The terms of the sub-ledger of a control account, by role; debits are positive."""
     role = literal(control.role, Text)
     for term in control.terms:
         amount = func.sum(next(iter(term.rows.subquery().c)))
@@ -136,14 +137,14 @@ ledger_tied = check(
     reduce(add, (side for control in CONTROLS for side in _beneath(control))),
     title=N_("Control accounts tie out to their sub-ledgers"),
 )
-"""Whoever says that figures are right says so of control accounts, too."""
+"""Verified with all figures, so that no status says they are right while a control account differs."""
 
 
 @dataclass(frozen=True)
-class Tied:
-    """One control account in one snapshot: the two lines of the ledger, and the terms of the sub-ledger, signed.
+class TieOut:
+    """One control account in one snapshot: the two amounts of the ledger, and the signed terms of the sub-ledger.
 
-    `difference`: by how much the ledger's side is more than the sub-ledger's.
+    `difference` is the ledger's total less the sub-ledger's.
     """
 
     control: Control
@@ -154,12 +155,12 @@ class Tied:
 
     @property
     def ledger(self) -> Decimal:
-        """What the accounts hold, with what is not posted yet."""
+        """The balance of the accounts, with what is not posted yet."""
         return _all((self.held, self.not_posted))
 
     @property
     def beneath(self) -> Decimal:
-        """What the sub-ledger comes to."""
+        """The total of the sub-ledger."""
         return _all(self.terms)
 
     def as_dict(self) -> dict[str, Any]:
@@ -175,26 +176,26 @@ class Tied:
         }
 
 
-def tie_out(reader: Connection | Session) -> Sequence[Tied]:
-    """Every control account beside its sub-ledger: the sums of the check, in one statement, and so in one snapshot."""
+def tie_out(reader: Connection | Session) -> Sequence[TieOut]:
+    """Every control account beside its sub-ledger, read in one statement and so in one snapshot."""
     connection = reader.connection() if isinstance(reader, Session) else reader
     parts = {part.label: part for part in ledger_tied.every(connection)}
     places = accumulate((len(control.terms) for control in CONTROLS), initial=0)
     return [
-        _tied(control, parts.get(control.role), at)
+        _tie_out_of(control, parts.get(control.role), at)
         for control, at in zip(CONTROLS, places, strict=False)
     ]
 
 
-def _tied(control: Control, part: Part | None, place: int) -> Tied:
-    """What the check has of one role, its terms from that place on; of one that holds what we owe, turned."""
+def _tie_out_of(control: Control, part: Part | None, place: int) -> TieOut:
+    """The check's sums of one role, its terms from `place` on; with the sign reversed for a liability."""
     sums = (*ledger_tied.left.sums, *ledger_tied.right.sums)
     found = (Decimal(0),) * len(sums) if part is None else part.sums
     signed = [_turned(control, one.signed(amount)) for one, amount in zip(sums, found, strict=True)]
     held, left = len(LEDGER[HELD].sums), len(ledger_tied.left.sums)
     terms = signed[left + place : left + place + len(control.terms)]
     difference = Decimal(0) if part is None else _turned(control, -part.difference)
-    return Tied(control, _all(signed[:held]), _all(signed[held:left]), terms, difference)
+    return TieOut(control, _all(signed[:held]), _all(signed[held:left]), terms, difference)
 
 
 def _turned(control: Control, debits: Decimal) -> Decimal:

@@ -1,4 +1,4 @@
-"""The tie-out on screen: control accounts beside their sub-ledgers, what is not posted yet, and its posting."""
+"""Screens of the tie-out: control accounts beside their sub-ledgers, and posting what is open."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -18,11 +18,11 @@ from ..reports.views import bp
 from ..rules import ROLES
 from .queries import open_postings
 from .runs import POST
-from .tie_out import CONTROLS, HELD, NOT_POSTED, TOTAL, Page, Tied, tie_out
+from .tie_out import CONTROLS, HELD, NOT_POSTED, TOTAL, PageLink, TieOut, tie_out
 
 TITLE = N_("Tie-out")
 
-_SHOWN: dict[str, tuple[str, Page | None]] = {
+_SHOWN: dict[str, tuple[str, PageLink | None]] = {
     f"{control.role}/{name}": (title, page)
     for control in CONTROLS
     for name, title, page in (
@@ -32,7 +32,7 @@ _SHOWN: dict[str, tuple[str, Page | None]] = {
         (TOTAL, N_("Total"), None),
     )
 }
-"""Line of the check → what it is called, and the page that lists what it adds up, if there is one."""
+"""Line of the tie-out → its title, and the page that lists what it adds up, if there is one."""
 
 _WORDS = {line: title for line, (title, _page) in _SHOWN.items()}
 
@@ -47,8 +47,8 @@ _KINDS = {
 }  # fmt: skip
 
 
-def _rows(tied: Sequence[Tied]) -> Iterator[dict[str, Any]]:
-    """What accounts hold, what is not posted, every term, and both sides added up, with the difference."""
+def _rows(tied: Sequence[TieOut]) -> Iterator[dict[str, Any]]:
+    """The balance of the accounts, what is not posted, every term, and both totals with their difference."""
     for one in tied:
         role = one.control.role
         yield {"role": role, "line": f"{role}/{HELD}", "ledger": one.held}
@@ -95,7 +95,7 @@ def _listing() -> List:
 @bp.get("/tie-out", endpoint="tie_out")
 @requires("ledger.read")
 def show() -> Response:
-    """Both sides of every control account, and how much is not posted yet."""
+    """The tie-out of every control account, and how much is not posted yet."""
     waiting = open_postings(db.session())
     keys = {"idempotency_key": new_key(), "preview_key": new_key()}
     return lists.show(_listing(), "ledger/tie_out.html", waiting=waiting, **keys)
@@ -107,18 +107,18 @@ lists.add_export(bp, "/tie-out/export.<flavour>", "export_tie_out", "ledger.read
 @bp.post("/tie-out/post", endpoint="post_open")
 @requires("ledger.write")
 def post_open() -> Response:
-    """Let a run post what is open of every document."""
-    return _asked("ledger.post_open")
+    """Start a run that posts what is open of every document."""
+    return _request_run("ledger.post_open")
 
 
 @bp.post("/tie-out/preview", endpoint="preview_open")
 @requires("ledger.write")
 def preview_open() -> Response:
-    """Let a dry run list what is open, document by document."""
-    return _asked("ledger.preview_open", dry_run=True)
+    """Start a dry run that lists what is open, document by document."""
+    return _request_run("ledger.preview_open", dry_run=True)
 
 
-def _asked(action: str, **how: Any) -> Response:
+def _request_run(action: str, **how: Any) -> Response:
     claim = Claim(action)
     number = runs.request_or_join(db.session(), POST.name, {}, is_paced=False, **how)
     return claim.complete(url_for("runs.record", run_id=number))

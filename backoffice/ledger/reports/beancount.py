@@ -1,7 +1,7 @@
-"""The posted journal as beancount reads it, with what each account holds as assertions that its checker proves.
+"""The posted journal in beancount's format, with the balance of each account as an assertion for its checker.
 
-An account whose code beancount could name as it is keeps it (Assets:US:Bank:Checking); any other one is Code- and its
-code, in which whatever is no letter or digit is written as - and two hexadecimal digits a byte. `code_of` reads both.
+An account with a code that is a valid beancount name keeps it (Assets:US:Bank:Checking); any other is named Code- and
+its code, each byte that is no letter or digit written as - and two hexadecimal digits. `code_of` reads both.
 """
 
 import re
@@ -24,7 +24,7 @@ _ESCAPED = re.compile(rb"-([0-9A-F]{2})")
 
 
 def name_of(account_type: str, code: str) -> str:
-    """What beancount calls the account of that type and code."""
+    """The beancount name of the account of that type and code."""
     root, native = ROOTS[account_type], _NAME.fullmatch(code)
     if native and native[1] == root and not native[2].startswith(f":{HEAD}"):
         return code
@@ -36,7 +36,7 @@ def name_of(account_type: str, code: str) -> str:
 
 
 def code_of(name: str) -> str:
-    """The code of the account that beancount calls so."""
+    """The code of the account with that beancount name."""
     _root, mark, written = name.partition(f":{HEAD}")
     if not mark:
         return name
@@ -50,7 +50,7 @@ def written(
     currency, held = money.currency(), list(accounts)
     names = {account.id: name_of(account.type, account.code) for account in held}
     yield f'option "operating_currency" "{currency}"\n'
-    yield 'option "tolerance_multiplier" "0"\n\n'  # else a cent too much is right to its checker
+    yield 'option "tolerance_multiplier" "0"\n\n'  # else its checker accepts a difference of a cent
     if begun is None or ended is None:
         return
     for account in held:
@@ -68,7 +68,7 @@ def written(
 
 
 def _with_beneath(nets: Mapping[str, Decimal]) -> Mapping[str, Decimal]:
-    """What accounts hold with those whose names begin with theirs: so beancount asserts it."""
+    """The balance of each account including its sub-accounts by name, as beancount asserts it."""
     sums = dict.fromkeys(nets, Decimal(0))
     for name, amount in nets.items():
         parts = name.split(":")
@@ -79,7 +79,7 @@ def _with_beneath(nets: Mapping[str, Decimal]) -> Mapping[str, Decimal]:
 
 
 def _written(amount: Decimal) -> str:
-    """Above zero for a debit, below it for a credit, with the currency's decimals."""
+    """Positive for a debit, negative for a credit, with the currency's decimals."""
     return f"{amount:.{money.minor_unit()}f}"
 
 

@@ -1,4 +1,4 @@
-"""The chart and the posted journal as files: as `import accounts` and `import journal` read them, and for beancount."""
+"""Exports of the chart and the posted journal: CSV as `import accounts` and `import journal` read it, and beancount."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +11,7 @@ from ..models import Account, JournalEntry, JournalLine
 from . import beancount
 
 MOST_AT_ONCE = 1_000
-"""Rows that are read at a time."""
+"""Rows fetched at a time."""
 
 
 def accounts_file(session: Session) -> Iterator[bytes]:
@@ -54,7 +54,7 @@ def beancount_file(session: Session) -> Iterator[bytes]:
 
 
 FILES = {"accounts": accounts_file, "journal": journal_file, "beancount": beancount_file}
-"""What there is to export."""
+"""Name of an export → the function that writes it."""
 
 
 def _posted(*columns: Any) -> Select[Any]:

@@ -1,4 +1,4 @@
-"""Which days a report is of, and what accounts held at their end or were posted to in them, side by side."""
+"""The date ranges of a report, and the balances of accounts in them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,70 +16,70 @@ from ..rules import EXPENSE, REVENUE, balance_of
 from .sheets import Holding, Report, balance_sheet, income_statement
 
 Given = Mapping[str, str]
-"""Arguments of an address, each once."""
+"""The query arguments of an address."""
 
 UNCLOSED = "unclosed"
-"""The argument by which an income statement is of what current earnings are."""
+"""The argument that makes an income statement cover all that no closing entry has moved yet."""
 
 
 @dataclass(frozen=True)
-class Period:
-    """Days from `since` to `until`, both included; without a first one, from the beginning."""
+class DateRange:
+    """Days from `since` to `until`, both inclusive; without `since`, from the beginning."""
 
     since: date | None
     until: date
 
     @property
-    def previous(self) -> "Period | None":
-        """As long a period right before it: whole months before whole months, else as many days."""
+    def previous(self) -> "DateRange | None":
+        """The range of the same length right before it: whole months before whole months, else as many days."""
         if self.since is None or self.since <= periods.FIRST_DAY:
             return None
         until = self.since - timedelta(days=1)
         first, last = Month.of(self.since), Month.of(self.until)
         if (self.since, self.until) == (first.first, last.last):
-            return Period((first - len(list(first.through(last)))).first, until)
-        return Period(until - (self.until - self.since), until)
+            return DateRange((first - len(list(first.through(last)))).first, until)
+        return DateRange(until - (self.until - self.since), until)
 
     @property
-    def year_before(self) -> "Period":
+    def year_before(self) -> "DateRange":
         """The same days a year earlier."""
-        return Period(
+        return DateRange(
             None if self.since is None else year_before(self.since), year_before(self.until)
         )
 
 
 @dataclass(frozen=True)
-class Asked:
-    """The days that a report is of, and those that it is compared with, if any."""
+class ReportRanges:
+    """The date range of a report, and the one that it is compared with, if any."""
 
-    period: Period
-    against: Period | None = None
+    period: DateRange
+    against: DateRange | None = None
 
     @property
-    def all(self) -> list[Period]:
-        """The period, and the second one if there is one."""
+    def all(self) -> list[DateRange]:
+        """The range, and the one compared with, if any."""
         return [self.period, *([] if self.against is None else [self.against])]
 
 
-def asked_days(given: Given) -> Asked:
-    """The ends of days of which an address asks for a balance sheet; today where it says none."""
+def balance_sheet_ranges(given: Given) -> ReportRanges:
+    """The dates of a balance sheet from the query arguments; today where they name none."""
     day, against = (read_day(given.get(name, "")) for name in ("as_of", "against"))
-    then = None if against is None else Period(None, against)
-    return Asked(Period(None, day or periods.today()), then)
+    then = None if against is None else DateRange(None, against)
+    return ReportRanges(DateRange(None, day or periods.today()), then)
 
 
-def asked_periods(given: Given) -> Asked:
-    """The periods of an address; this year up to today where it says none that ends after it begins.
+def income_statement_ranges(given: Given) -> ReportRanges:
+    """The date ranges of an income statement from the query arguments; by default this year up to today.
 
-    Without a first day they begin with the year; `unclosed` ones are all that no closing entry has moved yet.
+    Without a first day a range begins with its year; with `unclosed`, from the beginning.
     """
     today = periods.today()
-    usual = Period(date(today.year, 1, 1), today)
+    usual = DateRange(date(today.year, 1, 1), today)
     against = _period(given, "against_since", "against_until")
-    return Asked(_period(given, "since", "until") or usual, against)
+    return ReportRanges(_period(given, "since", "until") or usual, against)
 
 
-def _period(given: Given, first: str, last: str) -> Period | None:
+def _period(given: Given, first: str, last: str) -> DateRange | None:
     since, until = (read_day(given.get(name, "")) for name in (first, last))
     if until is None and since is not None:
         until = max(since, periods.today())
@@ -87,22 +87,22 @@ def _period(given: Given, first: str, last: str) -> Period | None:
         return None
     if since is None and not given.get(UNCLOSED):
         since = date(until.year, 1, 1)
-    return Period(since, until)
+    return DateRange(since, until)
 
 
 def balance_sheet_of(session: Session, days: Sequence[date]) -> Report:
     """The balance sheet at the end of a day, compared with that of the second one if there is one."""
-    return balance_sheet(_holdings(session, [Period(None, day) for day in days]), len(days))
+    return balance_sheet(_holdings(session, [DateRange(None, day) for day in days]), len(days))
 
 
-def income_statement_of(session: Session, periods: Sequence[Period]) -> Report:
+def income_statement_of(session: Session, periods: Sequence[DateRange]) -> Report:
     """The income statement of a period, compared with that of the second one if there is one."""
     is_income = Account.type.in_((REVENUE, EXPENSE))
     return income_statement(_holdings(session, periods, is_income), len(periods))
 
 
-def _holdings(session: Session, periods: Sequence[Period], *conditions: Any) -> list[Holding]:
-    """The accounts by code, each with what it came to in these periods, in one statement."""
+def _holdings(session: Session, periods: Sequence[DateRange], *conditions: Any) -> list[Holding]:
+    """The accounts by code, each with its balance in these date ranges, in one statement."""
     sums = [_sums_of(period) for period in periods]
     own = (Account.id, Account.code, Account.name, Account.type, Account.parent_id)
     balances = (balance_of(Account.type, each.c.debits, each.c.credits) for each in sums)
@@ -115,8 +115,8 @@ def _holdings(session: Session, periods: Sequence[Period], *conditions: Any) -> 
     ]
 
 
-def _sums_of(period: Period) -> Subquery:
-    """From the beginning on it is what is stored, less what came later."""
+def _sums_of(period: DateRange) -> Subquery:
+    """The sums of a date range; from the beginning, the stored sums less what was posted later."""
     if period.since is None:
         return sums_on(period.until)
     return sums_between(period.since, period.until)

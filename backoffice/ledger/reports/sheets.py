@@ -1,4 +1,4 @@
-"""What the two reports are made of, as plain values: accounts beneath their parents, and totals."""
+"""The balance sheet and the income statement as plain values: accounts beneath their parents, and totals."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +12,7 @@ from ...base import N_
 from ..rules import ASSET, EQUITY, EXPENSE, LIABILITY, REVENUE, net_of
 
 Amounts = tuple[Decimal, ...]
-"""What a line comes to: now, and where it is compared, then."""
+"""The amounts of a line: of the report's date range and, where there is one, of the range compared with."""
 
 TITLES = {
     ASSET: N_("Assets"), LIABILITY: N_("Liabilities"), EQUITY: N_("Equity"),
@@ -28,7 +28,7 @@ NET_INCOME = N_("Net income")
 
 
 class Holding(NamedTuple):
-    """An account with what it holds itself, on its side."""
+    """An account with its own balance, positive on its normal side."""
 
     id: int
     code: str
@@ -39,11 +39,11 @@ class Holding(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Line:
-    """A line of a report: an account by its code and name, or what its `title` says.
+class ReportLine:
+    """A line of a report: an account with its code and name, or a line with a `title`.
 
-    `accounts` are the ids of all that it comes to. `is_sum`: it adds up the lines beneath or above it. `is_own`: what
-    an account that has others beneath it holds itself.
+    `accounts` are the ids of the accounts that it includes. `is_sum`: it adds up the lines beneath or above it.
+    `is_own`: the own balance of an account that has sub-accounts.
     """
 
     amounts: Amounts
@@ -57,15 +57,15 @@ class Line:
 
     @property
     def difference(self) -> Decimal | None:
-        """By how much it is more now than then."""
+        """The amount less the one compared with; None without one."""
         if len(self.amounts) == 1:
             return None
         now, then = self.amounts
         return _net(now, then)
 
 
-def name_of(line: Line) -> str:
-    """What a line is called where it stands alone."""
+def name_of(line: ReportLine) -> str:
+    """The title of a line in a flat list."""
     if line.is_own:
         return str(_("%(code)s itself", code=line.code))
     return line.name or str(_(line.title))
@@ -73,29 +73,29 @@ def name_of(line: Line) -> str:
 
 @dataclass(frozen=True)
 class Section:
-    """The accounts of one type, and what they come to."""
+    """The accounts of one type, and their total."""
 
     type: str
-    lines: Sequence[Line]
-    total: Line
+    lines: Sequence[ReportLine]
+    total: ReportLine
 
     @property
     def title(self) -> str:
-        """What it is called."""
+        """Its title."""
         return TITLES[self.type]
 
 
 @dataclass(frozen=True)
 class Report:
-    """Its sections, and the line at its end. `gaps`: by how much two sides that must be equal are not, if they must."""
+    """The sections of a report, and its last line. `gaps`: the differences of two sides that must be equal, if any."""
 
     sections: Sequence[Section]
-    result: Line
+    result: ReportLine
     gaps: Amounts = ()
 
     @property
-    def lines(self) -> Iterator[tuple[str, Line]]:
-        """Every line with the type of its section, from top to bottom; the last one is of none."""
+    def lines(self) -> Iterator[tuple[str, ReportLine]]:
+        """Every line with the type of its section, from top to bottom; the last line has no section."""
         for section in self.sections:
             for line in (*section.lines, section.total):
                 yield section.type, line
@@ -106,16 +106,16 @@ class Report:
         """Whether nothing was posted."""
         return not any(section.lines for section in self.sections)
 
-    def total_of(self, account_type: str) -> Line:
+    def total_of(self, account_type: str) -> ReportLine:
         """The total of the accounts of that type."""
         return next(one.total for one in self.sections if one.type == account_type)
 
 
 def balance_sheet(holdings: Sequence[Holding], width: int) -> Report:
-    """Assets; liabilities and equity, which has the earnings that no closing entry has moved there yet."""
+    """Assets, and liabilities and equity including the earnings that no closing entry has transferred yet."""
     of = _by_type(holdings)
     income = income_statement(holdings, width).result
-    earnings = Line(income.amounts, income.accounts, EARNINGS)
+    earnings = ReportLine(income.amounts, income.accounts, EARNINGS)
     assets, liabilities = (_section(kind, of[kind], width) for kind in (ASSET, LIABILITY))
     equity = _section(EQUITY, of[EQUITY], width, *([earnings] if any(earnings.amounts) else []))
     both = _sum(BOTH, (liabilities.total, equity.total), width)
@@ -129,7 +129,7 @@ def income_statement(holdings: Sequence[Holding], width: int) -> Report:
     revenue, expenses = (_section(kind, of[kind], width) for kind in (REVENUE, EXPENSE))
     amounts = _nets(revenue.total.amounts, expenses.total.amounts)
     accounts = revenue.total.accounts | expenses.total.accounts
-    return Report((revenue, expenses), Line(amounts, accounts, NET_INCOME, is_sum=True))
+    return Report((revenue, expenses), ReportLine(amounts, accounts, NET_INCOME, is_sum=True))
 
 
 def _by_type(holdings: Sequence[Holding]) -> Mapping[str, list[Holding]]:
@@ -139,16 +139,16 @@ def _by_type(holdings: Sequence[Holding]) -> Mapping[str, list[Holding]]:
     return of
 
 
-def _section(kind: str, holdings: Sequence[Holding], width: int, *further: Line) -> Section:
-    lines = [*_Tree(holdings).lines(), *further]
+def _section(kind: str, holdings: Sequence[Holding], width: int, *further: ReportLine) -> Section:
+    lines = [*_AccountTree(holdings).lines(), *further]
     top = [line for line in lines if line.level == 0]
     return Section(kind, lines, _sum(TOTALS[kind], top, width))
 
 
-def _sum(title: str, lines: Sequence[Line], width: int) -> Line:
-    """What lines come to together."""
+def _sum(title: str, lines: Sequence[ReportLine], width: int) -> ReportLine:
+    """The total line of these lines."""
     accounts = frozenset[int]().union(*(line.accounts for line in lines))
-    return Line(_added([line.amounts for line in lines], width), accounts, title, is_sum=True)
+    return ReportLine(_added([line.amounts for line in lines], width), accounts, title, is_sum=True)
 
 
 def _added(amounts: Sequence[Amounts], width: int) -> Amounts:
@@ -164,8 +164,8 @@ def _net(one: Decimal, other: Decimal) -> Decimal:
     return net
 
 
-class _Tree:
-    """Accounts of one type, each beneath its parent; one whose parent is of another type stands at the top."""
+class _AccountTree:
+    """Accounts of one type, each beneath its parent; one with a parent of another type is at the top."""
 
     def __init__(self, holdings: Sequence[Holding]) -> None:
         ids = {one.id for one in holdings}
@@ -178,18 +178,18 @@ class _Tree:
             else:
                 self._top.append(one)
 
-    def lines(self) -> Iterator[Line]:
-        """The lines of all accounts that come to anything; a circle, which no form lets in, is cut anywhere."""
+    def lines(self) -> Iterator[ReportLine]:
+        """The lines of all accounts with a balance; a cycle, which no form accepts, is cut at any account."""
         for one in (*self._top, *self._holdings):
             yield from self._branch(one, 0)
 
-    def _branch(self, one: Holding, level: int) -> list[Line]:
-        """The line of an account, which comes to what it holds and what is beneath it, and the lines beneath it."""
+    def _branch(self, one: Holding, level: int) -> list[ReportLine]:
+        """The line of an account, the total of its own balance and its sub-accounts, and the lines of these."""
         if one.id in self._seen:
             return []
         self._seen.add(one.id)
         beneath = [line for each in self._beneath[one.id] for line in self._branch(each, level + 1)]
-        own = Line(one.amounts, frozenset({one.id}), "", one.code, one.name, level)
+        own = ReportLine(one.amounts, frozenset({one.id}), "", one.code, one.name, level)
         if not beneath:
             return [own] if any(one.amounts) else []
         if any(one.amounts):

@@ -1,4 +1,4 @@
-"""The trial balance and the balance sheet of a day, the income statement of a period: on screen, in print, as files."""
+"""Screens and exports of the trial balance, the balance sheet and the income statement."""
 
 from flask import Blueprint, Response, request
 
@@ -8,13 +8,13 @@ from ...lists import List
 from ...security.permissions import requires
 from ...web.htmx import render
 from ..listing import trial_balance_of
-from .showing import (
+from .presentation import (
     BALANCE_SHEET,
     INCOME_STATEMENT,
-    Shown,
+    ReportPage,
+    balance_sheet_page,
+    income_statement_page,
     listing_of,
-    shown_balance_sheet,
-    shown_income_statement,
 )
 
 bp = Blueprint("ledger", __name__, url_prefix="/ledger")
@@ -27,7 +27,7 @@ def _trial_balance() -> List:
 @bp.get("/trial-balance", endpoint="trial_balance")
 @requires("ledger.read")
 def show_trial_balance() -> Response:
-    """What every account held at the end of a day, on its side; both sides come to the same."""
+    """The balance of every account at the end of a day, as a debit or a credit."""
     return lists.show(_trial_balance(), "ledger/trial_balance.html")
 
 
@@ -39,28 +39,28 @@ lists.add_export(
 @bp.get("/balance-sheet", endpoint="balance_sheet")
 @requires("ledger.read")
 def show_balance_sheet() -> Response:
-    """What there is and what is owed at the end of a day, beside another one if asked."""
-    return _page(shown_balance_sheet(request.args))
+    """Assets, liabilities and equity at the end of a day, beside another day if asked."""
+    return _render_page(balance_sheet_page(request.args))
 
 
 @bp.get("/income-statement", endpoint="income_statement")
 @requires("ledger.read")
 def show_income_statement() -> Response:
-    """What was earned and spent in a period, beside another one if asked."""
-    return _page(shown_income_statement(request.args))
+    """Revenue and expenses of a period, beside another one if asked."""
+    return _render_page(income_statement_page(request.args))
 
 
 lists.add_export(
     bp, "/balance-sheet/export.<flavour>", "export_balance_sheet", "ledger.read",
-    lambda: listing_of(shown_balance_sheet(request.args)),
+    lambda: listing_of(balance_sheet_page(request.args)),
 )  # fmt: skip
 lists.add_export(
     bp, "/income-statement/export.<flavour>", "export_income_statement", "ledger.read",
-    lambda: listing_of(shown_income_statement(request.args)),
+    lambda: listing_of(income_statement_page(request.args)),
 )  # fmt: skip
 
 
-def _page(shown: Shown) -> Response:
+def _render_page(shown: ReportPage) -> Response:
     return render("ledger/report.html", "report", shown=shown, report=shown.report)
 
 

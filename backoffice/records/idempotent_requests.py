@@ -1,7 +1,7 @@
-"""One effect per request of a program: what comes again under its `Idempotency-Key` gets the first answer.
+"""Idempotent API requests: a repetition under the same `Idempotency-Key` gets the first answer.
 
 As with forms, the claim is written in the transaction that does the work: a concurrent repetition waits for it, and
-when the first one fails its claim goes with it. So refusals are not remembered; they did nothing.
+it is rolled back when the first request fails. So refusals, which had no effect, are not remembered.
 """
 
 import hashlib
@@ -37,9 +37,9 @@ def key_sent() -> str | None:
 
 
 def once(token_id: int, work: Callable[[], Response]) -> Response:
-    """The answer of `work`; of a repetition the first answer, without doing it again.
+    """The answer of `work`; for a repetition the first answer, without doing the work again.
 
-    Raises KeyUsedOtherwise, KeyUnusable. A request without a key is simply carried out.
+    A request without a key is always carried out. Raises KeyUsedOtherwise, KeyUnusable.
     """
     key = key_sent()
     if key is None:
@@ -47,7 +47,7 @@ def once(token_id: int, work: Callable[[], Response]) -> Response:
     names = {"token_id": token_id, "key": key}
     claim = insert(ApiRequest).values(**names, request_digest=_digest()).on_conflict_do_nothing()
     if db.session.execute(claim.returning(ApiRequest.key)).one_or_none() is None:
-        return _earlier(names)
+        return _first_answer(names)
     answer = work()
     remembered = {
         "status": answer.status_code,
@@ -58,7 +58,7 @@ def once(token_id: int, work: Callable[[], Response]) -> Response:
     return answer
 
 
-def _earlier(names: dict[str, object]) -> Response:
+def _first_answer(names: dict[str, object]) -> Response:
     first = db.session.execute(
         select(ApiRequest.request_digest, ApiRequest.status, ApiRequest.response, ApiRequest.headers)
         .filter_by(**names)
@@ -71,12 +71,12 @@ def _earlier(names: dict[str, object]) -> Response:
 
 
 def replayed(answer: Response) -> Response:
-    """An answer that says that it was given before."""
+    """Mark an answer as a replay."""
     answer.headers["Idempotent-Replay"] = "true"
     return answer
 
 
 def _digest() -> str:
-    """What tells one request from another: the method, the address, the version that it is meant for, the body."""
-    reported = (request.method, request.full_path, request.headers.get("If-Match", ""))
-    return hashlib.sha256("\n".join(reported).encode() + request.get_data()).hexdigest()
+    """A digest of the request: method, address, `If-Match` and body."""
+    head = (request.method, request.full_path, request.headers.get("If-Match", ""))
+    return hashlib.sha256("\n".join(head).encode() + request.get_data()).hexdigest()

@@ -1,4 +1,4 @@
-"""A report as its page and its files show it: how columns are called, where numbers lead, which ones are wrong."""
+"""How reports are presented on their page and in exports: headings, links, and marks of wrong amounts."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,21 +19,21 @@ from ...web.formats import day_filter
 from ..figures import LEDGER_FIGURES
 from .queries import (
     UNCLOSED,
+    DateRange,
     Given,
-    Period,
-    asked_days,
-    asked_periods,
     balance_sheet_of,
+    balance_sheet_ranges,
     income_statement_of,
+    income_statement_ranges,
 )
-from .sheets import EARNINGS, TITLES, Line, Report, name_of
+from .sheets import EARNINGS, TITLES, Report, ReportLine, name_of
 
 BALANCE_SHEET, INCOME_STATEMENT = N_("Balance sheet"), N_("Income statement")
 
 
 @dataclass(frozen=True)
-class Input:
-    """A day of the form above a report."""
+class DayInput:
+    """A day input of the form above a report."""
 
     name: str
     label: str
@@ -41,10 +41,10 @@ class Input:
 
 
 @dataclass(frozen=True)
-class Shown:
-    """A report with its page. `spans` are the days that its columns are of, `choices` other ones that are usual.
+class ReportPage:
+    """A report with what its page needs. `spans` are the date ranges of its columns, `choices` usual ones to compare.
 
-    `days_are` says what its days are called. `wrong` are the accounts that are known to be wrong.
+    `days_are` is the label of its days. `wrong` are the accounts that are known to be wrong.
     """
 
     name: str
@@ -53,25 +53,25 @@ class Shown:
     export: str
     days_are: str
     report: Report
-    spans: Sequence[Period]
+    spans: Sequence[DateRange]
     query: Mapping[str, Any]
-    inputs: Sequence[Input]
+    inputs: Sequence[DayInput]
     choices: Mapping[str, Mapping[str, Any]]
     wrong: frozenset[int] = field(default_factory=frozenset)
 
     @property
     def headings(self) -> list[str]:
-        """What the columns of amounts are called."""
+        """The headings of the amount columns."""
         return [heading(span) for span in self.spans]
 
-    def mark(self, line: Line) -> Mark | None:
-        """The mark of a line whose accounts are known to be wrong."""
+    def mark(self, line: ReportLine) -> Mark | None:
+        """The mark of a line that includes an account known to be wrong; None without one."""
         if self.wrong.isdisjoint(line.accounts):
             return None
         return Mark(FINDINGS.address_of({one.name for one in LEDGER_FIGURES}))
 
-    def lines_behind(self, line: Line, place: int) -> str | None:
-        """Where the lines are that a number adds up; None of a sum, whose parts are on the page."""
+    def lines_behind(self, line: ReportLine, place: int) -> str | None:
+        """The address of the journal lines behind an amount; None for a sum, of which the parts are on the page."""
         span = self.spans[place]
         days: dict[str, Any] = {"since": span.since, "until": span.until}
         if line.title == EARNINGS:
@@ -84,15 +84,15 @@ class Shown:
         )
 
 
-def heading(span: Period) -> str:
-    """The days of a column in words; what counts from the beginning is what is held on its last day."""
+def heading(span: DateRange) -> str:
+    """The date range of a column as text; only its last day where it counts from the beginning."""
     until = day_filter(span.until)
     return until if span.since is None else f"{day_filter(span.since)} – {until}"
 
 
-def shown_balance_sheet(given: Given) -> Shown:
-    """The balance sheet that an address asks for."""
-    asked = asked_days(given)
+def balance_sheet_page(given: Given) -> ReportPage:
+    """The balance sheet for the query arguments."""
+    asked = balance_sheet_ranges(given)
     day, against = asked.period.until, asked.against
     report = balance_sheet_of(db.session(), [one.until for one in asked.all])
     choices = {
@@ -100,30 +100,30 @@ def shown_balance_sheet(given: Given) -> Shown:
         _("A year earlier"): {"against": year_before(day)},
     }
     inputs = (
-        Input("as_of", N_("As of"), day),
-        Input("against", N_("Compared with"), against.until if against else None),
+        DayInput("as_of", N_("As of"), day),
+        DayInput("against", N_("Compared with"), against.until if against else None),
     )
-    return Shown(
+    return ReportPage(
         "balance-sheet", BALANCE_SHEET, "ledger.balance_sheet", "ledger.export_balance_sheet", N_("As of"),
         report, asked.all, _query(inputs), inputs, choices, _wrong(report),
     )  # fmt: skip
 
 
-def shown_income_statement(given: Given) -> Shown:
-    """The income statement that an address asks for."""
-    asked = asked_periods(given)
+def income_statement_page(given: Given) -> ReportPage:
+    """The income statement for the query arguments."""
+    asked = income_statement_ranges(given)
     report = income_statement_of(db.session(), asked.all)
     period, against = asked.period, asked.against
     choices = {_("The period before"): period.previous, _("A year earlier"): period.year_before}
     inputs = (
-        Input("since", N_("From"), period.since), Input("until", N_("to"), period.until),
-        Input("against_since", N_("Compared with"), against.since if against else None),
-        Input("against_until", N_("to"), against.until if against else None),
+        DayInput("since", N_("From"), period.since), DayInput("until", N_("to"), period.until),
+        DayInput("against_since", N_("Compared with"), against.since if against else None),
+        DayInput("against_until", N_("to"), against.until if against else None),
     )  # fmt: skip
     title, marker = INCOME_STATEMENT, {}
     if period.since is None:
         title, marker = N_("Income that is not closed yet"), {UNCLOSED: 1}
-    return Shown(
+    return ReportPage(
         "income-statement", title, "ledger.income_statement", "ledger.export_income_statement",
         N_("Period"), report, asked.all, _query(inputs) | marker, inputs,
         {
@@ -135,8 +135,8 @@ def shown_income_statement(given: Given) -> Shown:
     )  # fmt: skip
 
 
-def _query(inputs: Sequence[Input]) -> dict[str, Any]:
-    """The arguments that ask for the same."""
+def _query(inputs: Sequence[DayInput]) -> dict[str, Any]:
+    """The query arguments of the same report."""
     return {one.name: one.value for one in inputs if one.value is not None}
 
 
@@ -153,8 +153,8 @@ COLUMNS: Mapping[str, Any] = {
 }  # fmt: skip
 
 
-def listing_of(shown: Shown) -> List:
-    """The lines of a report, with what they are compared with."""
+def listing_of(shown: ReportPage) -> List:
+    """The lines of a report as a list, for exports."""
     numbered = enumerate(shown.report.lines)
     lines = computed_rows(
         COLUMNS, (_row(place, section, line) for place, (section, line) in numbered)
@@ -184,13 +184,13 @@ def listing_of(shown: Shown) -> List:
     )
 
 
-def _row(place: int, section: str, line: Line) -> dict[str, Any]:
+def _row(place: int, section: str, line: ReportLine) -> dict[str, Any]:
     amounts = dict(zip(("now", "then"), line.amounts, strict=False))
     named = {"code": line.code, "name": name_of(line), "level": line.level}
     return {"place": place, "section": section, **named, **amounts, "difference": line.difference}
 
 
-def _said(shown: Shown) -> Iterator[Said]:
+def _said(shown: ReportPage) -> Iterator[Said]:
     yield Said("days", shown.days_are, " / ".join(shown.headings))
     if shown.wrong:
         yield Said("wrong", N_("Holds amounts that are known to be wrong"), _("yes"))

@@ -1,4 +1,4 @@
-"""How the watch over figures names and shows the rows of a record's figures, its own and its parts'."""
+"""Names and links of the rows with a record's figures, its own and its parts', for drift findings and runs."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -11,10 +11,10 @@ from ..web.record_links import Place, Subject
 from .declaration import Record
 
 
-def subjects_of(record: Record) -> Iterator[Subject]:
-    """One for each table in which a figure of its rows stands; parts go by the record's name.
+def figure_links_of(record: Record) -> Iterator[Subject]:
+    """One for each table with a figure of the record's rows; parts are named by the record's name.
 
-    Where a figure belongs to another owner (a month's to its manager), the domain says it.
+    Where a figure has another owner (a month's manager), the domain declares its own.
     """
     own = record.model.__table__
     of_rows = (figure for figure in record.figures if figure.owner_table is own)

@@ -1,4 +1,4 @@
-"""What a program asks of a list by its address: filters and sort, how long a page is, and where it goes on."""
+"""The query arguments of a list in the API: filters, sort, page size and cursor."""
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
@@ -19,21 +19,21 @@ USUAL_PAGE = 100
 
 
 class ArgumentUnknown(Refusal):
-    """An argument of the address that means nothing here; leaving it out would answer something else."""
+    """An unknown query argument; ignoring it would answer something else."""
 
     sentence = N_("The address says %(argument)s, which means nothing here. It may say: %(known)s.")
     status = 400
 
 
 class ArgumentUnusable(Refusal):
-    """An argument whose value cannot be."""
+    """A query argument with an invalid value."""
 
     sentence = N_("The argument %(argument)s cannot be %(value)s.")
     status = 400
 
 
-def asked(record: Record, listing: List) -> State:
-    """The list as the address asks for it. Screens leave out or cut what makes no sense in one; a program is told.
+def list_state(record: Record, listing: List) -> State:
+    """The filters and sort of the query arguments. Invalid ones, which screens ignore or cut, are refused.
 
     Raises ArgumentUnknown, ArgumentUnusable.
     """
@@ -56,8 +56,8 @@ def asked(record: Record, listing: List) -> State:
     return state
 
 
-def limit() -> int:
-    """How many records a page has. Raises ArgumentUnusable."""
+def page_size() -> int:
+    """The number of records per page. Raises ArgumentUnusable."""
     text = request.args.get("limit", str(USUAL_PAGE))
     if not (text.isascii() and text.isdigit() and len(text) < 6 and 1 <= int(text) <= LARGEST_PAGE):
         raise ArgumentUnusable(argument="limit", value=text[:100])
@@ -78,20 +78,20 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
 
 
 def _signed() -> URLSafeSerializer:
-    """Cursors are ours alone: what they hold goes into a statement."""
+    """The signer of cursors: their content becomes part of a statement."""
     return URLSafeSerializer(current_app.config["SECRET_KEY"], salt="api-cursor")
 
 
 def cursor_of(sort: str, value: Any, key: int) -> str:
-    """Where a page has ended: its last row's sorted value and key, so that rows that come or go move nothing."""
+    """The cursor at the end of a page: its last row's sort value and key, so that inserted rows shift nothing."""
     is_plain = isinstance(value, bool | int | str | None)
     return str(
         _signed().dumps([sort, type(value).__name__, value if is_plain else str(value), key])
     )
 
 
-def behind(cursor: str, sort: str) -> tuple[Any, int]:
-    """What a cursor holds. Raises ArgumentUnusable of one that is not ours, or of another order."""
+def parse_cursor(cursor: str, sort: str) -> tuple[Any, int]:
+    """The sort value and key of a cursor. Raises ArgumentUnusable for an invalid one, or one of another order."""
     try:
         sorted_by, kind, value, key = _signed().loads(cursor)
     except BadData:
