@@ -80,7 +80,8 @@ def rows_of(
 def cells_of(user: Any, state: State, columns: Sequence[Column], flavour: Flavour) -> Select[Any]:
     """The SELECT of the list's rows as cells, in the list's order."""
     cells = [cell_of(column, flavour).label(column.name) for column in columns]
-    return matching(user, state).with_only_columns(*cells).order_by(*order_of(state))
+    rows = matching(user, state)
+    return rows.with_only_columns(*cells).order_by(*order_of(rows, state))
 
 
 def line_of(cells: Sequence[str | Decimal | int], flavour: Flavour) -> bytes:

@@ -57,11 +57,6 @@ class Column:
         return self.kind in NUMBERS
 
     @property
-    def is_nullable(self) -> bool:
-        """Whether a row may lack a value; an index gives an order with NULLs only if it is asked for it."""
-        return bool(getattr(self.order, "nullable", True))
-
-    @property
     def order(self) -> ColumnElement[Any]:
         """What it is sorted by."""
         value = self.value if self.sorted_by is None else self.sorted_by

@@ -133,11 +133,9 @@ def _workbook(
     if totals.count > workbooks.MOST_ROWS:
         count, most = quantity_filter(totals.count), quantity_filter(workbooks.MOST_ROWS)
         raise workbooks.TooManyRows(count=count, most=most)
-    statement = (
-        queries.matching(current_user, state)
-        .with_only_columns(*(column.value for column in columns))
-        .order_by(*queries.order_of(state))
-    )
+    matching = queries.matching(current_user, state)
+    order = queries.order_of(matching, state)
+    statement = matching.with_only_columns(*(column.value for column in columns)).order_by(*order)
     rows = (
         [_plain(column, value) for column, value in zip(columns, row, strict=True)]
         for row in connection.execute(statement)

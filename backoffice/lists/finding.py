@@ -131,7 +131,8 @@ def belonging_to(is_of: Callable[[int], Any], owners: Callable[[Question], Seque
         found = owners(question)
         if not found:
             return ()
-        rows, order = listing.rows(question.user), order_of(state_of(listing, {}))
+        rows = listing.rows(question.user)
+        order = order_of(rows, state_of(listing, {}))
         key = listing.key.label("key")
         parts = union_all(
             *(
@@ -158,7 +159,8 @@ def _holding(question: Question, listing: List) -> Sequence[Any]:
     state = _state(question, listing)
     if not _is_affordable(question, state):
         return ()
-    found = prune_joins(matching(question.user, state), [listing.key.label("key")], order_of(state))
+    rows = matching(question.user, state)
+    found = prune_joins(rows, [listing.key.label("key")], order_of(rows, state))
     return question.session.scalars(found.limit(question.limit)).all()
 
 

@@ -1,4 +1,4 @@
-"""Leaving out the joins that a statement does not need.
+"""Leaving out the joins that a statement does not need, and what joins may leave empty.
 
 PostgreSQL removes an outer join on a unique key by itself, but still holds the key's column to be
 read: it then fetches every row where the index alone would do, and page 500 of a million rows takes
@@ -8,7 +8,7 @@ ten times as long.
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Join, Select, Table, select
+from sqlalchemy import Alias, ColumnElement, FromClause, Join, Select, Table, select
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.elements import BinaryExpression
 from sqlalchemy.sql.visitors import iterate
@@ -46,14 +46,53 @@ def _kept(source: FromClause, named: set[str]) -> FromClause:
 
 def _adds_no_row(join: Join) -> bool:
     """Whether every row on the left meets at most one on the right: by the right side's only key."""
-    on = join.onclause
-    if join.full or not isinstance(on, BinaryExpression) or on.operator is not operators.eq:
-        return False
-    keys = list(join.right.primary_key)
-    return len(keys) == 1 and any(side.compare(keys[0]) for side in (on.left, on.right))
+    return not join.full and bool(_beside_the_key(join))
+
+
+def _beside_the_key(join: Join) -> list[Any]:
+    """What the right side's only key is compared with; nothing where it is not by that alone that rows meet."""
+    on, keys = join.onclause, list(join.right.primary_key)
+    if not isinstance(on, BinaryExpression) or on.operator is not operators.eq or len(keys) != 1:
+        return []
+    sides = ((on.left, on.right), (on.right, on.left))
+    return [other for key, other in sides if key.compare(keys[0])]
 
 
 def _tables_in(*expressions: ColumnElement[Any]) -> set[str]:
     """The tables whose columns the expressions name, subqueries included."""
     tables = (getattr(part, "table", None) for e in expressions for part in iterate(e))
     return {table.fullname for table in tables if isinstance(table, Table)}
+
+
+def may_lack(rows: Select[Any], value: ColumnElement[Any]) -> bool:
+    """Whether one of `rows` may have no `value`: its column allows that, or is joined only where there is a row."""
+    table = getattr(value, "table", None)
+    if getattr(value, "nullable", True) or not isinstance(table, Table | Alias):
+        return True
+    froms = rows.with_only_columns(value).get_final_froms()
+    return not any(_always_holds(source, table.name) for source in froms)
+
+
+def _always_holds(source: FromClause, table: str) -> bool:
+    """Whether every row of `source` has one of that table."""
+    if not isinstance(source, Join):
+        return getattr(source, "name", None) == table
+    if source.full:
+        return False
+    if _always_holds(source.left, table):
+        return True
+    return _always_holds(source.right, table) and (not source.isouter or _always_meets(source))
+
+
+def _always_meets(join: Join) -> bool:
+    """Whether every row on the left meets one on the right: a foreign key that is never empty names it."""
+    right: Any = getattr(join.right, "element", join.right)
+    return any(
+        not getattr(other, "nullable", True)
+        and any(
+            key.column.table.fullname == getattr(right, "fullname", "")
+            for key in other.foreign_keys
+        )
+        and _always_holds(join.left, other.table.name)
+        for other in _beside_the_key(join)
+    )

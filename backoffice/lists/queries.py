@@ -18,7 +18,7 @@ from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.visitors import InternalTraversal
 
 from .declaration import Column, List, Row
-from .joins import prune_joins
+from .joins import may_lack, prune_joins
 from .state import State
 
 
@@ -40,7 +40,7 @@ def page_of(
 ) -> tuple[list[Row], bool]:
     """Page `number` (from 1) of `size` rows, and whether there are more."""
     listing = state.listing
-    order = order_of(state)
+    order = order_of(listing.rows(user), state)
     if listing.is_computed:
         wanted = matching(user, state).with_only_columns(*values_of(listing)).order_by(*order)
         found = session.execute(wanted.limit(size + 1).offset((number - 1) * size)).all()
@@ -94,16 +94,15 @@ def _summed(state: State) -> list[Column]:
     return [c for c in map(state.listing.column, state.columns) if c.total]
 
 
-def order_of(state: State) -> tuple[ColumnElement[Any], ...]:
-    """The sort, with a tie-break that makes paging stable; rows without the value come last.
+def order_of(rows: Select[Any], state: State) -> tuple[ColumnElement[Any], ...]:
+    """The sort of the list's `rows`, with a tie-break that makes paging stable; those without the value come last.
 
     NULLS LAST only where there may be NULLs: an index gives the order only as it was built.
     """
-    column = state.listing.column(state.sort.removeprefix("-"))
-    value = state.listing.expression(column.name)
+    value = state.listing.expression(state.sort.removeprefix("-"))
     down = state.sort.startswith("-")
     first = value.desc() if down else value.asc()
-    if column.is_nullable:
+    if may_lack(rows, value):
         first = first.nulls_last()
     return first, state.listing.key.desc() if down else state.listing.key.asc()
 
@@ -130,13 +129,13 @@ def after(rows: Select[Any], state: State, value: Any, key: Any) -> Select[Any]:
 
 def _beyond(rows: Select[Any], state: State, value: Any, key: Any, is_back: bool) -> Select[Any]:
     """The rows of the list that come after the one with `value` and `key`, or before it; nearest first."""
-    name = state.sort.removeprefix("-")
-    column, own_key = state.listing.expression(name), state.listing.key
+    column = state.listing.expression(state.sort.removeprefix("-"))
+    own_key = state.listing.key
     down = state.sort.startswith("-") is not is_back
     beyond = lt if down else gt
     by_key = own_key.desc() if down else own_key.asc()
     turned = column.desc() if down else column.asc()
-    if not state.listing.column(name).is_nullable:
+    if not may_lack(rows, column):
         row = tuple_(column, own_key)
         here = tuple_(literal(value, column.type), literal(key, own_key.type))
         return rows.where(beyond(row, here)).order_by(turned, by_key)

@@ -191,7 +191,7 @@ class Resource:
             value, key = behind(cursor, state.sort)
             rows = after(rows, state, value, key)
         else:
-            rows = rows.order_by(*order_of(state))
+            rows = rows.order_by(*order_of(rows, state))
         found = [(row, sorted_by) for row, sorted_by in db.session.execute(rows.limit(size + 1))]
         return found[:size], len(found) > size
 
