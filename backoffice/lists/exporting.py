@@ -53,7 +53,7 @@ def export(listing: List, flavour: str) -> Response:
     connection = _snapshot()
     try:
         totals = queries.totals_of(connection, current_user, state)
-        marks = marked(connection, current_user, state, columns, has_totals=True)
+        marks = marked(connection, current_user, state, columns, whole=columns)
         footer = list(_footer(connection, state, columns, totals, marks))
         if flavour == "xlsx":
             return _workbook(connection, state, columns, totals, footer)
@@ -175,8 +175,8 @@ def _footer(
     for column in columns:
         if column.total:
             yield [_("Total: %(name)s", name=_(column.label)), totals.sums[column.name]]
-    if marks.totals:
-        names = [_(column.label) for column in columns if column.name in marks.totals]
+    if marks.whole:
+        names = [_(column.label) for column in columns if column.name in marks.whole]
         yield [_("Holds amounts that are known to be wrong"), ", ".join(names)]
 
 

@@ -209,7 +209,7 @@ class Shown:
             Foot(
                 head,
                 writers[head.column.name](sums[head.column.name]),
-                self.marked.totals.get(head.column.name),
+                self.marked.whole.get(head.column.name),
             )
             if head.column.total
             else Foot(head, "")

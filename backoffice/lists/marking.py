@@ -67,10 +67,10 @@ class Mark:
 
 @dataclass(frozen=True)
 class Marked:
-    """The marks of a page: of its cells by key and column, of its totals by column."""
+    """The marks of a page: of its cells by key and column, of `whole` columns of all that match by column."""
 
     cells: Mapping[tuple[Any, str], Mark] = field(default_factory=dict)
-    totals: Mapping[str, Mark] = field(default_factory=dict)
+    whole: Mapping[str, Mark] = field(default_factory=dict)
 
 
 def marked(
@@ -80,9 +80,9 @@ def marked(
     columns: Sequence[Column],
     rows: Sequence[Row] = (),
     *,
-    has_totals: bool,
+    whole: Sequence[Column],
 ) -> Marked:
-    """What is known to be wrong of these columns of these rows, and of the totals of all that match.
+    """What is known to be wrong of these columns of these rows, and of the `whole` ones of all that match.
 
     One statement where nothing is known to be wrong, else three at most, however many rows there are.
     """
@@ -95,10 +95,10 @@ def marked(
     names = {one.figure for found in shown.values() for one in found}
     if not names or not known.is_any_open(session, names):
         return Marked()
-    summed = {c.name: shown[c.name] for c in columns if c.total and c.name in shown}
+    asked = {c.name: shown[c.name] for c in whole if c.name in shown}
     return Marked(
         _of_cells(known, session, user, state.listing, shown, rows) if rows else {},
-        _of_totals(known, session, user, state, summed) if has_totals and summed else {},
+        _of_all(known, session, user, state, asked) if asked else {},
     )
 
 
@@ -155,8 +155,8 @@ def _of_cells(
     }
 
 
-def _of_totals(
-    known: Findings, session: Session | Connection, user: Any, state: State, summed: Watching
+def _of_all(
+    known: Findings, session: Session | Connection, user: Any, state: State, asked: Watching
 ) -> dict[str, Mark]:
     matching = state.listing.rows(user).where(*state.conditions)
 
@@ -165,10 +165,10 @@ def _of_totals(
         return matching.with_only_columns(state.listing.key).where(wrong).exists()
 
     row = session.execute(
-        select(*(is_in(watched).label(name) for name, watched in summed.items()))
+        select(*(is_in(watched).label(name) for name, watched in asked.items()))
     ).one()
     return {
         name: Mark(known.address_of({one.figure for one in watched}))
-        for name, watched in summed.items()
+        for name, watched in asked.items()
         if getattr(row, name)
     }

@@ -13,7 +13,7 @@ from ..app.navigation import may_open
 from ..web.htmx import render, wants_partial
 from ..web.paging import PAGE_SIZE
 from . import actions, queries
-from .declaration import List
+from .declaration import Column, List
 from .filters import AsOf, Choice, Days, Reference, Search
 from .list_page import Input, Shown
 from .marking import marked
@@ -72,7 +72,7 @@ def _totals_alone(listing: List, state: State) -> Shown:
         state,
         columns,
         totals=queries.totals_of(session, current_user, state),
-        marked=marked(session, current_user, state, columns, has_totals=True),
+        marked=marked(session, current_user, state, columns, whole=_added_up(columns)),
         can_select=_can_select(listing),
         address={"endpoint": listing.path, **(request.view_args or {})},
     )
@@ -100,11 +100,12 @@ def look(state: State, **how: Any) -> Shown:
         if not rows and totals.count:
             number = -(-totals.count // size)
             rows, has_more = queries.page_of(session, current_user, state, number, size)
+    summed = _added_up(columns) if totals is not None else []
     return Shown(
         state.listing,
         state,
         columns,
-        marked=marked(session, current_user, state, columns, rows, has_totals=totals is not None),
+        marked=marked(session, current_user, state, columns, rows, whole=summed),
         rows=rows,
         number=number,
         size=size,
@@ -124,6 +125,10 @@ def part(listing: List, *, without: Sequence[str] = (), **address: Any) -> Shown
     columns = tuple(name for name in asked_for.columns if name not in without)
     state = State(listing, columns=columns, sort=asked_for.sort, page=asked_for.page)
     return look(state, is_part=True, address=address)
+
+
+def _added_up(columns: Sequence[Column]) -> list[Column]:
+    return [column for column in columns if column.total]
 
 
 def _is_cheap(state: State) -> bool:

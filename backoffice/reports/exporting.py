@@ -14,7 +14,7 @@ from ..people.models import User
 from ..web.formats import day_filter
 from . import queries
 from .forms import Asked
-from .marking import behind
+from .marking import behind, behind_before
 from .scope import BASES
 
 TITLES = {
@@ -59,7 +59,12 @@ def listing_of(user: Any, dimension: str, asked: Asked, names: Mapping[int, str]
                 stands_on={grand_total.name: behind(user, asked.scope, dimension, lines.c.key)},
             ),
             Column("share", N_("Share"), lines.c.share, kind="percent"),
-            Column("before", N_("A year earlier"), lines.c.before, kind="money", total=True),
+            Column(
+                "before", N_("A year earlier"), lines.c.before, kind="money", total=True,
+                stands_on={
+                    grand_total.name: behind_before(user, asked.scope, dimension, lines.c.key)
+                },
+            ),
         ),
         filters=tuple(_said(asked, names)),
         default_sort="month" if dimension == "month" else "-revenue",

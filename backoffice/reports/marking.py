@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Date, DateTime, Select, cast, func, select
+from sqlalchemy import Date, DateTime, Interval, Select, cast, func, select
 from sqlalchemy.orm import Session
 
 from ..base.periods import Month
@@ -49,6 +49,13 @@ def behind(user: Any, scope: ReportScope, dimension: str, key: Any) -> Select[An
     """The ids of the orders that the line with this `key` adds up."""
     found = _orders(user, scope, scope.period)
     return found.with_only_columns(Order.id).where(_dimensions(scope)[dimension] == key)
+
+
+def behind_before(user: Any, scope: ReportScope, dimension: str, key: Any) -> Select[Any]:
+    """The ids of the orders that the line added up a year earlier."""
+    if dimension == "month":
+        key = cast(key - cast("1 year", Interval), Date)
+    return behind(user, scope.year_before, dimension, key)
 
 
 def _wrong(user: Any, scope: ReportScope, period: Period) -> Select[Any]:

@@ -1,8 +1,11 @@
 """An amount that is known to be wrong is marked where it stands: records, cells, totals, reports, files."""
 
+import csv
+import io
 import re
 from collections.abc import Callable
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import psycopg
@@ -12,8 +15,9 @@ from flask.testing import FlaskClient
 from sqlalchemy import event
 
 from backoffice.app.extensions import db
+from backoffice.app.protection import limiter
 from tests.drift.books import run_of
-from tests.drift.whole_book import Stored, everything_stored, write_everything
+from tests.drift.whole_book import ADDED, Stored, everything_stored, write_everything
 from tests.factories.billing import InvoiceFactory, MeterAssignmentFactory
 from tests.factories.customers import CustomerFactory
 from tests.factories.orders import OrderFactory
@@ -71,10 +75,10 @@ def rows_marked(html: str) -> dict[str, bool]:
     return {" ".join(re.sub(r"<[^>]+>", " ", row).split()): "wrong-mark" in row for row in found}
 
 
-def one_row(stored: Stored, surgery: psycopg.Connection[Any]) -> None:
+def one_row(stored: Stored, surgery: psycopg.Connection[Any], amount: Decimal = ADDED) -> None:
     """Make the number wrong in the one row that everything of ACME has."""
     surgery.execute(
-        f"UPDATE {stored.figure.table.name} SET {stored.column} = {stored.column} + 7 "
+        f"UPDATE {stored.figure.table.name} SET {stored.column} = {stored.column} + {amount} "
         f"WHERE id = (SELECT min(id) FROM {stored.figure.table.name})".encode()
     )
 
@@ -109,6 +113,63 @@ def test_it_is_marked_wherever_it_stands_and_nowhere_else(
         assert "wrong-mark" not in client.get(address).text, address
         if address in FILES:
             assert KNOWN_WRONG not in client.get(FILES[address]).text, address
+
+
+def lists_of(app: Flask) -> list[str]:
+    """The screens of lists that have files, beside those of what verification and runs say themselves."""
+    ending = "/export.<flavour>"
+    rules = [rule.rule for rule in app.url_map.iter_rules() if rule.rule.endswith(ending)]
+    found = [rule.removesuffix(ending) for rule in rules if rule.count("<") == 1]
+    return [rule for rule in found if not rule.startswith(("/health", "/runs"))]
+
+
+def columns_marked(html: str) -> set[str]:
+    """What the columns are called in whose cells a mark stands."""
+    cells = re.findall(r'<td[^>]*data-label="([^"]*)"[^>]*>(.*?)</td>', html, re.DOTALL)
+    return {label for label, cell in cells if "wrong-mark" in cell}
+
+
+def test_a_file_names_every_column_in_which_its_screen_marks_an_amount(
+    app: Flask,
+    book: None,
+    sign_in: Callable[..., FlaskClient],
+    surgery: psycopg.Connection[Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limiter, "enabled", False)
+    client = sign_in("admin")
+    for stored in everything_stored():
+        one_row(stored, surgery)
+    run_of("figures.verify")
+    seen = 0
+    for address in lists_of(app):
+        columns = columns_marked(client.get(address).text)
+        lines = list(csv.reader(io.StringIO(client.get(f"{address}/export.csv").text)))
+        named = {
+            name for line in lines if line[:1] == [KNOWN_WRONG] for name in line[1].split(", ")
+        }
+        assert columns <= named, address
+        seen += len(columns)
+    assert seen > 30
+    for stored in everything_stored():
+        one_row(stored, surgery, -ADDED)
+
+
+@pytest.mark.parametrize("dimension", ["month", "manager", "customer"])
+def test_a_report_and_its_file_say_that_the_year_before_is_wrong(
+    dimension: str,
+    book: None,
+    sign_in: Callable[..., FlaskClient],
+    surgery: psycopg.Connection[Any],
+) -> None:
+    client = sign_in("finance")
+    surgery.execute("UPDATE orders SET grand_total = 1 WHERE number = 'SO-1'")
+    run_of("figures.verify")
+    assert "wrong-mark" in client.get(f"/reports/{dimension}?year=2027").text
+    file = client.get(f"/reports/{dimension}/export.csv?year=2027").text
+    assert f"{KNOWN_WRONG},A year earlier" in file
+    assert KNOWN_WRONG not in client.get(f"/reports/{dimension}/export.csv?year=2028").text
+    run_of("figures.heal")
 
 
 def test_whoever_may_not_see_findings_sees_the_mark_all_the_same(
