@@ -7,6 +7,7 @@ from typing import Any
 from flask import Response, abort, flash, make_response, request, url_for
 from flask_babel import gettext as _
 from flask_babel import ngettext
+from flask_login import current_user
 from jinja2_fragments.flask import render_block
 
 from ..app.extensions import db
@@ -19,6 +20,7 @@ from ..web.htmx import hx_redirect, render
 from ..web.pasting import rows_of
 from . import actions
 from .forms import YearForm
+from .marking import doubted
 from .models import AccountManagerTarget
 from .records import TARGET_OF_MONTH
 from .views import bp, manager_or_404, year_or_404
@@ -86,6 +88,7 @@ def _page(manager: User, form: YearForm, status: int = 200, **context: Any) -> R
         manager=manager,
         year=year,
         is_opened=request.method == "GET",
+        doubted=doubted(db.session(), current_user, year - 1, manager.id),
         before={month: before.get(month - 12) for month in form.months},
         **context,
     )

@@ -24,6 +24,7 @@ from ..web.htmx import hx_redirect, render
 from ..web.paging import PAGE_SIZE, Page, page_number
 from . import queries
 from .listing import TARGETS, orders_of
+from .marking import doubted
 from .models import AccountManagerTarget
 from .queries import MonthSum, Year
 from .records import TARGET_OF_MONTH
@@ -76,6 +77,7 @@ def _year_page(year: int, manager: User | None, people: Any, **context: Any) -> 
         manager=manager,
         people=people,
         chart=_chart(shown, manager_id),
+        doubted=doubted(db.session(), current_user, year, manager_id),
         orders_of=partial(orders_of, manager_id),
         orders_of_manager=orders_of,
         first=Month(year, 1),

@@ -28,8 +28,8 @@ KNOWN_WRONG = "Holds amounts that are known to be wrong"
 
 SHOWN_IN = {
     "orders.grand_total.grand_total": ("/orders", "/reports", "/reports/customer", "/customers/ACME"),
-    "account_manager_targets.achieved.achieved": ("/targets",),
-    "account_manager_targets.achieved.orders_closed": ("/targets",),
+    "account_manager_targets.achieved.achieved": ("/targets", "/targets/years/2026"),
+    "account_manager_targets.achieved.orders_closed": ("/targets", "/targets/years/2026"),
     "meters.balance.balance": (
         "/billing/meters", "/billing/ageing", "/billing/ageing?by=meter", "/customers/ACME",
         "/billing/customers/ACME/statement", "/billing/meters/M-1/statement",

@@ -11,6 +11,7 @@ from backoffice.base.periods import Month
 from backoffice.drift.healing.performing import performed
 from backoffice.targets import queries
 from backoffice.targets.models import AccountManagerTarget
+from tests.drift.books import run_of
 from tests.factories.people import AccountManagerFactory
 from tests.orders.pages import outputs_of, text_of
 
@@ -184,6 +185,35 @@ def test_a_wrong_figure_is_shown_and_corrected_as_previewed(
     assert "Achieved before: 1.00 → after: 90.50" in page
     session.rollback()
     assert queries.row_of(session, nancy.id, Month(1997, 1)).achieved == Decimal("90.50")
+
+
+@pytest.mark.leaves_drift
+def test_a_year_marks_the_months_and_the_managers_of_whom_it_says_something_wrong(
+    sign_in, shop, nancy, andrew, surgery
+):
+    surgery.execute("UPDATE account_manager_targets SET achieved = 1 WHERE achieved = 90.50")
+    surgery.execute("DELETE FROM account_manager_targets WHERE month = '1997-02-01'")
+    run_of("figures.verify")
+
+    def marked(page):
+        rows = re.findall(r"<tr>.*?</tr>", page, re.DOTALL)
+        heads = [(text_of(row).split("  ")[0], row.count("wrong-mark")) for row in rows]
+        return {head.split()[0]: count for head, count in heads if count}
+
+    browser = sign_in("finance")
+    every_month_since = dict.fromkeys(("April", "May", "June", "July", "August"), 1)
+    every_month_since |= dict.fromkeys(("March", "September", "October", "November", "December"), 1)
+    page = browser.get("/targets/years/1997").text
+    assert marked(page) == every_month_since | {
+        "January": 2, "February": 3, "Total": 2, "Nancy": 1, "Andrew": 2,
+    }  # fmt: skip
+    assert page.count("wrong-mark") > sum(marked(page).values()), "the head says so too"
+    theirs = browser.get(f"/targets/years/1997/{nancy.id}").text
+    assert marked(theirs) == every_month_since | {"January": 2, "February": 1, "Total": 1}
+    assert "wrong-mark" in browser.get(f"/targets/years/1998/{nancy.id}/edit").text
+    own = sign_in(andrew).get(f"/targets/years/1997/{andrew.id}").text
+    assert "January" not in marked(own)
+    assert "wrong-mark" not in browser.get("/targets/years/1998").text
 
 
 # Entering

@@ -1,0 +1,66 @@
+"""Which months of a year say that something was achieved that is known to be wrong."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from ..base.periods import Month
+from ..drift.marks import FINDINGS
+from ..drift.models import DriftFinding
+from ..drift.standing import IS_OPEN
+from ..lists.marking import Mark
+from ..security.rights import mine_or
+from .figures import achieved
+
+
+@dataclass(frozen=True)
+class Doubted:
+    """What is known to be wrong of a year: columns of managers' months, and the mark that says so."""
+
+    places: Collection[tuple[str, int, Month]] = ()
+    mark: Mark | None = None
+
+    def of(
+        self,
+        column: str,
+        *,
+        month: Month | None = None,
+        until: Month | None = None,
+        manager: int | None = None,
+    ) -> Mark | None:
+        """The mark of what adds up that column: of one month, of all `until` one, of one manager, or of everything."""
+        is_wrong = any(
+            name == column
+            and month in (None, of_month)
+            and (until is None or of_month <= until)
+            and manager in (None, owner)
+            for name, owner, of_month in self.places
+        )
+        return self.mark if is_wrong else None
+
+
+def doubted(session: Session, user: Any, year: int, manager_id: int | None = None) -> Doubted:
+    """What is known to be wrong of a year of one manager, or of everybody whom `user` may see; missing rows, too."""
+    if not FINDINGS.is_any_open(session, [achieved.name]):
+        return Doubted()
+    month = DriftFinding.key["month"].astext
+    wanted = [
+        IS_OPEN,
+        DriftFinding.figure == achieved.name,
+        month.between(date(year, 1, 1).isoformat(), date(year, 12, 31).isoformat()),
+        mine_or(user, "targets.read_all", DriftFinding.owner.expression),
+    ]
+    if manager_id is not None:
+        wanted.append(DriftFinding.owner == manager_id)
+    places = set[tuple[str, int, Month]]()
+    for column in achieved.columns:
+        is_it = or_(
+            DriftFinding.stored.has_key(column.key), DriftFinding.expected.has_key(column.key)
+        )
+        found = session.execute(select(DriftFinding.owner, month).where(*wanted, is_it))
+        places |= {(column.key, owner, Month.of(date.fromisoformat(text))) for owner, text in found}
+    return Doubted(places, Mark(FINDINGS.address_of([achieved.name])))
