@@ -1,6 +1,6 @@
 """What may be asked of a report. What makes no sense is left out, with a sentence that says so."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -53,7 +53,8 @@ def _period(arguments: Mapping[str, str], years: range, problems: dict[str, str]
     if 1900 <= year <= 2199:
         return Period.of_year(year)
     usual = Period.of_year(_usual_year(years))
-    if since is None and until is None:
+    problems.update(_unreadable(arguments, since=since, until=until))
+    if problems or (since is None and until is None):
         return usual
     if since is None or until is None:
         day = since or until or periods.today()
@@ -67,6 +68,21 @@ def _period(arguments: Mapping[str, str], years: range, problems: dict[str, str]
             "A report covers at most %(years)s years, so it begins later.", years=LONGEST // 12
         )
     return Period(max(since, earliest), until)
+
+
+def _unreadable(arguments: Mapping[str, str], **days: date | None) -> Iterator[tuple[str, str]]:
+    """What is wrong with a year or a day that is typed, and is none."""
+    if year := arguments.get("year", "").strip():
+        yield (
+            "year",
+            _("%(text)s is not a year from 1900 to 2199. Choose another one.", text=year[:20]),
+        )
+    for name, day in days.items():
+        if day is None and (text := arguments.get(name, "").strip()):
+            yield (
+                name,
+                _("%(text)s is not a day from 1900 to 2199. Choose another one.", text=text[:20]),
+            )
 
 
 def _usual_year(years: range) -> int:

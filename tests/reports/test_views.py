@@ -71,6 +71,9 @@ def test_an_empty_book_says_so(sign_in):
         ("customer=nobody", "No customer is called that."),
         ("customer=e", "Several customers fit that."),
         ("since=x&until=&year=12&basis=sideways&manager=abc", "1,240.50"),
+        ("since=1997-02-30&until=1997-12-31", "1997-02-30 is not a day from 1900 to 2199."),
+        ("since=1997-01-01&until=0097-12-31", "0097-12-31 is not a day from 1900 to 2199."),
+        ("year=2200", "2200 is not a year from 1900 to 2199."),
     ],
 )
 def test_what_makes_no_sense_is_answered_with_a_sentence(sign_in, shop, query, said):
@@ -153,6 +156,9 @@ def test_a_workbook_holds_numbers(sign_in, shop):
         ("customer=l", "Several customers fit that."),
         ("customer=nobody", "No customer is called that."),
         ("since=1997-05-01&until=1997-04-01", "The first day is after the last one."),
+        ("since=1997-02-30&until=1997-12-31", "1997-02-30 is not a day"),
+        ("since=1997-01-01&until=x", "x is not a day"),
+        ("year=1899", "1899 is not a year"),
     ],
 )
 def test_what_makes_no_sense_is_no_file(sign_in, shop, asked, said):
