@@ -1,7 +1,8 @@
 """`backoffice figures reconcile`: the reconciliation of a figure as a file, the same as on the screen."""
 
 import sys
-from datetime import datetime
+from datetime import date, datetime
+from functools import partial
 from typing import Any
 
 import click
@@ -16,22 +17,35 @@ from ..lists.csv_files import BYTE_ORDER_MARK, FLAVOURS
 
 __all__ = ["group", "reconcile"]
 
-day = click.DateTime(["%Y-%m-%d"])
+
+def _day(_context: click.Context, _option: click.Parameter, given: datetime | None) -> date | None:
+    """A day that a record can have. Raises Trouble."""
+    if given is None or periods.FIRST_DAY <= given.date() <= periods.LAST_DAY:
+        return given.date() if given else None
+    raise Trouble(
+        _(
+            "%(text)s is not a day from 1900 to 2199. Choose another one.",
+            text=given.date().isoformat(),
+        )
+    )
+
+
+day_option = partial(click.option, type=click.DateTime(["%Y-%m-%d"]), callback=_day)
 
 
 @group.command()
 @click.argument("name", metavar="FIGURE")
 @owner_option
-@click.option("--since", type=day, help="Count corrections from this day on.")
-@click.option("--until", type=day, help="Count corrections up to and including this day.")
+@day_option("--since", help="Count corrections from this day on.")
+@day_option("--until", help="Count corrections up to and including this day.")
 @click.option("--output", type=click.File("wb"), default="-", help="A file; else stdout.")
 @click.option("--flavour", type=click.Choice(sorted(FLAVOURS)), default="csv", show_default=True)
 @click.option("--bom", is_flag=True, help="Begin with a byte order mark, for spreadsheets.")
 def reconcile(
     name: str,
     owners: tuple[str, ...],
-    since: datetime | None,
-    until: datetime | None,
+    since: date | None,
+    until: date | None,
     output: Any,
     flavour: str,
     bom: bool,
@@ -46,8 +60,8 @@ def reconcile(
         raise Trouble(_("The first day comes after the last one."))
     [figure] = chosen((name,)) or []
     _same, ids = scope((name,), owners)
-    first = periods.start_of(since.date()) if since else None
-    after = periods.end_of(until.date()) if until else None
+    first = periods.start_of(since) if since else None
+    after = periods.end_of(until) if until else None
     records = ", ".join(f"#{owner}" if owner.isdigit() else owner for owner in owners) or "all"
     totals: dict[str, Totals] = {}
     if bom:

@@ -97,8 +97,8 @@ def _names(report: Report, lines: Sequence[_Line]) -> list[str]:
 def corrections_of(session: Session, asked: Asked) -> list[Any]:
     """How many corrections there were in the period, by cause."""
     wanted = [Correction.figure == asked.figure.name]
-    if asked.owner is not None:
-        wanted.append(Correction.owner == asked.owner)
+    if asked.owners is not None:
+        wanted.append(Correction.owner.in_(asked.owners))
     if asked.since:
         wanted.append(Correction.at >= periods.start_of(asked.since))
     if asked.until:

@@ -1,6 +1,6 @@
 """What an address asks of the reconciliation: which figure, whose rows, corrections of which days."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -12,7 +12,7 @@ from .. import figures
 from ..base import periods
 from ..figures import Figure
 from .files import About
-from .queries import owner_of
+from .queries import owners_of
 from .report import Report
 
 LONGEST_RECORD = 100
@@ -20,11 +20,11 @@ LONGEST_RECORD = 100
 
 @dataclass(frozen=True)
 class Asked:
-    """One reconciliation that can be made. `owner` None: of all records. Days are inclusive."""
+    """One reconciliation that can be made. `owners` None: of all records. Days are inclusive."""
 
     figure: Figure
     record: str = ""
-    owner: int | None = None
+    owners: Sequence[int] | None = None
     since: date | None = None
     until: date | None = None
 
@@ -42,7 +42,7 @@ class Asked:
             connection,
             figures.registry,
             self.figure,
-            owners=None if self.owner is None else [self.owner],
+            owners=self.owners,
             since=periods.start_of(self.since) if self.since else None,
             until=periods.end_of(self.until) if self.until else None,
         )
@@ -74,17 +74,22 @@ def form_of(session: Session, arguments: Mapping[str, str]) -> Form:
     if figure is None:
         return Form(values)
     since, until = periods.read_day(values["since"]), periods.read_day(values["until"])
+    for name, day in (("since", since), ("until", until)):
+        if day is None and (text := values[name]):
+            return Form(
+                values, _("%(text)s is not a day from 1900 to 2199. Choose another one.", text=text)
+            )
     if since and until and until < since:
         return Form(values, _("The last day is before the first."))
-    owner = None
+    owners = None
     if values["record"]:
-        owner = owner_of(session, figure, values["record"])
-        if owner is None:
+        owners = owners_of(session, figure, values["record"])
+        if not owners:
             reported = _(
                 "There is no %(record)s of which this figure is kept.", record=values["record"]
             )
             return Form(values, reported)
-    return Form(values, asked=Asked(figure, values["record"], owner, since, until))
+    return Form(values, asked=Asked(figure, values["record"], owners, since, until))
 
 
 def _trimmed(text: str) -> str:

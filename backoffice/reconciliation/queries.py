@@ -28,14 +28,14 @@ def snapshot(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
-def owner_of(session: Session, figure: Figure, text: str) -> int | None:
-    """The owner that a user means by a number (`#12`) or by a name; None where there is none."""
+def owners_of(session: Session, figure: Figure, text: str) -> list[int]:
+    """The owners that a user means by a number (`#12`), or by a name that several may have; maybe none."""
     number = text.removeprefix("#")
     if text.startswith("#") and is_id(number):
         key = figure.owner_key
-        return session.scalar(select(key).where(key == int(number)))
+        return list(session.scalars(select(key).where(key == int(number))))
     named = subjects.owners_named(figure.name, text)
-    return None if named is None else session.scalar(named.limit(1))
+    return [] if named is None else list(session.scalars(named))
 
 
 def is_large(session: Session, figure: Figure) -> bool:

@@ -65,7 +65,7 @@ def index() -> Response:
 def _is_to_be_compared(asked: Asked) -> bool:
     """Now, and not in a request that follows the page."""
     is_asked = wants_partial() or "now" in request.args
-    return is_asked or asked.owner is not None or not queries.is_large(db.session(), asked.figure)
+    return is_asked or asked.owners is not None or not queries.is_large(db.session(), asked.figure)
 
 
 @bp.get("/report.<flavour>")

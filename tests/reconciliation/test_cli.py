@@ -49,5 +49,8 @@ def test_scope_flavour_and_a_file_are_options(
 
 def test_an_unknown_figure_and_a_bad_day_are_trouble(app: Any, run_command: Command) -> None:
     assert run_command("figures", "reconcile", "orders.grandtotal").exit_code == 2
-    wrong = run_command("figures", "reconcile", "orders.grand_total", "--since", "yesterday")
-    assert wrong.exit_code == 2
+    for day in ("yesterday", "0001-01-01", "1899-12-31", "9999-12-31"):
+        for option in ("--since", "--until"):
+            wrong = run_command("figures", "reconcile", "orders.grand_total", option, day)
+            assert wrong.exit_code == 2, (option, day)
+            assert day in wrong.output

@@ -3,6 +3,7 @@
 import csv
 import re
 from collections.abc import Callable
+from datetime import date
 from decimal import Decimal
 from io import BytesIO, StringIO
 from typing import Any
@@ -20,6 +21,7 @@ from backoffice.lists import workbooks
 from backoffice.orders.models import Order
 from backoffice.reconciliation import queries
 from tests.factories.orders import OrderFactory
+from tests.factories.people import AccountManagerFactory
 
 SignIn = Callable[..., FlaskClient]
 
@@ -67,6 +69,34 @@ def test_one_record_is_found_by_its_name_or_number(book: list[int], sign_in: Sig
         assert "of which this figure is kept" in page
     manager = client.get("/reconciliation?figure=account_manager_targets.achieved&record=Nancy")
     assert "Ties out" in manager.text
+
+
+def test_a_name_that_two_have_means_both_on_screen_in_the_file_and_for_the_command(
+    session: Any, sign_in: SignIn, run_command: Callable[..., Any]
+) -> None:
+    for number in range(2):
+        manager = AccountManagerFactory(name="Ana")
+        OrderFactory(account_manager=manager, closing_date=date(2026, 3, 1 + number))
+    session.commit()
+    client = sign_in("viewer")
+    asked = "figure=account_manager_targets.achieved&record=Ana"
+    page = client.get(f"/reconciliation?{asked}").text
+    assert re.findall(r'data-label="Rows">(\d)<', page) == ["2", "2"]
+    lines = lines_of(client.get(f"/reconciliation/report.csv?{asked}").data)
+    done = run_command("figures", "reconcile", "account_manager_targets.achieved", "--owner", "Ana")
+    assert [line[1] for line in lines if line[0] == "Lines"] == ["4"]
+    assert "lines,4" in done.output
+
+
+@pytest.mark.parametrize(
+    "days", ["since=2026-02-30", "until=x", "since=2026-01-01&until=9999-12-31"]
+)
+def test_a_day_that_is_none_is_said_and_no_file_leaves_it_out(
+    session: Any, sign_in: SignIn, days: str
+) -> None:
+    client, asked = sign_in("viewer"), f"figure=orders.grand_total&{days}"
+    assert "is not a day from 1900 to 2199" in client.get(f"/reconciliation?{asked}").text
+    assert client.get(f"/reconciliation/report.csv?{asked}").status_code == 404
 
 
 def test_a_large_figure_follows_its_page(
