@@ -149,11 +149,11 @@ def _workbook(
 
 
 def _plain(column: Column, value: Any) -> Any:
-    """A value as a workbook takes it: named, and a moment where the business is, without its zone."""
+    """A value as a workbook takes it: named, and a moment where the business is, to the second and without its zone."""
     if column.words and value in column.words:
         return _(column.words[value])
     if isinstance(value, datetime):
-        return value.astimezone(periods.timezone()).replace(tzinfo=None)
+        return value.astimezone(periods.timezone()).replace(tzinfo=None, microsecond=0)
     return value
 
 

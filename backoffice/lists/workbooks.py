@@ -21,14 +21,10 @@ EXACT_DIGITS = 15
 """Digits that Excel keeps of a number; one with more is written as text, lest it be rounded."""
 
 _IN_MEMORY = 4 * 1024 * 1024
-_FORMATS = {
-    "day": "yyyy-mm-dd",
-    "month": "yyyy-mm",
-    "moment": "yyyy-mm-dd hh:mm",
-    "money": "#,##0.00",
-    "quantity": "#,##0.###",
-    "unit_price": "#,##0.00##",
-}
+_FORMATS = {"day": "yyyy-mm-dd", "month": "yyyy-mm", "moment": "yyyy-mm-dd hh:mm"}
+_LEAST_DECIMALS = {"money": 2, "quantity": 0, "unit_price": 2}
+"""Decimals of a number that has no more; whatever more it has is shown, lest a difference look like none."""
+
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
 
@@ -53,15 +49,29 @@ def workbook_of(
     sheet.freeze_panes = "A2"
     bold = Font(bold=True)
     sheet.append([_cell(sheet, head, font=bold) for _, head in columns])
-    formats = [_FORMATS.get(column.kind, "") for column, _ in columns]
+    kinds = [column.kind for column, _ in columns]
     for row in rows:
-        sheet.append([_cell(sheet, value, form) for value, form in zip(row, formats, strict=True)])
+        cells = zip(row, kinds, strict=True)
+        sheet.append([_cell(sheet, value, _format_of(kind, value)) for value, kind in cells])
     for line in footer:
-        sheet.append([_cell(sheet, value, "#,##0.00", font=bold) for value in line])
+        sheet.append([_cell(sheet, value, _format_of("", value), font=bold) for value in line])
     file = SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 (the answer reads and closes it)
     book.save(file)
     file.seek(0)
     return file
+
+
+def _format_of(kind: str, value: Any) -> str:
+    """How a cell of that kind is written; a total, of no kind, as money where it has decimals."""
+    if kind and kind not in _LEAST_DECIMALS:
+        return _FORMATS.get(kind, "")
+    if not isinstance(value, Decimal | int) or not Decimal(value).is_finite():
+        return ""
+    has_decimals = Decimal(value).as_tuple().exponent != 0
+    least = _LEAST_DECIMALS[kind] if kind else 2 if has_decimals else 0
+    _whole, _point, decimals = f"{value:f}".partition(".")
+    count = max(least, len(decimals.rstrip("0")))
+    return f"#,##0.{'0' * count}" if count else "#,##0"
 
 
 def _cell(sheet: Any, value: Any, form: str = "", font: Font | None = None) -> WriteOnlyCell:

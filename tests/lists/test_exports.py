@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from io import BytesIO, StringIO
 from typing import Any
@@ -17,7 +17,7 @@ from sqlalchemy import text
 
 from backoffice.app.extensions import db
 from backoffice.app.protection import limiter
-from backoffice.lists import workbooks
+from backoffice.lists import Column, workbooks
 from backoffice.lists.csv_files import FORMULA_STARTS
 from tests.factories.customers import CustomerFactory
 from tests.factories.orders import OrderFactory
@@ -253,6 +253,37 @@ def test_a_workbook_holds_the_same_rows_and_totals(
     assert Decimal(str(cells[len(rows) + 1][2])) == Decimal(control[2]) == sum(amounts)
     formula = next(row for row in sheet.iter_rows() if row[0].value == evil.number)[1]
     assert (formula.value, formula.data_type) == ("=HYPERLINK(1)", "s")
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "shown"),
+    [
+        ("1234.5", "money", "#,##0.00"), ("0.0010", "money", "#,##0.000"), ("7", "money", "#,##0.00"),
+        ("12.000", "quantity", "#,##0"), ("12.345", "quantity", "#,##0.000"), ("1.5000", "unit_price", "#,##0.00"),
+        ("0.1234", "unit_price", "#,##0.0000"), ("60", "", "#,##0"), ("12.345", "", "#,##0.000"),
+        ("9.50", "", "#,##0.00"),
+    ],
+)  # fmt: skip
+def test_a_workbook_shows_every_decimal_that_a_number_has(
+    value: str, kind: Any, shown: str
+) -> None:
+    amount = Decimal(value)
+    columns = [(Column("amount", "Amount", None, kind=kind or "money"), "Amount")]
+    file = workbooks.workbook_of(
+        "x", columns, [[amount]] if kind else [], [] if kind else [[amount]]
+    )
+    cell = load_workbook(file).worksheets[0]["A2"]
+    assert (Decimal(str(cell.value)), cell.number_format) == (amount, shown)
+
+
+def test_a_moment_is_the_same_in_every_file(sign_in: SignIn, session: Any) -> None:
+    OrderFactory(number="R-1", updated_at=datetime(2026, 3, 1, 16, 59, 59, 700_000, tzinfo=UTC))
+    session.commit()
+    client = sign_in("finance")
+    asked = "q=R-1&columns=updated_at,number"
+    [[there, _number]], _footer, _control = rows_of(client, q="R-1", columns="updated_at,number")
+    sheet = load_workbook(BytesIO(client.get(f"/orders/export.xlsx?{asked}").data)).worksheets[0]
+    assert str(sheet["A2"].value) == there
 
 
 def test_a_workbook_that_would_be_too_long_points_to_csv(
