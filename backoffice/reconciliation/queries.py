@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Connection, DateTime, Engine, column, func, select, table
 from sqlalchemy.orm import Session
 
 from ..base.identifiers import is_id
@@ -19,6 +20,14 @@ MANY = 50_000
 """Rows of a figure whose totals take so long that the page comes first, and they follow."""
 
 
+_ACTIVITY = table(
+    "pg_stat_activity",
+    column("pid"),
+    column("datname"),
+    column("xact_start", DateTime(timezone=True)),
+)
+
+
 @contextmanager
 def snapshot(engine: Engine) -> Iterator[Connection]:
     """A connection of its own on one snapshot; whatever is read over it belongs together."""
@@ -26,6 +35,21 @@ def snapshot(engine: Engine) -> Iterator[Connection]:
         connection.execute(select(func.set_config("statement_timeout", LONGEST, True)))
         connection.execute(select(func.set_config("datestyle", "ISO, YMD", True)))
         yield connection
+
+
+def settled_until(connection: Connection) -> datetime:
+    """The moment before which every correction is committed: now, or when the oldest open transaction of ours began.
+
+    A correction bears the moment at which its transaction began; one that commits while a report is made is in no
+    snapshot of it, so that the next report must begin before it.
+    """
+    is_another = _ACTIVITY.c.pid != func.pg_backend_pid()
+    here = _ACTIVITY.c.datname == func.current_database()
+    oldest = select(func.min(_ACTIVITY.c.xact_start)).where(here, is_another).scalar_subquery()
+    found: datetime = connection.execute(
+        select(func.least(func.clock_timestamp(), oldest))
+    ).scalar_one()
+    return found
 
 
 def owners_of(session: Session, figure: Figure, text: str) -> list[int]:

@@ -1,7 +1,7 @@
 """The nightly reconciliation: a file per figure, kept for whoever asks later how it stood."""
 
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, func, select
@@ -11,7 +11,7 @@ from ..figures import registry
 from ..lists.csv_files import FLAVOURS
 from ..runs.kinds import RunKind
 from ..runs.work import Asked, Chunk, Work
-from . import actions
+from . import actions, queries
 from .actions import REPORTS
 from .files import About, foot_of, head_of, page_of, plain
 from .keeping import Packer
@@ -33,7 +33,9 @@ def plan(connection: Connection, _asked: Asked) -> Iterator[Chunk]:
 
 def work(work: Work) -> None:
     """Reconcile one figure from one snapshot, a transaction per page."""
-    figure, until = registry.get(work.payload["figure"]), datetime.now(UTC)
+    figure = registry.get(work.payload["figure"])
+    with work.engine.connect() as connection:
+        until = queries.settled_until(connection)
     language = plain(figure)
     with snapshot(work.engine) as connection:
         since = _since(connection, figure.name, until)

@@ -3,6 +3,7 @@
 import csv
 import gzip
 import hashlib
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -12,8 +13,9 @@ from typing import Any
 
 import psycopg
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import func, select, update
+from sqlalchemy import Connection, event, func, select, update
 
 from backoffice import figures
 from backoffice.app.extensions import db
@@ -98,6 +100,44 @@ def test_the_next_report_counts_corrections_from_where_the_last_one_ended(
     ).all()
     assert [r.totals["grand_total"]["corrections"] for r in rows] == [0, 7, 0]
     assert [r.since for r in rows[1:]] == [r.until for r in rows[:2]]
+
+
+def test_a_correction_that_commits_while_reports_are_made_is_in_the_next_ones(
+    app: Flask, book: list[int], session: Any, surgery: psycopg.Connection[Any]
+) -> None:
+    make(session)
+    surgery.execute("UPDATE orders SET grand_total = grand_total + 1 WHERE id = %s", [book[2]])
+    is_corrected, may_commit = threading.Event(), threading.Event()
+
+    def heal() -> None:
+        with app.app_context():
+            figures.heal(db.engine)
+
+    def wait(connection: Connection) -> None:
+        if threading.current_thread() is not healer:
+            return
+        if connection.exec_driver_sql("SELECT count(*) FROM corrections").scalar():
+            is_corrected.set()
+            assert may_commit.wait(60)
+
+    healer = threading.Thread(target=heal)
+    event.listen(db.engine, "commit", wait)
+    try:
+        healer.start()
+        assert is_corrected.wait(60)
+        make(session)
+        may_commit.set()
+        healer.join(60)
+    finally:
+        may_commit.set()
+        event.remove(db.engine, "commit", wait)
+    make(session)
+    kept = session.scalars(
+        select(Reconciliation)
+        .where(Reconciliation.figure == "orders.grand_total")
+        .order_by(Reconciliation.id)
+    )
+    assert [report.totals["grand_total"]["corrections"] for report in kept] == [0, 0, 1]
 
 
 def test_what_an_interrupted_attempt_left_is_begun_anew_and_never_shown(
