@@ -10,8 +10,8 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Date,
-    Integer,
     Interval,
+    Numeric,
     Select,
     and_,
     cast,
@@ -184,7 +184,7 @@ def _months(user: Any, year: int, manager_id: int | None) -> Select[Any]:
             month.label("month"),
             func.sum(rows.target).label("target"),
             func.coalesce(func.sum(rows.achieved), ZERO).label("achieved"),
-            cast(func.coalesce(func.sum(rows.orders_closed), 0), Integer).label("orders_closed"),
+            cast(func.coalesce(func.sum(rows.orders_closed), 0), BigInteger).label("orders_closed"),
         )
         .select_from(calendar)
         .outerjoin(rows, (rows.month == month) & and_(*of_owners))
@@ -205,9 +205,11 @@ def _months(user: Any, year: int, manager_id: int | None) -> Select[Any]:
 
 
 def _so_far(stored: Any) -> Mapping[str, ColumnElement[Any]]:
+    """The sums up to each month. They may have more digits than the columns that they add up."""
+    kinds: Mapping[str, Any] = {"target": Numeric, "achieved": Numeric, "orders_closed": BigInteger}
     return {
-        name: cast(func.sum(stored.c[name]).over(order_by=stored.c.month), stored.c[name].type)
-        for name in ("target", "achieved", "orders_closed")
+        name: cast(func.sum(stored.c[name]).over(order_by=stored.c.month), kind)
+        for name, kind in kinds.items()
     }
 
 
@@ -225,7 +227,7 @@ def managers_of_year(
             User.id, User.name,
             target.label("target"),
             achieved.label("achieved"),
-            cast(func.coalesce(func.sum(rows.orders_closed), 0), Integer).label("orders_closed"),
+            cast(func.coalesce(func.sum(rows.orders_closed), 0), BigInteger).label("orders_closed"),
             difference(achieved, target).label("difference"),
             attainment(achieved, target).label("attainment"),
         )

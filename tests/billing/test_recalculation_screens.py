@@ -161,6 +161,18 @@ def test_the_list_of_recalculations_and_its_file(
     assert "250.00" in chosen.text
 
 
+def test_sums_of_differences_may_be_more_than_one_amount_can_be(
+    finance: FlaskClient, book: dict[str, Customer], surgery: psycopg.Connection[Any]
+) -> None:
+    surgery.execute("UPDATE customers SET balance = 9999999999999")
+    run = recalculated(dry_run=True)
+    assert "29,999,999,999,997.00" in reported(finance, f"{LIST}/{run.id}")
+    shown = "columns=started_at,balance_difference"
+    assert "-29,999,999,994,747.00" in reported(finance, f"{LIST}?{shown}")
+    assert "-29999999994747.00" in finance.get(f"{LIST}/export.csv?{shown}").text
+    heal()
+
+
 def test_all_changed_customers_as_a_list_and_as_a_file_with_control_totals(
     finance: FlaskClient, session: Any, book: dict[str, Customer]
 ) -> None:

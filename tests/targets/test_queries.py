@@ -3,6 +3,7 @@
 from dataclasses import replace
 from decimal import Decimal
 
+from backoffice.base.money import max_amount
 from backoffice.targets import queries
 from tests.factories.people import AccountManagerFactory, UserFactory
 
@@ -81,3 +82,16 @@ def test_managers_are_those_by_role_and_those_who_sold(session, finance, nancy, 
         "Former Manager",
         "Nancy Davolio",
     ]
+
+
+def test_a_year_of_many_may_come_to_more_than_one_amount_can_be(session, finance, close, aim):
+    most = max_amount()
+    for number in range(3):
+        manager = AccountManagerFactory(name=f"Manager {number}")
+        close(manager, "1997-01-05", str(most))
+        aim(manager, "1997-02", str(most))
+    year = queries.year_of(session, finance, 1997, None)
+    assert (year.total.achieved, year.total.target) == (3 * most, 3 * most)
+    assert year.total.attainment == Decimal("100.0")
+    listed = queries.managers_of_year(session, finance, 1997, limit=50, offset=0)
+    assert sum(manager.achieved for manager in listed) == 3 * most

@@ -32,7 +32,7 @@ def _count(name: str, label: str) -> Column:
 
 
 def _difference(name: str, label: str) -> Column:
-    reported = cast(Run.result["totals"][name]["difference"].astext, Numeric(15, 2))
+    reported = cast(Run.result["totals"][name]["difference"].astext, Numeric)
     return Column(
         f"{name}_difference", label, reported, kind="money", is_sortable=False, is_shown=False
     )
