@@ -104,20 +104,29 @@ class Shown:
         return self.state.columns != self.declared.default_columns
 
     def url(self, **changes: Any) -> str:
-        """The list's address with some arguments changed; None takes one away. The page is the first."""
+        """The list's address with some arguments changed; None takes one away. The page is the first.
+
+        Where a saved view comes first, the whole list must say that it is meant.
+        """
         arguments = {**self.state.as_query, **changes}
         kept = {name: value for name, value in arguments.items() if value is not None}
         if len(kept) > 1:
             kept.pop("all", None)
         if self.is_part:
             kept = {n: v for n, v in kept.items() if n == "page"}
+        if not kept and self.begins_with_a_view:
+            kept = {"all": "1"}
         return url_for(**{"endpoint": self.declared.path} | dict(self.address), **kept)
 
     @property
     def plain_url(self) -> str:
-        """The address of the whole list; where a saved view comes first, it must say that it means it."""
-        begins = any(view.is_default for view in self.saved)
-        return f"{self.path_url}?all=1" if begins else self.path_url
+        """The address of the whole list."""
+        return f"{self.path_url}?all=1" if self.begins_with_a_view else self.path_url
+
+    @property
+    def begins_with_a_view(self) -> bool:
+        """Whether an address that asks for nothing shows a saved view."""
+        return any(view.is_default for view in self.saved)
 
     def export_url(self, flavour: str) -> str:
         """The address of the list as a file."""

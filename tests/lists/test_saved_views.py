@@ -1,5 +1,6 @@
 """A saved view is a list's address under a name; everybody has only their own."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -61,6 +62,23 @@ def test_a_list_begins_with_the_default_view_and_can_still_be_seen_whole(
     page = finance.get("/orders?state=closed").text
     assert 'href="/orders?all=1"' in page
     assert finance.get("/orders?q=A").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("asked", "way_back"),
+    [("q=&state=&print=1", "Back to the list"), ("all=1&columns=number", "As usual")],
+)
+def test_whoever_sees_the_whole_list_is_led_back_to_it_and_not_to_the_default_view(
+    finance: FlaskClient, session: Any, asked: str, way_back: str
+) -> None:
+    save(finance, "Open", "state=open", is_default="y")
+    page = finance.get(f"/orders?{asked}").text
+    [there] = [
+        href
+        for href, words in re.findall(r'<a [^>]*?href="([^"]*)"[^>]*>(.*?)</a>', page, re.DOTALL)
+        if way_back in words
+    ]
+    assert there == "/orders?all=1"
 
 
 def test_a_list_begins_with_one_view_at_most(finance: FlaskClient, session: Any) -> None:
