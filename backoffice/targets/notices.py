@@ -14,6 +14,7 @@ from ..base.periods import Month
 from ..security.rights import allowed
 from ..web.formats import money_filter, month_filter, percent_filter
 from .figures import attainment
+from .marking import doubted
 from .models import AccountManagerTarget
 
 
@@ -40,6 +41,9 @@ def _own_month(session: Session, user: Any) -> Iterator[Notice]:
         reported = _("%(month)s: %(achieved)s of your target of %(target)s (%(percent)s).", **words)
     else:
         reported = _("%(month)s: you have closed orders of %(achieved)s.", **words)
+    if doubted(session, user, month.year, user.id).of("achieved", month=month):
+        doubt = _("What is stored as achieved is known to be wrong.")
+        reported = f"{reported} {doubt}"
     yield Notice(reported, here)
 
 

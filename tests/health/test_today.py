@@ -228,7 +228,7 @@ def test_orders_that_stand_open_for_long_are_told_of_to_whom_they_belong(
 
 
 def test_an_account_manager_reads_how_far_their_month_is(
-    sign_in: SignIn, session: Any, orders: dict[str, Order]
+    sign_in: SignIn, session: Any, orders: dict[str, Order], surgery: psycopg.Connection[Any]
 ) -> None:
     nancy = orders["A-1"].account_manager
     today = periods.today()
@@ -243,6 +243,12 @@ def test_an_account_manager_reads_how_far_their_month_is(
     assert way_of(client, line) == f"/targets/{nancy.id}/{Month.of(today)}"
     assert "of your target" not in reported(sign_in("finance"))
     assert "stored figure" not in reported(client)
+    surgery.execute("UPDATE account_manager_targets SET achieved = 60 WHERE achieved = 30")
+    run_of("figures.verify")
+    line = "Rp 60.00 of your target of Rp 120.00 (50.0%). What is stored as achieved is known to be wrong."
+    assert line in reported(client)
+    run_of("figures.heal")
+    assert "known to be wrong" not in reported(client)
 
 
 LINES = [Notice("Some <b>news</b>", "/a"), Notice("Terrible", "/b", "danger", 3)]
