@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from ..app.extensions import db
 from ..app.protection import limiter
 from ..base import periods
+from ..base.out_of_calendar import is_out_of_calendar
 from ..security.permissions import requires
 from ..web.formats import quantity_filter
 from . import csv_files, queries, workbooks
@@ -152,7 +153,7 @@ def _plain(column: Column, value: Any) -> Any:
     """A value as a workbook takes it: named, and a moment where the business is, to the second and without its zone."""
     if column.words and value in column.words:
         return _(column.words[value])
-    if isinstance(value, datetime):
+    if isinstance(value, datetime) and not is_out_of_calendar(value):
         return value.astimezone(periods.timezone()).replace(tzinfo=None, microsecond=0)
     return value
 

@@ -11,6 +11,7 @@ from openpyxl.cell import WriteOnlyCell
 from openpyxl.styles import Font
 
 from ..base import N_
+from ..base.out_of_calendar import is_out_of_calendar
 from ..base.refusals import Refusal
 from .declaration import Column
 
@@ -76,7 +77,8 @@ def _format_of(kind: str, value: Any) -> str:
 
 def _cell(sheet: Any, value: Any, form: str = "", font: Font | None = None) -> WriteOnlyCell:
     """A cell that is what it looks like: a text is a text, however it begins."""
-    if isinstance(value, Decimal) and len(value.as_tuple().digits) > EXACT_DIGITS:
+    is_too_long = isinstance(value, Decimal) and len(value.as_tuple().digits) > EXACT_DIGITS
+    if is_too_long or is_out_of_calendar(value):
         value = str(value)
     if isinstance(value, str):
         value = _UNPRINTABLE.sub("", value)
