@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
+from typing import Any, ClassVar
 
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
@@ -28,6 +28,9 @@ class Asked:
     years: range
     problems: Mapping[str, str] = field(default_factory=dict)
 
+    EARLIEST: ClassVar[int] = periods.FIRST_DAY.year
+    LATEST: ClassVar[int] = periods.LAST_DAY.year
+
 
 def read(session: Session, user: Any, arguments: Mapping[str, str]) -> Asked:
     """The report that the address asks for; by default this year, or the last one with orders."""
@@ -50,7 +53,7 @@ def _period(arguments: Mapping[str, str], years: range, problems: dict[str, str]
         periods.read_day(arguments.get("since", "")),
         periods.read_day(arguments.get("until", "")),
     )
-    if 1900 <= year <= 2199:
+    if Asked.EARLIEST <= year <= Asked.LATEST:
         return Period.of_year(year)
     usual = Period.of_year(_usual_year(years))
     problems.update(_unreadable(arguments, since=since, until=until))

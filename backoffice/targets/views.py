@@ -154,6 +154,8 @@ def _head(manager: User, month: Month) -> dict[str, Any]:
         "month_code": partial(month_code, manager.id),
         "shown": shown.months[month.month - 1],
         "orders_href": orders_of(manager.id, month, month),
+        "EARLIEST": queries.EARLIEST,
+        "LATEST": queries.LATEST,
     }
 
 

@@ -165,3 +165,11 @@ def test_what_makes_no_sense_is_no_file(sign_in, shop, asked, said):
     answer = sign_in("finance").get(f"/reports/customer/export.csv?{asked}")
     assert answer.status_code == 422
     assert said in answer.text
+
+
+@pytest.mark.parametrize(("year", "leads_on"), [(1900, 1901), (2199, 2198)])
+def test_the_first_and_the_last_year_lead_to_years_that_there_are(sign_in, shop, year, leads_on):
+    page = sign_in("finance").get(f"/reports?year={year}").text
+    assert re.findall(r'rel="(?:prev|next)"\s+href="([^"]*)"', page) == [
+        f"/reports?year={leads_on}"
+    ]

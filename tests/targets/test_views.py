@@ -216,6 +216,16 @@ def test_a_year_marks_the_months_and_the_managers_of_whom_it_says_something_wron
     assert "wrong-mark" not in browser.get("/targets/years/1998").text
 
 
+@pytest.mark.parametrize(("month", "leads_on"), [("1900-01", "1900-02"), ("2199-12", "2199-11")])
+def test_the_first_and_the_last_month_lead_to_no_page_that_is_not_there(
+    sign_in, shop, nancy, month, leads_on
+):
+    page = sign_in("finance").get(f"/targets/{nancy.id}/{month}").text
+    assert re.findall(r'data-key="[jk]"\s+href="([^"]*)"', page) == [
+        f"/targets/{nancy.id}/{leads_on}"
+    ]
+
+
 # Entering
 
 
