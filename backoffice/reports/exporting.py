@@ -79,5 +79,5 @@ def _said(asked: Asked, names: Mapping[int, str]) -> Iterator[Said]:
     if scope.manager_id is not None:
         name = names.get(scope.manager_id, f"#{scope.manager_id}")
         yield Said("manager", N_("Account manager"), name)
-    if asked.customer:
-        yield Said("customer", N_("Customer"), asked.customer)
+    if asked.whom:
+        yield Said("customer", N_("Customer"), asked.whom)

@@ -21,10 +21,14 @@ NO_MATCH = 0
 
 @dataclass(frozen=True)
 class Asked:
-    """What a user asks of a report: its scope, as it is typed, and what is wrong with that."""
+    """What a user asks of a report: its scope, as it is typed, and what is wrong with that.
+
+    `customer` is typed, a code or a part of a name; `whom` is who that is, by code and name.
+    """
 
     scope: ReportScope
     customer: str
+    whom: str
     years: range
     problems: Mapping[str, str] = field(default_factory=dict)
 
@@ -41,10 +45,10 @@ def read(session: Session, user: Any, arguments: Mapping[str, str]) -> Asked:
     period = _period(arguments, years, problems)
     manager = whole_number(arguments.get("manager"))
     text = arguments.get("customer", "").strip()[:100]
-    customer_id, code = _customer(session, text, problems) if text else (None, "")
+    customer_id, code, whom = _customer(session, text, problems) if text else (None, "", "")
     manager_id = None if manager < 0 else manager
     scope = ReportScope(period, basis, manager_id, customer_id, code)
-    return Asked(scope, text, years, problems)
+    return Asked(scope, text, whom, years, problems)
 
 
 def _period(arguments: Mapping[str, str], years: range, problems: dict[str, str]) -> Period:
@@ -93,14 +97,14 @@ def _usual_year(years: range) -> int:
     return this if not years or years[-1] >= this else years[-1]
 
 
-def _customer(session: Session, text: str, problems: dict[str, str]) -> tuple[int, str]:
+def _customer(session: Session, text: str, problems: dict[str, str]) -> tuple[int, str, str]:
     """The customer whom the text names, who may be only one."""
     found = customers.named(session, text, limit=2)
     if len(found) == 1:
-        return found[0].id, found[0].code
+        return found[0].id, found[0].code, customers.label(found[0])
     problems["customer"] = (
         _("Several customers fit that. Choose one from the list.")
         if found
         else _("No customer is called that. Type a code or a part of the name.")
     )
-    return NO_MATCH, text
+    return NO_MATCH, text, text

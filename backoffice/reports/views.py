@@ -114,7 +114,7 @@ def _page(template: str, asked: Asked, **context: Any) -> Response:
 def _reported(asked: Asked, people: Sequence[User]) -> list[str]:
     """What the numbers are of: by which day they count, whose they are, which customer's."""
     names = [person.name for person in people if person.id == asked.scope.manager_id]
-    return [_(RULES[asked.scope.basis]), *names, *([asked.customer] if asked.customer else [])]
+    return [_(RULES[asked.scope.basis]), *names, *([asked.whom] if asked.whom else [])]
 
 
 def _chart(scope: ReportScope, table: Table) -> Chart:

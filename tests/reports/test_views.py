@@ -8,6 +8,7 @@ from io import BytesIO, StringIO
 import pytest
 from openpyxl import load_workbook
 
+from backoffice.customers.models import Customer
 from tests.factories.customers import CustomerFactory
 from tests.factories.people import AccountManagerFactory
 from tests.orders.pages import text_of
@@ -173,3 +174,16 @@ def test_the_first_and_the_last_year_lead_to_years_that_there_are(sign_in, shop,
     assert re.findall(r'rel="(?:prev|next)"\s+href="([^"]*)"', page) == [
         f"/reports?year={leads_on}"
     ]
+
+
+def test_the_report_and_its_file_say_whom_a_part_of_a_name_means(sign_in, shop, session):
+    alfki = session.query(Customer).filter_by(code="ALFKI").one()
+    session.add(Customer(code="OLD", name="Duplicate", merged_into_id=alfki.id))
+    session.commit()
+    browser = sign_in("finance")
+    for typed in ("futter", "OLD", "ALFKI"):
+        asked = f"year=1997&customer={typed}"
+        assert "ALFKI · Alfreds Futterkiste" in text_of(browser.get(f"/reports?{asked}").text)
+        file = browser.get(f"/reports/month/export.csv?{asked}").data.decode("utf-8-sig")
+        [said] = [line[1] for line in csv.reader(StringIO(file)) if line[:1] == ["Filter"]]
+        assert said.endswith("Customer: ALFKI · Alfreds Futterkiste")
