@@ -190,7 +190,7 @@ def print_amounts(
     """Rows that begin with what each is `named` by; its `amounts` are called so. Nothing where there are no rows."""
     from rich.table import Table
 
-    from ..runs.item_tables import print_table
+    from ..app.command_line import print_table
 
     table = Table(*named, box=None)
     for title in amounts:
