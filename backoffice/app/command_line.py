@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial, wraps
 from getpass import getuser
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
@@ -15,15 +15,21 @@ from ..base.refusals import Refusal
 from ..base.trouble import Trouble
 from ..database.embedded import Services
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
 CLEAN, FOUND, TROUBLE = 0, 1, Trouble.exit_code
 """Exit statuses, as `diff` has them: done, something found or refused, could not be done."""
+
+WIDEST = 10_000
+"""Characters of the longest line in a pipe or file."""
 
 PATIENCE: dict[str, Any] = {"STATEMENT_TIMEOUT": 0, "LOCK_TIMEOUT": 60_000}
 """Settings of a process that nobody waits for at a screen: it has time, but waits a minute for a lock."""
 
 __all__ = [
     "CLEAN", "FOUND", "PATIENCE", "TROUBLE", "Tell", "Trouble", "database_in_use", "month_given", "never_together",
-    "operator", "progress_bar", "refusals_reported",
+    "operator", "print_table", "progress_bar", "refusals_reported",
 ]  # fmt: skip
 
 Command = Callable[..., None]
@@ -105,6 +111,14 @@ def progress_bar(title: str, total: int | None = None) -> Iterator[Tell | None]:
     columns = (text, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as bar:
         yield partial(bar.update, bar.add_task(title, total=total))
+
+
+def print_table(table: "Table") -> None:
+    """As wide as the terminal; into a pipe or file as wide as it takes, so that nothing is cut and a row is a line."""
+    from rich.console import Console
+
+    console = Console()
+    Console(width=None if console.is_terminal else WIDEST).print(table)
 
 
 def operator() -> str:

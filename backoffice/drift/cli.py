@@ -21,6 +21,7 @@ from ..app.command_line import (
     Trouble,
     never_together,
     operator,
+    print_table,
     progress_bar,
     refusals_reported,
 )
@@ -28,7 +29,6 @@ from ..app.domain import declared
 from ..app.extensions import db
 from ..database.snapshots import snapshot
 from ..figures import Figure, FigureError, acting_as
-from ..runs.item_tables import print_table
 from ..runs.models import DONE_WITH_FAILURES
 from .facts.holding import why_left
 from .healing import performing

@@ -192,7 +192,7 @@ def print_amounts(
     """Print a table of text columns titled `named`, then amount columns titled `amounts`; nothing without rows."""
     from rich.table import Table
 
-    from ..runs.item_tables import print_table
+    from ..app.command_line import print_table
 
     table = Table(*named, box=None)
     for title in amounts:

@@ -10,7 +10,7 @@ from flask.cli import AppGroup
 from flask_babel import gettext as _
 from sqlalchemy import select
 
-from ..app.command_line import Trouble, never_together, operator
+from ..app.command_line import Trouble, never_together, operator, print_table
 from ..app.extensions import db
 from ..base.actor import acting_as
 from ..base.refusals import Refusal
@@ -50,13 +50,12 @@ def list_users(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"users": [_as_json(user) for user in found]}, ensure_ascii=False))
         return
-    from rich.console import Console
     from rich.table import Table
 
     table = Table("E-mail", "Name", "Role", "State", box=None)
     for user in found:
         table.add_row(user.email, user.name, user.role, _state(user))
-    Console().print(table)
+    print_table(table)
 
 
 @users.command("set-role")

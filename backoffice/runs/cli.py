@@ -18,13 +18,21 @@ from flask.cli import AppGroup
 from flask_babel import gettext as _
 from sqlalchemy import Select, select
 
-from ..app.command_line import CLEAN, FOUND, TROUBLE, Trouble, progress_bar, refusals_reported
+from ..app.command_line import (
+    CLEAN,
+    FOUND,
+    TROUBLE,
+    Trouble,
+    print_table,
+    progress_bar,
+    refusals_reported,
+)
 from ..app.extensions import db
 from ..base import periods
 from ..people.actors import names_of
 from . import actions, queries, working
 from .actions import Limits
-from .item_tables import items_as_dicts, print_items, print_table
+from .item_tables import items_as_dicts, print_items
 from .kinds import kind_of, kinds
 from .models import (
     AWAITING_APPROVAL,

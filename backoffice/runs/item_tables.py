@@ -1,18 +1,16 @@
 """The items of a run for a terminal and for JSON, those that are wrong by most first."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flask_babel import gettext as _
 from sqlalchemy import select
 
+from ..app.command_line import print_table
 from ..app.extensions import db
 from ..base import differences
 from ..web.record_links import called
 from .models import RunItem
 from .wording import OUTCOMES, columns_in_words, error_in_words, value_in_words
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 SHOWN = 50
 """Rows printed to a person unless they ask for more."""
@@ -53,14 +51,6 @@ def print_items(run_id: int, count: int = SHOWN, *outcomes: str) -> None:
             columns, _(OUTCOMES[item.outcome].word), error_in_words(item.error),
         )  # fmt: skip
     print_table(table)
-
-
-def print_table(table: "Table") -> None:
-    """As wide as the terminal; into a pipe or file wide enough that nothing is cut."""
-    from rich.console import Console
-
-    console = Console()
-    Console(width=None if console.is_terminal else 200).print(table)
 
 
 def _as_dict(item: RunItem, name: str | None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from flask.cli import AppGroup
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from ..app.command_line import CLEAN, FOUND, Trouble, refusals_reported
+from ..app.command_line import CLEAN, FOUND, Trouble, print_table, refusals_reported
 from ..app.extensions import db
 from ..base import periods
 from ..drift.healing.performing import is_wrong_still, performed
@@ -36,7 +36,6 @@ def list_schedules(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"schedules": [_as_json(standing) for standing in standings]}))
         return
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(_("Name"), _("When"), _("Last run"), _("State"), _("Next"))
@@ -49,7 +48,7 @@ def list_schedules(as_json: bool) -> None:
             _(wording.STATES[standing.state][0]),
             _here(standing.next_at),
         )
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    print_table(table)
 
 
 def _status(run: Run) -> str:

@@ -12,14 +12,21 @@ from flask.cli import AppGroup
 from flask_babel import gettext as _
 from sqlalchemy import select
 
-from ..app.command_line import CLEAN, FOUND, Trouble, never_together, operator, refusals_reported
+from ..app.command_line import (
+    CLEAN,
+    FOUND,
+    Trouble,
+    never_together,
+    operator,
+    print_table,
+    refusals_reported,
+)
 from ..app.extensions import db
 from ..base import money
 from ..customers.models import Customer
 from ..customers.queries import survivor_of
 from ..drift.cli import json_option, reason_option
 from ..figures import acting_as
-from ..runs.item_tables import print_table
 from . import syncing
 from .models import Wallet
 from .syncing import FIXED, SYNCED, SyncResult, WalletDetail

@@ -14,6 +14,9 @@ from backoffice.app.command_line import Trouble, progress_bar, refusals_reported
 from backoffice.app.commands import COMMANDS, command_named
 from backoffice.base.refusals import Refusal
 from backoffice.commands.cli import main
+from tests.factories.customers import CustomerFactory
+from tests.factories.people import UserFactory
+from tests.factories.wallets import WalletFactory
 
 Run = Callable[..., Any]
 
@@ -37,6 +40,27 @@ def test_a_group_offers_what_its_sentence_lists(name: str) -> None:
     assert isinstance(command, click.Group)
     listed = COMMANDS[name].sentence.partition(": ")[2].rstrip(".").split(", ")
     assert set(listed) <= set(command.commands)
+
+
+def test_a_list_in_a_pipe_cuts_nothing(session: Any, run_command: Run) -> None:
+    email = f"{'a.very.long.address.' * 10}@subsidiary.example.com"
+    UserFactory(email=email, name=f"Maria Magdalena {'Wijayakusuma' * 15}")
+    customer = CustomerFactory(name="Hardjowigeno" * 20)
+    wallet = WalletFactory(customer=customer)
+    session.commit()
+    listed = run_command("users", "list").stdout
+    assert (email in listed, "…" in listed) == (True, False)
+    name = "reconciliation-of-the-data-warehouse" * 2
+    assert run_command("tokens", "create", "--name", name, "--scope", "metrics").exit_code == 0
+    assert name in run_command("tokens", "list").stdout
+    for words in (
+        ("balance", "verify-sync"),
+        ("schedule", "list"),
+        ("runs", "list"),
+        ("figures", "list"),
+    ):
+        assert "…" not in run_command(*words).stdout, words
+    assert wallet
 
 
 def test_info_shows_a_person_no_password(monkeypatch: pytest.MonkeyPatch) -> None:

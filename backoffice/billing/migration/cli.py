@@ -15,13 +15,13 @@ from flask.cli import AppGroup
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from ...app.command_line import CLEAN, FOUND, Trouble, progress_bar, refusals_reported
+from ...app.command_line import CLEAN, FOUND, Trouble, print_table, progress_bar, refusals_reported
 from ...app.extensions import db
 from ...base import money
 from ...drift.cli import json_option
 from ...drift.healing.performing import performed
 from ...runs.errors import AlreadyRunning
-from ...runs.item_tables import SHOWN, items_as_dicts, print_items, print_table
+from ...runs.item_tables import SHOWN, items_as_dicts, print_items
 from ...runs.models import COUNTERS, DONE, DONE_WITH_FAILURES, Run
 from ...runs.models import FOUND as RUN_FOUND
 from ...runs.queries import found_by, run_of

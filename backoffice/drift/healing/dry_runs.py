@@ -10,8 +10,8 @@ from flask_babel import gettext as _
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from ...app.command_line import print_table
 from ...app.extensions import db
-from ...runs.item_tables import print_table
 from ...runs.models import DONE, FOUND, Run, RunItem
 from ...runs.queries import found_by
 from ...web.formats import money_filter

@@ -8,7 +8,7 @@ import click
 from flask_babel import gettext as _
 from rich.table import Table
 
-from ...runs.item_tables import print_table
+from ...app.command_line import print_table
 from ...web.formats import money_filter
 from ...web.record_links import Place, record_url, title_of
 from .moved import Moved

@@ -7,10 +7,10 @@ import click
 from flask_babel import gettext as _
 
 from ... import figures
+from ...app.command_line import print_table
 from ...app.extensions import db
 from ...figures import Check
 from ...figures.declaring.checks import Compared, Part
-from ...runs.item_tables import print_table
 from ...runs.models import COUNTERS
 from ..naming import named_failures
 from ..wording import difference, side_in_words
