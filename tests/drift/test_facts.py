@@ -427,3 +427,19 @@ def test_the_command_names_rows_as_people_do_and_exits_as_diff_does(
     wrong = run_command("audit", "verify-facts", "--table", "runs")
     assert wrong.exit_code == 2
     assert "runs is no table of the audit trail." in wrong.output
+
+
+@pytest.mark.parametrize("words", [(), ("--json",)])
+def test_what_could_not_be_compared_is_not_said_to_be_right(
+    receipt: int, surgery: Any, run_command: Command, words: tuple[str, ...]
+) -> None:
+    surgery.execute("REVOKE SELECT ON audit_events FROM backoffice_app")
+    try:
+        done = run_command("audit", "verify-facts", "--table", "payments", *words)
+    finally:
+        surgery.execute("GRANT SELECT ON audit_events TO backoffice_app")
+    assert (done.exit_code, "did not end well" in done.stderr) == (2, True), done.output
+    assert "Every fact is what the trail says." not in done.stdout
+    if words:
+        reported = json.loads(done.stdout)
+        assert (reported["ok"], reported["found"]) == (False, 0)

@@ -23,7 +23,7 @@ from ...base import N_
 from ...base.refusals import Refusal
 from ...figures import acting_as
 from ...runs import actions
-from ...runs.models import Run
+from ...runs.models import DONE, Run
 from .. import queries, wording
 from ..healing.moved_wording import print_moved
 from ..healing.performing import performed
@@ -60,8 +60,10 @@ def verify_facts(tables: tuple[str, ...], as_json: bool) -> None:
         click.echo(json.dumps(_as_dict(run, found)))
     else:
         _print(run, found)
-    if run.status != "done":
-        raise Trouble(_("Run %(run)s did not end well: %(error)s", run=run.id, error=run.error))
+    if run.status != DONE:
+        raise Trouble(
+            _("Run %(run)s did not end well: %(error)s", run=run.id, error=run.error or run.status)
+        )
     sys.exit(FOUND if found else CLEAN)
 
 
@@ -140,8 +142,9 @@ def _found(tables: Sequence[str]) -> list[tuple[DriftFinding, str]]:
 
 def _as_dict(run: Run, found: Sequence[tuple[DriftFinding, str]]) -> dict[str, Any]:
     return {
-        "ok": not found,
+        "ok": run.status == DONE and not found,
         "run": run.id,
+        "status": run.status,
         "rows": (run.result or {}).get("rows", {}),
         "found": len(found),
         "findings": [
@@ -164,7 +167,8 @@ def _print(run: Run, found: Sequence[tuple[DriftFinding, str]]) -> None:
     rows = sum((run.result or {}).get("rows", {}).values())
     click.echo(_("%(rows)s rows compared with the audit trail.", rows=f"{rows:,}"))
     if not found:
-        click.echo(_("Every fact is what the trail says."))
+        if run.status == DONE:
+            click.echo(_("Every fact is what the trail says."))
         return
     for finding, called in found[:SHOWN]:
         for line in lines_of(finding, called):
