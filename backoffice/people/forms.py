@@ -131,7 +131,6 @@ class NewTokenForm(FlaskForm):
                 "health",
                 _l("Health: the balance sheet looked at and maintained, for monitors and cron"),
             ),
-            SelectChoice("wallets", _l("Wallets: charges and recharges, for other systems")),
         ],
     )
     days = SelectField(

@@ -76,7 +76,7 @@ class IdempotencyKey(Base):
     created_at: Mapped[Moment]
 
 
-SCOPES = ("health", "wallets", "metrics")
+SCOPES = ("health", "metrics")
 """What a token may open beside records; each opens only the routes that name it."""
 
 OF_RECORDS = re.compile(r"[a-z_]+:(read|write)")

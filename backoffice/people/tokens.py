@@ -46,6 +46,12 @@ class TokenNameMissing(Refusal):
     sentence = N_("Write a name for the token: the program that will use it.")
 
 
+class TokenNameTooLong(Refusal):
+    """A name that no column holds."""
+
+    sentence = N_("The name of a token has at most %(most)s characters.")
+
+
 class TokenNameTaken(Refusal):
     """Two live tokens cannot share a name, or nobody would know which one to revoke."""
 
@@ -79,9 +85,11 @@ def digest(secret: str) -> str:
 
 def create(session: Db, *, name: str, scope: str, expires_at: datetime | None) -> Issued:
     """Make a token for `scope`; with `expires_at` None it never expires. Raises a Refusal."""
-    name = " ".join(name.split())[:LONGEST_NAME]
+    name = " ".join(name.split())
     if not is_visible(name):
         raise TokenNameMissing()
+    if len(name) > LONGEST_NAME:
+        raise TokenNameTooLong(most=LONGEST_NAME)
     if scope not in SCOPES and not OF_RECORDS.fullmatch(scope):
         raise UnknownScope(scope=scope, scopes=", ".join(SCOPES))
     if expires_at is not None and expires_at <= datetime.now(UTC):

@@ -121,6 +121,7 @@ def test_the_trail_records_who_made_a_token_but_not_what_opens_it(issue, session
     [
         (("create", "--name", "prometheus", "--scope", "metrics"), "Another token is called"),
         (("create", "--name", " ", "--scope", "metrics"), "Write a name"),
+        (("create", "--name", "x" * 101, "--scope", "metrics"), "at most 100 characters"),
         (("create", "--name", "x", "--scope", "everything"), "everything"),
         (
             ("create", "--name", "x", "--scope", "wallets"),
@@ -170,7 +171,7 @@ def test_a_program_has_no_session_and_gets_no_cookie(app, issue, session):
 
 
 def test_a_token_of_another_scope_is_refused_with_403(app, issue):
-    answer = ask(app, issue(scope="wallets"))
+    answer = ask(app, issue(scope="wallets:read"))
     assert answer.status_code == 403
     assert 'error="insufficient_scope"' in answer.headers["WWW-Authenticate"]
     assert 'scope="metrics"' in answer.headers["WWW-Authenticate"]
@@ -300,7 +301,7 @@ def shop(services, application):
     shop = create_app({"TESTING": True})
 
     @shop.post("/test/charges")
-    @requires("users.manage", scope="wallets")
+    @requires("users.manage", scope="wallets:write")
     def charge():
         db.session.execute(update(ApiToken).values(name="charged"))
         program = signed_in_program()
@@ -311,7 +312,7 @@ def shop(services, application):
 
 
 def test_a_program_posts_without_csrf_token_and_acts_in_its_own_name(shop, issue, session):
-    headers = {"Authorization": f"Bearer {issue(scope='wallets')}"}
+    headers = {"Authorization": f"Bearer {issue(scope='wallets:write')}"}
     answer = shop.test_client().post("/test/charges", headers=headers)
     assert answer.json == {"who": "token:1", "actor": "token:1", "is_signed_in": False}
     session.rollback()
