@@ -45,7 +45,7 @@ class DriftFinding(Base):
     record that it belongs to), `rounding` (a minor unit at most), `unnoticed` (the
     stored value was changed past every trigger), `forged` (a fact that differs from the audit trail).
     `healed_by` says how it became right: `run`, `bypass` (the drain of an outside program's notes)
-    or `save` (a user's save recomputed it); of a fact `accepted` or `restored`, by a person.
+    or `save` (a later write of any program made it right); of a fact `accepted` or `restored`, by a person.
     Of a row of facts `figure` is `facts:<table>`, `key` its id, `stored` what stands in the row and
     `expected` what the trail says, and `owner` the record that it is shown with. Of a date that cannot be
     `figure` is `dates:<table>`; of a check that differs `check:<name>`, `owner` 0, `stored` its left side and

@@ -111,7 +111,7 @@ CAUSES_IN_WORDS = {
 HEALED_BY = {
     "run": N_("Corrected by a run"),
     "bypass": N_("Corrected when another program's change was worked off"),
-    "save": N_("Right again since a user saved"),
+    "save": N_("Right again after a later write; nothing had to be corrected"),
     ACCEPTED: N_("Accepted as it is, by a person"),
     RESTORED: N_("Restored from the audit trail, by a person"),
 }
