@@ -59,7 +59,7 @@ class Seen:
 
 
 Compared = Mapping[Bundle, set[int]]
-"""Bundles compared over all their owners, with those that are wrong (without bundles with too many of them)."""
+"""Bundles compared over all their owners, with those that are wrong (of very many only a part)."""
 
 
 def suspected(

@@ -55,7 +55,7 @@ class PlainCompiler(PGCompiler):
     """Compiles a statement with its constants as literals."""
 
     def visit_unary(self, unary: UnaryExpression[Any], **options: Any) -> str:  # type: ignore[override]
-        """Put the sign before its operand with a space: two in a row would begin a comment."""
+        """Put a nested negation in brackets: two signs in a row would begin a comment."""
         text = str(super().visit_unary(unary, **options))  # type: ignore[no-untyped-call]
         return f"-({text[1:]})" if text.startswith("--") else text
 

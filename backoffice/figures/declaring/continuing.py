@@ -91,7 +91,7 @@ class Beginning:
         return select(*later.c).select_from(self.places.join(later, true()))
 
     def last(self) -> Subquery:
-        """The last row before the beginning, per owner, with the target's columns."""
+        """Each owner's last row before the place where its computation begins, as the target's columns."""
         at, key = self.target.c[along(self.figure).key], self.target.c[self.figure.primary_key.key]
         places = self.places if self.places is not None else self.closed
         assert places is not None
@@ -113,7 +113,7 @@ class Beginning:
         return select(*before.c).select_from(origin.join(before, true())).subquery("last")
 
     def rows(self, read_by: Callable[[Table], FromClause]) -> Select[Any]:
-        """The figure's SELECT over the given relations from the beginning on, and the last row before it."""
+        """The figure's SELECT over the `later` rows of the given relations and the `last` row before them."""
 
         def relation(table: Table) -> FromClause:
             rows = read_by(table)
@@ -126,7 +126,7 @@ class Beginning:
         return rows_of(self.figure, relation, self.last())
 
     def stored(self, rows: FromClause) -> Subquery:
-        """The target's stored rows from the beginning on."""
+        """The target's stored rows that are `later`."""
         owner, at = rows.c[self.figure.owner.key], rows.c[along(self.figure).key]
         return self.later(rows, owner, at).subquery()
 

@@ -200,7 +200,7 @@ class _SelectReader(Reader):
         return (*own, *self._beside())
 
     def _sum(self, part: Total, listed: Listed) -> Any:
-        """The value of a total: the sum of its rows, or a query where not all of them are listed."""
+        """The value of a total: the sum of its rows; queried where not all of them are listed."""
         rows, count = listed
         if count == len(rows):
             return sum(row.amount for row in rows) if rows else None
