@@ -1,9 +1,9 @@
-"""By how much money a figure row is wrong: per column and net with its sign, and gross without.
+"""By how much money a figure row is wrong: per column, as a signed net amount, and as a gross amount.
 
-Of every money column the difference is what should be stored minus what is. The **net** amount of a row adds
-them up with their signs: before + net = after. The **gross** amount adds them up without: an order's package
-price and promo that are wrong by the same amount are not right together, and no limit is evaded by what
-cancels out. Amounts are in the deployment's currency.
+The difference of a money column is the expected minus the stored value. The **net** amount of a row is
+their signed sum: before + net = after. The **gross** amount is the sum of absolute differences: an order's package
+price and promo that are wrong by the same amount do not cancel out, and a limit on amounts cannot be evaded by
+such a pair. Amounts are in the deployment's currency.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -17,15 +17,15 @@ from sqlalchemy import Column, ColumnElement, Numeric, case, cast, func, null
 from sqlalchemy.dialects.postgresql import JSONB
 
 MONEY_DECIMALS = 2
-"""What tells a money column from a quantity, a price or a count."""
+"""The number of decimals by which a money column is recognized, unlike a quantity, a price or a count."""
 
 Values = Mapping[str, Any] | None
-"""By column what is stored, or should be; None where there is no row, which counts as nothing."""
+"""Stored or expected values by column; None where there is no row, which counts as zero."""
 
 
 @dataclass(frozen=True)
 class Amounts:
-    """What a row's money columns come to before and after; `amount` is the net difference.
+    """The sums of a row's money columns before and after; `amount` is the net difference.
 
     The fields are those of a run's item (`RunItem`).
     """
@@ -41,11 +41,11 @@ class Measured(Protocol):
 
     @property
     def name(self) -> str:
-        """What its rows are filed under."""
+        """The name under which its rows are filed."""
 
     @property
     def columns(self) -> tuple[Column[Any], ...]:
-        """Where it is stored."""
+        """Its stored columns."""
 
 
 def money_columns(figure: Measured) -> list[str]:
@@ -68,7 +68,7 @@ def by_column(figure: Measured, before: Values, after: Values) -> dict[str, Deci
 
 
 def amounts_of(figure: Measured, before: Values, after: Values) -> Amounts | None:
-    """Before, after, net and gross of a row; None of a figure without money, or where an amount is no number."""
+    """Before, after, net and gross of a row; None for a figure without money, or where an amount is not a number."""
     columns = money_columns(figure)
     if not columns:
         return None
@@ -83,7 +83,7 @@ def amounts_of(figure: Measured, before: Values, after: Values) -> Amounts | Non
 
 
 def as_fields(amounts: Amounts | None) -> dict[str, Decimal]:
-    """The amounts as fields of a row; none of a figure without money."""
+    """The amounts as fields of a row; empty for a figure without money."""
     return {} if amounts is None else asdict(amounts)
 
 
@@ -95,9 +95,9 @@ def _amount(values: Values, column: str) -> Decimal:
 def sum_in_sql(
     figures: Iterable[Measured], name: ColumnElement[str], values: ColumnElement[Any]
 ) -> ColumnElement[Any]:
-    """What a row's money columns come to, where `name` is the figure's and `values` are jsonb by column.
+    """SQL for the sum of a row's money columns, where `name` is the figure's and `values` are jsonb by column.
 
-    NULL of a figure without money; 0 where there is no row.
+    NULL for a figure without money; 0 where there is no row.
     """
     return _of_figures(
         figures, name, lambda columns: reduce(add, [_in_sql(values, c) for c in columns])
@@ -110,7 +110,7 @@ def gross_in_sql(
     before: ColumnElement[Any],
     after: ColumnElement[Any],
 ) -> ColumnElement[Any]:
-    """The gross amount of a row of SQL; arguments as for `sum_in_sql`."""
+    """SQL for the gross amount of a row; arguments as for `sum_in_sql`."""
     return _of_figures(
         figures,
         name,

@@ -1,6 +1,6 @@
-"""`backoffice figures …`: list, verify, heal, rebuild, explain and reconcile every figure alike.
+"""`backoffice figures …`: list, verify, heal, rebuild, explain and reconcile figures.
 
-Exit status as `diff` has it: 0 clean or done, 1 drift found or some items failed, 2 trouble.
+Exit status like `diff`: 0 clean or done, 1 drift found or some items failed, 2 trouble.
 """
 
 import json
@@ -216,14 +216,14 @@ def chosen(names: Sequence[str]) -> list[Figure] | None:
 
 
 def scope(names: Sequence[str], owners: Sequence[str]) -> tuple[list[Figure] | None, list[int]]:
-    """The named figures, and the ids of the owners that are meant by ids or names."""
+    """The named figures, and the ids of the owners given as ids or names."""
     scoped_to = scoped(db.session.connection(), chosen(names), owners)
     db.session.rollback()
     return scoped_to
 
 
 def run_verify(selected: list[Figure] | None, owners: Sequence[int], as_json: bool) -> None:
-    """Verify, record and print what was found, and exit 0 or 1.
+    """Verify, record and print the findings, and exit 0 or 1.
 
     Raises Trouble where the verification itself failed.
     """
@@ -258,7 +258,7 @@ def run_verify(selected: list[Figure] | None, owners: Sequence[int], as_json: bo
 
 
 def _say_incomplete(done: Verified) -> None:
-    """Raises Trouble where nothing could be looked at."""
+    """Print that the run did not verify everything. Raises Trouble where the run failed as a whole."""
     run = done.run
     if run is None or (done.not_ours and run.status == DONE_WITH_FAILURES and not run.error):
         return
@@ -284,7 +284,7 @@ def run_heal(
 ) -> None:
     """Heal or rebuild as a run, print the result, and exit 0, or 1 when items failed.
 
-    A dry run leaves what it found in the run's items, and exits 1 when that is anything. `scope` instead of
+    A dry run leaves its findings in the run's items, and exits 1 when there are any. `scope` replaces
     figures and owners: see `scope`.
     """
     with refusals_reported(), acting_as(operator()), _progress(selected, owners) as advance:
@@ -297,7 +297,7 @@ def run_heal(
 
 
 def _print_performed(done: Performed, as_json: bool) -> None:
-    """What a heal has changed, or a dry run of one would change."""
+    """Print what a heal has changed, or what a dry run of one would change."""
     if not (done.run.dry_run and done.run.kind.startswith("figures.")):
         print_healed(done, as_json)
         return
@@ -307,7 +307,7 @@ def _print_performed(done: Performed, as_json: bool) -> None:
 
 
 def run_resumed(run_id: int, as_json: bool) -> None:
-    """Continue a run in this process until it has ended, and print what came of it."""
+    """Continue a run in this process until it has ended, and print its result."""
     with refusals_reported(), acting_as(operator()):
         done = performing.resume(db.engine, run_id)
     _print_performed(done, as_json)
@@ -315,7 +315,7 @@ def run_resumed(run_id: int, as_json: bool) -> None:
 
 
 def run_heal_noted(as_json: bool) -> None:
-    """Drain what outside programs left noted, print how much that was, and exit 0, or 1 when some failed."""
+    """Drain the notes of outside programs, print how many, and exit 0, or 1 when some failed."""
     with acting_as(operator()):
         drained = watch.drain(db.engine, put_off=True)
     failures = [(f.bundle, f.owner, f.error) for f in drained.failures]

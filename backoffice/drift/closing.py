@@ -1,4 +1,4 @@
-"""What has to be right of stored totals and facts before a month is closed."""
+"""The checks on stored totals and facts before a month is closed."""
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session

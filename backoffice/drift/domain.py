@@ -1,4 +1,4 @@
-"""What the watch over figures and facts has."""
+"""The declaration of the drift domain."""
 
 from ..app.domain import Domain
 

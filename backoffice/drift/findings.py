@@ -1,6 +1,6 @@
-"""Findings as rows: recorded when first seen, moved on when seen again, closed when they are right.
+"""Findings as rows: recorded when first seen, updated when seen again, closed when resolved.
 
-Nothing is inserted anew on every check.
+A further check of the same row does not insert another finding.
 """
 
 from collections import defaultdict
@@ -54,7 +54,7 @@ CORRECTIONS, ITEMS, NOTES = table_of(Correction), table_of(RunItem), table_of(Fi
 
 
 def as_item(finding: Finding) -> dict[str, Any]:
-    """A finding as the fields of a run's item, but for its outcome."""
+    """A finding as the fields of a run's item, except its outcome."""
     reported = finding.as_dict()
     before = None if finding.kind == MISSING else reported["stored"]
     after = None if finding.kind == SURPLUS else reported["expected"]
@@ -72,7 +72,7 @@ def as_item(finding: Finding) -> dict[str, Any]:
 def as_reported(row: Mapping[str, Any]) -> dict[str, Any]:
     """A finding for JSON, the same from a verification, from a dry run and where nothing could be recorded.
 
-    `row` has the columns of a `DriftFinding`. Amounts are texts; net and gross are null of a figure without money.
+    `row` has the columns of a `DriftFinding`. Amounts are texts; net and gross are null for a figure without money.
     """
     stored, expected = (row[side] or {} for side in ("stored", "expected"))
     amounts = {"net": row["amount"], "gross": row["gross"]}
@@ -91,7 +91,7 @@ def as_reported(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def reported_now(finding: Finding) -> dict[str, Any]:
-    """The same of a finding that is not recorded."""
+    """The same for a finding that is not recorded."""
     item = as_item(finding)
     return as_reported(
         {
@@ -108,7 +108,7 @@ def reported_now(finding: Finding) -> dict[str, Any]:
 
 
 def reported_of(item: RunItem) -> dict[str, Any]:
-    """The same of an item that a dry run has found."""
+    """The same for an item that a dry run has found."""
     return as_reported(
         {
             **{name: getattr(item, name) for name in ("owner", "key", "amount", "gross")},
@@ -121,12 +121,12 @@ def reported_of(item: RunItem) -> dict[str, Any]:
 
 
 def key_of(finding: Finding) -> dict[str, Any]:
-    """The row's key as corrections hold it: numbers as numbers, all else as text."""
+    """The row's key as corrections store it: numbers as numbers, all else as text."""
     return {name: v if isinstance(v, int) else str(v) for name, v in finding.row.key}
 
 
 def likely_cause(finding: Finding, noted: set[int]) -> str:
-    """The class of the likely cause; `noted` are the owners of whom an outside program's notes wait."""
+    """The class of the likely cause; `noted` are the owners with undrained notes of outside programs."""
     if finding.is_orphan:
         return OWNERLESS
     if finding.roots[0] != finding.row:
@@ -139,7 +139,7 @@ def likely_cause(finding: Finding, noted: set[int]) -> str:
 
 
 def _is_rounding(finding: Finding) -> bool:
-    """Whether no amount differs by more than a minor unit, and nothing else differs."""
+    """Whether no amount differs by more than a minor unit, and no other value differs."""
     amounts = set(money_columns(finding.figure))
     unit = Decimal(1).scaleb(-money.minor_unit())
     return finding.stored.keys() <= amounts and all(
@@ -148,7 +148,7 @@ def _is_rounding(finding: Finding) -> bool:
 
 
 def noted_owners(connection: Connection, bundle: Bundle, owners: Sequence[int]) -> set[int]:
-    """Of these owners, those of whom an outside program has left notes; all of them after TRUNCATE."""
+    """The owners, of these, with notes of an outside program; all of them after TRUNCATE."""
     waiting = select(NOTES.c.owner).where(
         noted_bundle == bundle.name,
         NOTES.c.owner.is_(None) | (NOTES.c.owner == any_(literal(list(owners), ARRAY(BigInteger)))),
@@ -160,7 +160,7 @@ def noted_owners(connection: Connection, bundle: Bundle, owners: Sequence[int]) 
 def record(
     connection: Connection, found: Sequence[Finding], noted: set[int], run_id: int | None
 ) -> None:
-    """Insert what is new, and move on what was seen before; a forged fact beneath is its root, and recorded too."""
+    """Insert new findings and update known ones; a forged fact beneath is recorded too, as their root."""
     if not found:
         return
     forged = _forged_beneath(connection, found)
@@ -183,7 +183,7 @@ def record(
 def record_held(
     connection: Connection, drained: Drained, run_id: int | None
 ) -> list[tuple[Bundle, list[Finding]]]:
-    """Record what a correction has left wrong because facts beneath it are in doubt; by bundle."""
+    """Record the drift that a correction has skipped because facts beneath are in doubt; returned by bundle."""
     left: list[tuple[Bundle, list[Finding]]] = []
     for bundle in registry.bundles:
         if owners := drained.held.get(bundle.name):
@@ -196,7 +196,7 @@ def record_held(
 def _forged_beneath(
     connection: Connection, found: Sequence[Finding]
 ) -> dict[tuple[Bundle, int], Sequence[Forgery]]:
-    """By bundle and owner, the facts beneath that differ from the audit trail."""
+    """Bundle and owner → the facts beneath that differ from the audit trail."""
     owners: dict[Bundle, set[int]] = defaultdict(set)
     for finding in found:
         owners[registry.bundle_of(finding.figure)].add(finding.owner)
@@ -233,9 +233,9 @@ def _row(
 def close_unseen(
     connection: Connection, bundles: Iterable[Bundle], owned: ColumnElement[bool], since: datetime
 ) -> None:
-    """Close the open findings of these owners that this transaction's check has not seen again.
+    """Close the open findings of these owners that this transaction's check has not confirmed.
 
-    `since` is when the check's snapshot was taken: what was found only after it stays.
+    `since` is when the check's snapshot was taken: findings made after it stay open.
     """
     names = [figure.name for bundle in bundles for figure in bundle.figures]
     _close(
@@ -247,13 +247,13 @@ def close_unseen(
 
 
 def close_undeclared(connection: Connection, known: Iterable[str]) -> None:
-    """Close the open findings of what an earlier version declared and this one does not: nobody else would."""
+    """Close the open findings of what only an earlier version declared, because nothing else would close them."""
     is_of_none = FINDINGS.c.figure.not_in(list(known)), FINDINGS.c.healed_at.is_(None)
     connection.execute(update(FINDINGS).where(*is_of_none).values(healed_at=func.now()))
 
 
 def close_corrected(connection: Connection, corrections: Sequence[int]) -> None:
-    """Close the findings that these corrections, of this transaction, have healed."""
+    """Close the findings that these corrections, made in this transaction, have healed."""
     is_open = select(FINDINGS.c.id).where(FINDINGS.c.healed_at.is_(None)).limit(1)
     if not corrections or connection.scalar(is_open) is None:
         return
@@ -270,7 +270,7 @@ def _close(
     *which: ColumnElement[bool],
     correction: ColumnElement[bool] | None = None,
 ) -> None:
-    """Close open findings; their `correction`, else the last one since, says how they became right."""
+    """Close open findings; `correction`, else the last correction since, determines how each was resolved."""
     since = and_(
         CORRECTIONS.c.figure == FINDINGS.c.figure,
         CORRECTIONS.c.owner == FINDINGS.c.owner,
@@ -301,9 +301,9 @@ def _close(
 
 
 def check(connection: Connection, verified: Mapping[str, int], **values: Any) -> None:
-    """Say when these were verified over all their owners, so many of each, and what is wrong of them now.
+    """Record that these were verified over all their owners, with their number, and the drift they have now.
 
-    Of a figure `rows` are those that are stored and those that are missing; of anything else they are as many.
+    For a figure `rows` counts the stored and the missing rows; for anything else it equals the number verified.
     """
     if not verified:
         return

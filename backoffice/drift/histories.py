@@ -1,4 +1,4 @@
-"""Corrections as events of a record's history: what each column was and became, and by how much."""
+"""Corrections as events of a record's history: each column's value before and after, and the difference."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -28,7 +28,7 @@ def corrections_of(
 def corrections_of_row(
     session: Session, figure: Figure, owner: int, row: Any, *, limit: int
 ) -> Sequence[Correction]:
-    """The corrections of one of the rows that a figure has of an owner, newest first."""
+    """The corrections of one row of a figure with several rows per owner, newest first."""
     key = key_as_stored(figure, [getattr(row, k.key) for k in figure.key])
     found = select(Correction).where(
         Correction.figure == figure.name, Correction.owner == owner, Correction.key == key
@@ -37,12 +37,12 @@ def corrections_of_row(
 
 
 def who_made(correction: Correction) -> str:
-    """The actor of a correction; of one that an outside program led to, its database user."""
+    """The actor of a correction; for one caused by an outside program, its database user."""
     return correction.actor or correction.db_user
 
 
 def corrected(correction: Correction, actors: Actors, where: str = "") -> Event:
-    """A correction as an event; `where` stands before the name of each column."""
+    """A correction as an event; `where` precedes the name of each column."""
     figure, before, after = correction.figure, correction.before or {}, correction.after or {}
     changes = (
         Change(

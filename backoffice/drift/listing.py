@@ -1,4 +1,4 @@
-"""The list of findings: what is wrong, by how much, since when, and probably why."""
+"""The list of findings: each difference, its amount, since when, and the likely cause."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,15 +28,15 @@ from .wording import titles as all_titles
 ITSELF = "itself"
 
 VERIFY = "figures.verify"
-"""The kind of runs that find rows wrong."""
+"""The kind of run that finds wrong rows."""
 
 
 @dataclass(frozen=True)
 class AtLeast(Search):
-    """Rows whose amount is at least what was typed, in the user's number format."""
+    """Rows with an amount of at least what was typed, in the user's number format."""
 
     def read(self, given: Given) -> Iterator[tuple[str, str]]:
-        """The text, if it says an amount."""
+        """The text, if it is a valid amount."""
         for name, text in super().read(given):
             try:
                 money.parse_amount(text, number_format())
@@ -47,10 +47,10 @@ class AtLeast(Search):
 
 @dataclass(frozen=True)
 class OfRun(Search):
-    """Rows that a run found wrong: it saw them last, or a user after it did who found them known."""
+    """Rows that a run found wrong: those it saw last, or those found since by a check that kept the known finding."""
 
     def read(self, given: Given) -> Iterator[tuple[str, str]]:
-        """The run's number, if it can be one."""
+        """The run's number, if the text can be one."""
         yield from ((name, text) for name, text in super().read(given) if is_id(text))
 
 
@@ -91,7 +91,7 @@ def _calculation(row: Any) -> str | None:
 
 
 def _first_column() -> ColumnElement[Any]:
-    """The name of one of the columns that differ."""
+    """The name of one of the differing columns."""
     values = func.coalesce(DriftFinding.expected, DriftFinding.stored)
     names = func.jsonb_object_keys(values).table_valued("name")
     return select(func.min(names.c.name)).select_from(names).scalar_subquery()
@@ -104,7 +104,7 @@ def _root() -> ColumnElement[Any]:
 
 @cache
 def findings() -> List:
-    """The list, once every figure is declared and every domain has said what its rows are called."""
+    """The list; requires that all figures are declared and all domains have named their rows."""
     titles = all_titles()
     called = queries.name()
     return List(

@@ -1,4 +1,4 @@
-"""Marks of amounts that are known to be wrong, where they stand: beside a record's amounts, and for lists."""
+"""Marks on amounts with open findings: beside a record's amounts, and for lists."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -39,7 +39,7 @@ Place = tuple[str, str, tuple[str, ...]]
 
 @dataclass(frozen=True)
 class Marks:
-    """What of the rows on a page is known to be wrong."""
+    """The open findings of the rows on a page."""
 
     places: Mapping[Place, Mark] = field(default_factory=dict)
 
@@ -47,7 +47,7 @@ class Marks:
         return bool(self.places)
 
     def of(self, row: Any, column: str) -> Mark | None:
-        """The mark of the amount in that column of a stored row; None where nothing is known of it."""
+        """The mark of the amount in that column of a stored row; None where there is no finding."""
         if not self.places:
             return None
         table: Table = row.__table__
@@ -62,7 +62,7 @@ def _key_of(figure: Figure, row: Any) -> tuple[str, ...]:
 
 
 def marks(owners: Owners) -> Marks:
-    """Look at what a page shows of these owners, and mark what is wrong of it."""
+    """Verify these owners, which a page shows, and return the marks of what is wrong."""
     found = look(owners)
     seen = {
         (finding.figure.name, column, tuple(str(value) for value in finding.key.values())): Mark(
@@ -78,7 +78,7 @@ def marks(owners: Owners) -> Marks:
 
 @cache
 def _facts_of(table: Table) -> tuple[str, ...]:
-    """The names of the facts that are shown with a row of the table: its own, and those of its parts."""
+    """The names of the facts shown with a row of the table: its own, and those of its parts."""
     found = []
     for name, facts in facts_by_table().items():
         known = tables.recorded(name)
@@ -90,7 +90,7 @@ def _facts_of(table: Table) -> tuple[str, ...]:
 
 
 def known(owners: Mapping[str, Sequence[int]]) -> Marks:
-    """The marks of what is known to be wrong of these owners, by figure; one statement."""
+    """The marks of these owners' open findings, by figure; one statement."""
     asked = {name: ids for name, ids in owners.items() if ids}
     if not asked:
         return Marks()
@@ -113,17 +113,17 @@ def known(owners: Mapping[str, Sequence[int]]) -> Marks:
 
 
 def _key_in(finding: DriftFinding) -> tuple[str, ...]:
-    """The key of a finding's row, in the figure's order; that of a fact is its id."""
+    """The key of a finding's row, in the figure's order; for a fact, its id."""
     if finding.figure.startswith(PREFIX):
         return (str(finding.key["id"]),)
     return tuple(str(finding.key[column.key]) for column in registry.get(finding.figure).key)
 
 
 class RecordedFindings:
-    """What verification has found, as lists ask for it."""
+    """The open findings, in the form in which lists use them."""
 
     def is_any_open(self, session: Session | Connection, figures: Collection[str]) -> bool:
-        """Whether anything at all is known to be wrong of these figures."""
+        """Whether these figures have any open finding."""
         opened = select(DriftFinding.id).where(IS_OPEN, DriftFinding.figure.in_(figures))
         if not session.scalar(select(opened.exists())):
             return False
@@ -131,7 +131,7 @@ class RecordedFindings:
         return True
 
     def of_row(self, table: Table, column: str) -> Watched | None:
-        """A stored column in the rows of its table, be it a figure's or a fact; None of any other."""
+        """A stored column in the rows of its table, of a figure or a fact; None for any other."""
         figure = registry.keeper(table.c[column])
         if figure is not None:
             owner = table.c[figure.owner.key]
@@ -151,11 +151,11 @@ class RecordedFindings:
         return Watched(figure, found.scalar_subquery(), true())
 
     def address(self, finding: int) -> str | None:
-        """Where a finding is shown, to whoever may see it."""
+        """The address of a finding; None for a user who may not see it."""
         return url_for("drift.record", finding_id=finding) if may_open("drift.record") else None
 
     def address_of(self, figures: Collection[str]) -> str | None:
-        """Where the findings of these figures are listed, to whoever may see them."""
+        """The address of the list of these figures' findings; None for a user who may not see it."""
         if not may_open("drift.index"):
             return None
         return url_for("drift.index", figure=next(iter(figures)) if len(figures) == 1 else None)
@@ -164,7 +164,7 @@ class RecordedFindings:
 def _watched(
     name: str, column: str, owner: Any, key_columns: Iterable[Any], recorded: Any
 ) -> Watched:
-    """The findings of one column of the rows that are filed under `name`; `recorded` is their owner in a finding."""
+    """The findings of one column of the rows filed under `name`; `recorded` is the finding's value matched to owner."""
     key = func.jsonb_build_object(
         *(part for k in key_columns for part in (literal(k.key, Text), k))
     )

@@ -1,4 +1,4 @@
-"""What verification found wrong, and when every figure was verified last."""
+"""Findings of verification, and when every figure was last verified."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -25,9 +25,9 @@ ROW = "row"
 OWNERLESS = "ownerless"
 FORGED = "forged"
 IMPOSSIBLE = "impossible"
-"""A date that no record can have; the cause is called as the kind."""
+"""A date that no record can have; the cause has the same name as the kind."""
 UNEQUAL = "unequal"
-"""A check whose sides differ; the cause is called so where every figure in it is right."""
+"""A check with sides that differ; also the cause's name where every figure in it is right."""
 
 ACCEPTED, RESTORED = "accepted", "restored"
 
@@ -35,20 +35,20 @@ ACCEPTED, RESTORED = "accepted", "restored"
 class DriftFinding(Base):
     """One row of a figure, or of facts, that is (or was) wrong, from when it was first seen until it was healed.
 
-    Of one row there is at most one that is not healed; a further check of it moves `last_seen_at`
-    on, and `stored` and `expected` with it. `stored` and `expected` map columns to amounts as
-    strings, null of a row that is missing or surplus. `amount` is the net difference, expected minus stored,
+    At most one finding per row is not healed; a further check of the row updates its `last_seen_at`,
+    `stored` and `expected`. `stored` and `expected` map columns to amounts as
+    strings, null for a row that is missing or surplus. `amount` is the net difference, expected minus stored,
     added up over the row's amounts; `gross` is the same without signs; both in the deployment's currency.
     `roots` are the lowest drifted rows that it follows from: `[{"figure": …, "key": {…}}]`. `cause` is
-    the likely cause: `follows` (from another row, its root), `noted` (an outside program wrote, and the notes wait
-    to be drained), `row` (a row is missing or surplus), `ownerless` (so is the
-    record that it belongs to), `rounding` (a minor unit at most), `unnoticed` (the
-    stored value was changed past every trigger), `forged` (a fact that differs from the audit trail).
-    `healed_by` says how it became right: `run`, `bypass` (the drain of an outside program's notes)
-    or `save` (a later write of any program made it right); of a fact `accepted` or `restored`, by a person.
-    Of a row of facts `figure` is `facts:<table>`, `key` its id, `stored` what stands in the row and
-    `expected` what the trail says, and `owner` the record that it is shown with. Of a date that cannot be
-    `figure` is `dates:<table>`; of a check that differs `check:<name>`, `owner` 0, `stored` its left side and
+    the likely cause: `follows` (from another row, its root), `noted` (an outside program wrote, and its notes are
+    undrained), `row` (a row is missing or surplus), `ownerless` (the record that it belongs to is
+    missing), `rounding` (a minor unit at most), `unnoticed` (the
+    stored value was changed without any trigger), `forged` (a fact that differs from the audit trail).
+    `healed_by` is how it was resolved: `run`, `bypass` (the drain of an outside program's notes)
+    or `save` (a later write of any program); for a fact `accepted` or `restored`, by a person.
+    For a row of facts `figure` is `facts:<table>`, `key` its id, `stored` the row's values and
+    `expected` those of the trail, and `owner` the record that it is shown with. For an impossible date
+    `figure` is `dates:<table>`; for a check that differs `check:<name>`, `owner` 0, `stored` its left side and
     `expected` its right one.
     """
 
@@ -98,11 +98,11 @@ class DriftFinding(Base):
 
 
 class FigureCheck(Base):
-    """When a figure was last verified over all its owners, and what was found then.
+    """When a figure was last verified over all its owners, and the result.
 
     `owners` is how many were compared, `rows` how many rows there were or should have been, `drifted`
-    how many of them were wrong, `amount` by how much in all (gross amounts, in the deployment's
-    currency). Of a check (`check:<name>`) `owners` and `rows` are its parts.
+    how many of them were wrong, `amount` the sum of their gross amounts, in the deployment's
+    currency. For a check (`check:<name>`) `owners` and `rows` are its parts.
     """
 
     __tablename__ = "figure_checks"

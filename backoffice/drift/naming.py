@@ -1,4 +1,4 @@
-"""What a command calls the rows and owners of figures: as people do, beside the id, and either way round."""
+"""Names of rows and owners in commands: ids are printed with their names, and names are accepted for ids."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,11 +14,11 @@ from ..figures.verifying.findings import orphans
 from ..web import record_links as subjects
 
 MOST_LISTED = 10
-"""Ids that a message lists where a name is that of several rows."""
+"""The most ids that a message lists where a name is ambiguous."""
 
 
 def with_names(connection: Connection, found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Findings for JSON; each has the name of its row beside owner and key."""
+    """Findings for JSON, each with the name of its row in addition to owner and key."""
     names = subjects.called(connection, ((f["figure"], f["owner"], f["key"]) for f in found))
     return [{"name": name, **finding} for name, finding in zip(names, found, strict=True)]
 
@@ -45,10 +45,10 @@ def named_failures(
 def scoped(
     connection: Connection, selected: list[Figure] | None, owners: Sequence[str]
 ) -> tuple[list[Figure] | None, list[int]]:
-    """The figures and the ids of owners that a person means by ids (`12`, `#12`) or names (`NW-10250`).
+    """The figures and the ids of owners that a person gives as ids (`12`, `#12`) or names (`NW-10250`).
 
-    A name is that of one kind of owner, so it narrows the figures to those of that kind. Raises `Trouble`
-    where it, or an id, is nobody's, or where the owners are of several kinds.
+    A name belongs to one kind of owner, so it limits the figures to those of that kind. Raises `Trouble`
+    where no owner has the name or id, or where the owners are of several kinds.
     """
     ids = [int(text.removeprefix("#")) for text in owners if is_id(text.removeprefix("#"))]
     texts = [text for text in owners if not is_id(text.removeprefix("#"))]
@@ -70,7 +70,7 @@ def scoped(
 
 
 def _known(connection: Connection, chosen: Sequence[Figure], ids: Sequence[int]) -> set[int]:
-    """Those of these ids that are an owner's, or were: something still names them."""
+    """The ids, of these, of existing owners, or of missing ones that rows still name."""
     found = set[int]()
     for key in dict.fromkeys(figure.owner_key for figure in chosen) if ids else ():
         found.update(connection.scalars(select(key).where(key.in_(ids))))
@@ -83,7 +83,7 @@ def _known(connection: Connection, chosen: Sequence[Figure], ids: Sequence[int])
 def _owners_named(
     connection: Connection, chosen: Sequence[Figure], text: str
 ) -> Mapping[Table, list[int]]:
-    """The ids of those whom `text` names, by their table."""
+    """The ids of the owners named `text`, by their table."""
     found: dict[Table, list[int]] = {}
     for figure in chosen:
         named = subjects.owners_named(figure.name, text)
@@ -95,9 +95,9 @@ def _owners_named(
 
 
 def row_of(connection: Connection, figure: Figure, text: str) -> int:
-    """The primary key of the figure's row that is meant by its id or by its owner's name.
+    """The primary key of the figure's row given by its id or by its owner's name.
 
-    Raises `Trouble` where the name is nobody's, or its owner has several rows.
+    Raises `Trouble` where no owner has the name, or the owner has several rows.
     """
     if is_id(text.removeprefix("#")):
         return int(text.removeprefix("#"))

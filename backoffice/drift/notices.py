@@ -1,4 +1,4 @@
-"""What drift has to say on Today: how the books stand, and what of them needs a user."""
+"""Drift's notices on Today: the state of the books, and what needs a user's attention."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -16,7 +16,7 @@ from . import standing, wording
 from .standing import Standing, State
 
 PATIENCE = timedelta(minutes=1)
-"""How long a change by another program may wait for a worker before a user is told."""
+"""How long a change by another program may wait for a worker before a user is notified."""
 
 _WEIGHTS: dict[State, Weight] = {
     "right": "info", "waiting": "warning", "stale": "warning", "failed": "danger",
@@ -25,7 +25,7 @@ _WEIGHTS: dict[State, Weight] = {
 
 
 def _standing() -> Standing:
-    """How the books stand; asked once, however many of our lines tell of it."""
+    """The state of the books; queried once for all of this domain's notices."""
     if "books" not in g:
         g.books = standing.now()
     found: Standing = g.books
@@ -46,7 +46,7 @@ def _drift(_session: Session, _user: Any) -> Iterator[Notice]:
 
 
 def _notes(session: Session, _user: Any) -> Iterator[Notice]:
-    """Changes by other programs that no worker has worked off; each note is one record that they touched."""
+    """Changes by other programs that no worker has processed; each note is one record that they touched."""
     late = datetime.now(UTC) - PATIENCE
     count = session.scalar(
         select(func.count()).select_from(

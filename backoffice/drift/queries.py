@@ -1,4 +1,4 @@
-"""Reading drift: one finding, the corrections of its row, and whom a selection of findings belongs to."""
+"""Queries on drift: one finding, the corrections of its row, and the owners of a selection of findings."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -33,23 +33,23 @@ from .verification.checks import all_sums, name_of, reading
 from .verification.scope import parts
 
 MOST_ROOTS = 20
-"""Roots of one finding that are looked for: a month may follow from thousands of orders."""
+"""The most roots of one finding that are looked up: a month may follow from thousands of orders."""
 
 
 def name() -> ColumnElement[str]:
-    """What a finding's row is called."""
+    """SQL for the title of a finding's row."""
     return subjects.numbered_in_sql(
         DriftFinding.figure.expression, DriftFinding.owner.expression, DriftFinding.key.expression
     )
 
 
 def stored() -> ColumnElement[Decimal]:
-    """What is stored, added up over the row's amounts; NULL of a row that is missing, or has no amount."""
+    """SQL for the stored value, added up over the row's amounts; NULL for a missing row, or one without amounts."""
     return _sum_of(DriftFinding.stored.expression)
 
 
 def expected() -> ColumnElement[Decimal]:
-    """What should be stored, added up likewise; NULL of a row that is too many, or has no amount."""
+    """SQL for the expected value, added up likewise; NULL for a surplus row, or one without amounts."""
     return _sum_of(DriftFinding.expected.expression)
 
 
@@ -60,7 +60,7 @@ def _sum_of(values: ColumnElement[Any]) -> ColumnElement[Decimal]:
 
 
 def finding_of(session: Session, finding_id: int) -> tuple[DriftFinding, str] | None:
-    """The finding of that number and what its row is called; no name where the row is gone."""
+    """The finding of that number and the title of its row; no title where the row no longer exists."""
     called = subjects.name_in_sql(
         DriftFinding.figure.expression, DriftFinding.owner.expression, DriftFinding.key.expression
     )
@@ -71,7 +71,7 @@ def finding_of(session: Session, finding_id: int) -> tuple[DriftFinding, str] | 
 
 
 def place_of(finding: DriftFinding, called: str) -> Place:
-    """Where the finding's row is."""
+    """The place of the finding's row."""
     return Place(finding.owner, finding.key, called)
 
 
@@ -94,7 +94,7 @@ def corrections_of(
 def open_at(
     session: Session, roots: Sequence[Mapping[str, Any]]
 ) -> Sequence[tuple[DriftFinding, str]]:
-    """The open findings of these rows (figure and key), of those that have one, and what each is called."""
+    """The open findings of those of these rows (figure and key) that have one, with the titles of the rows."""
     if not roots:
         return []
     rows = (
@@ -109,7 +109,7 @@ def open_at(
 
 
 def owners_in(session: Session, rows: Select[Any]) -> dict[str, list[int]]:
-    """Figure → owners of these findings, each once, in order; those of facts are nobody's to heal."""
+    """Figure → owners of these findings, each once, in order; without findings of facts, which are never healed."""
     found: dict[str, list[int]] = defaultdict(list)
     is_figure = DriftFinding.kind.in_(OF_FIGURES)
     chosen = rows.with_only_columns(DriftFinding.figure, DriftFinding.owner)
@@ -122,7 +122,7 @@ def owners_in(session: Session, rows: Select[Any]) -> dict[str, list[int]]:
 def found_in(
     session: Session, figures: Sequence[Figure] | None, owners: Sequence[int] | None
 ) -> Sequence[DriftFinding]:
-    """The open findings of these figures (None: all) of these owners (None: all), lower figures first."""
+    """The open findings of these figures (None: all) and these owners (None: all), lower figures first."""
     wanted = [figure.name for figure in registry.figures if figures is None or figure in figures]
     found = select(DriftFinding).where(IS_OPEN, DriftFinding.figure.in_(wanted))
     if owners is not None:
@@ -132,7 +132,7 @@ def found_in(
 
 
 def covered_by(scope: Mapping[str, Any]) -> ColumnElement[bool]:
-    """The findings of what a verification of that scope looks at; none where it names what is declared no more."""
+    """The findings that a verification of that scope covers; none where it names a figure no longer declared."""
     try:
         covered = parts(registry, scope, beneath=False)
     except UnknownFigure:
@@ -151,5 +151,5 @@ def covered_by(scope: Mapping[str, Any]) -> ColumnElement[bool]:
 
 
 def with_ids(ids: Sequence[int]) -> ColumnElement[bool]:
-    """The findings of these numbers; one parameter, however many they are."""
+    """The findings with these numbers; one parameter, however many there are."""
     return DriftFinding.id == any_(literal(list(ids), ARRAY(BigInteger)))

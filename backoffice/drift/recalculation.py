@@ -1,6 +1,6 @@
-"""Recalculating a record: each domain says which figures of which owners belong to a record of its own.
+"""Recalculation of a record: each domain declares which figures and owners belong to a kind of record.
 
-`ask(session, user, id)` answers figure → owner ids, or None where the user may see no such record.
+`ask(session, user, id)` returns figure → owner ids, or None where the user may see no such record.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,14 +17,14 @@ Owners = Mapping[str, Sequence[int]]
 
 @dataclass(frozen=True)
 class OwnersOf:
-    """What of a domain's figures belongs to a record of `kind`; several domains may each have theirs."""
+    """How a domain finds its figures of a record of `kind`; several domains may declare one each."""
 
     kind: str
     ask: Callable[[Session, Any, int], Owners | None]
 
 
 def owners_of(session: Session, user: Any, kind: str, record_id: int) -> Owners | None:
-    """Everything that belongs to the record; None where `user` may see no such record."""
+    """All figures and owners that belong to the record; None where `user` may see no such record."""
     found: dict[str, list[int]] = {}
     answers = [
         owners.ask(session, user, record_id) for owners in declared().owners if owners.kind == kind

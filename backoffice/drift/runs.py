@@ -80,9 +80,9 @@ def _cut(
     at_once: bool = False,
     beneath: Mapping[Bundle, Sequence[Bundle]] = NONE,
 ) -> Iterator[Chunk]:
-    """The parts in chunks, each at a stage after what it builds on; those that are empty in one.
+    """The parts in chunks, each at a stage after what it builds on; the empty ones in a single chunk.
 
-    What is recomputed together with what builds on it (`beneath`) has none of its own.
+    Bundles recomputed together with what builds on them (`beneath`) have no chunks of their own.
     """
     carried = {lower for lowers in beneath.values() for lower in lowers}
     staged = [(0 if at_once else stage, part) for stage, part in enumerate(covered)]
@@ -106,7 +106,7 @@ def _plan_verify(connection: Connection, asked: Asked) -> Iterator[Chunk]:
 
 
 def _checks(covered: Sequence[BundlePart]) -> Sequence[Check]:
-    """The checks of what is looked at over all owners."""
+    """The checks among what is verified over all owners."""
     return checking.reading(
         f for part in covered if part.owners is None for f in part.bundle.figures
     )
@@ -131,7 +131,7 @@ def _rebuild(work: Work) -> None:
 
 
 def _verify(work: Work) -> None:
-    """Verify, or heal what was found: first its owners are listed, then they are corrected."""
+    """Verify, or heal the findings: first list the wrong owners, then correct them."""
     if "guards" in work.payload:
         guards.verify(work)
     elif "check" in work.payload:
@@ -167,9 +167,9 @@ def _within(part: BundlePart) -> list[ColumnElement[bool]]:
 
 
 def _checked(connection: Connection, asked: Asked) -> Mapping[str, Any]:
-    """Say of what was looked at over all owners that it was verified, and when that began.
+    """Record what was verified over all owners, and when that began.
 
-    Not of a bundle of which anything failed, nor by a retry, which looks at what was left.
+    Without bundles of which anything failed, and never for a retry, which covers only what was left.
     """
     if asked.dry_run:
         return {}
@@ -192,14 +192,14 @@ def _checked(connection: Connection, asked: Asked) -> Mapping[str, Any]:
 
 
 def _declared_names() -> list[str]:
-    """Whatever a finding may be of."""
+    """The names of everything that can have findings."""
     figures = (figure.name for figure in registry.figures)
     facts = (each.name for each in all_facts())
     return [*figures, *facts, *all_dates(), *checking.all_checks()]
 
 
 def _found(connection: Connection, asked: Asked) -> int:
-    """How many rows are wrong, or were until this run has corrected them."""
+    """How many rows are wrong, or were until this run corrected them."""
     corrected = select(CORRECTIONS.c.id).where(CORRECTIONS.c.run_id == asked.id)
     is_mine = or_(FINDINGS.c.healed_at.is_(None), FINDINGS.c.correction_id.in_(corrected))
     covered = parts(registry, asked.scope, beneath=False)
@@ -212,7 +212,7 @@ def _found(connection: Connection, asked: Asked) -> int:
 
 
 def _looked_at(connection: Connection, asked: Asked) -> Mapping[str, tuple[int, bool]]:
-    """By bundle, how many of its owners were looked at, and whether nothing of it failed."""
+    """By bundle, how many of its owners were verified, and whether nothing of it failed."""
     payload = CHUNKS.c.payload
     of = (
         payload["bundle"].astext.label("bundle"),
@@ -235,7 +235,7 @@ def _looked_at(connection: Connection, asked: Asked) -> Mapping[str, tuple[int, 
 
 
 def _again(items: Sequence[Any]) -> Iterator[Chunk]:
-    """The owners that could not be corrected, once more."""
+    """The chunks of a retry: the owners that could not be corrected."""
     for stage, bundle in enumerate(registry.bundles):
         names = {bundle.name, *(figure.name for figure in bundle.figures)}
         owners = sorted({item.owner for item in items if item.subject in names and item.owner})
@@ -243,13 +243,13 @@ def _again(items: Sequence[Any]) -> Iterator[Chunk]:
 
 
 def _fix_again(items: Sequence[Any]) -> Iterator[Chunk]:
-    """The same, of a verification that heals what it found."""
+    """The same for a verification that heals its findings."""
     for chunk in _again(items):
         yield Chunk(chunk.payload, chunk.size, FIXING + 1 + 2 * chunk.stage)
 
 
 def _heals_unseen(scope: Scope) -> tuple[str, Scope] | None:
-    """A verification that corrects what it finds is shown by the heal that would correct it."""
+    """The heal that previews a verification which corrects its findings."""
     if not scope.get("fix"):
         return None
     return as_dry_run("figures.heal", {key: scope[key] for key in scope if key != "fix"})

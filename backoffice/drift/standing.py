@@ -1,6 +1,6 @@
-"""Whether the stored figures are right, as far as anybody knows: the one answer for every page, file and command.
+"""Whether the stored figures are known to be right: the one status for every page, file and command.
 
-Right is only what nothing speaks against: no finding is open, every figure was verified lately and
+The books are right only where nothing indicates otherwise: no finding is open, every figure was verified lately and
 without failure, no change by another program waits, and the triggers that note changes are as declared.
 """
 
@@ -46,13 +46,13 @@ LATEST = timedelta(hours=26)
 """A figure that was last verified longer ago is itself an alert: the nightly check has not run."""
 
 MOST_COUNTED = 1_000
-"""Open findings, or waiting notes, that are counted for the dot; it says how many only up to this."""
+"""The most open findings, or waiting notes, counted for the status dot; above this it shows no exact number."""
 
 SECONDS = 3.0
-"""How old what a page knows of the standing may be, where the page does not ask anew."""
+"""How long a page may use a cached status, unless it needs the present one."""
 
 GUARDED_SECONDS = 30.0
-"""How old what is known of the triggers may be: comparing them takes longer than all else together."""
+"""How long the status of the triggers is cached: comparing them takes longer than everything else together."""
 
 log = structlog.get_logger("backoffice.standing")
 
@@ -60,24 +60,24 @@ _KNOWN = "backoffice.drift.standing"
 _GUARDED = "backoffice.drift.standing.guarded"
 
 State = Literal["right", "waiting", "stale", "failed", "unverified", "unguarded", "wrong"]
-"""From good to bad; the worst that is known is what is said."""
+"""From good to bad; the worst one that applies is shown."""
 
 IS_OPEN: ColumnElement[bool] = DriftFinding.healed_at.is_(None)
 
 IS_COUNTED: ColumnElement[bool] = or_(DriftFinding.kind != UNEQUAL, DriftFinding.is_root)
-"""A row that is wrong, or a check that differs though every row is right; not one that follows from a row."""
+"""A wrong row, or a check that differs although every row is right; not one that follows from a row."""
 
 
 @dataclass(frozen=True)
 class Standing:
-    """How the books stand as far as verification knows.
+    """The status of the books as far as verification knows.
 
-    `wrong` rows, of figures or of facts, and checks that differ though all rows are right, are open findings, whose
-    gross amounts `amount` adds up, in the deployment's currency; the oldest was first seen at `oldest`. `verified_at`
-    is when the figure was verified that has waited longest. `verified` figures and checks were verified some time,
-    `unverified` figures and `uncompared` checks have rows and never were, the last verification of `failed` ones
-    failed since. `waiting` changes by other programs have not been followed yet; `unguarded` triggers are not as
-    declared, so that changes may go unnoticed.
+    `wrong` counts the open findings: rows, of figures or of facts, and checks that differ although all rows are right;
+    `amount` is the sum of their gross amounts, in the deployment's currency, `oldest` when the first was seen.
+    `verified_at` is when the figure that has waited longest was verified. `verified` figures and checks have been
+    verified at some time, `unverified` figures and `uncompared` checks have rows and never were, the last verification
+    of `failed` ones failed since. `waiting` changes by other programs have not been followed yet; `unguarded` triggers
+    are not as declared, so that changes may go unnoticed.
     """
 
     wrong: int
@@ -93,7 +93,7 @@ class Standing:
 
     @property
     def state(self) -> State:
-        """The worst that is known."""
+        """The worst state that applies."""
         known: tuple[tuple[Any, State], ...] = (
             (self.wrong, "wrong"),
             (self.unguarded, "unguarded"),
@@ -106,12 +106,12 @@ class Standing:
 
     @property
     def is_stale(self) -> bool:
-        """Whether some figure was verified too long ago for a check that runs every night."""
+        """Whether some figure was last verified too long ago for a check that runs every night."""
         return self.verified_at is not None and self.verified_at < datetime.now(UTC) - LATEST
 
 
 def read(connection: Connection | Session, *, most: int | None = None) -> Standing:
-    """How the books stand now. With `most`, no more than so many findings and notes are counted."""
+    """The present status of the books. With `most`, at most so many findings and notes are counted."""
     opened = (
         select(
             DriftFinding.gross.label("amount"),
@@ -146,22 +146,22 @@ def read(connection: Connection | Session, *, most: int | None = None) -> Standi
 
 
 _ALWAYS = {table_of(Book)}
-"""What has its one row from the start: by that alone there is nothing to verify."""
+"""Tables with one row from the start: such a row alone is nothing to verify."""
 
 
 def _counted(aggregate: Any, is_counted: Any) -> ColumnElement[Any]:
-    """Without the checks that differ because rows are wrong, as long as there is anything else."""
+    """An aggregate without the checks that differ because rows are wrong, as long as other findings exist."""
     is_any = func.count().filter(is_counted) > 0
     return case((is_any, aggregate.filter(is_counted)), else_=aggregate)
 
 
 def _verified_names() -> list[str]:
-    """What is verified every night: the figures and the checks."""
+    """The names of what is verified every night: the figures and the checks."""
     return [*(figure.name for figure in registry.figures), *all_checks()]
 
 
 def _unguarded(connection: Connection | Session) -> int:
-    """How many triggers are not as declared; what PostgreSQL's catalogue says of them is kept for a while."""
+    """How many triggers are not as declared; the result of comparing PostgreSQL's catalogue is cached for a while."""
     until, count = current_app.extensions.get(_GUARDED, (0.0, 0))
     if time.monotonic() >= until:
         own = connection.connection() if isinstance(connection, Session) else connection
@@ -172,7 +172,7 @@ def _unguarded(connection: Connection | Session) -> int:
 
 
 def is_of_another() -> ColumnElement[bool]:
-    """Whether a note is not this transaction's own, which is followed before it commits."""
+    """Whether a note is of another transaction; this one's own notes are drained before it commits."""
     mine: ColumnElement[bool] = FigureNote.xid == func.pg_current_xact_id_if_assigned()
     return func.coalesce(~mine, true())
 
@@ -190,9 +190,9 @@ def _unverified(kept: Mapping[str, Iterable[Table]]) -> ColumnElement[int]:
 
 
 def failed_figures() -> Select[Any]:
-    """The figures of which a verification over all owners has failed since they were verified last.
+    """The figures with a verification over all owners that failed since they were last verified.
 
-    What is older than a check may be is stale in any case, so no more runs are read than these.
+    Only runs younger than `LATEST` are read: anything older is stale in any case.
     """
     covered = Run.scope["figures"]
     began_at = func.coalesce(Run.started_at, Run.created_at)
@@ -213,15 +213,15 @@ def failed_figures() -> Select[Any]:
 
 
 def is_doubted(session: Session, kept: Collection[Figure]) -> bool:
-    """Whether anything speaks against these figures: see `doubted`."""
+    """Whether anything indicates an error in these figures: see `doubted`."""
     return not doubted(session).isdisjoint(figure.name for figure in kept)
 
 
 def doubted(session: Session | Connection) -> set[str]:
-    """The figures of which something is known to be wrong, in their rows, in the facts that they read or beneath.
+    """The figures with an open finding in their rows, in the facts that they read, or in a figure beneath.
 
-    Those that a check reads which differs, and those into which changes by other programs are to be counted
-    still; of very many changes: all figures.
+    Also those read by a check that differs, and those with undrained changes by other programs; with very many
+    changes: all figures.
     """
     known, found_wrong = all_checks(), _found_wrong(session)
     wrong = {name.rpartition(":")[2] for name in found_wrong if name not in known}
@@ -238,34 +238,34 @@ def doubted(session: Session | Connection) -> set[str]:
 
 
 def _found_wrong(session: Session | Connection) -> list[str]:
-    """What open findings are filed under: figures, and the facts and dates of tables."""
+    """The names under which open findings are filed: figures, and the facts and dates of tables."""
     return list(session.scalars(select(DriftFinding.figure).where(IS_OPEN).distinct()))
 
 
 def _waiting_bundles(session: Session | Connection) -> set[str] | None:
-    """The bundles of which notes wait; None where there are so many that nobody counts them."""
+    """The bundles with undrained notes; None where there are too many to count."""
     some = select(noted_bundle.label("bundle")).where(is_of_another()).limit(MOST_COUNTED)
     names = list(session.scalars(some))
     return None if len(names) == MOST_COUNTED else set(names)
 
 
 def now() -> Standing:
-    """How the books stand, asked now; whatever else this page says of it says the same."""
+    """The present status of the books, which the rest of this page then uses as well."""
     found = read(db.session())
     current_app.extensions[_KNOWN] = time.monotonic() + SECONDS, found
     return found
 
 
 def seen(wrong: int) -> None:
-    """This page shows as many rows as wrong, which cannot be recorded: it says right of nothing else either."""
+    """Record that this page shows so many wrong rows that cannot be stored; its status must not be "right" then."""
     if has_request_context():
         g.seen_wrong = wrong
 
 
 def known() -> Standing | None:
-    """How the books stand, at most some seconds ago; None where the database does not say.
+    """The status of the books, at most some seconds old; None where the database does not answer.
 
-    On a connection of its own: a page that tells of an error is drawn while the request's own
+    On a connection of its own: an error page is rendered while the request's own
     transaction is broken.
     """
     found = _remembered()
@@ -291,18 +291,18 @@ def _remembered() -> Standing | None:
 
 
 def forget() -> None:
-    """Ask anew for the next page: something has just been found, asked for or corrected."""
+    """Discard the cached status: a finding, request or correction has just been made."""
     current_app.extensions.pop(_KNOWN, None)
 
 
 def forget_everything() -> None:
-    """The same, of the triggers too."""
+    """Discard the cached status, that of the triggers too."""
     forget()
     current_app.extensions.pop(_GUARDED, None)
 
 
 def reported_wrong() -> None:
-    """A page marks something as wrong: no page may say otherwise from memory."""
+    """Discard a cached status of no errors, because a page marks something as wrong."""
     _until, found = current_app.extensions.get(_KNOWN, (0.0, None))
     if found is not None and not found.wrong:
         forget()

@@ -1,6 +1,6 @@
-"""Drift on the screen: what is wrong and since when, one finding, and the way to its correction.
+"""Screens of drift: the list of findings, one finding, and the preview of its correction.
 
-Nothing is corrected from here: a preview is a dry run, whose page shows what would change and applies it.
+Nothing is corrected from here: a preview is a dry run, and its page shows what would change and applies it.
 """
 
 from typing import Any
@@ -35,14 +35,14 @@ from .verification import checks, looking
 bp = Blueprint("drift", __name__, url_prefix="/health/drift")
 
 MOST_IDS = 1_000
-"""Findings that can be chosen one by one."""
+"""The most findings that can be chosen one by one."""
 
 MOST_OWNERS = 100_000
-"""Owners whose correction is previewed at a time."""
+"""The most owners in one preview of a correction."""
 
 
 class TooManyOwners(Refusal):
-    """More records than a preview of chosen rows takes."""
+    """The selection has more records than a preview accepts."""
 
     sentence = N_(
         "More than %(most)s records match. Narrow the filter, or choose a whole figure and nothing else."
@@ -52,7 +52,7 @@ class TooManyOwners(Refusal):
 @bp.get("")
 @requires("figures.read")
 def index() -> Response:
-    """What is wrong, the greatest difference first."""
+    """The list of findings, largest difference first."""
     looking.look_at_checks()
     said = wording.standing_in_words(standing.now())
     return lists.show(findings(), "drift/index.html", standing=said)
@@ -64,7 +64,7 @@ lists.add_export(bp, "/export.<flavour>", "export", "figures.read", findings)
 @bp.get("/<int:finding_id>")
 @requires("figures.read")
 def record(finding_id: int) -> Response:
-    """One finding: what is stored, what should be, why, and how often the row was corrected."""
+    """One finding: stored and expected value, its cause, and how often the row was corrected."""
     looking.look_at_finding(db.session(), finding_id)
     looking.look_at_checks()
     finding, called = queries.finding_of(db.session(), finding_id) or abort(404)
@@ -111,7 +111,7 @@ def check(name: str) -> Response:
 @bp.post("/preview")
 @requires("figures.heal")
 def preview() -> Response:
-    """Let a dry run show what the correction of the chosen findings would change."""
+    """Start a dry run that shows what correcting the chosen findings would change."""
     claim = Claim("drift.preview")
     scope = _scope_of(request.form)
     if not scope:
@@ -124,7 +124,7 @@ def preview() -> Response:
 @bp.post("/recalculate/<kind>/<int:record_id>")
 @requires("figures.heal")
 def recalculate(kind: str, record_id: int) -> Response:
-    """Let a dry run recalculate everything that is derived of one record."""
+    """Start a dry run that recalculates all figures of one record."""
     user = current_user._get_current_object()
     owners = recalculation.owners_of(db.session(), user, kind, record_id)
     if owners is None:
@@ -139,7 +139,7 @@ def recalculate(kind: str, record_id: int) -> Response:
 @bp.post("/verify")
 @requires("figures.heal")
 def verify() -> Response:
-    """Look at a figure, or at all of them, over all their owners now."""
+    """Verify a figure, or all of them, over all their owners now."""
     name = request.form.get("figure", "")
     if name and name not in wording.figure_titles():
         abort(404)
@@ -148,7 +148,7 @@ def verify() -> Response:
 
 
 def _previewed(owners: dict[str, Any]) -> str:
-    """The address of the dry run that corrects these owners' figures. A user waits for a small one."""
+    """The address of the dry run that corrects these owners' figures; unpaced if small, because a user waits."""
     is_small = all(ids is not None and len(ids) <= MOST_IDS for ids in owners.values())
     return _asked("figures.heal", {"figures": owners}, dry_run=True, is_paced=not is_small)
 
@@ -156,7 +156,7 @@ def _previewed(owners: dict[str, Any]) -> str:
 def _asked(
     kind: str, scope: dict[str, Any], *, dry_run: bool = False, is_paced: bool = True
 ) -> str:
-    """The address of a run that does this: a new one, or the one that does it already."""
+    """The address of a run that does this: a new one, or a live one that does the same."""
     number = runs.request_or_join(db.session(), kind, scope, dry_run=dry_run, is_paced=is_paced)
     return url_for("runs.record", run_id=number)
 
@@ -164,7 +164,7 @@ def _asked(
 def _scope_of(typed: MultiDict[str, str]) -> dict[str, Any]:
     """Figure → owners of the chosen findings, or of all that match.
 
-    Raises TooManyOwners, unless whole figures are meant, or everything: then None stands for every owner.
+    Raises TooManyOwners, unless whole figures or everything is selected: then None stands for every owner.
     """
     user, state = current_user._get_current_object(), lists.state_of(findings(), typed)
     rows = matching(user, state)

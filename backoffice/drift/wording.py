@@ -1,4 +1,4 @@
-"""Drift in words: kinds, likely causes, how a row became right, why something was corrected."""
+"""Texts of drift: kinds, likely causes, how a row was resolved, and why it was corrected."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -60,7 +60,7 @@ KINDS = {
     IMPOSSIBLE: N_("A date that cannot be"),
     UNEQUAL: N_("Sums that differ"),
 }
-"""How a stored row differs from what it should be."""
+"""Texts for how a stored row differs from the expected one."""
 
 CAUSES = {
     UNNOTICED: N_("Changed unnoticed"),
@@ -73,7 +73,7 @@ CAUSES = {
     IMPOSSIBLE: N_("Impossible date"),
     UNEQUAL: N_("The rows themselves"),
 }
-"""The likely cause of a finding."""
+"""Texts for the likely cause of a finding."""
 
 CAUSES_IN_WORDS = {
     UNNOTICED: N_(
@@ -106,7 +106,7 @@ CAUSES_IN_WORDS = {
         "those rows and correct them; a heal cannot."
     ),
 }
-"""The same as a sentence."""
+"""The likely causes as sentences."""
 
 HEALED_BY = {
     "run": N_("Corrected by a run"),
@@ -115,7 +115,7 @@ HEALED_BY = {
     ACCEPTED: N_("Accepted as it is, by a person"),
     RESTORED: N_("Restored from the audit trail, by a person"),
 }
-"""How a finding became right."""
+"""Texts for how a finding was resolved."""
 
 CORRECTED_BECAUSE = {
     "manual": N_("Recomputed by hand"),
@@ -124,16 +124,16 @@ CORRECTED_BECAUSE = {
     "upgrade": N_("Computed when Backoffice was upgraded"),
     "rebuild": N_("Rebuilt"),
 }
-"""Why a figure was corrected."""
+"""Texts for why a figure was corrected."""
 
 
 def figure_titles() -> Mapping[str, str]:
-    """Every declared figure's name → what it is called, to be translated."""
+    """Name of every declared figure → its title, to be translated."""
     return {figure.name: figure.title for figure in registry.figures}
 
 
 def titles() -> Mapping[str, str]:
-    """Whatever a finding may be of → what it is called, to be translated."""
+    """Name of everything that can have findings → its title, to be translated."""
     of_facts = {facts.name: title_of(facts.table) for facts in all_facts()}
     of_dates = {name: title_of(table) for name, table in all_dates().items()}
     of_checks = {name: check.title for name, check in all_checks().items()}
@@ -141,19 +141,19 @@ def titles() -> Mapping[str, str]:
 
 
 def side_in_words(side: Side) -> str:
-    """What a side of a check adds up: Invoices + Adjustments − Payments."""
+    """The sums of a check's side: Invoices + Adjustments − Payments."""
     first, *more = side.sums
     signed = [f"− {_(first.title)}" if first.sign == "−" else str(_(first.title))]
     return " ".join([*signed, *(f"{one.sign} {_(one.title)}" for one in more)])
 
 
 def check_in_words(check: Check) -> str:
-    """What a check says: Paid on the invoice + Payments on no invoice = Payments."""
+    """The equation of a check: Paid on the invoice + Payments on no invoice = Payments."""
     return f"{side_in_words(check.left)} = {side_in_words(check.right)}"
 
 
 def formula_in_words(figure: Figure) -> str:
-    """What a figure is: its formula, else the sum that it is, else the amounts that it holds."""
+    """A figure's formula; without one the sum that it is, else the amounts that it holds."""
     if figure.formula:
         return str(_(figure.formula))
     definitions = list(figure.definitions.values())
@@ -164,12 +164,12 @@ def formula_in_words(figure: Figure) -> str:
 
 
 def cause_of_correction(cause: str) -> str:
-    """Why a figure was corrected, in words."""
+    """The text for why a figure was corrected."""
     return str(_(CORRECTED_BECAUSE.get(cause, cause)))
 
 
 def value(figure: str, column: str, reported: Any) -> str:
-    """A recorded value of a figure's column as the user reads it; a dash where there is none."""
+    """A recorded value of a figure's column in the user's format; a dash where there is none."""
     if reported is None:
         return "–"
     held = _column_of(figure, column)
@@ -181,7 +181,7 @@ def value(figure: str, column: str, reported: Any) -> str:
 
 
 def _part(held: Column[Any] | None, name: str, reported: Any) -> str:
-    """One of several values in one column; `held` says what it is called and how it is written."""
+    """One of several values in one column; `held` gives its label and format."""
     if held is None:
         return f"{name}: {reported}"
     return f"{_(label_of(held))}: {_as_read(held, held.type, reported)}"
@@ -202,7 +202,7 @@ def _as_read(held: Column[Any] | None, kind: Any, reported: Any) -> str:
 
 
 def _month(code: str) -> str:
-    """A stored month (YYYY-MM) in words; one that no record can have as it is stored."""
+    """A stored month (YYYY-MM) in words; an impossible one as it is stored."""
     try:
         return month_filter(periods.Month.parse(code).first)
     except ValueError:
@@ -210,14 +210,14 @@ def _month(code: str) -> str:
 
 
 def difference(figure: str, column: str, before: Any, after: Any) -> str:
-    """The signed difference of two recorded values of a figure's column; nothing where they are no numbers."""
+    """The signed difference of two recorded values of a figure's column; empty where they are not numbers."""
     kind = _type_of(figure, column)
     apart = differences.difference(before, after) if isinstance(kind, Numeric | Integer) else None
     return signed_filter(apart, _writer_of(kind))
 
 
 def _writer_of(kind: Any) -> Callable[[Decimal], str]:
-    """What writes the numbers of a column of that type: amounts, prices per unit, or quantities."""
+    """The formatter for numbers of a column of that type: amounts, prices per unit, or quantities."""
     writers: dict[int | None, Callable[[Decimal], str]] = {
         MONEY_DECIMALS: money_filter,
         UNIT_PRICE_DECIMALS: unit_price_filter,
@@ -233,7 +233,7 @@ def _type_of(figure: str, column: str) -> Any:
 
 
 def _column_of(figure: str, column: str) -> Column[Any] | None:
-    """The table's column; None where nothing declares the figure any more, or it is a check."""
+    """The table's column; None where the figure is no longer declared, or it is a check."""
     facts = facts_named(figure)
     if facts is not None:
         return facts.table.c.get(column)
@@ -244,7 +244,7 @@ def _column_of(figure: str, column: str) -> Column[Any] | None:
 
 
 def decision_in_words(decision: FactDecision, who: str) -> str:
-    """Who decided what about a fact, when and why."""
+    """The sentence with a decision on a fact: who decided, what, when and why."""
     sentence = {
         ACCEPTED: N_("Accepted as it is by %(who)s, %(when)s: %(reason)s"),
         RESTORED: N_("Restored from the audit trail by %(who)s, %(when)s: %(reason)s"),
@@ -253,14 +253,14 @@ def decision_in_words(decision: FactDecision, who: str) -> str:
 
 
 def key_in_words(figure: str, key: Mapping[str, Any]) -> str:
-    """A row's key by the names of its columns."""
+    """A row's key with the names of its columns."""
     return ", ".join(
         f"{_(subjects.label_of(figure, name))} {reported}" for name, reported in key.items()
     )
 
 
 def when(moment: datetime) -> str:
-    """A moment as one says it in a sentence: of today only the time."""
+    """A moment in the form used in a sentence: for today only the time."""
     if periods.business_date(moment) == periods.today():
         return str(format_datetime(moment, "HH:mm"))
     return moment_filter(moment)
@@ -272,12 +272,12 @@ def age(moment: datetime) -> str:
 
 
 def standing_in_words(standing: Standing) -> str:
-    """How the books stand, in a few sentences."""
+    """The status of the books, in a few sentences."""
     return _in_a_line(wrong_in_words(standing) if standing.wrong else _verdict(standing), standing)
 
 
 def books_in_words(standing: Standing) -> str:
-    """The same without its numbers, for a page on which they stand below."""
+    """The same without its numbers, for a page that shows them below."""
     verdict = _("Not every stored figure is right.") if standing.wrong else _verdict(standing)
     return _in_a_line(verdict, standing)
 
@@ -294,7 +294,7 @@ def _in_a_line(verdict: str, standing: Standing) -> str:
 
 
 def _verdict(standing: Standing) -> str:
-    """Whether every figure is right, of books of which nothing is known to be wrong."""
+    """Whether every figure is right, for books without known errors."""
     if standing.unverified or standing.uncompared:
         return ""
     if not standing.verified:
@@ -318,7 +318,7 @@ def wrong_in_words(standing: Standing) -> str:
 
 
 def unguarded_in_words(standing: Standing) -> str:
-    """That the triggers of the database are not those that were declared."""
+    """The sentence that the database's triggers are not as declared."""
     return ngettext(
         "Changes may go unnoticed: %(num)d trigger is not as declared. Run: backoffice db upgrade",
         "Changes may go unnoticed: %(num)d triggers are not as declared. Run: backoffice db upgrade",
@@ -327,7 +327,7 @@ def unguarded_in_words(standing: Standing) -> str:
 
 
 def failed_in_words(standing: Standing) -> str:
-    """That a verification has failed since the last one that did not."""
+    """The sentence that a verification has failed since the last successful one."""
     return ngettext(
         "The last check of %(num)d figure failed.",
         "The last check of %(num)d figures failed.",
@@ -336,7 +336,7 @@ def failed_in_words(standing: Standing) -> str:
 
 
 def waiting_in_words(standing: Standing) -> str:
-    """That other programs have changed something, and the figures do not follow it yet."""
+    """The sentence that other programs have changed something that the figures do not yet follow."""
     return ngettext(
         "%(count)s change by another program is not counted in yet.",
         "%(count)s changes by other programs are not counted in yet.",
@@ -346,7 +346,7 @@ def waiting_in_words(standing: Standing) -> str:
 
 
 def checked_in_words(standing: Standing) -> str:
-    """When the figures were verified last, or that they never were."""
+    """When the figures were last verified, or that they never were."""
     if standing.unverified or standing.uncompared:
         return unverified_in_words(standing)
     if standing.verified_at is None:
@@ -357,7 +357,7 @@ def checked_in_words(standing: Standing) -> str:
 
 
 def unverified_in_words(standing: Standing) -> str:
-    """How many figures were never verified, so that nobody knows of them."""
+    """How many figures were never verified, so that their state is unknown."""
     if not standing.verified:
         return _("No figure has been verified yet.")
     if not standing.unverified:
@@ -374,7 +374,7 @@ def unverified_in_words(standing: Standing) -> str:
 
 
 def stale_in_words(standing: Standing) -> str:
-    """That the check which runs every night has not run."""
+    """The sentence that the nightly check has not run."""
     assert standing.verified_at is not None
     return _(
         "Figures were last verified %(age)s ago; the nightly check has not run since.",

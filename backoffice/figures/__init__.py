@@ -1,6 +1,6 @@
 """Figures: stored totals that are declared once, kept right, verified, explained and healed.
 
-A domain declares with `figure`, `total` and `check`; everybody else calls the functions here, which act
+A domain declares with `figure`, `total` and `check`; all other code calls the functions here, which act
 on the deployment's registry. The core imports no domain.
 """
 
@@ -86,24 +86,24 @@ def sync(connection: Connection, of_domains: Sequence[DatabaseObject]) -> list[s
 
 
 def prove(connection: Connection) -> list[str]:
-    """Try what is declared on this book before it is kept by it (`db upgrade`); see `proving.prove`."""
+    """Test the declarations on this book's data before they take effect (`db upgrade`); see `proving.prove`."""
     return proving.prove(connection, registry)
 
 
 def renew(engine: Engine) -> Iterator[tuple[Bundle, HealResult]]:
-    """Compute what the database does not hold yet by the present definitions; see `healing.renew`."""
+    """Compute the figures not yet computed by their present definitions; see `healing.renew`."""
     return healing.renew(engine, registry)
 
 
 def tampered(connection: Connection, of_domains: Sequence[DatabaseObject]) -> dict[str, str]:
-    """Triggers and guards that a user has changed since they were installed, each with what is wrong."""
+    """Triggers and guards that were changed after installation, each with what is wrong."""
     return objects.tampered(connection, GUARDS, guard_objects(of_domains)) | triggers.tampered(
         connection, registry
     )
 
 
 def out_of_date(connection: Connection, of_domains: Sequence[DatabaseObject]) -> dict[str, str]:
-    """Triggers and guards that are not as declared, each with what is wrong; `/readyz` fails while there are any."""
+    """Triggers and guards that differ from their declaration, each with what is wrong; any makes `/readyz` fail."""
     return objects.differences(
         connection, GUARDS, guard_objects(of_domains)
     ) | triggers.out_of_date(connection, registry)
@@ -112,7 +112,7 @@ def out_of_date(connection: Connection, of_domains: Sequence[DatabaseObject]) ->
 def settle(session: AnySession) -> None:
     """Flush, then recompute what this transaction has touched so far.
 
-    Needed only before handing a connection to something that reads figures past SQLAlchemy: a
+    Needed only before handing a connection to something that reads figures without SQLAlchemy: a
     commit and a read through the session do it by themselves.
     """
     plain = session() if isinstance(session, scoped_session) else session
@@ -121,14 +121,14 @@ def settle(session: AnySession) -> None:
 
 @contextmanager
 def written(session: AnySession) -> Iterator[list[tuple[Table, int]]]:
-    """While inside: the figure rows (table and primary key) that this transaction's settling writes."""
+    """Collects the figure rows (table and primary key) that this transaction's recomputes write inside the block."""
     with hooks.written(session.connection()) as rows:
         yield rows
 
 
 @contextmanager
 def session_over(connection: Connection) -> Iterator[Session]:
-    """A session within this connection's transaction that keeps figures right; its end is a savepoint's."""
+    """A session within this connection's transaction that keeps figures right; it ends with a savepoint."""
     with Session(connection, join_transaction_mode="create_savepoint") as session:
         hooks.install_session(session, registry)
         yield session
@@ -138,7 +138,7 @@ def session_over(connection: Connection) -> Iterator[Session]:
 def hold(session: AnySession, figure: Figure, owners: Iterable[int]) -> None:
     """Lock the figure's owners until the transaction ends; see `locking.hold`.
 
-    Before entering a fact beside derived rows, or reading what must not change until it is saved.
+    Call it before entering a fact beside derived rows, or before reading what must not change until it is saved.
     """
     locking.hold(session.connection(), registry.bundle_of(figure), owners)
 
@@ -178,7 +178,7 @@ def heal(
 
 
 def heal_noted(bind: AnySession | Engine, **options: Any) -> NotedResult:
-    """Drain what outside programs left noted; see `outside.heal_noted`."""
+    """Drain the notes that outside programs left; see `outside.heal_noted`."""
     return outside.heal_noted(_engine(bind), registry, **options)
 
 

@@ -1,4 +1,4 @@
-"""What can go wrong with figures; each message says what to do next."""
+"""Errors of figures; each message states what to do next."""
 
 from collections.abc import Iterable
 
@@ -16,7 +16,7 @@ class CycleError(DeclarationError):
 
 
 class DisprovedDeclaration(DeclarationError):
-    """A book shows that figures cannot be kept as they are declared."""
+    """The data of a book shows that figures cannot be kept as they are declared."""
 
     def __init__(self, sentences: Iterable[str]) -> None:
         super().__init__(
@@ -33,7 +33,7 @@ class UnknownFigure(FigureError):
 
 
 class WrongIsolation(FigureError):
-    """A transaction that sees only an old snapshot has written what figures are derived from."""
+    """A transaction at an isolation level above READ COMMITTED wrote sources of figures from an old snapshot."""
 
     def __init__(self, isolation: str) -> None:
         super().__init__(
@@ -43,7 +43,7 @@ class WrongIsolation(FigureError):
 
 
 class AnotherDefinition(FigureError):
-    """The database keeps these figures by another definition than this process knows."""
+    """The database keeps these figures by another definition than this process's."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self.names = sorted(names)

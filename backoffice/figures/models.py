@@ -12,7 +12,7 @@ from sqlalchemy.types import UserDefinedType
 from ..base import Base, Id, Moment
 
 SETTLING = "backoffice.settling"
-"""The setting that names, during one statement, the bundles whose own rows a correction writes: they need no note."""
+"""Setting that names, for one statement, the bundles that a correction writes: their own rows need no note."""
 
 
 class Xid8(UserDefinedType[int]):
@@ -26,19 +26,18 @@ class Xid8(UserDefinedType[int]):
 
 
 class FigureNote(Base):
-    """A note that the figures of this owner may be wrong: written by triggers, removed by whoever recomputes.
+    """A note that the figures of this owner may be wrong: written by triggers, removed by the recompute.
 
     `owner` empty means every owner (TRUNCATE). `delta` holds the change of each column of an
-    incremental figure, in the declaration's order; empty means "recompute absolutely". `key` says
-    which of the owner's derived rows it is a change of, by the values of the figure's key as text.
+    incremental figure, in the declaration's order; empty means "recompute absolutely". `key` identifies
+    the owner's derived row that changed, by the values of the figure's key as text.
     A drain that failed counts in `attempts`, and is tried again from `retry_at` on.
-    `definition` is the one of the bundle by which it was written; see `definitions`.
-    `was_wrong` says of the owner that something was wrong before the statement that wrote; empty, that it
-    may have been (see `before`).
-    `since` says from which place on the owner's rows follow from what was touched, where they run (`Figure.along`); as
-    text, and empty where they are all to be computed.
+    `definition` is that of the bundle at the time of writing; see `definitions`.
+    `was_wrong`: the owner was already wrong before the statement that wrote; empty, it may have been (see `before`).
+    `since` is the place from which the owner's running rows (`Figure.along`) are to be recomputed, as text; empty for
+    all of them.
     `source` and `source_id` name the row that reached the owner through another table, so that
-    the drain can ask again under lock whose it is.
+    the drain can look up its owner again under lock.
     """
 
     __tablename__ = "figure_notes"
@@ -64,11 +63,11 @@ class FigureNote(Base):
 
 
 noted_bundle = func.split_part(FigureNote.bundle, "#", 1)
-"""A note's bundle by its bare name: what follows says by which of its declarations the note was written."""
+"""A note's bundle by its bare name: the suffix identifies the declaration by which the note was written."""
 
 
 def bundle_of_note(name: str) -> str:
-    """The same of a note that was read; see `change_name`."""
+    """The same for a note already read; see `change_name`."""
     return name.partition("#")[0]
 
 

@@ -1,4 +1,4 @@
-"""A small book in which a user wrote past every trigger, and the runs that look at it."""
+"""A small book with drift written without triggers, and the runs that verify it."""
 
 import re
 from typing import Any
@@ -23,7 +23,7 @@ def an_order(number: str, **facts: Any) -> Order:
 
 
 def run_of(kind: str, scope: Any = None, **options: Any) -> Run:
-    """Ask for a run and perform it here."""
+    """Request a run and perform it here."""
     asked = actions.request(db.session(), kind, scope or {}, is_paced=False, **options)
     db.session.commit()
     return performed(db.engine, asked.id).run
@@ -37,7 +37,7 @@ def key_in(page: str) -> str:
 
 
 def text_of(page: str) -> str:
-    """What a reader sees of a page's main part, with single blanks."""
+    """The visible text of a page's main part, with single spaces."""
     main = page.partition("<main")[2].partition("</main>")[0]
     return " ".join(re.sub(r"<[^>]+>", " ", main).replace("&#39;", "'").split())
 

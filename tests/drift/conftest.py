@@ -1,4 +1,4 @@
-"""A book of three orders, two of which a user wrote past every trigger."""
+"""A book of three orders, two of which were changed without triggers."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ def orders(session: Any) -> dict[str, Order]:
 
 @pytest.fixture
 def wrong(session: Any, orders: dict[str, Order], surgery: Any) -> dict[str, Order]:
-    """A-1 says 100.00 instead of 30.00, A-2's line 5.00 instead of 30.00; both were found."""
+    """A-1 has a total of 100.00 instead of 30.00, A-2's line 5.00 instead of 30.00; both were found."""
     surgery.execute("UPDATE orders SET grand_total = 100 WHERE number = 'A-1'")
     surgery.execute(
         "UPDATE order_lines SET amount = 5 FROM orders o WHERE o.id = order_id AND o.number = 'A-2'"

@@ -1,4 +1,4 @@
-"""A small book in which every declared figure has rows, what is done to it past every trigger, what stands in it."""
+"""A small book with rows of every declared figure, ways to tamper with it without triggers, and its stored values."""
 
 import json
 import random
@@ -37,7 +37,7 @@ FACTS = (
     "UPDATE meter_adjustments SET amount = amount - 11 WHERE id = {row}",
     "UPDATE orders SET closing_date = '2026-02-14' WHERE id = {row} AND closing_date IS NOT NULL",
 )
-"""What a user may do to facts while every trigger is off; `row` is one of the first five."""
+"""SQL that changes facts while every trigger is off; `row` is one of the first five."""
 
 
 def fill(session: Any) -> None:
@@ -74,7 +74,7 @@ def fill(session: Any) -> None:
 
 
 def tamper(connection: psycopg.Connection[Any], chance: random.Random, times: int) -> None:
-    """Change that many figures, or the facts beneath them, past every trigger."""
+    """Change that many figures, or facts beneath them, without triggers."""
     for _ in range(times):
         if chance.random() < 0.3:
             connection.execute(chance.choice(FACTS).format(row=chance.randint(1, 5)).encode())
@@ -98,7 +98,7 @@ def tamper(connection: psycopg.Connection[Any], chance: random.Random, times: in
 
 
 def stored(session: Session) -> dict[Row, dict[str, str]]:
-    """What stands in every figure, row by row."""
+    """The stored values of every figure, row by row."""
     session.rollback()
     return {row: values for figure in registry.figures for row, values in _rows(session, figure)}
 
@@ -113,7 +113,7 @@ def _rows(session: Session, figure: Figure) -> Any:
 
 
 def plain(value: Any) -> str:
-    """A value as a text that says the same of the same amount."""
+    """A value as text, the same for equal amounts."""
     if isinstance(value, dict):
         return json.dumps(value)
     return str(value.normalize() + 0) if isinstance(value, Decimal) else str(value)
@@ -122,7 +122,7 @@ def plain(value: Any) -> str:
 def changes(
     before: Mapping[Row, Mapping[str, str]], after: Mapping[Row, Mapping[str, str]]
 ) -> dict[Row, tuple[Any, Any]]:
-    """The rows that are otherwise than before: the columns that differ, before and after; None: no row."""
+    """The rows that have changed: their differing columns, before and after; None: no row."""
     found: dict[Row, tuple[Any, Any]] = {}
     for row in before.keys() | after.keys():
         was, is_now = before.get(row), after.get(row)
@@ -135,7 +135,7 @@ def changes(
 
 
 def reported(items: Any) -> dict[Row, tuple[Any, Any]]:
-    """The same of the items of a run, or of corrections: `before` and `after` of the columns that differ."""
+    """The same for the items of a run, or for corrections: `before` and `after` of the differing columns."""
     found: dict[Row, tuple[Any, Any]] = {}
     for item in items:
         row = (item.subject, tuple(sorted((name, str(value)) for name, value in item.key.items())))

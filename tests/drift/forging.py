@@ -1,4 +1,4 @@
-"""A book with a row in every audited table, and a forger who writes past every trigger."""
+"""A book with a row in every audited table, and a forger who writes without triggers."""
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -111,11 +111,11 @@ OTHERWISE = {
     JSONB: ("jsonb_build_object('forged', true)", "jsonb_build_array(1.50, NULL)"),
     Text: ("coalesce({0}, '') || '~'", "' ' || coalesce({0}, '')"),
 }
-"""Type of a column → SQL for values that it does not hold."""
+"""Type of a column → SQL for values other than the stored one."""
 
 
 def other_values(column: Column[Any]) -> list[str]:
-    """SQL for values that the column, of a row that is there, does not hold."""
+    """SQL for values that the column of an existing row does not hold."""
     if column.primary_key:
         return []
     texts = next(texts for kind, texts in OTHERWISE.items() if isinstance(column.type, kind))
@@ -123,7 +123,7 @@ def other_values(column: Column[Any]) -> list[str]:
 
 
 def tell_of_the_book(owner_connection: psycopg.Connection[Any]) -> None:
-    """The event of the one row that the tests' sweep leaves, while it empties the trail."""
+    """Record the event of the book's one row, which the sweep between tests leaves while it empties the trail."""
     names = [column.key for column in facts_by_table()["book"].columns]
     owner_connection.execute("SELECT audit_accept('book', 1, %s, NULL)", (names,))
 
@@ -131,7 +131,7 @@ def tell_of_the_book(owner_connection: psycopg.Connection[Any]) -> None:
 def everything_forged(
     connection: Connection, tables: Collection[str] | None = None
 ) -> list[Forgery]:
-    """What a verification of everything, or of some tables, finds, but for the book itself: see above."""
+    """The findings of a verification of all facts, or of some tables, without those of the book itself: see above."""
     found, last = [], last_event(connection)
     reported = set(connection.scalars(select(AuditEvent.table_name).distinct()))
     for facts in facts_by_table().values():
@@ -152,7 +152,7 @@ def forged_now(engine: Engine, tables: Collection[str] | None = None) -> list[Fo
 
 
 class Forger:
-    """A superuser in a transaction of their own, in which no trigger and no constraint stands in the way."""
+    """A superuser in a transaction of their own, without triggers and constraints."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -162,12 +162,12 @@ class Forger:
         return self.connection.execute(text(sql), values)
 
     def forged(self, table: str, *ids: int) -> list[Forgery]:
-        """What verification makes of these rows."""
+        """The verification result for these rows."""
         return facts_by_table()[table].forged(self.connection, ids)
 
     @contextmanager
     def undone(self) -> Iterator[None]:
-        """What is done inside is undone."""
+        """Changes within the block are rolled back."""
         point = self.connection.begin_nested()
         yield
         point.rollback()
@@ -179,7 +179,7 @@ def engine_of(url: str) -> Engine:
 
 @contextmanager
 def a_forger(admin_database_url: str) -> Iterator[Forger]:
-    """One whose every deed is undone in the end."""
+    """A forger; all its changes are rolled back at the end."""
     with engine_of(admin_database_url).connect() as connection:
         forger = Forger(connection)
         forger.do("SET LOCAL session_replication_role = replica")

@@ -1,6 +1,6 @@
-"""What stands beside what it was, or should be: read from any page, file and JSON, and added up.
+"""Values shown beside their former or expected ones: read from any page, file and JSON, and added up.
 
-Nothing here knows a screen. A pair is found by what its columns, labels or keys are called; it must come with a
+Independent of any screen: a pair is recognized by the names of its columns, labels or keys; it must come with a
 signed difference, and before + difference = after to the last unit.
 """
 
@@ -23,7 +23,7 @@ SIDES = {
     "Overpayment before": ("Overpayment after",),
     "Actual balance": ("Stored balance",),
 }
-"""What one side of a pair is called → what the other may be.
+"""Name of one side of a pair → names of the other.
 
 A wallet's difference is by how much the stored balance is too high: the actual one comes first.
 """
@@ -33,52 +33,52 @@ OF_ITS_OWN = {
     "Balance before": ("Difference of the balances", "Balance difference", "Amount"),
     "Overpayment before": ("Difference of the overpayments", "Overpayment difference"),
 }
-"""What the difference is called where a row has several pairs."""
+"""The name of the difference where a row has several pairs."""
 
 SPEAKS = re.compile(r"\b(before|after|stored|expected|then|becomes)\b", re.IGNORECASE)
-"""A name that may be one side of a pair: it is known here, or among the `OTHERS`."""
+"""A name that may be one side of a pair: it must be known here, or among the `OTHERS`."""
 
 OTHERS = {
     "Before and after", "Price then", "Stored compressed", "Stored and expected", "From earlier", "Expected on",
     "Stored", "Opening balance before", "Kept for", "A year earlier", "Volume Sm³ then", "Purchases then",
     "Closing balance then",
 }  # fmt: skip
-"""Names that sound like a side of a pair and are none."""
+"""Names that resemble a side of a pair and are none."""
 
 NO_VALUE = {"visually-hidden", "wrong-mark"}
-"""Classes of what stands in a cell and is not its value."""
+"""Classes of elements in a cell that are not part of its value."""
 
 NOTHING = {"no row", "no amount"}
-"""What stands where a row is missing, and counts as 0."""
+"""Texts shown where a row is missing; they count as 0."""
 
 _AMOUNT = r"[-−]?\d[\d,]*\.\d+"
 ARROW = re.compile(
     rf"(?<![\w.,-])({_AMOUNT}|–|no row) → ({_AMOUNT}|–)(?![\w,]|\.\d)(?: \(([-+−]?\d[\d,.]*)\))?"
 )
-"""An amount that became another, in a text, and by how much."""
+"""A change of an amount within a text, with the difference."""
 
 
 def number(text: str) -> Decimal | None:
-    """The number that a cell shows to an English reader, or a file holds; None of anything else."""
+    """The number in a cell in English format, or in a file; None for anything else."""
     plain = text.replace("\xa0", "").replace("Rp", "").replace("−", "-").replace(",", "").strip()
     return Decimal(plain) if re.fullmatch(r"[-+]?\d+(\.\d+)?", plain) else None
 
 
 @dataclass
 class Found:
-    """How many pairs were read, and what of them is not as it must be."""
+    """How many pairs were read, and which violate the rules."""
 
     pairs: int = 0
     wrong: list[str] = field(default_factory=list)
 
     def pair(self, before: str, after: str, difference: str | None, where: str) -> None:
-        """One pair, as texts. What is no number on either side needs no difference."""
+        """Check one pair, given as texts. A pair with a side that is not a number needs no difference."""
         old, new = number(before), number(after)
         if old is None and new is None:
             return
         if before in ("–", "") or after in ("–", ""):
             if not difference or number(difference) is None:
-                return  # there was nothing, or is nothing now, and nothing is said of it
+                return  # one side is empty, and no difference is shown
         elif (old is None or new is None) and not {before, after} & NOTHING:
             return
         self.pairs += 1
@@ -87,12 +87,12 @@ class Found:
             self.wrong.append(f"{where}: {before} + {difference} ≠ {after}")
 
     def add(self, other: "Found") -> None:
-        """What was found elsewhere."""
+        """Add the result of another page or file."""
         self.pairs += other.pairs
         self.wrong += other.wrong
 
     def text(self, text: str, where: str) -> None:
-        """Whatever became something else in a text."""
+        """Check every change within a text."""
         for before, after, difference in ARROW.findall(text):
             if number(before) is not None and number(after) is not None:
                 self.pair(before, after, difference or None, where)
@@ -100,7 +100,7 @@ class Found:
                 self.pair(before, after, difference, where)
 
     def row(self, labels: Sequence[str], cells: Sequence[str], where: str) -> None:
-        """The pairs of a row of cells that are called so."""
+        """Check the pairs among a row's cells with these labels."""
         for i, label in enumerate(labels):
             for j, other in enumerate(labels):
                 if other in SIDES.get(label, ()) and j != i:
@@ -110,7 +110,7 @@ class Found:
                     self._cells(cells[i], cells[j], reported, f"{where} {cells[0]!r} {label}")
 
     def _cells(self, before: str, after: str, difference: str | None, where: str) -> None:
-        """A cell holds one value, or a line for each column with its name before it."""
+        """Check a cell with one value, or with a line for each column after its name."""
         lines = [text.split("\n") for text in (before, after, difference or "")]
         if max(map(len, lines)) == 1:
             self.pair(before, after, difference, where)
@@ -133,7 +133,7 @@ def _check_names(names: Sequence[str], found: Found, where: str) -> None:
 
 @dataclass
 class Table:
-    """A table of a page: what its columns are called, its rows, its totals."""
+    """A table of a page: its column names, its rows, its totals."""
 
     heads: list[str] = field(default_factory=list)
     rows: list[list[str]] = field(default_factory=list)
@@ -142,7 +142,7 @@ class Table:
 
 
 class Page(HTMLParser):
-    """The main part of a page: its tables, its lists of facts, and the text that a reader sees."""
+    """The main part of a page: its tables, its lists of facts, and its visible text."""
 
     def __init__(self, markup: str) -> None:
         super().__init__()
@@ -234,7 +234,7 @@ def of_page(markup: str, where: str) -> Found:
 
 
 def _of_labels(facts: Sequence[tuple[str, str]], found: Found, where: str) -> None:
-    """Values that stand below each other, each with its name."""
+    """Check values listed below each other, each with its name."""
     by_name = {label.lstrip("=+− "): value for label, value in facts}
     for one, others in SIDES.items():
         for other in others:
@@ -243,14 +243,14 @@ def _of_labels(facts: Sequence[tuple[str, str]], found: Found, where: str) -> No
                 names = OF_ITS_OWN.get(one, DIFFERENCES)
                 apart = next((by_name[name] for name in names if name in by_name), None)
                 if apart is not None and by_name.get("Type") == "Charge":
-                    apart = f"-{apart}"  # its own page says what was charged
+                    apart = f"-{apart}"  # the record's own page shows the charged amount
                 if apart is None and number(before) == number(after):
                     apart = "0"
                 found.pair(before, after, apart, f"{where} {one}")
 
 
 def _totals(table: Table, found: Found, where: str) -> None:
-    """The totals under a table that shows all its rows are the sums of them."""
+    """Check that the totals under a table that shows all its rows are their sums."""
     sides = {*SIDES, *(o for others in SIDES.values() for o in others), *DIFFERENCES, "Gross"}
     for foot in table.foot:
         if len(foot) != len(table.heads):
@@ -271,7 +271,7 @@ def _totals(table: Table, found: Found, where: str) -> None:
 
 
 def of_csv(data: bytes, where: str) -> Found:
-    """Every pair in a file, and that its totals are the sums of its rows."""
+    """Every pair in a file; its totals must be the sums of its rows."""
     found = Found()
     text = data.decode("utf-8-sig")
     is_indonesian = ";" in text.partition("\n")[0]
@@ -323,23 +323,23 @@ KEYS = {
     "stored": ("expected",),
     "amount_before": ("amount_after",),
 }
-"""A key of JSON → what the other side of it may be called."""
+"""A key of JSON → possible keys of the other side."""
 
 NO_AMOUNTS = {
     "orders_closed", "metered_volume", "correction_factor", "volume_sm3", "total_volume_sm3", "price_per_sm3",
 }  # fmt: skip
-"""Columns of figures that are counted or measured, or are a price: no net adds them to amounts."""
+"""Columns of figures with counts, quantities or prices, which no net amount includes."""
 
 KEYS_OF_OTHERS = {"after", "expected", "target", "amount_after"}
 
 
 def of_json(reported: Any, where: str) -> Found:
-    """Every pair of a document, however deep; and what a list of findings comes to."""
+    """Every pair of a document at any depth, and the totals of a list of findings."""
     found = Found()
     for each in _dicts(reported):
         if (
             each.get("kind") == "tampered"
-        ):  # a row beside what the trail says of it: facts, and no amounts apart
+        ):  # a row beside its state in the trail has facts, and no separate amounts
             continue
         for key in KEYS.keys() & each.keys():
             other = next((name for name in KEYS[key] if name in each), None)
@@ -357,7 +357,7 @@ def of_json(reported: Any, where: str) -> Found:
 
 
 def _of_findings(each: dict[str, Any], found: Found, where: str) -> None:
-    """What findings, or the items of a dry run, come to, and how many there are."""
+    """Check the totals and the number of findings, or of the items of a dry run."""
     for several, count in (("findings", "drifted"), ("items", "rows")):
         listed = each.get(several)
         if not isinstance(listed, list) or count not in each:

@@ -1,4 +1,4 @@
-"""Owners above what a heal corrects: it comes to each of them once, whatever comes in between."""
+"""Owners above what a heal corrects: each is corrected once, whatever happens in between."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -100,7 +100,7 @@ def test_where_a_correction_itself_says_who_is_above_it_is_not_put_off(
 def test_whoever_goes_on_comes_to_the_owners_above_of_what_was_corrected_before(
     session: Any, book: None, *, is_cancelled: bool
 ) -> None:
-    """The run is stopped when the orders are right and their month is not: cancelled and retried, or taken over."""
+    """The run stops when the orders are right and their month is not: it is cancelled and retried, or taken over."""
     run = asked(session)
 
     def is_beneath_right() -> bool:
@@ -131,7 +131,7 @@ def test_whoever_goes_on_comes_to_the_owners_above_of_what_was_corrected_before(
 def test_whoever_builds_on_a_correction_and_cannot_be_corrected_is_told_of(
     orders: dict[str, Order], session: Any, surgery: Any, owner_connection: Any, kind: str
 ) -> None:
-    """Two orders come to more than the column of their manager's month can hold."""
+    """The sum of two orders exceeds the column of their manager's month."""
     chosen = [orders["A-1"], orders["A-2"]]
     for order in chosen:
         order.closing_date = date(2026, 3, 5)

@@ -1,4 +1,4 @@
-"""Differences are signed, per column, and tie out: in Python, in PostgreSQL, for every figure that is declared."""
+"""Differences are signed, per column, and add up: in Python and in PostgreSQL, for every declared figure."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -19,7 +19,7 @@ CENTS = st.integers(-(10**14), 10**14).map(lambda cents: Decimal(cents).scaleb(-
 
 @st.composite
 def rows(draw: Any) -> tuple[Figure, Mapping[str, str] | None, Mapping[str, str] | None]:
-    """A figure, and what stands and should stand in some of its columns; or no row on one side."""
+    """A figure with stored and expected values of some of its columns; or without a row on one side."""
     figure = draw(st.sampled_from(sorted(registry.figures, key=lambda figure: figure.name)))
     columns = [column.key for column in figure.columns]
     named = draw(st.lists(st.sampled_from(columns), min_size=1, unique=True))

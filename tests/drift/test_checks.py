@@ -1,4 +1,4 @@
-"""Checks: two sums that must come to the same hold on a real book, and are told of wherever they do not."""
+"""Checks: two sums that must be equal hold on a complete book, and are reported wherever they do not."""
 
 import json
 import threading
@@ -44,7 +44,7 @@ PLACED, LINES = "check:payments.placed", "check:orders.lines"
 
 
 class Added(NamedTuple):
-    """A stored number that a side of a check adds up."""
+    """A stored number that is part of a side of a check."""
 
     check: str
     table: str
@@ -73,7 +73,7 @@ ADDED = [pytest.param(a, id=str(a)) for a in dict.fromkeys(everything_added())]
 
 @pytest.fixture
 def book(app, session, kept_book):
-    """Everything once, verified."""
+    """Every kind of record once, verified."""
 
     def make():
         write_everything()
@@ -85,7 +85,7 @@ def book(app, session, kept_book):
 
 @pytest.fixture
 def declared(app, monkeypatch):
-    """Declares a further check for the time of a test."""
+    """Declares an additional check for the duration of a test."""
 
     def declare(one):
         monkeypatch.setitem(app.declared.checks, one.name, one)
@@ -103,13 +103,13 @@ def finance(sign_in):
 
 
 def opened(session):
-    """What is found wrong now, by what it is filed under."""
+    """The open findings, by the name under which they are filed."""
     session.rollback()
     found = session.scalars(select(DriftFinding).where(DriftFinding.healed_at.is_(None)))
     return {finding.figure: finding for finding in found}
 
 
-# They hold
+# On a right book
 
 
 def test_every_check_holds_on_a_book_of_everything_and_compares_something(book, session):
@@ -129,7 +129,7 @@ def test_every_check_holds_on_the_company_northwind(northwind, session):
 
 
 def test_every_figure_of_money_that_is_a_sum_over_an_owner_stands_in_a_check():
-    """So that none is declared and nobody compares what all of it comes to."""
+    """So that no such figure is declared without a check of its total."""
     read = {str(c) for one in CHECKS.values() for c in one.columns}
     assert {
         "invoices.paid", "meters.balance", "meters.overpayment", "customers.balance", "customers.overpayment",
@@ -138,7 +138,7 @@ def test_every_figure_of_money_that_is_a_sum_over_an_owner_stands_in_a_check():
     } <= read  # fmt: skip
 
 
-# Whatever differs is found, named, and gone when it is mended
+# Differences are found, named, and closed when corrected
 
 
 @pytest.mark.leaves_drift
@@ -158,17 +158,17 @@ def test_a_number_that_is_changed_past_every_trigger_is_found_by_its_check_until
     rows = [name for name in opened(session) if not name.startswith(("check:", "facts:"))]
     assert run.result["found"] == len(rows) + (
         not follows
-    )  # a check that follows from them is not counted again
+    )  # a check that follows from them is not counted as well
     assert standing.read(session).state == "wrong"
     added.write(surgery, "- 7")
     run_of("figures.verify")
     left = opened(session)
     assert {name for name in left if not name.startswith("facts:")} == set()
-    assert left or standing.read(session).state == "right"  # a fact stays forged until it is asked
+    assert left or standing.read(session).state == "right"  # a fact stays forged until verified
 
 
 def test_a_verification_of_everything_compares_every_check(book, session):
-    """Also one that reads facts alone, which is compared with what is derived of them."""
+    """Also one that reads facts alone, which is compared with the figures derived from them."""
     compared = set(session.scalars(select(FigureCheck.figure)))
     assert {f"check:{name}" for name in CHECKS} <= compared
     assert standing.read(session).state == "right"
@@ -251,7 +251,7 @@ def test_the_heal_that_mends_a_figure_closes_the_check_that_follows_from_it(book
     run_of("figures.verify")
     assert set(opened(session)) == {PLACED, invoice_paid.name}
     stands = standing.read(session)
-    assert (stands.wrong, stands.amount) == (1, 7)  # what follows from a row is not wrong once more
+    assert (stands.wrong, stands.amount) == (1, 7)  # what follows from a row is not counted as well
     session.execute(
         update(DriftFinding)
         .where(DriftFinding.figure == invoice_paid.name)
@@ -379,7 +379,7 @@ def test_no_screen_says_right_while_a_check_differs_and_its_page_shows_both_side
     page = text_of(finance.get("/health/drift/checks/orders.lines").text)
     assert "Differs" in page
     assert "Package price 37 30 -7" in page.replace(".00", "")
-    found = opened(session)[LINES]  # the page has seen it, so it is known
+    found = opened(session)[LINES]  # the page has recorded it
     reported = text_of(finance.get(f"/health/drift/{found.id}").text)
     assert "Components of orders, and their lines" in reported
     assert "Preview the correction" not in reported
@@ -389,10 +389,10 @@ def test_no_screen_says_right_while_a_check_differs_and_its_page_shows_both_side
         assert "Figures are right" not in said, address
     assert "1 row" in text_of(
         finance.get("/health/drift").text
-    )  # the components; the check follows
+    )  # the components, with the check as a consequence
     surgery.execute("UPDATE orders SET total_price = total_price - 7")
     assert "The same" in text_of(finance.get("/health").text)
-    assert opened(session) == {}  # the page has looked again
+    assert opened(session) == {}  # the page has verified it again
 
 
 @pytest.mark.parametrize("name", CHECKS)

@@ -1,4 +1,4 @@
-"""Every run ties out: counts, amounts and its list of items, on the screen, in the file, in JSON and on a terminal."""
+"""Every run adds up: counts, amounts and items agree on the screen, in the file, in JSON and on a terminal."""
 
 import csv
 import json
@@ -32,7 +32,7 @@ OF_ITEMS = ("amount_before", "amount_after", "amount", "gross")
 
 
 def runs_of_all_kinds(session: Any, surgery: Outside, chance: random.Random) -> list[Run]:
-    """One of each, on a book with drift and with documents that lack their meter."""
+    """One run of each kind, on a book with drift and with documents that lack their meter."""
     fill(session)
     lost = a_customer("LOST", "M-LOST")
     a_payment("P-LOST", lost)
@@ -99,7 +99,7 @@ def test_counts_and_amounts_of_every_kind_of_run_tie_out(
 
 
 def assert_the_file_is_the_screen(client: Any, run_id: int, items: Any) -> None:
-    """Columns, order, values, count; and the totals are those of the rows, before + net = after."""
+    """Columns, order, values and count are equal; the totals are those of the rows, before + net = after."""
     page = client.get(f"/runs/{run_id}?totals=1").text
     table = page.partition("<table")[2].partition("</table>")[0]
     heads = [
@@ -130,6 +130,6 @@ def plain(markup: str) -> str:
 
 
 def numbers(cell: str) -> str:
-    """A cell with its amounts as a program writes them."""
+    """A cell with its amounts in a program's format."""
     exact = re.sub(r"(?<=\d),(?=\d{3})", "", cell.replace("−", "-"))
     return re.sub(r"\d+\.\d+|\d+", lambda found: str(Decimal(found[0]).normalize() + 0), exact)

@@ -1,4 +1,4 @@
-"""Every declared figure, on a book in which everything refers to anything."""
+"""Every declared figure is tested on a book with random references."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.slow
 def forger(
     kept_book: Any, run_command: Callable[..., Any], admin_database_url: str
 ) -> Iterator[Forger]:
-    """A user who may write what they like into the demo company; all of it is undone."""
+    """A superuser who may write anything into the demo company; all of it is rolled back."""
 
     def make() -> None:
         assert run_command("demo", "load").exit_code == 0
@@ -31,7 +31,7 @@ def forger(
 
 
 def shuffle(forger: Forger, seed: float) -> None:
-    """Let each reference in what figures read refer to any row; what must be unique stays."""
+    """Let each reference that figures read refer to a random row; unique columns stay."""
     forger.do("SELECT setseed(:seed)", seed=seed)
     for table in sorted({s.table for f in registry.figures for s in f.sources}, key=str):
         _shuffle(forger, table)

@@ -1,4 +1,4 @@
-"""What has no row costs a verification next to nothing; what gets rows while it is under way is looked at."""
+"""A table without rows costs a verification next to nothing; one that gets rows meanwhile is verified."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ FIXED = {"fix": True}
 
 @contextmanager
 def counted(engine: Engine) -> Iterator[list[str]]:
-    """Every statement that is sent meanwhile."""
+    """Every statement sent within the block."""
     sent: list[str] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:

@@ -1,7 +1,7 @@
-"""Wherever a value stands beside what it was or should be: the difference is signed, by column, and ties out.
+"""Wherever a value is shown beside its former or expected one, the difference is signed, by column, and adds up.
 
-A seeded tower of tampering, edits, heals and recalculations; then every page that can be reached, every file of every
-list and every command that answers JSON is read by `pairs`, which knows no screen.
+A seeded sequence of tampering, edits, heals and recalculations; then every page that can be reached, every file of
+every list and every command that returns JSON is read by `pairs`, which is independent of any screen.
 """
 
 import json
@@ -53,10 +53,10 @@ Outside = psycopg.Connection[Any]
 Command = Callable[..., Any]
 
 MOST = examples(6)
-"""Addresses of one endpoint that are looked at."""
+"""The most addresses of one endpoint that are read."""
 
 LEADING = {"customers.record": 8, "payments.record": 8}
-"""Pages with no pairs that lead to pages with some, and how many of them are looked at."""
+"""Pages without pairs that lead to pages with some, and how many of them are read."""
 
 
 class Office:
@@ -70,7 +70,7 @@ class Office:
         self.client, self.command, self.chance = client, command, chance
 
     def deeds(self) -> list[Callable[[], object]]:
-        """All that can be done, by their names in order."""
+        """All possible actions, by name in order."""
         return [getattr(self, name) for name in sorted(dir(self)) if name.startswith("do_")]
 
     def _some(self, model: Any) -> Any:
@@ -81,12 +81,12 @@ class Office:
         return Decimal(self.chance.randint(101, 99_999)).scaleb(-2)
 
     def do_tamper(self) -> None:
-        """Past every trigger: figures, and facts beneath them, which a user accepts."""
+        """Tamper without triggers: with figures, and with facts beneath them, which a user accepts."""
         tamper(self.surgery, self.chance, 4)
         self.accept()
 
     def accept(self) -> None:
-        """Let facts that differ from the trail stand; but for the book's own, which the tests' sweep leaves."""
+        """Accept facts that differ from the trail, except the book's own, which the sweep between tests leaves."""
         run_of("audit.facts")
         self.session.rollback()
         is_one = DriftFinding.figure.startswith("facts:"), DriftFinding.figure != "facts:book"
@@ -96,7 +96,7 @@ class Office:
             self.command("audit", "accept-fact", str(number), "--reason", "So it is")
 
     def do_edit_an_order(self) -> None:
-        """Additions and a quantity, through the app."""
+        """Edit additions and a quantity, through the app."""
         order = self._some(Order)
         if "addition" not in order.itemised:
             order.additions = self._cents()
@@ -105,7 +105,7 @@ class Office:
         self.session.commit()
 
     def do_edit_an_invoice(self) -> None:
-        """Units and rate, through the app."""
+        """Edit units and rate, through the app."""
         invoice = self._some(Invoice)
         if invoice.units is not None:
             invoice.units += Decimal("2.5")
@@ -115,13 +115,13 @@ class Office:
         self.session.commit()
 
     def do_edit_a_payment(self) -> None:
-        """Its amount, through the app."""
+        """Edit its amount, through the app."""
         payment = self._some(Payment)
         payment.amount += self._cents()
         self.session.commit()
 
     def do_write_outside(self) -> None:
-        """Another program writes, and what it noted is worked off."""
+        """Another program writes, and its notes are drained."""
         self.outside.execute(b"UPDATE order_lines SET quantity = quantity + 0.25 WHERE id <= 3")
         self.command("figures", "heal", "--noted")
 
@@ -154,7 +154,7 @@ class Office:
         )  # fmt: skip
 
     def do_import(self) -> None:
-        """Orders and lines that are there already, otherwise than before."""
+        """Import existing orders and lines with changed values."""
         order = self._some(Order)
         person = order.account_manager.email
         lines = "\n".join(
@@ -168,11 +168,11 @@ class Office:
         ):
             number = desk.checked(kind, text)
             page, apply = f"/imports/{number}", f"/imports/{number}/apply"
-            if apply in self.client.get(page).text:  # else what it would come to is refused
+            if apply in self.client.get(page).text:  # otherwise the resulting amounts are refused
                 self.client.post(apply, data=form(self.client, page, apply))
 
     def do_change_a_price(self) -> None:
-        """In the price list, for the orders that it reaches."""
+        """Change the price list for the orders that it affects."""
         price = f"{self.chance.randint(5, 40)}.25"
         answer = self.client.post("/pricing/apply", data=shown(self.client, unit_price=price))
         if answer.status_code == 200:
@@ -187,7 +187,7 @@ UPDATE wallet_transactions AS stored SET balance_before = until - moved, balance
   ) AS moves
 ) AS chain WHERE chain.id = stored.id
 """
-"""Balances beside a transaction that were written over are left as they are, and tie with nothing until then."""
+"""Balances beside a transaction that were overwritten are not corrected, and do not add up until then."""
 
 
 @pytest.fixture
@@ -195,7 +195,7 @@ def office(
     app: Flask, session: Any, surgery: Outside, app_connection: Outside, sign_in: Any, run_command: Command,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[[int], Office]:  # fmt: skip
-    """An office in which everything has happened once, and then anything."""
+    """An office in which every action has happened once, and then random ones."""
     monkeypatch.setattr(limiter, "enabled", False)
 
     def opened(seed: int) -> Office:
@@ -256,7 +256,7 @@ PAIRS = {
     "wallet_transactions.export", "wallet_transactions.index", "wallet_transactions.record",
     "wallets.discrepancies", "wallets.export_discrepancies", "wallets.record",
 }  # fmt: skip
-"""Where something stands beside what it was or should be. A page or file that is in neither set fails the test."""
+"""Endpoints that show a pair. A page or file in none of these sets fails the test."""
 
 PERHAPS = {
     "adjustments.changes", "targets.changes", "wallet_transactions.changes", "wallets.changes",
@@ -266,7 +266,7 @@ PERHAPS = {
     "gas_prices.changes", "readings.changes",
     "accounts.calculation", "accounts.calculation_of", "accounts.changes", "entries.changes",
 }  # fmt: skip
-"""Where something does if it has been changed, which no book is sure of."""
+"""Endpoints that show a pair only if the value was changed, which not every book has."""
 
 NO_PAIRS = {
     "adjustments.changes", "adjustments.export", "adjustments.index", "adjustments.new", "adjustments.record",
@@ -327,11 +327,11 @@ NO_PAIRS = {
     "gas_prices.edit", "gas_prices.export", "gas_prices.index", "gas_prices.new", "gas_prices.record",
     "readings.delete", "readings.edit", "readings.export", "readings.index", "readings.new", "readings.record",
 }  # fmt: skip
-"""Where nothing does."""
+"""Endpoints that show no pair."""
 
 
 def reached(client: FlaskClient, app: Flask) -> tuple[dict[str, pairs.Found], Counter[str]]:
-    """Every page and file that GET reaches from the pages that need no argument: what was found at each endpoint."""
+    """Endpoint → what was found on its pages and files, reached by GET from the pages without arguments."""
     adapter = app.url_map.bind("localhost")
     found: dict[str, pairs.Found] = defaultdict(pairs.Found)
     seen, looked = set[str](), Counter[str]()
@@ -366,7 +366,7 @@ def reached(client: FlaskClient, app: Flask) -> tuple[dict[str, pairs.Found], Co
 
 
 def an_amount_changed() -> int:
-    """An event of a payment whose amount was edited; the first ones that links lead to may all be of texts and days."""
+    """An event of a payment with an edited amount; the first ones that links lead to may all be of texts and days."""
     changed = (
         AuditEvent.table_name == "payments",
         AuditEvent.action == "UPDATE",
@@ -379,7 +379,7 @@ def an_amount_changed() -> int:
 
 
 def read(answer: Any, where: str) -> tuple[pairs.Found, list[str]]:
-    """What was found in an answer, and where it leads."""
+    """The pairs in a response, and its links."""
     if answer.mimetype == "text/html":
         return pairs.of_page(answer.text, where), pairs.Page(answer.text).links
     if answer.mimetype == "text/csv":
@@ -426,7 +426,7 @@ JSON_PAIRS = {
     "runs show": ("{dry}", "--items", "9999"),
     "targets generate": ("--dry-run", "--update", "--otherwise", "77.10", "--growth", "3"),
 }
-"""Commands whose JSON has pairs, as they are asked here; a command with --json that is in neither fails the test."""
+"""Commands with pairs in their JSON, with their arguments; a command with --json in no set fails the test."""
 
 JSON_WITHOUT = {
     "audit accept-fact", "audit anchor", "audit restore-fact", "audit seal", "audit verify-chain",
@@ -443,7 +443,7 @@ JSON_WITHOUT = {
 
 
 def said(run_command: Command, name: str) -> pairs.Found:
-    """What was found in the JSON of a command."""
+    """The pairs in the JSON of a command."""
     dry = db.session.scalar(select(func.max(Run.id)).where(Run.dry_run, Run.changed > 0))
     db.session.rollback()
     words = [word.format(dry=dry) for word in JSON_PAIRS[name]]

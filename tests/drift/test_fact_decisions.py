@@ -1,4 +1,4 @@
-"""A person decides about a fact that differs from the trail: it is accepted, or restored, and an event says so."""
+"""A person decides about a fact that differs from the trail: it is accepted or restored, and an event records it."""
 
 import json
 from collections.abc import Callable
@@ -40,7 +40,7 @@ Command = Callable[..., Any]
 
 @pytest.fixture(autouse=True)
 def reported(session: Any, owner_connection: Any) -> None:
-    """Nothing differs when a test begins."""
+    """No fact differs when a test begins."""
     tell_of_the_book(owner_connection)
 
 
@@ -58,7 +58,7 @@ def receipt(session: Any) -> int:
 
 
 def finding(session: Any) -> int:
-    """The one open finding about facts, after looking."""
+    """The one open finding of a fact, after a verification."""
     run_of("audit.facts")
     session.rollback()
     of_facts = DriftFinding.figure.startswith("facts:"), DriftFinding.healed_at.is_(None)
@@ -152,11 +152,11 @@ def test_a_row_that_was_added(decision: str, session: Any, receipt: int, surgery
 def test_every_column_of_every_table_can_be_accepted_and_restored(
     session: Any, surgery: Any
 ) -> None:
-    """Where the table's own laws allow the forged value at all."""
+    """Where the table's own constraints allow the forged value at all."""
     done = 0
     ids = a_row_of_every_table()
     kept = ("book", "fact_decisions", "wallet_transactions", "journal_entries", "journal_lines")
-    for table in kept:  # which the app may not change, or not once it is posted
+    for table in kept:  # the app may not change these, or not once they are posted
         del ids[table]
     for table, row_id in ids.items():
         facts = facts_by_table()[table]
@@ -175,7 +175,7 @@ def test_every_column_of_every_table_can_be_accepted_and_restored(
                 [number] = session.scalars(
                     select(DriftFinding.id).where(DriftFinding.healed_at.is_(None))
                 )
-                # A row that points to nobody could be accepted; the next save of it would be refused.
+                # A row with a dangling reference could be accepted; the next save of it would be refused.
                 with acting_as("user:7"):
                     decision = ACCEPTED if done % 3 == 1 and not column.foreign_keys else RESTORED
                     deciding.decide(session, number, decision, "Tried.")
@@ -354,7 +354,7 @@ def test_the_commands_decide_and_a_dry_run_changes_nothing(
     session: Any, receipt: int, surgery: Any, run_command: Command
 ) -> None:
     surgery.execute("UPDATE payments SET amount = 140")
-    surgery.execute("UPDATE meters SET paid = paid + 100")  # the totals have followed
+    surgery.execute("UPDATE meters SET paid = paid + 100")  # the totals have been recomputed
     number = str(finding(session))
     tried = run_command("audit", "restore-fact", number, "--dry-run", "--json")
     assert tried.exit_code == 0, tried.output

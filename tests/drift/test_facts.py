@@ -1,4 +1,4 @@
-"""Facts beside the audit trail: whatever is written past the triggers is found, and nothing else is."""
+"""Facts compared with the audit trail: whatever is written without triggers is found, and nothing else is."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -40,7 +40,7 @@ Command = Callable[..., Any]
 
 @pytest.fixture(autouse=True)
 def reported(session: Any, owner_connection: Any) -> None:
-    """Nothing differs when a test begins."""
+    """No fact differs when a test begins."""
     tell_of_the_book(owner_connection)
 
 
@@ -90,7 +90,7 @@ def test_every_column_of_every_audited_table_is_compared_and_named_with_both_val
 
 
 def value_of(forger: Forger, table: str, column: str, row_id: int) -> Any:
-    """A value as findings hold it: numbers with decimals as texts."""
+    """A value in the form of findings: numbers with decimals as texts."""
     value = forger.do(
         f"SELECT coalesce(to_jsonb({column}), 'null')::text FROM {table} WHERE id = :id", id=row_id
     ).scalar_one()  # fmt: skip
@@ -113,7 +113,7 @@ def test_a_row_that_was_added_and_one_that_was_removed_are_found_in_every_table(
             for index in forger.do(
                 "SELECT indexrelid::regclass::text FROM pg_index"
                 f" WHERE indrelid = '{table}'::regclass AND indisunique AND NOT indisprimary"
-            ).scalars():  # a copy of a row has its number, too
+            ).scalars():  # a copy of a row has its id, too
                 forger.do(f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {index}")
                 forger.do(f"DROP INDEX IF EXISTS {index}")
             copied = forger.do(
@@ -172,7 +172,7 @@ def test_a_component_that_is_itemised_and_entered_again_gives_no_alarm(session: 
 
 
 def test_derived_months_come_and_go_without_an_alarm(session: Any, surgery: Any) -> None:
-    """A month's row is derived until it has a target; it may be given one, lose it, and go."""
+    """A month's row is derived until it has a target; the target may be set and removed, and the row deleted."""
     manager = AccountManagerFactory()
     order = OrderFactory(account_manager=manager, closing_date=date(2026, 3, 9))
     session.commit()
@@ -239,7 +239,7 @@ def test_the_connections_own_time_zone_does_not_matter(session: Any, rows: dict[
 def test_under_concurrent_writers_there_is_no_false_alarm(
     session: Any, rows: dict[str, int], database_url: str
 ) -> None:
-    """Numbers are drawn in another order than transactions begin and commit; rows come, change and go."""
+    """Transaction ids are assigned in another order than transactions begin and commit; rows are written throughout."""
     over = Event()
     writers = [Thread(target=write_until, args=(over, database_url, n)) for n in range(4)]
     for writer in writers:
@@ -261,7 +261,7 @@ def test_under_concurrent_writers_there_is_no_false_alarm(
 def test_events_of_a_row_are_folded_in_the_order_of_their_ids(
     session: Any, rows: dict[str, int], database_url: str, admin_database_url: str
 ) -> None:
-    """Whoever drew a transaction's number first may write last: the order of the seals is another."""
+    """The transaction with the lower id may write last: the seals are in another order."""
     with psycopg.connect(database_url) as early, psycopg.connect(database_url) as late:
         early.execute("SELECT pg_current_xact_id()")
         late.execute("UPDATE customers SET city = 'late' WHERE id = 1")
@@ -270,7 +270,7 @@ def test_events_of_a_row_are_folded_in_the_order_of_their_ids(
         early.commit()
     assert forged_now(db.engine) == []
     session.rollback()
-    with a_forger(admin_database_url) as forger:  # the mutant: by transaction
+    with a_forger(admin_database_url) as forger:  # the mutant: ordered by transaction
         forger.do(
             "CREATE TEMP TABLE told ON COMMIT DROP AS"
             " SELECT row_number() OVER (ORDER BY xid, id) AS place, * FROM audit_events"
@@ -284,7 +284,7 @@ def test_events_of_a_row_are_folded_in_the_order_of_their_ids(
 
 
 def write_until(over: Event, url: str, seed: int) -> None:
-    """Transactions that overlap: each draws its number early, and writes the same rows late."""
+    """Overlapping transactions: each gets its id early, and writes the same rows late."""
     chance = Random(seed)
     with psycopg.connect(url) as connection:
         while not over.is_set():
@@ -314,7 +314,7 @@ WRITES = (
 def test_every_way_from_a_fact_to_an_owner_has_its_index(
     owner_connection: psycopg.Connection[Any],
 ) -> None:
-    """By it the rows are found that an owner has lost past the trail."""
+    """It finds the rows that an owner has lost without an entry in the trail."""
     led = {
         f"ix_audit_events_{source.table.name}_to_{source.owner.key}"
         for bundle in registry.bundles

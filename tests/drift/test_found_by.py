@@ -1,4 +1,4 @@
-"""The rows that a run found wrong are listed from its page, as many as it says, whoever looked at them since."""
+"""The rows that a run found wrong are listed from its page, as many as it reports, despite later verifications."""
 
 from typing import Any
 

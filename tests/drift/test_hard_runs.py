@@ -1,4 +1,4 @@
-"""Runs over figures where something stands in the way: retries, floods that cannot be drained, ends that fail."""
+"""Runs over figures that meet obstacles: retries, floods that cannot be drained, failing ends."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -173,7 +173,7 @@ def test_a_verification_heals_what_another_one_has_seen_in_between(
 def test_a_month_alone_is_right_by_the_facts_before_the_orders_beneath_it_are(
     session: Any, book: list[Order], surgery: psycopg.Connection[Any]
 ) -> None:
-    """It needs not wait for them: what it comes to is asked of the lines, and no later correction is added to it."""
+    """It need not wait for them: it is computed from the lines, and no later correction is added to it."""
     surgery.execute("UPDATE orders SET grand_total = 0 WHERE id = %s", [book[0].id])
     surgery.execute("UPDATE account_manager_targets SET achieved = 1")
     month = {"figures": {"account_manager_targets.achieved": [book[0].account_manager_id]}}
@@ -200,7 +200,7 @@ def test_a_flood_that_cannot_be_drained_is_tried_later_and_not_for_ever(
     rounds, waits = 0, list[timedelta]()
     while watch.look(db.engine) and rounds < 50:
         rounds += 1
-        # However slow the machine is, nothing that was put off is due again meanwhile.
+        # Even on a slow machine, no deferred note is due again meanwhile.
         soon = FigureNote.retry_at < func.now() + timedelta(minutes=30)
         put_off_for = select(FigureNote.retry_at - FigureNote.noted_at).where(soon)
         waits += session.scalars(put_off_for).all()
@@ -250,7 +250,7 @@ def test_a_flood_waits_for_a_lock_a_moment_at_a_time(
     owner_connection: psycopg.Connection[Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Whoever saves meanwhile queues behind it, so it does not stay in the queue."""
+    """Saves queue behind a waiting lock request, so it gives up quickly and tries again."""
     patience = []
 
     def hold(connection: Any, _bundle: Any, **_options: Any) -> None:

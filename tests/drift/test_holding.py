@@ -1,4 +1,4 @@
-"""What is derived of facts in doubt is never healed over, by whatever way, until a user has decided."""
+"""Figures derived from facts in doubt are never healed, in any way, until a user has decided."""
 
 import json
 from collections.abc import Callable
@@ -29,7 +29,7 @@ Command = Callable[..., Any]
 
 @pytest.fixture(autouse=True)
 def reported(session: Any, owner_connection: Any) -> None:
-    """Nothing differs when a test begins."""
+    """No fact differs when a test begins."""
     tell_of_the_book(owner_connection)
 
 
@@ -49,7 +49,7 @@ def books(session: Any) -> tuple[int, int]:
 
 
 def figures_of(session: Any) -> list[tuple[Any, ...]]:
-    """Everything that is derived of the two."""
+    """All figures of both customers."""
     session.rollback()
     rows = session.execute(
         text(
@@ -82,7 +82,7 @@ def decide(session: Any, decision: str) -> None:
 def test_a_forged_payment_is_the_root_and_nothing_follows_it_until_it_is_accepted(
     session: Any, books: Any, surgery: Any, run_command: Command
 ) -> None:
-    """The issue's own case: verify, heal, verify-chain, accept, heal."""
+    """The case in the issue: verify, heal, verify-chain, accept, heal."""
     run_command("audit", "seal")
     surgery.execute("UPDATE payments SET amount = 140 WHERE reference = 'PAY-1'")
     run_of("figures.verify")
@@ -206,7 +206,7 @@ def test_the_watch_leaves_alone_what_another_program_touches_beside_a_forgery(
     watch.look(db.engine)
     reported = figures_of(session)
     assert reported[1][1] == 50
-    # It was entered anew, with an event, by a user who saw the forged amount: that stands.
+    # It was entered anew, with an event, by a user who saw the forged amount: so it is kept.
     assert reported[0][1] == 150
     assert forged_now(db.engine) == []
     surgery.execute("UPDATE payments SET amount = 160 WHERE reference = 'PAY-1'")

@@ -1,4 +1,4 @@
-"""An amount that is known to be wrong is marked where it stands: records, cells, totals, reports, files."""
+"""An amount that is known to be wrong is marked where it is shown: records, cells, totals, reports, files."""
 
 import csv
 import io
@@ -40,7 +40,7 @@ SHOWN_IN = {
     "customers.balance.balance": ("/customers", "/billing/customers/ACME/statement"),
     "customers.balance.overpayment": ("/customers", "/customers/ACME"),
 }  # fmt: skip
-"""A stored number → where it stands, or is added up."""
+"""A stored number → where it is shown, or added up."""
 
 FILES = {
     "/orders": "/orders/export.csv", "/targets": "/targets/export.csv", "/customers": "/customers/export.csv",
@@ -51,9 +51,9 @@ FILES = {
 
 @pytest.fixture
 def book(kept_book: Any, session: Any, surgery: psycopg.Connection[Any]) -> None:
-    """Everything once, and beside it an order, a meter, an invoice and a customer that stay right.
+    """Every kind of record once, and besides an order, a meter, an invoice and a customer that stay right.
 
-    Analyzed: where an earlier test's statistics say that the totals cost much, they follow after the page.
+    Analyzed: with an earlier test's statistics the totals might seem expensive, and be loaded after the page.
     """
     kept_book("everything, and what stays right", lambda: _write(session))
     surgery.execute(b"ANALYZE")
@@ -76,7 +76,7 @@ def rows_marked(html: str) -> dict[str, bool]:
 
 
 def one_row(stored: Stored, surgery: psycopg.Connection[Any], amount: Decimal = ADDED) -> None:
-    """Make the number wrong in the one row that everything of ACME has."""
+    """Make the number wrong in the one row that all records of ACME share."""
     surgery.execute(
         f"UPDATE {stored.figure.table.name} SET {stored.column} = {stored.column} + {amount} "
         f"WHERE id = (SELECT min(id) FROM {stored.figure.table.name})".encode()
@@ -116,7 +116,7 @@ def test_it_is_marked_wherever_it_stands_and_nowhere_else(
 
 
 def lists_of(app: Flask) -> list[str]:
-    """The screens of lists that have files, beside those of what verification and runs say themselves."""
+    """The screens of lists with files, except those of verification and of runs."""
     ending = "/export.<flavour>"
     rules = [rule.rule for rule in app.url_map.iter_rules() if rule.rule.endswith(ending)]
     found = [rule.removesuffix(ending) for rule in rules if rule.count("<") == 1]
@@ -124,7 +124,7 @@ def lists_of(app: Flask) -> list[str]:
 
 
 def columns_marked(html: str) -> set[str]:
-    """What the columns are called in whose cells a mark stands."""
+    """The names of the columns with a mark in a cell."""
     cells = re.findall(r'<td[^>]*data-label="([^"]*)"[^>]*>(.*?)</td>', html, re.DOTALL)
     return {label for label, cell in cells if "wrong-mark" in cell}
 
@@ -200,7 +200,7 @@ def test_a_filter_that_leaves_it_out_has_a_right_total(
 
 
 def statements_of(client: FlaskClient, address: str) -> list[str]:
-    """What a page asks PostgreSQL."""
+    """The statements that a page sends to PostgreSQL."""
     sent: list[str] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
@@ -254,7 +254,7 @@ def test_a_forged_fact_is_marked_and_no_page_says_right(
     book: None, sign_in: Callable[..., FlaskClient], surgery: psycopg.Connection[Any],
     run_command: Callable[..., Any],
 ) -> None:  # fmt: skip
-    """What a user entered and another user changed past the triggers: found by the command that compares facts."""
+    """A fact that was changed without triggers: found by the command that compares facts."""
     client = sign_in("admin")
     surgery.execute("UPDATE payments SET amount = amount + 1 WHERE reference = 'PAY-1'")
     assert run_command("audit", "verify-facts", "--table", "payments").exit_code == 1

@@ -1,4 +1,4 @@
-"""Commands name rows as people do, beside the id; and take such a name where an id is meant."""
+"""Commands print the names of rows beside the id, and accept a name in place of an id."""
 
 import itertools
 import json

@@ -1,4 +1,4 @@
-"""Rows whose owner's row is missing are findings, for every declared figure, and stay findings until a person acts."""
+"""Rows without their owner's row are findings, for every declared figure, and stay open until a person acts."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ Surgery = psycopg.Connection[Any]
 
 
 def _take(surgery: Surgery, table: str) -> list[tuple[str, Any]]:
-    """Delete the row 1 of a table past every trigger and foreign key; answers what it held."""
+    """Delete row 1 of a table without triggers and foreign keys; returns its columns and values."""
     columns = [c.name for c in Base.metadata.tables[table].c if c.computed is None]
     names = ", ".join(f'"{name}"' for name in columns)
     row = surgery.execute(f"SELECT {names} FROM {table} WHERE id = 1".encode()).fetchone()
@@ -43,7 +43,7 @@ def _give_back(surgery: Surgery, table: str, row: list[tuple[str, Any]]) -> None
 
 
 def _naming(table: str) -> set[tuple[str, str]]:
-    """Table and column of everything that refers to a table's row and that a figure reads."""
+    """Table and column of every reference to a table's row that a figure reads."""
     return {
         (source.table.name, source.owner.key)
         for figure in registry.figures
@@ -80,7 +80,7 @@ def test_no_run_corrects_them_and_none_says_right(
     owner: str, session: Any, book: None, surgery: Surgery, run_command: Any
 ) -> None:
     row = _take(surgery, owner)
-    tell_of_everything(surgery)  # else what they were beneath waits for a decision about them
+    tell_of_everything(surgery)  # otherwise the figures above await a decision about these facts
     try:
         run_of("figures.verify")
         opened = select(DriftFinding).where(

@@ -1,8 +1,8 @@
-"""Whatever is wrong, nothing that anybody does elsewhere makes wrong what is right.
+"""Whatever is wrong, no legitimate action elsewhere makes wrong what is right.
 
-Every column that a figure keeps is tampered with past the triggers; then everybody does what is innocent:
-saves, voids, moves and deletes through the app, the same by another program, a correction of one figure of one
-owner. What was right stays right, what a correction has written is what the facts say, what is wrong stays found.
+Every column that a figure keeps is tampered with without triggers; then come legitimate actions:
+saves, voids, moves and deletions through the app, the same by another program, a correction of one figure of one
+owner. What was right stays right, a correction writes what follows from the facts, and what is wrong stays found.
 """
 
 import json
@@ -97,7 +97,7 @@ _MOVED = (
     "INSERT INTO wallet_transactions (wallet_id, transaction_type, amount, balance_before, balance_after) "
     "SELECT id, '{}', 10, balance, balance {} 10 FROM wallets WHERE id = {}"
 )
-"""As it is posted: with the balances that are known under the wallet's lock."""
+"""A transaction as it is posted: with the balances read under the wallet's lock."""
 WALLETS = {
     "something is recharged": _MOVED.format("recharge", "+", 1),
     "something is charged": _MOVED.format("charge", "-", 2),
@@ -118,13 +118,13 @@ LEDGER = {
     "an entry is posted": "UPDATE journal_entries SET status = 'posted' WHERE id = 2",
     "an account is renamed": "UPDATE accounts SET name = name || '!' WHERE id = 1",
 }
-"""What a save, or another program, does in each tower; each by itself, with the ids of the book."""
+"""The actions of a save, or another program, in each tower, with the ids of the book; each tested separately."""
 
 SNAPSHOT = ("orders", "order_lines", "account_manager_targets", "customers", "meters", "meter_assignments",
             "invoices", "payments", "meter_adjustments", "wallets", "wallet_transactions", "readings", "gas_prices",
             "deposits", "transaction_calculations", "monthly_customer_balances", "accounts",
             "journal_entries", "journal_lines")  # fmt: skip
-"""What any of these statements writes to, or a tampering."""
+"""The tables that these statements or a tampering write to."""
 
 
 def _innocent(figure: Figure) -> dict[str, str]:
@@ -139,7 +139,7 @@ def _innocent(figure: Figure) -> dict[str, str]:
 
 @pytest.fixture
 def book(kept_book: Any, session: Any) -> Iterator[None]:
-    """Two managers' orders; two customers with a wallet, and meters of which each has documents of every kind."""
+    """Two managers' orders; two customers, each with a wallet and meters with documents of every kind."""
     kept_book("two managers and two customers", lambda: _write(session))
     yield
     session.rollback()
@@ -174,7 +174,7 @@ def _write(session: Any) -> None:
 
 
 def _renumber(session: Any) -> None:
-    """The book's ids are those that its statements name: the tables were empty."""
+    """Set the book's ids to those in the statements; the tables were empty."""
     for table in (
         "users",
         "customers",
@@ -190,7 +190,7 @@ def _renumber(session: Any) -> None:
 
 
 def _all_wrong() -> set[tuple[str, str, str]]:
-    """Figure, key and column of everything that differs from the facts now."""
+    """Figure, key and column of every present difference from the facts."""
     return {
         (found.figure.name, str(sorted(found.key.items())), column)
         for found in figures.verify(db.engine)
@@ -199,7 +199,7 @@ def _all_wrong() -> set[tuple[str, str, str]]:
 
 
 def _value(column: Column[Any], reported: Any) -> Any:
-    """A number as one, whatever it is written with; anything else as its text."""
+    """A number as Decimal, however it is written; anything else as text."""
     if isinstance(column.type, Numeric | Integer):
         return Decimal(reported)
     return (
@@ -225,7 +225,7 @@ def _every_row(figure: Figure) -> Statement:
 
 
 def _expected(figure: Figure) -> dict[str, dict[str, Any]]:
-    """By key, what every row of the figure is by the facts."""
+    """Key → the expected values of every row of the figure, by the facts."""
     with db.engine.connect() as connection:
         rows = _every_row(figure).run(connection).mappings().all()
     return {
@@ -241,10 +241,10 @@ def _tamper(surgery: psycopg.Connection[Any], column: Column[Any]) -> None:
     table, name = column.table.name, column.key
     surgery.execute(
         f"UPDATE {table} SET {name} = {name} + 7".encode()
-    )  # every row, so that any may be first
+    )  # every row, so that the order does not matter
     tell_of_everything(
         surgery, SNAPSHOT
-    )  # an amount that is entered in some rows: as if a user had accepted it
+    )  # an amount that is entered in some rows, as if a user had accepted it
 
 
 def _assert_nothing_right_became_wrong(
@@ -270,7 +270,7 @@ def _last_correction() -> int:
 
 @pytest.fixture
 def again(book: None, surgery: psycopg.Connection[Any]) -> Iterator[Callable[[], None]]:
-    """Puts the book back as it was."""
+    """Restores the book."""
     for table in SNAPSHOT:
         surgery.execute(f"CREATE TEMP TABLE kept_{table} AS TABLE {table}".encode())
 
@@ -364,7 +364,7 @@ NAMED_FOR = {
     "customers SET balance = balance + 7": {"customers.balance"},
     "invoices SET paid = paid + 7": {"invoices.paid"},
 }
-"""What a user did past the triggers, and at most the corrections that a later writer is not named for."""
+"""A tampering without triggers → the only figures with corrections that need not name the later writer."""
 
 
 @pytest.mark.parametrize("tampered", NAMED_FOR)

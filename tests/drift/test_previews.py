@@ -1,4 +1,4 @@
-"""What is applied is what was listed: every row, to the last unit, figures above the scope included."""
+"""What is applied is exactly what was listed: every row, to the last unit, including figures above the scope."""
 
 import random
 from decimal import Decimal
@@ -41,7 +41,7 @@ def applied(dry: Run) -> Run:
 
 
 def assert_applied_as_listed(session: Any, scope: Any, kind: str) -> int:
-    """A dry run of the scope, and its application: how many rows that were."""
+    """Perform a dry run of the scope and apply it; returns how many rows there were."""
     before = stored(session)
     dry = run_of(kind, scope, dry_run=True)
     assert stored(session) == before, "a dry run writes no figure"
@@ -96,7 +96,7 @@ def test_apply_writes_exactly_what_the_dry_run_lists_whatever_the_scope(
 def test_what_is_right_only_because_it_follows_something_wrong_is_listed_as_it_will_be(
     session: Any, surgery: Outside
 ) -> None:
-    """A line was tampered with, and everything above it was written after it."""
+    """A line was tampered with, and everything above it was recomputed afterwards."""
     order = an_order("A-1", account_manager=AccountManagerFactory(), closing_date="2026-03-01")
     session.commit()
     for statement in (

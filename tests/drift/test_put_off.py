@@ -1,4 +1,4 @@
-"""What another program wrote and could not be followed is put off, and keeps nothing else from being followed."""
+"""Notes of another program that cannot be drained are deferred, and delay no others."""
 
 from decimal import Decimal
 from typing import Any
@@ -16,12 +16,12 @@ Outside = psycopg.Connection[Any]
 
 TOO_MUCH = """UPDATE order_lines SET quantity = 999999999999, unit_price = 99999999999
 FROM orders AS o WHERE o.id = order_id AND o.number = 'A-1'"""
-"""No column holds what this line comes to."""
+"""The amount of this line exceeds every column."""
 
 
 @pytest.fixture
 def stuck(orders: dict[str, Order], owner_connection: Outside) -> Order:
-    """A-1 cannot be followed."""
+    """A-1's notes cannot be drained."""
     owner_connection.execute(TOO_MUCH)
     assert watch.drain(db.engine).failures
     return orders["A-1"]

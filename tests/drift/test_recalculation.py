@@ -1,4 +1,4 @@
-"""Recalculating one record: everything that is derived of it, as a dry run, by whoever may see it."""
+"""Recalculation of one record: all figures of it, as a dry run, by users who may see it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -68,7 +68,7 @@ def test_the_button_of_a_customer_previews_all_of_their_orders(
     theirs = [an_order(f"B-{n}", customer=customer).id for n in range(3)]
     session.commit()
     press(finance, "/customers/ALFKI", "customer", customer.id)
-    asked = only_run(session).scope["figures"]  # with no owner of what they have none of
+    asked = only_run(session).scope["figures"]  # without figures that have no owner here
     assert {name: owners for name, owners in asked.items() if owners} == dict.fromkeys(
         ORDER_FIGURES, sorted(theirs)
     )

@@ -1,4 +1,4 @@
-"""What was found and is right meanwhile is open no longer: where a heal, an apply or a page has looked at it."""
+"""Findings that are resolved meanwhile are closed by the heal, apply or page that verifies the row."""
 
 from decimal import Decimal
 from typing import Any
@@ -98,7 +98,7 @@ def test_the_page_of_what_an_owner_has_left_says_so_still(
 def test_who_decides_about_a_fact_decides_about_what_it_is_now(
     session: Any, surgery: Surgery, sign_in: Any, owner_connection: Any
 ) -> None:
-    """What changed after it was found is shown, so that the second press is about that."""
+    """A change after the finding is shown, so that the second press is about the present values."""
     tell_of_the_book(owner_connection)
     PaymentFactory(reference="PAY-1", amount=Decimal(40))
     session.commit()
@@ -148,7 +148,7 @@ def test_what_another_program_puts_right_is_closed_when_its_write_is_followed(
 def test_what_is_declared_no_more_is_not_wrong_for_ever(
     orders: dict[str, Order], session: Any, surgery: Surgery
 ) -> None:
-    """A figure, facts and a check of an earlier version, with what was found of them; and one of this version."""
+    """A figure, facts and a check of an earlier version, with their findings; and one of this version."""
     gone = ("orders.earlier", "facts:earlier", "dates:earlier", "check:earlier")
     for name in (*gone, "dates:orders"):
         surgery.execute(
@@ -164,11 +164,11 @@ def test_what_is_declared_no_more_is_not_wrong_for_ever(
     assert open_rows(session) == {("dates:orders", 1)}
 
 
-# What is left wrong is open
+# What stays wrong is open
 
 
 TOO_MUCH = "UPDATE order_lines SET quantity = 999999999999, unit_price = 99999999999 WHERE id = %s"
-"""No column holds what this line comes to."""
+"""The amount of this line exceeds every column."""
 
 
 def line_of(session: Any, order: Order) -> int:
@@ -187,7 +187,7 @@ def open_rows(session: Any) -> set[tuple[str, int]]:
 def test_what_a_heal_leaves_alone_or_cannot_correct_is_open(
     orders: dict[str, Order], session: Any, surgery: Surgery, owner_connection: Any, kind: str
 ) -> None:
-    """Neither was found before: nobody verified since."""
+    """There was no finding of either before: nothing was verified since the tampering."""
     first, second = orders["A-1"].id, orders["A-2"].id
     line = line_of(session, orders["A-2"])
     run_of("figures.verify")

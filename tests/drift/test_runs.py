@@ -1,4 +1,4 @@
-"""Runs over figures: what a verification records, what a dry run leaves, what is applied and what is not."""
+"""Runs over figures: what a verification records, what a dry run leaves, and what is applied."""
 
 from decimal import Decimal
 from typing import Any
@@ -42,7 +42,7 @@ def book(session: Any) -> list[Order]:
 
 
 def run(session: Any, kind: str, scope: Any = None, **options: Any) -> Run:
-    """Ask for a run and perform it here."""
+    """Request a run and perform it here."""
     asked = actions.request(session, kind, scope or {}, **options)
     session.commit()
     return performed(db.engine, asked.id).run
@@ -155,7 +155,7 @@ def test_a_dry_run_writes_its_items_and_nothing_else(
 
 
 def contents(connection: psycopg.Connection[Any]) -> dict[str, str]:
-    """A digest of every table but those that a dry run may write."""
+    """A digest of every table except those that a dry run may write."""
     names = connection.execute(
         "SELECT tablename FROM pg_tables WHERE schemaname = 'public' "
         "AND tablename NOT IN ('runs', 'run_items')"

@@ -1,4 +1,4 @@
-"""What a run over chosen figures and owners covers, and what it heals beneath them."""
+"""What a run over selected figures and owners covers, and what it heals beneath them."""
 
 import json
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ from backoffice.runs import actions
 from backoffice.runs.models import Run
 
 SUMS, BALANCE = "accounts.sums", "accounts.balance"
-"""The balance is a column that PostgreSQL computes of the sums in the same row."""
+"""PostgreSQL generates the balance from the sums in the same row."""
 
 Owners = Sequence[int] | None
 
 
 def covered(figures: dict[str, Owners], *, beneath: bool) -> dict[str, Owners]:
-    """By bundle, in their order: which of its owners are covered; None: every one."""
+    """Bundle → its covered owners, in order of the bundles; None: all."""
     found = parts(registry, {"figures": figures}, beneath=beneath)
     return {part.bundle.name: part.owners for part in found}
 
@@ -74,7 +74,7 @@ def test_what_was_not_narrowed_is_everything(app: Any) -> None:
 def test_an_owner_given_by_its_id_alone_narrows_every_command(
     wrong: dict[str, Order], run_command: Any, session: Any, verb: str
 ) -> None:
-    """Of A-1 and A-2, which are wrong, the first is asked for, and the second left as it is."""
+    """Both A-1 and A-2 are wrong; only the first is requested, and the second stays unchanged."""
     first = wrong["A-1"].id
     done = json.loads(run_command("figures", verb, "--owner", str(first), "--json").stdout)
     run = session.get_one(Run, done["run"])
@@ -126,7 +126,7 @@ def test_a_dry_run_that_is_continued_says_what_it_would_change(
 def test_an_id_that_is_nobodys_is_trouble(
     orders: dict[str, Order], run_command: Any, verb: str, figures: list[str]
 ) -> None:
-    """Who has mistyped it is not told that it is right."""
+    """A mistyped id is not reported as right."""
     known = str(orders["A-1"].id)
     assert run_command("figures", verb, *figures, "--owner", known).exit_code == 0
     done = run_command("figures", verb, *figures, "--owner", known, "--owner", "#4711")

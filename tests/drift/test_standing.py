@@ -1,4 +1,4 @@
-"""No page, file or command says right of what is known to be wrong; they agree at every moment."""
+"""No page, file or command reports as right what is known to be wrong; they agree at every moment."""
 
 import json
 import re
@@ -29,14 +29,14 @@ SAYS_RIGHT = (
     "That is exactly the sum",
     "Every figure is right",
 )
-"""What is said of everything, wherever it is said."""
+"""The sentences that report everything as right."""
 
 STORED = [pytest.param(stored, id=str(stored)) for stored in everything_stored()]
 
 
 @pytest.fixture(autouse=True)
 def asks_anew(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Every page asks how the books stand; what a page remembers for seconds has a test of its own."""
+    """Every page queries the status of the books; the cache of some seconds has a test of its own."""
     monkeypatch.setattr(standing, "SECONDS", 0.0)
     monkeypatch.setattr(standing, "GUARDED_SECONDS", 0.0)
     yield
@@ -46,7 +46,7 @@ def asks_anew(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def book(kept_book: Any, session: Any) -> None:
-    """Everything once, verified."""
+    """Every kind of record once, verified."""
 
     def make() -> None:
         write_everything()
@@ -62,7 +62,7 @@ def finance(sign_in: Callable[..., FlaskClient]) -> FlaskClient:
 
 
 def page(client: FlaskClient, address: str) -> str:
-    """The whole text of a page, its dot included."""
+    """The whole text of a page, including its status dot."""
     return said_of(markup(client, address))
 
 
@@ -74,12 +74,12 @@ def markup(client: FlaskClient, address: str) -> str:
 
 def said_of(text: str) -> str:
     if not text.lstrip().startswith("<"):
-        return text  # a document, or numbers
+        return text  # not HTML
     return " ".join(re.sub(r"<[^>]+>", " ", text).replace("&#39;", "'").split())
 
 
 def screens(app: Flask) -> list[str]:
-    """Every screen whose address takes no argument."""
+    """Every screen with an address without arguments."""
     return sorted(
         rule.rule
         for rule in app.url_map.iter_rules()
@@ -103,7 +103,7 @@ def of_everything(app: Flask) -> list[str]:
 
 
 def reported_right(client: FlaskClient, addresses: list[str]) -> list[tuple[str, str]]:
-    """Where something says that everything is right."""
+    """The addresses and sentences that report everything as right."""
     return [(address, words) for address in addresses for words in right_in(page(client, address))]
 
 
@@ -173,7 +173,7 @@ def test_a_finding_of_a_command_is_recorded_and_closed_as_a_workers_is(
     surgery.execute("UPDATE orders SET grand_total = grand_total + 1")
     reported = run_command("orders", "verify-grand-totals")
     assert reported.exit_code == 1
-    is_row = standing.IS_OPEN & standing.IS_COUNTED  # a check follows from it
+    is_row = standing.IS_OPEN & standing.IS_COUNTED  # the check follows from it
     finding = session.scalars(select(DriftFinding).where(is_row)).one()
     assert f"Run {finding.run_id} recorded them" in reported.stdout
     run = session.get_one(Run, finding.run_id)
@@ -358,10 +358,10 @@ def test_what_one_verification_does_another_of_the_same_does_not_record(
 def test_the_ageing_asserts_no_tie_that_it_has_not_tested(
     written: str, book: None, finance: FlaskClient, surgery: psycopg.Connection[Any]
 ) -> None:
-    """Nobody has found it yet; the ageing sees itself that its parts and the balances differ."""
+    """It has not been found yet; the ageing itself detects that its parts and the balances differ."""
     assert "That is exactly the sum of the stored balances" in page(finance, "/billing/ageing")
     surgery.execute(written.encode())
-    if "meters" in written:  # what an invoice alone says changes no balance
+    if "meters" in written:  # a change of an invoice's own fact changes no balance
         said = page(finance, "/billing/ageing") + page(finance, "/billing/ageing?as_of=2026-03-10")
         assert "exactly the sum" not in said
         assert "dated later" not in said

@@ -1,4 +1,4 @@
-"""Suppression of notes is out of reach of any program but ours: tried on every declared figure, by every role."""
+"""Only the app's own processes can suppress notes: tested on every declared figure, with every role."""
 
 from decimal import Decimal
 from typing import Any
@@ -22,7 +22,7 @@ Connection = psycopg.Connection[Any]
 
 
 def suppressed() -> list[tuple[Bundle, Any, str]]:
-    """Every figure column whose change a correction may leave unnoted for a bundle, and the key by which it does."""
+    """Every figure column that a correction may change without a note for a bundle, with the suppression key."""
     return [
         (bundle, source.table.c[name], key)
         for bundle in registry.bundles
@@ -35,7 +35,7 @@ def suppressed() -> list[tuple[Bundle, Any, str]]:
 
 @pytest.fixture
 def book(session: Any) -> None:
-    """A book in which every figure has rows, with nothing left noted."""
+    """A book with rows of every figure, and no notes left."""
     fill(session)
     recharge(session, WalletFactory().id, Decimal(100))
     session.commit()
@@ -43,7 +43,7 @@ def book(session: Any) -> None:
 
 
 def notes_of(connection: Connection, statement: str, said: str, keys: str) -> list[Any]:
-    """What one statement notes in a transaction that names these keys and says this to prove itself."""
+    """The notes of one statement in a transaction that sets these keys and this proof."""
     with connection.transaction(force_rollback=True):
         connection.execute("SELECT set_config(%s, %s, true)", [SETTLING, keys])
         connection.execute("SELECT set_config(%s, %s, true)", [proof.PROOF, said])
@@ -79,7 +79,7 @@ def test_every_bundle_that_a_correction_writes_has_a_key() -> None:
 def test_whatever_a_program_says_it_notes_the_same(
     role: str, app_connection: Connection, owner_connection: Connection
 ) -> None:
-    """Not by a guess, nor by the digest that the owner may read: only what the digest is made of counts."""
+    """Neither by a guess nor by the digest that the owner may read: only the secret behind it is accepted."""
     connection = app_connection if role == "app" else owner_connection
     digests = owner_connection.execute("SELECT token_hash FROM process_keys").fetchall()
     every_key = ",".join(sorted({key for *_, key in suppressed()}))

@@ -1,4 +1,4 @@
-"""Drift on the screen: what is listed and how, one finding, and the way to its correction."""
+"""Screens of drift: the list of findings, one finding, and the preview of its correction."""
 
 import csv
 from collections.abc import Callable
@@ -48,7 +48,7 @@ def finance(sign_in: SignIn) -> FlaskClient:
 
 @pytest.fixture(autouse=True)
 def healed_at_the_end(session: Any) -> Any:
-    """Whatever a test tampered with is right again for the law that every test is under."""
+    """Heal whatever a test tampered with, for the drift check after every test."""
     yield
     session.rollback()
     run_of("figures.heal")
@@ -214,7 +214,7 @@ def test_a_file_speaks_the_language_of_whoever_asks_for_it(
     assert reported[2] == reported[0]
 
 
-# The way to the correction
+# Previewing the correction
 
 
 def test_ticked_rows_become_a_dry_run_of_exactly_their_owners(
@@ -305,7 +305,7 @@ def test_verify_now_looks_at_one_figure_or_at_all(
     assert finance.post(f"{DRIFT}/verify", data=nothing).status_code == 404
 
 
-# Who may
+# Rights
 
 
 def test_who_may_not_correct_sees_what_is_wrong_and_no_way_to_correct_it(
@@ -330,7 +330,7 @@ def test_an_account_manager_sees_neither_drift_nor_dot(
     assert "health-dot" not in manager.get("/orders").text
 
 
-# At work
+# Under load
 
 
 def test_ten_thousand_findings_are_a_page_of_milliseconds(

@@ -1,4 +1,4 @@
-"""Recorded values of figures are written as people read them, whatever they are stored as."""
+"""Recorded values of figures are formatted for the user, however they are stored."""
 
 from typing import Any
 

@@ -36,11 +36,11 @@ from tests.factories.people import AccountManagerFactory
 from tests.factories.wallets import WalletFactory
 
 ADDED = Decimal(7)
-"""What a tampering adds to a stored number."""
+"""The amount that a tampering adds to a stored number."""
 
 
 def write_everything() -> None:
-    """A closed order, a meter with every kind of document, a wallet, gas, an entry of the journal; committed."""
+    """Write a closed order, a meter with every kind of document, a wallet, gas and a journal entry; committed."""
     customer = CustomerFactory(code="ACME", name="Acme")
     OrderFactory(
         number="SO-1", customer=customer, account_manager=AccountManagerFactory(name="Nancy"),
@@ -72,11 +72,11 @@ class Stored:
         return f"{self.figure.name}.{self.column}"
 
     def tamper(self, surgery: psycopg.Connection[Any]) -> None:
-        """Add something to it, past every trigger."""
+        """Add an amount to it, without triggers."""
         self._add(surgery, ADDED)
 
     def mend(self, surgery: psycopg.Connection[Any]) -> None:
-        """Take it off again, as silently."""
+        """Subtract it again, without triggers."""
         self._add(surgery, -ADDED)
 
     def _add(self, surgery: psycopg.Connection[Any], amount: Decimal) -> None:
@@ -84,7 +84,7 @@ class Stored:
         surgery.execute(f"UPDATE {table} SET {self.column} = {self.column} + {amount}".encode())
 
     def addresses(self) -> list[str]:
-        """Where the row is shown, and where it is shown how the number was calculated."""
+        """The addresses of the row's record and of the number's explanation."""
         figure = self.figure
         owner, *values = db.session.execute(
             select(figure.table.c[figure.owner.key], *figure.key).limit(1)
@@ -108,7 +108,7 @@ FIGURES = (
 
 
 def everything_stored() -> Iterator[Stored]:
-    """Every column of every figure that is a number, and that PostgreSQL lets a user write."""
+    """Every numeric column of every figure that PostgreSQL allows to be written."""
     for figure in (figure for figure in FIGURES if not figure.generated):
         for column in figure.columns:
             if isinstance(column.type, Numeric | Integer):

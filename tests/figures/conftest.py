@@ -1,4 +1,4 @@
-"""The core's own world: tables, triggers and a session factory whose figures keep themselves."""
+"""Fixtures for the core's own tests: tables, triggers, and sessions that keep figures right."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -25,7 +25,7 @@ def sqlalchemy_url(url: str) -> str:
 
 @pytest.fixture(scope="package")
 def world(owner_database_url: str) -> Iterator[None]:
-    """The tables and their note triggers, made as the owner and usable by the app's role."""
+    """The tables and their note triggers, created as the owner and usable by the app's role."""
     engine = create_engine(sqlalchemy_url(owner_database_url))
     with engine.begin() as connection:
         Base.metadata.create_all(connection)
@@ -43,7 +43,7 @@ def world(owner_database_url: str) -> Iterator[None]:
 
 @pytest.fixture(scope="package")
 def figure_engine(world: None, database_url: str) -> Iterator[Engine]:
-    """An engine of the app's role whose connections drain."""
+    """An engine of the app's role with connections that drain."""
     engine = create_engine(
         sqlalchemy_url(database_url),
         connect_args={"cursor_factory": hooks.NotingCursor},
@@ -71,7 +71,7 @@ def db(sessions: sessionmaker[Session]) -> Iterator[Session]:
 
 @pytest.fixture(autouse=True)
 def the_world_is_right(request: pytest.FixtureRequest) -> Iterator[None]:
-    """After every test no figure of the world has drifted, unless the test says so."""
+    """After every test no figure of the world has drifted, unless the test allows it."""
     if "figure_engine" not in request.fixturenames:
         yield
         return
@@ -85,7 +85,7 @@ def the_world_is_right(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture
 def outside(owner_database_url: str, world: None) -> Iterator[psycopg.Connection[Any]]:
-    """Another program: a plain connection of another role, each statement committed at once."""
+    """Another program: a plain connection of another role that commits each statement at once."""
     with psycopg.connect(owner_database_url, autocommit=True) as connection:
         yield connection
 
@@ -94,7 +94,7 @@ def outside(owner_database_url: str, world: None) -> Iterator[psycopg.Connection
 def building(
     app: Any, owner_database_url: str, database_url: str, admin_database_url: str
 ) -> Building:
-    """Make worlds of tables and a registry of a test's own, one after the other."""
+    """Makes worlds of a test's own tables and registry, one after the other."""
     urls = {"owner": owner_database_url, "app": database_url, "admin": admin_database_url}
     return lambda base, registry: a_world(base, registry, **urls)
 

@@ -1,4 +1,4 @@
-"""The shape of gas: readings are priced by date, and a customer's balance runs from month to month."""
+"""A shape modelled on gas: readings are priced by date, and a customer's balance runs from month to month."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -47,7 +47,7 @@ def month_of(day: Any) -> Any:
 
 
 class Customer(Base):
-    """The owner of all of it."""
+    """The owner of all rows of this shape."""
 
     __tablename__ = "shape_customers"
     id: Mapped[Id]
@@ -55,7 +55,7 @@ class Customer(Base):
 
 
 class Reading(Base):
-    """What a meter showed on a day, in m³."""
+    """A meter's reading on a day, in m³."""
 
     __tablename__ = "shape_readings"
     __table_args__ = (Index("ix_shape_readings", "customer_id", "read_on"),)
@@ -66,7 +66,7 @@ class Reading(Base):
 
 
 class Price(Base):
-    """What a customer pays from a day on; of two of one day, the later entered."""
+    """A customer's price from a day on; of two of one day, the later entered applies."""
 
     __tablename__ = "shape_prices"
     __table_args__ = (Index("ix_shape_prices", "customer_id", "effective_from"),)
@@ -78,7 +78,7 @@ class Price(Base):
 
 
 class Deposit(Base):
-    """What a customer paid in advance."""
+    """A customer's advance payment."""
 
     __tablename__ = "shape_deposits"
     __table_args__ = (Index("ix_shape_deposits", "customer_id", "deposited_on"),)
@@ -106,7 +106,7 @@ class Calculation(Base):
 
 
 class Month(Base):
-    """Derived rows: a month in which something moved, opened by the one before."""
+    """Derived rows: a month with movements; its opening balance is the closing balance of the one before."""
 
     __tablename__ = "shape_months"
     __table_args__ = (UniqueConstraint("customer_id", "month"),)
@@ -119,7 +119,7 @@ class Month(Base):
     closing: Mapped[Money]
 
 
-# Months run by month, so whoever continues them looks for what stands in one or later.
+# Months run by month, so a continuation looks up the rows of a month and later.
 Index("ix_shape_calculations_month", Calculation.customer_id, month_of(Calculation.dated))
 Index("ix_shape_deposits_month", Deposit.customer_id, month_of(Deposit.deposited_on))
 
@@ -128,7 +128,7 @@ registry = Registry("gas")
 
 
 def priced(readings: Any = Reading, prices: Any = Price) -> Select[Any]:
-    """Each reading beside the price whose time it falls into."""
+    """Each reading with the price that applies on its day."""
     until = func.lead(prices.c.effective_from).over(
         partition_by=prices.c.customer_id, order_by=(prices.c.effective_from, prices.c.id)
     )
@@ -162,7 +162,7 @@ calculation = registry.figure(
 
 
 def _deposited(when: Callable[[Any], Any]) -> Any:
-    """The deposits of the months that `when` tells."""
+    """The deposits of the months that `when` selects."""
     where = when(month_of(Deposit.deposited_on))
     return total(Deposit.amount, by=Deposit.customer_id, where=where, title="Deposits")
 
@@ -197,7 +197,7 @@ def _moved(when: Callable[[Any], Any]) -> Any:
 def monthly(
     calculations: Any = Calculation, deposits: Any = Deposit, last: Any = Last(Month)
 ) -> Select[Any]:
-    """What was paid in and used in each month, and the balance before and after."""
+    """The deposits and usage of each month, and the balance before and after."""
     nothing = literal(D(0), Numeric(15, 2))
     moves = union_all(
         select(
@@ -234,7 +234,7 @@ balance = registry.figure(
 )
 
 
-# As Python says it
+# The oracle in Python
 
 
 def _at(value: Decimal, digits: int) -> Decimal:

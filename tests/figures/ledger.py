@@ -1,4 +1,4 @@
-"""The shape of a ledger: accounts and their months, and of each document what is to be posted and what is open."""
+"""A shape modelled on a ledger: accounts and their months, and for each document what is to be posted and open."""
 
 from collections import defaultdict
 from datetime import date
@@ -41,7 +41,7 @@ def _kept() -> Any:
 
 
 class Account(Base):
-    """Its balance follows from its own row, so PostgreSQL keeps it."""
+    """Its balance is computed by PostgreSQL from the row itself."""
 
     __tablename__ = "shape_accounts"
     id: Mapped[Id]
@@ -57,7 +57,7 @@ class Account(Base):
 
 
 class Document(Base):
-    """What another domain holds, and the ledger is to hold too."""
+    """A document of another domain that is to be posted in the ledger."""
 
     __tablename__ = "shape_documents"
     id: Mapped[Id]
@@ -93,7 +93,7 @@ class Line(Base):
 
 
 class Month(Base):
-    """Derived rows: what moved on an account in a month."""
+    """Derived rows: an account's turnover in a month."""
 
     __tablename__ = "shape_account_months"
     __table_args__ = (UniqueConstraint("account_id", "month"),)
@@ -137,7 +137,7 @@ balance = registry.figure(Account.balance, title="Balance")
     incremental=True,
 )
 def account_month(lines: Any = Line) -> Select[Any]:
-    """What was posted in each month."""
+    """The amounts posted in each month."""
     month = cast(func.date_trunc("month", cast(lines.c.posted_on, DateTime)), Date)
     return (
         select(
@@ -160,7 +160,7 @@ def account_month(lines: Any = Line) -> Select[Any]:
     title="To be posted",
 )
 def to_be_posted(documents: Any = Document) -> Select[Any]:
-    """What the ledger is to hold of each document; nothing of a void one."""
+    """The amount to be posted for each document; none for a void one."""
     amount = case((documents.c.is_void, 0), else_=documents.c.amount)
     return select(documents.c.id.label("document_id"), documents.c.dated, amount.label("expected"))
 
@@ -181,7 +181,7 @@ still_open = registry.figure(
 )
 
 
-# As Python says it
+# The oracle in Python
 
 
 def oracle(facts: Facts) -> Rendered:
@@ -224,7 +224,7 @@ AMOUNTS = st.decimals(0, 9999999, places=2)
 
 
 def book() -> list[Any]:
-    """Of three documents one is posted, one in part, one not at all; an entry is no more than a draft."""
+    """Of three documents one is posted, one in part, one not at all; one entry is still a draft."""
     january, march = date(2024, 1, 31), date(2024, 3, 1)
     posted = ((1, january, D(100)), (2, january, D(30)), (2, march, D(7)), (None, None, D(9)))
     return [

@@ -1,4 +1,4 @@
-"""A small world of the core's own: every kind of figure that a domain may declare."""
+"""Tables of the core's own tests, with every kind of figure that a domain may declare."""
 
 from datetime import date
 from decimal import Decimal
@@ -13,7 +13,7 @@ from backoffice.figures import Registry, total
 
 
 class Base(DeclarativeBase):
-    """Tables of these tests only; made and dropped by their fixture."""
+    """Tables of these tests only; created and dropped by their fixture."""
 
 
 ZERO = Decimal(0)
@@ -52,7 +52,7 @@ class Item(Base):
 
 
 class Thing(Base):
-    """Something that boxes hold through slots."""
+    """Something placed in boxes through slots."""
 
     __tablename__ = "t_things"
     id: Mapped[Id]
@@ -60,7 +60,7 @@ class Thing(Base):
 
 
 class Slot(Base):
-    """Which thing lies in which box, and whether it counts."""
+    """The assignment of a thing to a box, and whether it counts."""
 
     __tablename__ = "t_slots"
     id: Mapped[Id]
@@ -104,7 +104,7 @@ class Price(Base):
 
 
 class Usage(Base):
-    """Several columns in one pass: the price that held on the day, and the cost at it."""
+    """Several columns in one pass: the price that applied on the day, and the cost at it."""
 
     __tablename__ = "t_usages"
     id: Mapped[Id]
@@ -125,7 +125,7 @@ class Purse(Base):
 
 
 class Transfer(Base):
-    """Money from one purse to another; either may be outside."""
+    """Money from one purse to another; either may be external."""
 
     __tablename__ = "t_transfers"
     id: Mapped[Id]
@@ -138,7 +138,7 @@ class Transfer(Base):
 registry = Registry("tests")
 figure = registry.figure
 
-# Declared from the top down on purpose: the registry sorts.
+# Declared from the top down on purpose, because the registry sorts.
 shelf_total = figure(
     Shelf.total,
     func.coalesce(total(Box.total, by=Box.shelf_id), 0),
@@ -192,7 +192,7 @@ def movement_balance(movement: Any = Movement) -> Select[Any]:
     title="Monthly sums",
 )
 def month_sums(movement: Any = Movement) -> Select[Any]:
-    """What was moved in each month."""
+    """The movements of each month."""
     month = func.to_char(movement.c.on, "YYYY-MM")
     return select(
         movement.c.box_id,
@@ -210,7 +210,7 @@ def month_sums(movement: Any = Movement) -> Select[Any]:
     title="Cost of use",
 )
 def usage_cost(usage: Any = Usage, price: Any = Price) -> Select[Any]:
-    """Quantity × the price that held on the day; nothing before the first price."""
+    """Quantity × the price that applied on the day; none before the first price."""
     held = (
         select(price.c.price)
         .where(and_(price.c.box_id == usage.c.box_id, price.c.since <= usage.c.on))

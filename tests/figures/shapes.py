@@ -1,8 +1,8 @@
-"""What a shape of figures is to a test: its tables, its declarations, what may be entered, and Python's own answer.
+"""A shape of figures for tests: its tables, its declarations, what may be entered, and an oracle in Python.
 
-A shape's oracle computes from the facts, which are plain rows, what every figure is to be; it knows no SQL. Facts
-are changed by whatever writes: the same change through the unit of work, Core, `text()` and COPY, of the app and of
-another program.
+A shape's oracle computes every figure from the facts, which are plain rows, without SQL. Facts
+are changed in every way that can write: the same change through the unit of work, Core, `text()` and COPY, by the app
+and by another program.
 """
 
 import json
@@ -22,16 +22,16 @@ from .worlds import World
 
 Row = dict[str, Any]
 Facts = dict[Any, list[Row]]
-"""By model, each row's columns that no figure keeps."""
+"""Model → rows with the columns that no figure keeps."""
 Rendered = dict[str, dict[tuple[Any, ...], tuple[Any, ...]]]
-"""By figure and key, the values of its columns."""
+"""Figure and key → the values of its columns."""
 
 
 @dataclass(frozen=True)
 class Shape:
     """Figures over tables of their own.
 
-    `entered` says of each source what may stand in its columns; `first` makes the owners, of whom there are three, and
+    `entered` has, for each source, strategies for the values of its columns; `first` creates the three owners, and
     `book` a small book of theirs.
     """
 
@@ -52,16 +52,16 @@ class Shape:
 
     @property
     def derived(self) -> set[Any]:
-        """Models whose rows a figure derives."""
+        """Models with rows that a figure derives."""
         return {m for m in self.models if self.registry.deriving(m.__table__) is not None}
 
     def begin(self, world: World, *, with_book: bool = False) -> None:
-        """Nothing but the owners; or the book of theirs too."""
+        """Create only the owners, or their book too."""
         names = ", ".join(table.name for table in self.base.metadata.sorted_tables)
         world.surgery.execute(f"TRUNCATE {names}, figure_notes RESTART IDENTITY CASCADE")
         for rows in (self.first, *((self.book,) if with_book else ())):
             with world.sessions() as session:
-                for row in rows():  # one by one, so that their numbers are known
+                for row in rows():  # one by one, so that their ids are known
                     session.add(row)
                     session.flush()
                 session.commit()
@@ -81,7 +81,7 @@ class Shape:
             yield dict(zip((c.key for c in columns), row, strict=True))
 
     def stored(self, world: World) -> Rendered:
-        """Every figure as it is stored."""
+        """Every figure as stored."""
         with world.sessions() as session:
             return {
                 f.name: {
@@ -92,7 +92,7 @@ class Shape:
             }
 
     def expected(self, world: World) -> Rendered:
-        """Every figure as Python computes it from the facts that are stored."""
+        """Every figure as Python computes it from the stored facts."""
         return self.oracle(self.facts(world))
 
 
@@ -101,7 +101,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Step:
-    """Rows that are made, or of those that are there, changed or deleted; `picks` says which, in turn."""
+    """Rows to insert, or stored rows to update or delete; `picks` selects them, in turn."""
 
     kind: str
     model: Any
@@ -110,7 +110,7 @@ class Step:
     picks: tuple[int, ...] = ()
 
     def of(self, ids: list[int]) -> list[int]:
-        """The rows that are meant of those that are there."""
+        """The selected ones of the stored rows."""
         return sorted({ids[pick % len(ids)] for pick in self.picks}) if ids else []
 
 
@@ -143,18 +143,18 @@ def _steps(draw: st.DrawFn, shape: Shape) -> Step:
 
 
 def transactions(shape: Shape, *, only_ours: bool = False) -> st.SearchStrategy[Transaction]:
-    """A few steps each, one in five by another program."""
+    """A few steps per transaction; one transaction in five is by another program."""
     steps = st.lists(_steps(shape), min_size=1, max_size=3).map(tuple)
     outside = st.just(False) if only_ours else st.sampled_from((False,) * 4 + (True,))
     return st.builds(Transaction, steps, outside)
 
 
 NEW = 10**9
-"""The first number of rows that are not stored."""
+"""The first id of rows that are not stored."""
 
 
 def laid_over(facts: Facts, transaction: Transaction) -> Facts:
-    """The facts as the transaction would leave them; what is new comes after all that is stored."""
+    """The facts as the transaction would leave them; new rows come after all that are stored."""
     found = deepcopy(facts)
     numbers = {model: count(NEW) for model in found}
     for step in transaction.steps:
@@ -175,12 +175,12 @@ def laid_over(facts: Facts, transaction: Transaction) -> Facts:
 
 
 def outside_sessions(world: World) -> sessionmaker[Session]:
-    """Makes sessions of another program, which know nothing of figures."""
+    """Makes sessions of another program, which do not keep figures."""
     return sessionmaker(create_engine("postgresql+psycopg://", creator=world.open_outside))
 
 
 def written(session: Session, transaction: Transaction) -> None:
-    """Every step in its own way; not committed."""
+    """Write every step in its own way, without a commit."""
     for step in transaction.steps:
         session.flush()
         ids = list(session.scalars(select(step.model.id).order_by(step.model.id)))

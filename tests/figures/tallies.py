@@ -1,4 +1,4 @@
-"""Sellers, their sales, and what each sold in a month, to which changes are added."""
+"""Sellers, their sales, and each seller's monthly tallies, which are incremental."""
 
 from collections.abc import Callable
 from datetime import date
@@ -84,7 +84,7 @@ def two_sellers(build: Build) -> World:
 
 
 def by_month(sale: Any = Sale) -> Select[Any]:
-    """What each seller closed in each month; fees may be NULL, gifts are counted apart."""
+    """Each seller's closed sales by month; fees may be NULL, gifts are counted separately."""
     month = cast(func.date_trunc("month", cast(sale.c.closed_on, DateTime)), Date)
     fees = func.coalesce(func.sum(sale.c.fee), 0)
     return (
@@ -107,7 +107,7 @@ KEY = (Tally.seller_id, Tally.month)
 
 
 def declared(definition: Callable[..., Select[Any]] = by_month, **options: Any) -> Registry:
-    """A registry of the sale's amount and the tallies above it."""
+    """A registry with the sale's amount and the tallies built on it."""
     registry = Registry("increments")
     registry.figure(Sale.amount, rounded(Sale.price * 2), owner=Sale.seller_id, title="Amount")
     given = {
@@ -122,7 +122,7 @@ def declared(definition: Callable[..., Select[Any]] = by_month, **options: Any) 
 
 
 def owner(url: str) -> Engine:
-    """The tables' owner, who upgrades; its connections are not kept."""
+    """An engine of the tables' owner, who upgrades; its connections are not pooled."""
     return create_engine(url.replace("postgresql:", "postgresql+psycopg:"), poolclass=NullPool)
 
 

@@ -25,7 +25,7 @@ class Base(DeclarativeBase):
 
 
 class House(Base):
-    """What wallets stand in: a total over sums."""
+    """The owner of wallets, with a total over sums."""
 
     __tablename__ = "ao_houses"
     id: Mapped[Id]
@@ -33,7 +33,7 @@ class House(Base):
 
 
 class Purse(Base):
-    """Whose movements are added up at once."""
+    """The owner of movements that are added up at once."""
 
     __tablename__ = "ao_purses"
     id: Mapped[Id]
@@ -43,7 +43,7 @@ class Purse(Base):
 
 
 class Move(Base):
-    """A movement, and what stood in the purse before and after it."""
+    """A movement, with the purse's balance before and after it."""
 
     __tablename__ = "ao_moves"
     __table_args__ = (Index("ix_ao_moves", "purse_id", "id"),)
@@ -122,7 +122,7 @@ def test_whoever_writes_the_sums_follow_at_once_and_nothing_is_left_to_drain(wor
     world.outside.execute("DELETE FROM ao_moves WHERE purse_id = 3")
     assert balances(world) == [6, 0, 0]
     found = {(f.figure.name, f.owner) for f in world.drift()}
-    assert found == {("ao_houses.worth", 1)}  # an outside program's: noted, and drained by a worker
+    assert found == {("ao_houses.worth", 1)}  # an outside program's: drained by a worker
 
 
 def test_a_row_that_was_not_written_with_its_right_balance_is_put_right_by_the_save(
@@ -155,7 +155,7 @@ def test_an_instance_in_the_session_sees_what_the_trigger_added(world: World) ->
 
 
 def test_the_sums_of_many_at_the_same_moment_are_all_there(world: World) -> None:
-    """Each writes to two purses, some the one way round and some the other: locked in id order, nobody is refused."""
+    """All write to the same two purses, in opposite orders: locked in id order, no transaction is refused."""
 
     def write(number: int) -> None:
         order = "" if number % 2 else " DESC"
@@ -176,7 +176,7 @@ def test_the_sums_of_many_at_the_same_moment_are_all_there(world: World) -> None
 def test_of_two_who_write_a_balance_at_once_the_second_is_looked_at_after_the_first(
     building: Building, monkeypatch: pytest.MonkeyPatch, is_locked: bool
 ) -> None:
-    """Both write what is right as far as each sees; whoever did not wait would leave a wrong one that nobody noted."""
+    """Each balance is right as far as its writer sees; without waiting, a wrong one would stay without a note."""
     alone = Registry(f"running alone {is_locked}")
     alone.declare([running])
     if not is_locked:
@@ -278,7 +278,7 @@ def test_what_is_right_by_all_before_it_is_not_continued_from_a_row_that_was_wri
 def test_what_is_not_there_for_the_app_to_read_cannot_be_said_by_it(
     app: Any, database_url: str
 ) -> None:
-    """What the trigger says of itself is derived from what only the owner reads."""
+    """The trigger's proof is derived from data that only the database owner can read."""
     with (
         psycopg.connect(database_url) as connection,
         pytest.raises(psycopg.errors.InsufficientPrivilege),

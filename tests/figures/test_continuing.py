@@ -1,4 +1,4 @@
-"""Rows that run are continued from the last stored one before the change, whoever writes and however far back."""
+"""Running rows are continued from the last stored one before the change, however it was written and how far back."""
 
 from collections.abc import Iterator
 from datetime import date
@@ -42,7 +42,7 @@ class Base(DeclarativeBase):
 
 
 class Account(Base):
-    """Whose movements they are."""
+    """The owner of movements."""
 
     __tablename__ = "ct_accounts"
     id: Mapped[Id]
@@ -60,7 +60,7 @@ class Movement(Base):
 
 
 class Closing(Base):
-    """What stands on an account at the end of a month in which something moved."""
+    """An account's closing balance of a month with movements."""
 
     __tablename__ = "ct_closings"
     __table_args__ = (UniqueConstraint("account_id", "month"),)
@@ -120,7 +120,7 @@ moved = registry.figure(
 
 
 def carrying_what_comes_later() -> Registry:
-    """What stands at the end of a month, less what moves in the next one: an earlier row follows from a later one."""
+    """A month's closing balance less the next month's movements: an earlier row depends on a later one."""
     bad = Registry("continuing backwards")
 
     @bad.figure(
@@ -143,7 +143,7 @@ def carrying_what_comes_later() -> Registry:
 
 
 def forgetting_owners(carried: Any) -> Registry:
-    """It continues every owner from the last row of anybody."""
+    """A wrong definition that continues every owner from the last row of any owner."""
     bad = Registry("continuing anybody")
 
     @bad.figure(
@@ -198,7 +198,7 @@ def test_what_cannot_be_continued_is_disproved(world: World, bad: Any, says: str
 
 
 def test_a_save_reads_what_comes_after_the_change_and_the_last_row_before(world: World) -> None:
-    """What a surgeon changed further back is left to verification: a save does not go there."""
+    """A change without triggers further back is left to verification: a save does not read that far."""
     with world.sessions() as session:
         for month in range(1, 13):
             session.add(Movement(account_id=1, day=date(2025, month, 3), amount=Decimal(10)))
@@ -316,7 +316,7 @@ def test_whatever_happens_the_rows_are_what_python_makes_of_the_facts(
 def test_what_a_surgeon_wrote_over_a_row_is_not_carried_on_by_a_save(
     world: World, month: int
 ) -> None:
-    """Before it writes, a save looks at the rows from the last one before the change on, and at what builds on them."""
+    """A save first checks the rows from the last one before the change on, and what builds on them."""
     with world.sessions() as session:
         for each in range(1, 13):
             session.add(Movement(account_id=1, day=date(2025, each, 3), amount=Decimal(10)))
@@ -331,7 +331,7 @@ def test_what_a_surgeon_wrote_over_a_row_is_not_carried_on_by_a_save(
 
 
 def a_year(session: Any, closed: int) -> None:
-    """Ten in every month, and the first ones closed."""
+    """Ten movements in every month, the first months closed."""
     for each in range(1, 13):
         session.add(Movement(account_id=1, day=date(2025, each, 3), amount=Decimal(10)))
     session.commit()
@@ -342,7 +342,7 @@ def a_year(session: Any, closed: int) -> None:
 
 
 def inside(world: World) -> dict[int, Decimal]:
-    """By how much each closed month differs from what its movements come to."""
+    """Closed month → its difference from the sum of its movements."""
     with world.engine.connect() as connection:
         found = inside_closed(connection, registry, closings, [1])
     return {f.key["month"].month: f.expected["closing"] - f.stored["closing"] for f in found}
@@ -389,7 +389,7 @@ def test_a_movement_of_a_closed_month_leaves_it_as_it_is_and_is_told_of(world: W
 
 @pytest.mark.parametrize("is_continued", [False, True], ids=["from the beginning", "continued"])
 def test_of_one_owner_nobody_elses_rows_are_read(world: World, is_continued: bool) -> None:
-    """A guess of many changed rows must not let PostgreSQL read the whole table for the sake of one owner."""
+    """An overestimate of changed rows must not make PostgreSQL read the whole table for one owner."""
     world.surgery.execute("INSERT INTO ct_accounts (id) SELECT n FROM generate_series(10, 30) n")
     world.surgery.execute(
         "INSERT INTO ct_movements (account_id, day, amount) SELECT n, date '1900-01-05' + 31 * m, 10 "

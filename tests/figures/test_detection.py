@@ -21,7 +21,7 @@ D = Decimal
 
 
 def found(engine: Engine, **options: Any) -> list[Finding]:
-    """Everything that verification finds."""
+    """All findings of a verification."""
     return list(verify(engine, registry, **options))
 
 

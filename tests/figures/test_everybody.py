@@ -1,4 +1,4 @@
-"""A source that is everybody's (a price list): a change of it changes every owner's figures, whoever writes it."""
+"""A source that all owners read (a price list): a change of it updates every owner's figures, whatever writes it."""
 
 import threading
 import time
@@ -29,7 +29,7 @@ D = Decimal
 
 
 class Base(DeclarativeBase):
-    """Parties, what they used, and one price list for all of them."""
+    """Parties, their readings, and one price list for all of them."""
 
 
 def _kept() -> Any:
@@ -60,7 +60,7 @@ class Price(Base):
 
 
 def cost(readings: Any = Reading, prices: Any = Price) -> Select[Any]:
-    """What was used at the price of its day."""
+    """Each reading at the price of its day."""
     held = (
         select(prices.c.price)
         .where(prices.c.since <= readings.c.read_on)
@@ -74,7 +74,7 @@ def cost(readings: Any = Reading, prices: Any = Price) -> Select[Any]:
 
 
 def declared(registry: Registry) -> tuple[Figure, Figure]:
-    """The cost of a reading, and what a party owes for all of them."""
+    """The cost of a reading, and a party's total of them."""
     options: dict[str, Any] = {"owner": Reading.party_id, "title": "Cost"}
     lower = registry.figure(Reading.cost, for_everybody=(Price,), **options)(cost)
     owed = func.coalesce(total(Reading.cost, by=Reading.party_id), 0)
@@ -172,13 +172,13 @@ def test_it_is_proved_previewed_and_explained(world: World) -> None:
 
 
 def comes_while_it_changes(world: World) -> list[Decimal]:
-    """A party comes with a reading, computed but not committed, while a user changes the price."""
+    """A party is inserted with a reading, computed but not committed, while a user changes the price."""
     with world.sessions() as coming, world.sessions() as changing:
         party = Party()
         coming.add(party)
         coming.flush()
         coming.add(Reading(party_id=party.id, read_on=date(2026, 1, 6), quantity=D(10)))
-        assert coming.scalars(select(Reading.cost)).all()[-1] == 20  # settled, at the old price
+        assert coming.scalars(select(Reading.cost)).all()[-1] == 20  # recomputed, at the old price
 
         def change() -> None:
             changing.execute(update(Price).values(price=3))

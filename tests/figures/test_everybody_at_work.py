@@ -1,4 +1,4 @@
-"""A price list for everybody while others work: outside changes, a flood of them, and two versions at a time."""
+"""A price list for all owners under concurrency: outside changes, a flood of them, and two versions at a time."""
 
 import threading
 import time
@@ -34,17 +34,17 @@ def costs(world: World) -> list[Decimal]:
         return list(db.scalars(select(Reading.cost).order_by(Reading.id)))
 
 
-# Whoever comes
+# New owners
 
 
 def comes_while_another_program_changes_it(world: World) -> list[Decimal]:
-    """A party comes with a reading, computed but not committed; meanwhile the price changes, and is followed."""
+    """A party is inserted with a reading, computed but not committed; meanwhile the price changes, and is followed."""
     with world.sessions() as coming:
         party = Party()
         coming.add(party)
         coming.flush()
         coming.add(Reading(party_id=party.id, read_on=DAY, quantity=D(10)))
-        assert coming.scalars(select(Reading.cost)).all()[-1] == 20  # settled, at the old price
+        assert coming.scalars(select(Reading.cost)).all()[-1] == 20  # recomputed, at the old price
         world.outside.execute("UPDATE e_prices SET price = 3")
         watch = threading.Thread(target=lambda: heal_noted(world.engine, registry))
         watch.start()
@@ -74,7 +74,7 @@ def test_without_the_lock_whoever_comes_is_left_at_the_old_price(
 
 
 def test_who_saves_for_a_long_time_keeps_it_waiting_and_nobody_else(world: World) -> None:
-    """What cannot be followed yet stays noted, and is tried again."""
+    """A change that cannot be followed yet stays noted, and is retried."""
     with world.sessions() as slow, world.sessions() as other:
         party = Party()
         slow.add(party)
@@ -128,7 +128,7 @@ def test_a_flood_of_changes_is_followed_in_a_few_rounds_and_keeps_nobody_waiting
                 time.sleep(0.005)
 
     def follow(_: int) -> tuple[int, int]:
-        world.engine.dispose(close=False)  # the parent's connections are the parent's
+        world.engine.dispose(close=False)  # the connections belong to the parent process
         rounds = followed = 0
         while True:
             was_over = is_over()
@@ -167,7 +167,7 @@ def test_a_flood_of_changes_is_followed_in_a_few_rounds_and_keeps_nobody_waiting
 
 
 def earlier() -> Registry:
-    """The version before, in which everything costs 2.00 and there is no price list."""
+    """The earlier version, in which everything costs 2.00 and there is no price list."""
     earlier = Registry(registry.name)
 
     def cost(readings: Any = Reading) -> Select[Any]:

@@ -1,4 +1,4 @@
-"""How was this calculated? Of every figure's every column: its terms add up to it, and their rows to each of them."""
+"""Explanations: the terms of every column of every figure add up to it, and the rows of each term to the term."""
 
 from collections.abc import Iterator
 from datetime import date
@@ -26,7 +26,7 @@ D = Decimal
 
 
 def worth(terms: list[Term]) -> Any:
-    """What the terms come to, read from left to right."""
+    """The value of the terms, evaluated from left to right."""
     reported = D(0)
     for term in terms:
         value = D(term.value or 0)
@@ -40,7 +40,7 @@ def worth(terms: list[Term]) -> Any:
 
 
 def check(figure: Figure, column: ColumnExplained) -> None:
-    """The rows of each term come to it, and the terms to the column: rounded to its decimals, or bounded by zero."""
+    """The rows add up to each term, and the terms to the column: rounded to its decimals, or bounded by zero."""
     terms = [term for term in column.terms if not term.is_beside]
     assert terms, f"{figure.name}.{column.column} is not explained at all"
     assert all(term.label for term in column.terms)
@@ -61,7 +61,7 @@ def check(figure: Figure, column: ColumnExplained) -> None:
 
 
 def explanations(db: Session, registry: Registry, figure: Figure) -> Iterator[Explanation]:
-    """Of every stored row of the figure."""
+    """The explanation of every stored row of the figure."""
     for key in db.scalars(select(figure.primary_key)).all():
         explained = explain(db.connection(), registry, figure, key)
         assert explained is not None
@@ -149,7 +149,7 @@ def test_a_derived_row_is_explained_by_the_rows_of_its_group_and_by_its_labelled
 def test_a_row_that_should_not_be_there_is_not_right_whatever_it_holds(
     db: Session, surgery: Any, target: int | None
 ) -> None:
-    """A month without movements is kept for what was entered in it, and for nothing else."""
+    """A month without movements is kept only for what was entered in it."""
     box = Box()
     db.add(box)
     db.commit()
@@ -213,7 +213,7 @@ def test_every_figure_of_the_product_is_explained_by_terms_and_rows_that_add_up(
 
 
 def a_world(behind: Any, **options: Any) -> Registry:
-    """The running balance of the world's movements, in a registry of its own, with something behind it."""
+    """The running balance of the world's movements, in a registry of its own, with a `behind`."""
     own = Registry("behind")
 
     @own.figure(

@@ -1,5 +1,5 @@
-"""A total that PostgreSQL itself computes from its row: declared by its column, explained, verified, corrected with
-what it follows, and written by nobody."""
+"""A total that PostgreSQL generates from its row: declared by its column, explained, verified, corrected with
+its sources, and never written."""
 
 from collections.abc import Iterator
 from decimal import Decimal
@@ -32,7 +32,7 @@ def _kept() -> Any:
 
 
 class Group(Base):
-    """A total over what PostgreSQL computes."""
+    """A total over generated columns."""
 
     __tablename__ = "gen_groups"
     id: Mapped[Id]
@@ -40,7 +40,7 @@ class Group(Base):
 
 
 class Account(Base):
-    """Sums that the trigger adds to, and what follows of them; `net` follows of what is computed by the session."""
+    """Sums that the trigger adds to, and a balance generated from them; the session computes `net` from it."""
 
     __tablename__ = "gen_accounts"
     id: Mapped[Id]
@@ -54,7 +54,7 @@ class Account(Base):
 
 
 class Line(Base):
-    """A fact, whose amount follows of its own row alone."""
+    """A fact with an amount generated from its own row."""
 
     __tablename__ = "gen_lines"
     id: Mapped[Id]
@@ -135,7 +135,7 @@ def test_it_follows_whoever_writes_and_so_does_what_builds_on_it(world: World) -
 
 
 def test_nobody_notes_it(world: World) -> None:
-    """What it reads of its own row notes nothing: it is right as soon as that is written."""
+    """A write to its sources in the same row leaves no note: the column is right at once."""
     world.surgery.execute("SET session_replication_role = origin")
     world.surgery.execute("UPDATE gen_accounts SET fee = fee + 1")
     noted = world.surgery.execute("SELECT bundle FROM figure_notes").fetchall()
@@ -198,7 +198,7 @@ def test_it_is_previewed_and_explained(world: World) -> None:
             {Line: [{"id": -1, "account_id": 2, "quantity": 2, "price": D(3)}]},
             [2],
         )
-        assert shown.rows(Account)[2]["balance"] == 6  # in place of what is stored
+        assert shown.rows(Account)[2]["balance"] == 6  # instead of the stored value
         reported = explain(session.connection(), registry, balance, 1)
     assert reported is not None
     assert reported.is_right
@@ -207,7 +207,7 @@ def test_it_is_previewed_and_explained(world: World) -> None:
 
 
 class Wrong(Base):
-    """What may be wrong with it."""
+    """A table with declarations of generated columns that are refused."""
 
     __tablename__ = "gen_wrong"
     id: Mapped[Id]
@@ -237,7 +237,7 @@ def _total_of(column: Any) -> Any:
 
 
 class Piece(Base):
-    """A part of it."""
+    """A child row of it."""
 
     __tablename__ = "gen_pieces"
     id: Mapped[Id]

@@ -1,4 +1,4 @@
-"""A heal never keeps people waiting: its transactions are cut by the time that they take, whatever an owner costs."""
+"""A heal never blocks users for long: its transactions are bounded in time, whatever an owner costs."""
 
 import threading
 import time
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.slow
 
 D = Decimal
 LONGEST_WAIT = 0.5
-"""Seconds that a heal may keep a person waiting who saves."""
+"""Seconds that a heal may keep a saving user waiting."""
 
 
 class Base(DeclarativeBase):
@@ -37,7 +37,7 @@ class Base(DeclarativeBase):
 
 
 class Branch(Base):
-    """Above the tills: one for all of them."""
+    """The owner above all tills."""
 
     __tablename__ = "h_branches"
     id: Mapped[Id]
@@ -45,7 +45,7 @@ class Branch(Base):
 
 
 class Till(Base):
-    """The owner, of a long history."""
+    """The owner, with a long history."""
 
     __tablename__ = "h_tills"
     __table_args__ = (CheckConstraint("takings <> 13", name="unlucky"),)
@@ -56,7 +56,7 @@ class Till(Base):
 
 
 class Sale(Base):
-    """What was taken, and what was in the till then."""
+    """A sale, and the balance of the till after it."""
 
     __tablename__ = "h_sales"
     __table_args__ = (Index("ix_h_sales", "till_id", "sold_on", "id"),)
@@ -78,7 +78,7 @@ registry.figure(
 
 @registry.figure(Sale.in_till, owner=Sale.till_id, title="In the till")
 def in_till(sales: Any = Sale) -> Any:
-    """The till's sales up to this one."""
+    """The sum of the till's sales up to this one."""
     running = func.sum(sales.c.amount).over(
         partition_by=sales.c.till_id, order_by=(sales.c.sold_on, sales.c.id)
     )
@@ -94,7 +94,7 @@ def world(build: Callable[..., World]) -> World:
 
 
 def fill(w: World, tills: int, sales: int, *, of_the_first: int = 0) -> None:
-    """So many tills of one branch with so many sales each, all of which say of the till what is wrong."""
+    """So many tills of one branch with so many sales each, all with a wrong balance of the till."""
     w.surgery.execute("INSERT INTO h_branches (takings) VALUES (0)")
     w.surgery.execute(f"INSERT INTO h_tills (branch_id) SELECT 1 FROM generate_series(1, {tills})")
     w.surgery.execute(
@@ -119,7 +119,7 @@ def times_corrected(w: World) -> Counter[int]:
 
 
 def corrected_at_most(w: World) -> int:
-    """How many rows of one till a transaction has corrected at most."""
+    """The most rows of one till that a transaction has corrected."""
     found = w.outside.execute(
         "SELECT max(n) FROM (SELECT count(*) AS n FROM corrections GROUP BY owner, xmin::text) AS each"
     ).fetchone()
@@ -129,7 +129,7 @@ def corrected_at_most(w: World) -> int:
 
 @contextmanager
 def counted(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Counts the transactions that were given up, and the owners of those that stood."""
+    """Counts the cancelled transactions, and the owners of the committed ones."""
     seen: dict[str, list[int]] = {"given_up": [], "stood": []}
     took, was_too_long = Stride.took, Stride.was_too_long
 
@@ -148,17 +148,17 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 class AllAtOnce(Stride):
-    """The mutant: a thousand owners in a transaction, however long that takes."""
+    """The mutant: a thousand owners in a transaction, whatever its duration."""
 
     def __init__(self) -> None:
         super().__init__(WRITE_CHUNK)
 
     def took(self, owners: int, seconds: float) -> None:
-        """Learns nothing."""
+        """Ignores the duration."""
 
 
 def longest_wait_beside_a_heal(w: World) -> float:
-    """How long the slowest of the people waits who label tills while all tills are healed."""
+    """The longest wait of users who label tills while all tills are healed."""
     done = threading.Event()
     waited: list[float] = []
     errors: list[BaseException] = []
@@ -201,7 +201,7 @@ def test_whoever_saves_beside_a_heal_waits_half_a_second_at_most(world: World) -
 def test_where_a_heal_takes_all_owners_at_once_the_same_people_wait_longer(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The mutant: proof that the test above bites."""
+    """The mutant: proof that the test above detects it."""
     monkeypatch.setattr(healing, "Stride", AllAtOnce)
     monkeypatch.setattr(healing, "MOST_SECONDS", 600)
     fill(world, tills=150, sales=500)
@@ -212,7 +212,7 @@ def test_where_a_heal_takes_all_owners_at_once_the_same_people_wait_longer(
 def test_an_owner_of_a_long_history_among_many_is_healed_by_itself_and_everybody_once(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(healing, "MOST_SECONDS", 0.1)  # too short for it on any machine
+    monkeypatch.setattr(healing, "MOST_SECONDS", 0.1)  # less than it takes on any machine
     fill(world, tills=40, sales=10, of_the_first=30_000)
     with counted(monkeypatch) as seen:
         result = heal(world.engine, registry)
@@ -241,7 +241,7 @@ def test_a_long_history_is_corrected_in_pieces_and_an_interrupted_one_goes_on(wo
     world.surgery.execute(
         "UPDATE h_sales SET in_till = 7 WHERE till_id = 1 AND in_till <> -1 AND id % 2 = 0"
     )
-    heal(world.engine, registry, owners=[1])  # by itself
+    heal(world.engine, registry, owners=[1])  # a single owner
     assert corrected_at_most(world) == healing.MOST_ROWS
     heal(world.engine, registry)
     assert sum(n for n in times_corrected(world).values()) == 4_510
@@ -251,7 +251,7 @@ def test_a_long_history_is_corrected_in_pieces_and_an_interrupted_one_goes_on(wo
 def test_whose_pieces_are_quick_stays_by_itself_until_the_last_of_them(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However quick the machine: beside others the rest would be written at once."""
+    """On any machine: together with other owners the rest would be written at once."""
     monkeypatch.setattr(healing, "MOST_SECONDS", 600)
     monkeypatch.setattr(healing, "USUAL_SECONDS", 600)
     fill(world, tills=3, sales=10, of_the_first=9_000)
@@ -263,7 +263,7 @@ def test_whose_pieces_are_quick_stays_by_itself_until_the_last_of_them(
 
 
 def test_a_piece_that_is_tried_again_stays_a_piece(world: World) -> None:
-    """The rows of a transaction that was given up come again, though nobody takes them back."""
+    """The rows of a cancelled transaction repeat, although no other program reverts them."""
     fill(world, tills=1, sales=9_000)
     met: list[int] = []
 
@@ -285,7 +285,7 @@ def test_a_piece_that_is_tried_again_stays_a_piece(world: World) -> None:
 def test_a_row_that_stays_wrong_whatever_is_written_is_not_corrected_for_ever(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A program's own trigger takes back every correction."""
+    """A program's own trigger reverts every correction."""
     monkeypatch.setattr(healing, "MOST_ROWS", 5)
     fill(world, tills=1, sales=20)
     world.outside.execute(
@@ -306,7 +306,7 @@ def test_a_row_that_stays_wrong_whatever_is_written_is_not_corrected_for_ever(
 def test_nothing_of_a_transaction_that_was_given_up_stands_and_nobody_has_failed(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Hardly a transaction over several owners is short enough."""
+    """Almost no transaction over several owners is short enough."""
     monkeypatch.setattr(healing, "MOST_SECONDS", 0.002)
     fill(world, tills=20, sales=50)
     with counted(monkeypatch) as seen:
@@ -381,7 +381,7 @@ def test_what_builds_on_many_owners_is_corrected_once_and_after_them(world: Worl
 
 
 def test_who_cannot_be_corrected_is_told_of_and_keeps_nobody_from_it(world: World) -> None:
-    """The till's total comes to what its CHECK refuses, and a user has written another past it."""
+    """The till's total violates its CHECK, and the wrong value was written without triggers."""
     fill(world, tills=30, sales=3)
     world.surgery.execute("UPDATE h_tills SET takings = 14")
     world.surgery.execute("UPDATE h_sales SET amount = 13.00 / 3 WHERE till_id = 7")
@@ -440,7 +440,7 @@ def test_an_emptied_table_is_followed_a_few_owners_at_a_time(
     costs=st.lists(st.sampled_from([0.00001, 0.001, 0.02, 0.2, 3.0]), min_size=1, max_size=300),
 )
 def test_every_owner_gets_a_turn_whatever_each_costs(fixed: float, costs: list[float]) -> None:
-    """A clock of our own: what takes longer than it may is given up, and costs what it may."""
+    """A simulated clock: a transaction that exceeds its limit is cancelled, and costs the limit."""
     stride, position, clock, tries = Stride(), 0, 0.0, 0
     while position < len(costs):
         part = costs[position : position + stride.length]

@@ -1,4 +1,4 @@
-"""What the core accepts, it keeps: trees, hostile names and constants, decimals, days and texts."""
+"""What the core accepts, it keeps right: trees, hostile names and constants, decimals, days and texts."""
 
 from collections.abc import Callable
 from datetime import date
@@ -51,7 +51,7 @@ def test_a_tree_keeps_the_totals_of_its_branches(build: Build) -> None:
 
 
 def crates(build: Build, name: str, declare: Callable[[Registry, Any, Any], None]) -> Any:
-    """A world of crates and goods with the figures that `declare` makes of them."""
+    """A world of crates and goods with the figures that `declare` adds."""
 
     class Base(DeclarativeBase):
         pass

@@ -1,4 +1,4 @@
-"""What cannot be added up is refused at start-up, and what can be is not."""
+"""Figures that cannot be incremental are refused at start-up, and those that can are accepted."""
 
 from collections.abc import Callable
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""Changes that several add to the same derived rows at once, and recomputes meanwhile."""
+"""Concurrent changes to the same derived rows, with recomputes in between."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -33,7 +33,7 @@ def world(build: Build) -> World:
 def sales_at_once(world: World, rounds: int) -> None:
     """Two sessions close sales of one seller's month at once, again and again.
 
-    One enters another month's target as well, so that it recomputes the seller absolutely.
+    One also enters another month's target, so that it recomputes the seller absolutely.
     """
     month, other = date(2026, 1, 1), date(2026, 2, 1)
     with world.sessions() as session:

@@ -1,4 +1,4 @@
-"""Derived rows to which changes are added: always what an absolute recompute would say."""
+"""Derived rows to which changes are added always equal an absolute recompute."""
 
 from collections.abc import Callable
 from datetime import date
@@ -51,7 +51,7 @@ STEPS = st.one_of(
 
 
 def take(session: Any, step: tuple[Any, ...]) -> None:
-    """One step, in SQL of several kinds; numbers choose among the sales by remainder."""
+    """Execute one step, in various kinds of SQL; numbers select sales by remainder."""
     verb, *values = step
     if verb == "add":
         names = ("seller_id", "closed_on", "price", "fee", "is_gift")

@@ -1,4 +1,4 @@
-"""What another program changes beneath a long history of one owner is followed a piece at a time."""
+"""Changes by another program beneath a long history of one owner are followed a piece at a time."""
 
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -22,12 +22,12 @@ pytestmark = pytest.mark.slow
 
 D = Decimal
 PIECE, READINGS = 20, 100
-"""A whole number of pieces: the last writes nothing."""
+"""The readings fill whole pieces, so the last attempt writes nothing."""
 
 
 @pytest.fixture
 def world(building: Building, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    """A customer of a hundred days, of whom at most twenty rows are written at a time."""
+    """A customer with a hundred days, of which at most twenty rows are written at a time."""
     monkeypatch.setattr(healing, "MOST_ROWS", PIECE)
     with building(GAS.base, GAS.registry) as world:
         GAS.begin(world)
@@ -101,7 +101,7 @@ def test_an_interrupted_one_is_noted_still_and_goes_on(world: World, after: int)
 def test_where_what_builds_on_a_piece_is_not_left_noted_it_is_missed(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The mutant: a piece by itself forgets whom it has led to, and the last piece leads to nobody."""
+    """The mutant: a piece drops the notes of the owners above, and the last piece leaves none."""
     drop = drain_module.drop_mine
     monkeypatch.setattr(drain_module, "drop_mine", lambda connection, _fresh=None: drop(connection))
     world.outside.execute("UPDATE shape_prices SET price = 11")

@@ -1,4 +1,4 @@
-"""A preview says what a save would: whatever is asked for, and however it is reached from the unsaved rows."""
+"""A preview equals what a save would store, for any figures asked for and any path from the unsaved rows."""
 
 from decimal import Decimal
 from typing import Any
@@ -26,7 +26,7 @@ D = Decimal
 
 
 def items_of(session: Session, box: Box) -> list[dict[str, Any]]:
-    """The box's items as facts."""
+    """The facts of the box's items."""
     found = session.scalars(select(Item).where(Item.box_id == box.id))
     names = ("id", "box_id", "colour", "quantity", "price")
     return [{name: getattr(item, name) for name in names} for item in found]

@@ -1,4 +1,4 @@
-"""What one owner alone is expected to hold is what it is expected to hold among all; whatever breaks that is caught."""
+"""The expectation for one owner alone equals that among all owners; declarations that violate this are caught."""
 
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -34,7 +34,7 @@ D = Decimal
 
 
 class Base(DeclarativeBase):
-    """A tree with its ancestors, and what lies on its nodes."""
+    """A tree with its ancestors, and lines on its nodes."""
 
 
 def _kept() -> Any:
@@ -53,7 +53,7 @@ class Node(Base):
 
 
 class Line(Base):
-    """What lies on a node, beside another."""
+    """A line on a node, which also names a peer."""
 
     __tablename__ = "p_lines"
     id: Mapped[Id]
@@ -74,7 +74,7 @@ class Ancestor(Base):
 
 
 class Branch(Base):
-    """Derived rows: of each node what its branch holds."""
+    """Derived rows: the total of each node's branch."""
 
     __tablename__ = "p_branches"
     id: Mapped[Id]
@@ -83,7 +83,7 @@ class Branch(Base):
 
 
 class Sum(Base):
-    """Derived rows: what lies on a node, by kind."""
+    """Derived rows: a node's lines by kind."""
 
     __tablename__ = "p_sums"
     __table_args__ = (UniqueConstraint("node_id", "kind"),)
@@ -96,7 +96,7 @@ class Sum(Base):
 
 @pytest.fixture(scope="module")
 def tables(owner_database_url: str) -> Iterator[Engine]:
-    """The tables; no trigger, for nothing is ever kept here."""
+    """The tables, without triggers, because no figure is kept here."""
     engine = create_engine(sqlalchemy_url(owner_database_url))
     Base.metadata.create_all(engine)
     yield engine
@@ -106,7 +106,7 @@ def tables(owner_database_url: str) -> Iterator[Engine]:
 
 @pytest.fixture
 def book(tables: Engine) -> Iterator[Connection]:
-    """A tree of twelve nodes and forty lines at random, in a transaction that is never committed."""
+    """A tree of twelve nodes and forty random lines, in a transaction that is never committed."""
     chance = Random(13)
     parents = {1: None, **{child: chance.randrange(1, child) for child in range(2, 13)}}
     nodes = [{"id": n, "parent_id": p, "amount": chance.randrange(99)} for n, p in parents.items()]
@@ -135,19 +135,19 @@ Declare = Callable[[Registry], Any]
 
 
 def below(definition: Callable[..., Select[Any]], **options: Any) -> Declare:
-    """A SELECT of a column of the nodes."""
+    """Declares a SELECT of a column of the nodes."""
     return lambda registry: registry.figure(Node.below, title="Below", **options)(definition)
 
 
 def running(definition: Callable[..., Select[Any]]) -> Declare:
-    """A SELECT of a column of the lines, which belong to nodes."""
+    """Declares a SELECT of a column of the lines, which belong to nodes."""
     return lambda registry: registry.figure(Line.running, owner=Line.node_id, title="Running")(
         definition
     )
 
 
 def sums(definition: Callable[..., Select[Any]], **options: Any) -> Declare:
-    """A SELECT of derived rows."""
+    """Declares a SELECT of derived rows."""
     given = {"columns": (Sum.amount, Sum.lines), "row_per": (Sum.node_id, Sum.kind)}
     return lambda registry: registry.figure(
         owner=Sum.node_id, name="p_sums", title="Sums", **given, **options
@@ -155,7 +155,7 @@ def sums(definition: Callable[..., Select[Any]], **options: Any) -> Declare:
 
 
 def by_kind(line: Any = Line) -> Select[Any]:
-    """What lies on each node, by kind."""
+    """Each node's lines, by kind."""
     columns = (line.c.node_id, line.c.kind)
     amounts = (func.sum(line.c.amount).label("amount"), func.count().label("lines"))
     return select(*columns, *amounts).group_by(*columns)
@@ -173,7 +173,7 @@ def up_to_here(**over: Any) -> Callable[..., Select[Any]]:
 
 
 def beside(line: Any = Line) -> Select[Any]:
-    """By the peer's column, which is none of the owner's."""
+    """Grouped by the peer's column, which does not name the owner."""
     columns = (line.c.peer_id.label("node_id"), line.c.kind)
     amounts = (func.sum(line.c.amount).label("amount"), func.count().label("lines"))
     return select(*columns, *amounts).group_by(line.c.peer_id, line.c.kind)
@@ -187,12 +187,12 @@ def the_largest(line: Any = Line) -> Select[Any]:
 
 
 def the_first_five(line: Any = Line) -> Select[Any]:
-    """Five groups of all."""
+    """The first five of all groups."""
     return by_kind(line).order_by(line.c.node_id, line.c.kind).limit(5)
 
 
 def what_the_peers_hold(line: Any = Line, node: Any = Node) -> Select[Any]:
-    """Rows of the owners' table that are no owners of the line."""
+    """Rows of the owners' table that do not own the line."""
     columns = (line.c.node_id, line.c.kind)
     amounts = (func.sum(node.c.amount).label("amount"), func.count().label("lines"))
     rows = select(*columns, *amounts).join_from(line, node, node.c.id == line.c.peer_id)
@@ -200,7 +200,7 @@ def what_the_peers_hold(line: Any = Line, node: Any = Node) -> Select[Any]:
 
 
 def branches(definition: Callable[..., Select[Any]]) -> Declare:
-    """A SELECT of derived rows over what an ancestor is led to."""
+    """Declares a SELECT of derived rows over the nodes that ancestors lead to."""
     options: dict[str, Any] = {"columns": (Branch.amount,), "row_per": (Branch.node_id,)}
     return lambda registry: registry.figure(
         owner=Branch.node_id, title="Branches", reached_by={Node: Ancestor.descendant_id}, **options
@@ -214,7 +214,7 @@ def by_ancestors(up: Any = Ancestor, node: Any = Node) -> Select[Any]:
 
 
 def what_the_parents_hold(up: Any = Ancestor, node: Any = Node) -> Select[Any]:
-    """The parents of what is led to: to the first one's nothing leads."""
+    """The parents of the nodes led to; no row leads to the parent of the first."""
     parent = node.alias()
     rows = select(up.c.node_id, func.sum(parent.c.amount).label("amount"))
     joined = rows.join_from(up, node, node.c.id == up.c.descendant_id)
@@ -233,17 +233,17 @@ def grouped_by_nothing(line: Any = Line) -> Select[Any]:
 
 
 def a_text(node: Any = Node) -> Select[Any]:
-    """A word where an amount should be."""
+    """A text in place of an amount."""
     return select(node.c.id, cast(node.c.amount, String).label("below"))
 
 
 def an_unknown_function(node: Any = Node) -> Select[Any]:
-    """PostgreSQL knows none of this name."""
+    """A function that PostgreSQL does not have."""
     return select(node.c.id, func.no_such_function(node.c.amount).label("below"))
 
 
 def a_division(node: Any = Node) -> Select[Any]:
-    """By zero, in the row of one amount."""
+    """A division by zero for one amount."""
     return select(node.c.id, (node.c.amount / (node.c.id - 7)).label("below"))
 
 
@@ -267,7 +267,7 @@ WRONG: dict[str, tuple[Declare, str]] = {
     "a function that is not there": (below(an_unknown_function), "no_such_function"),
     "a division by zero in one row": (below(a_division), "division by zero"),
 }  # fmt: skip
-"""What no look at the declaration shows, with a part of its sentence."""
+"""Name → a wrong declaration that passes the rules at start-up, and a part of its disproof."""
 
 SHOWN_BY_ROWS = [
     "a running sum of all owners", "rows of other owners", "what is above the average of all",
@@ -284,7 +284,7 @@ def up_to_here_by_a_join(line: Any = Line) -> Select[Any]:
 
 
 def largest_kind(line: Any = Line) -> Select[Any]:
-    """The largest kind of each node: of a grouped subquery, one row."""
+    """The largest kind of each node: one row of a grouped subquery."""
     kinds = by_kind(line).subquery()
     place = func.row_number().over(
         partition_by=kinds.c.node_id, order_by=(kinds.c.amount.desc(), kinds.c.kind)
@@ -300,7 +300,7 @@ def on_derived_rows(summed: Any = Sum) -> Select[Any]:
 
 
 def a_tower(registry: Registry) -> None:
-    """Derived rows, their sum, and twice that."""
+    """Derived rows, their sum, and twice that sum."""
     sums(by_kind, incremental=True)(registry)
     below(on_derived_rows)(registry)
     registry.figure(Node.double, Node.below * 2, title="Double")
@@ -326,7 +326,7 @@ RIGHT: dict[str, Declare] = {
 
 
 def found(book: Connection, declare: Declare, **options: Any) -> list[str]:
-    """What the book, which cannot be written, shows of a declaration."""
+    """The disproofs of a declaration on the book, which is read-only."""
     registry = Registry("proving")
     declare(registry)
     return [str(d) for d in disproofs(book, registry, **options)]
@@ -355,7 +355,7 @@ def test_a_few_owners_show_it_already(book: Connection, name: str) -> None:
 def test_nothing_is_caught_where_one_owner_is_computed_as_all_are(
     book: Connection, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The mutant of the law: it compares the whole with the whole."""
+    """The mutant of the law: it compares the whole with itself."""
     expected = proving._expected
 
     def among_all(registry: Registry, figure: Figure, _scope: Scope) -> Select[Any]:

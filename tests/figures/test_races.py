@@ -1,4 +1,4 @@
-"""Locks hold between sessions: and without them the same test fails."""
+"""Locks prevent races between sessions; without them the same test fails."""
 
 import random
 import threading
@@ -25,7 +25,7 @@ D = Decimal
 
 
 def at_once(*works: Callable[[], None]) -> None:
-    """Run every work in a thread of its own, all starting together; raise what any of them raised."""
+    """Run every work in a thread of its own, all starting together; raise the first error of any."""
     barrier = threading.Barrier(len(works))
     errors: list[BaseException] = []
 
@@ -71,7 +71,7 @@ def test_without_the_lock_the_same_race_leaves_drift(
     figure_engine: Engine,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The unlocked mutant: proof that the test above bites."""
+    """The unlocked mutant: proof that the test above detects the race."""
     barrier = threading.Barrier(2, timeout=10)
 
     def unlocked(connection: object, bundle: object, owners: set[int], rows: object) -> set[int]:
@@ -90,7 +90,7 @@ def test_without_the_lock_the_same_race_leaves_drift(
             session.add(Movement(box_id=box_id, on=date(2026, 5, day), amount=D(day)))
             session.commit()
 
-    for first in range(1, 20, 2):  # whoever is quick enough is seen by the other all the same
+    for first in range(1, 20, 2):  # a fast writer is seen by the other even without the lock
         at_once(partial(move, first), partial(move, first + 1))
         if list(verify(figure_engine, registry)):
             break
@@ -102,7 +102,7 @@ def test_without_the_lock_the_same_race_leaves_drift(
 def test_a_source_that_changes_hands_while_it_changes_leaves_both_owners_right(
     sessions: sessionmaker[Session], db: Session
 ) -> None:
-    """One moves the slot to another box, the other changes the thing's weight, at the same time."""
+    """One moves the slot to another box while the other changes the thing's weight."""
     for n in range(40):
         one, two, thing = Box(), Box(), Thing(weight=D(1))
         db.add_all([one, two, thing])
@@ -180,7 +180,7 @@ def test_a_heal_amid_live_edits_corrects_nothing_that_is_right(
 
 
 def test_savepoints_bring_notes_back(sessions: sessionmaker[Session], db: Session) -> None:
-    """What was drained inside a savepoint that is rolled back is noted again, and drained again."""
+    """A rollback to a savepoint restores the drained notes, and they are drained again."""
     box = Box()
     db.add(box)
     db.flush()

@@ -1,4 +1,4 @@
-"""Preview, explanation and reconciliation: the same declaration, read in other ways."""
+"""Preview, explanation and reconciliation: other readings of the same declaration."""
 
 from datetime import date
 from decimal import Decimal
@@ -191,7 +191,7 @@ def test_a_minus_before_a_bracket_turns_the_signs_within() -> None:
 
 
 def reconciled(engine: Engine, name: str, **scope: Any) -> tuple[dict[str, Totals], list[Any]]:
-    """The control totals of a figure and its lines, as the figure's report has them."""
+    """The control totals of a figure and its lines, as in the figure's report."""
     figure, lines = registry.get(name), []
     totals = new_totals(figure)
     with engine.connect() as connection:

@@ -1,4 +1,4 @@
-"""The README's example of figures, as written: kept, verified, explained and healed over tables of its own."""
+"""The README's example of figures, as written there: kept, verified, explained and healed over its own tables."""
 
 import re
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ class Base(DeclarativeBase):
 
 
 class Order(Base):
-    """Four components, and what they come to."""
+    """Four components and their grand total."""
 
     __tablename__ = "rm_orders"
     id: Mapped[Id]
@@ -36,7 +36,7 @@ class Order(Base):
 
 
 class Box(Base):
-    """Whose movements they are."""
+    """The owner of movements."""
 
     __tablename__ = "rm_boxes"
     id: Mapped[Id]
@@ -53,7 +53,7 @@ class Movement(Base):
 
 
 class Month(Base):
-    """What was added in a month."""
+    """A month's movements."""
 
     __tablename__ = "rm_months"
     __table_args__ = (UniqueConstraint("box_id", "month"),)
@@ -67,7 +67,7 @@ registry = Registry("readme")
 
 
 def as_written() -> dict[str, Any]:
-    """What the README's block declares, by name."""
+    """The names that the README's block defines."""
     text = (ROOT / "README.md").read_text()
     found = re.search(r"## How to add a figure\n.*?```python\n(.*?)```", text, re.DOTALL)
     assert found is not None

@@ -1,4 +1,4 @@
-"""What the core could not keep is refused at start-up, with a sentence."""
+"""Declarations that the core could not keep are refused at start-up, with a sentence."""
 
 import uuid
 from collections.abc import Callable
@@ -29,7 +29,7 @@ from .models import Box, Item, Month, Movement, Purse, Shelf, Slot, Thing, Trans
 
 
 class Base(DeclarativeBase):
-    """Tables that are never made: their declarations are refused."""
+    """Tables that are never created, because their declarations are refused."""
 
 
 class Person(Base):
@@ -39,7 +39,7 @@ class Person(Base):
 
 
 class Part(Base):
-    """What may be wrong with a table."""
+    """A table with various defects."""
 
     __tablename__ = "h_parts"
     id: Mapped[Id]
@@ -82,7 +82,7 @@ def of_day(day: Any) -> Any:
 
 
 class Used(Base):
-    """Rows that run, and no index by which an owner's are found from a day on."""
+    """Running rows without an index that finds an owner's rows from a day on."""
 
     __tablename__ = "h_used"
     __table_args__ = (
@@ -98,7 +98,7 @@ class Used(Base):
 
 
 class Found(Base):
-    """The same with one, the days downwards; of months there is none."""
+    """The same with an index, days descending; there is none for months."""
 
     __tablename__ = "h_found"
     id: Mapped[Id]
@@ -122,7 +122,7 @@ def running(model: Any) -> Callable[..., Select[Any]]:
 
 
 class PartMonth(Base):
-    """Derived rows without a unique index that holds for all of them."""
+    """Derived rows without a unique index that covers all of them."""
 
     __tablename__ = "h_part_months"
     __table_args__ = (

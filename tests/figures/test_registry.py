@@ -1,4 +1,4 @@
-"""The registry refuses what it could not keep, with a sentence, at start-up."""
+"""The registry refuses at start-up, with a sentence, what it could not keep."""
 
 from typing import Any
 

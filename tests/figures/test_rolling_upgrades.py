@@ -1,4 +1,4 @@
-"""Two versions at work at a time: neither keeps by its own definition what the database keeps by another."""
+"""Two versions at work: neither recomputes by its own definition what the database keeps by another."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -29,7 +29,7 @@ CHANGED, SAME = "trust_sales.amount", "trust_buckets.total"
 
 
 def version(times: int, *, incremental: bool = False) -> Registry:
-    """A version in which an amount is so many times the price; what buckets hold is of all prices in both."""
+    """A version in which an amount is `times` the price; buckets sum all prices in both."""
     registry = Registry("trust")
     registry.figure(Sale.amount, rounded(Sale.price * times), title="Amount")
     registry.figure(
@@ -40,7 +40,7 @@ def version(times: int, *, incremental: bool = False) -> Registry:
 
 @pytest.fixture
 def process(database_url: str) -> Iterator[Callable[[Registry], sessionmaker[Session]]]:
-    """A process of another version, at work in the same database."""
+    """A process of another version that works on the same database."""
     with ExitStack() as stack:
 
         def process(registry: Registry) -> sessionmaker[Session]:
@@ -56,7 +56,7 @@ def process(database_url: str) -> Iterator[Callable[[Registry], sessionmaker[Ses
 
 
 def upgraded(w: World, owner_database_url: str, registry: Registry) -> None:
-    """What the end of `db upgrade` does, with another version."""
+    """Perform the last step of `db upgrade` with another version."""
     url = owner_database_url.replace("postgresql:", "postgresql+psycopg:", 1)
     engine = create_engine(url)
     with engine.begin() as connection:
@@ -158,7 +158,7 @@ def test_who_has_another_definition_neither_verifies_nor_heals_and_names_the_fig
 def test_what_both_keep_alike_is_verified_before_the_rest_is_refused(
     world: Make, process: Any, owner_database_url: str
 ) -> None:
-    """One figure of another definition refused the whole call, and nothing else was looked at."""
+    """Regression: one figure of another definition made the whole call fail before anything was verified."""
     older, newer = version(2), version(3)
     w = world(older)
     fill(w, {"price": 5, "bucket_id": 1})

@@ -1,4 +1,4 @@
-"""What a correction writes to rows that it has just settled is not noted; whatever else is written, is."""
+"""A correction suppresses notes on the rows that it has just recomputed, and on no others."""
 
 import threading
 
@@ -28,7 +28,7 @@ WRONG = b"UPDATE trust_sales SET amount = amount + 1"
 
 
 def towers() -> Registry:
-    """Sales make their seller's total, and sellers their region's."""
+    """Sales add up to their seller's total, and sellers to their region's."""
     registry = sales()
     registry.figure(Seller.total, summed(Sale.amount, Sale.seller_id), title="Sold")
     registry.figure(Region.total, summed(Seller.total, Seller.region_id), title="Region")
@@ -94,7 +94,7 @@ def test_a_correction_that_fails_takes_its_silence_back_with_it(world: Make) -> 
 
 
 def test_a_program_that_says_it_settles_silences_nothing(world: Make) -> None:
-    """It has not proved to be one of ours: whatever it writes is noted."""
+    """It has not proved to be one of the app's processes, so all its writes are noted."""
     registry = towers()
     w = world(registry)
     fill(w, {"price": 5})
@@ -110,7 +110,7 @@ def test_a_program_that_says_it_settles_silences_nothing(world: Make) -> None:
 def test_a_row_that_changes_hands_while_a_correction_waits_for_it_is_its_new_owners(
     world: Make,
 ) -> None:
-    """And that one's note may be drained before the correction is at its end."""
+    """The new owner's note may be drained before the correction has finished."""
     registry = Registry("trust")
     registry.figure(Sale.amount, rounded(Sale.price * 2), owner=Sale.seller_id, title="Amount")
     w = world(registry)

@@ -1,6 +1,6 @@
-"""Gas, wallets and a ledger under several hands at once, each in a process of its own.
+"""Gas, wallets and a ledger under concurrent writers, each in a process of its own.
 
-Without what guards them the same races go wrong.
+Without their locks the same races go wrong.
 """
 
 import random
@@ -40,7 +40,7 @@ DEADLOCK = "40P01"
 
 @pytest.fixture
 def world(building: Building, shape: Shape) -> Iterator[World]:
-    """The shape's own, with nothing but its owners."""
+    """The shape's world, with nothing but its owners."""
     with building(shape.base, shape.registry) as made:
         shape.begin(made)
         yield made
@@ -48,12 +48,12 @@ def world(building: Building, shape: Shape) -> Iterator[World]:
 
 @pytest.fixture
 def race(app: Any, world: World) -> Races:
-    """As `processes.in_rounds`, each hand with connections of its own to the world."""
+    """As `processes.in_rounds`, with connections of its own to the world for each process."""
 
     def apart(work: Callable[..., Any]) -> Callable[..., Any]:
         def act(*number: int) -> Any:
             if not number or number[0] == 0:
-                world.engine.dispose(close=False)  # the parent's connections are the parent's
+                world.engine.dispose(close=False)  # the connections belong to the parent process
             return work(*number)
 
         return act
@@ -66,7 +66,7 @@ def race(app: Any, world: World) -> Races:
 
 
 def of(shape: Shape) -> pytest.MarkDecorator:
-    """The world of the test."""
+    """Parametrizes the test with this shape's world."""
     return pytest.mark.parametrize("shape", [shape], ids=lambda s: s.name)
 
 
@@ -78,7 +78,7 @@ def is_as_python_says(world: World, shape: Shape) -> None:
 
 
 def charge_until_refused(world: World, race: Races, how: Charge) -> int:
-    """Eight take 7 out of one wallet of 100, each until it is refused; how often that went well."""
+    """Eight processes take 7 each from one wallet of 100 until refused; returns how often that succeeded."""
     with world.sessions() as session:
         session.add(wallets.Movement(wallet_id=1, kind="recharge", amount=D(100)))
         session.commit()
@@ -128,7 +128,7 @@ def test_charges_edits_and_moves_of_one_wallet_do_not_meet(world: World, race: R
 
     def hold(
         session: Session, *owners: int
-    ) -> None:  # what is written follows upon what others are editing
+    ) -> None:  # writes wait for rows that others are editing
         locking.hold(session.connection(), world.registry.bundle_of(wallets.running), owners)
 
     def charged(_: int) -> None:
@@ -162,7 +162,7 @@ def test_charges_edits_and_moves_of_one_wallet_do_not_meet(world: World, race: R
 def read_and_price_at_once(
     world: World, race: Races, rounds: int, between: Work | None = None
 ) -> None:
-    """One customer is read today and for the past, pays, and gets other prices, by several at once."""
+    """Several processes at once add readings of today and of the past, payments and prices for one customer."""
     start = date(2024, 1, 1)
     with world.sessions() as session:
         session.add(gas.Price(customer_id=1, effective_from=start, price=D(10), factor=D(1)))
@@ -220,7 +220,7 @@ def test_without_the_lock_a_reading_is_lost_from_a_balance(
 
 
 PAIRS = ((1, 2), (2, 1), (2, 3), (3, 1))
-"""Accounts that are debited and credited: each of them by one the one way round and by another the other."""
+"""Accounts that are debited and credited, each pair in both orders."""
 
 
 def lines(debited: int, credited: int, amount: int) -> list[dict[str, Any]]:
@@ -237,7 +237,7 @@ def in_one_statement(session: Session, *entry: int) -> None:
 
 
 def by_the_unit_of_work(session: Session, *entry: int) -> None:
-    """Two statements, for the lines are not of the same columns."""
+    """Two statements, because the lines differ in their columns."""
     session.add_all(ledger.Line(**line) for line in lines(*entry))
 
 
@@ -258,7 +258,7 @@ Post = Callable[..., None]
 def post_both_ways(
     world: World, race: Races, rounds: int, how: Post, between: Work | None = None
 ) -> set[str]:
-    """What PostgreSQL said to four who post at once on three accounts; nothing, where it was content."""
+    """PostgreSQL's error for four processes that post at once to three accounts; empty where there was none."""
 
     def post(pair: tuple[int, int], number: int) -> str:
         with world.sessions() as session:
@@ -287,7 +287,7 @@ def test_entries_that_name_the_same_accounts_in_opposite_order_do_not_meet(
 def test_where_each_line_is_a_statement_one_is_refused_and_comes_again(
     world: World, race: Races
 ) -> None:
-    """The price of sums at once (decision 25): who does not hold the accounts first meets, and is tried again."""
+    """The cost of sums added at once (decision 25): without locking the accounts first, a deadlock and a retry."""
     meet = barrier(2)
 
     def post(debited: int, credited: int) -> list[str]:
@@ -303,7 +303,7 @@ def test_where_each_line_is_a_statement_one_is_refused_and_comes_again(
                     return said
                 except OperationalError as error:
                     said.append(sqlstate(error))
-            time.sleep(0.05)  # whoever was waited for goes first
+            time.sleep(0.05)  # so that the waiting process goes first
 
     [[one], [other]] = race(1, lambda _: post(1, 2), lambda _: post(2, 1))
     assert {*one, *other} == {DEADLOCK}
@@ -324,7 +324,7 @@ def test_a_unit_of_work_that_holds_nobody_first_ends_in_a_deadlock(
 
 
 def trigger_changed(world: World, *changes: tuple[str, str]) -> None:
-    """Another trigger adds up what is posted: with these parts of its text replaced, each of which is there."""
+    """Replace the trigger that adds up postings by one with these changes to its text, each of which must apply."""
     name = "backoffice_note_shape_lines_insert"
     found = world.outside.execute(
         "SELECT pg_get_functiondef(oid) FROM pg_proc WHERE proname = %s", [name]
@@ -359,7 +359,7 @@ def test_a_balance_that_is_read_before_its_account_is_held_loses_a_line(
     read = "debits = (SELECT a.debits FROM shape_accounts AS a WHERE a.id = t.id) +"
     trigger_changed(world, (added, read))
     post_both_ways(world, race, 10, in_one_statement)
-    is_as_python_says(world, LEDGER)  # held before it is read, nothing is lost
+    is_as_python_says(world, LEDGER)  # locked before reading, so that nothing is lost
     trigger_changed(world, (held, "NULL;"))
     for _ in range(5):
         LEDGER.begin(world)

@@ -1,4 +1,4 @@
-"""Gas, wallets and a ledger: whatever is changed by whomever, every stored row is what Python says."""
+"""Gas, wallets and a ledger: after any change by any program, every stored row equals Python's result."""
 
 from collections.abc import Iterator
 from datetime import date
@@ -51,13 +51,13 @@ searched = settings(
 
 @pytest.fixture
 def world(building: Building, shape: Shape) -> Iterator[World]:
-    """The shape's own."""
+    """The shape's own world."""
     with building(shape.base, shape.registry) as made:
         yield made
 
 
 def commit(world: World, transaction: Transaction) -> None:
-    """As the app or another program does; what a foreign key refuses leaves everything as it was."""
+    """Commit as the app or another program does; a foreign key violation leaves everything unchanged."""
     sessions = outside_sessions(world) if transaction.is_outside else world.sessions
     with sessions() as session:
         try:
@@ -70,7 +70,7 @@ def commit(world: World, transaction: Transaction) -> None:
 
 
 def unlike(stored: Rendered, expected: Rendered) -> set[tuple[str, tuple[Any, ...]]]:
-    """Figure and key of every row that is not as it should be."""
+    """Figure and key of every row that differs."""
     return {
         (name, key)
         for name in stored
@@ -116,7 +116,7 @@ def test_a_preview_says_what_python_says(world: World, shape: Shape, data: st.Da
 
 
 def unsaved(row: Row) -> Row:
-    """As a form gives it: what is new is −1, −2, … ."""
+    """A row as a form sends it: new rows have the ids −1, −2, …"""
     return {**row, "id": row["id"] if row["id"] < NEW else NEW - 1 - row["id"]}
 
 
@@ -125,7 +125,7 @@ def without_number(row: Row) -> Row:
 
 
 def as_reported(shape: Shape, figure: Figure, shown: Preview) -> dict[Any, Any]:
-    """The figure's rows of a preview as the oracle tells them."""
+    """The figure's rows of a preview in the oracle's form."""
 
     def numbered(value: Any) -> Any:
         return NEW - 1 - value if type(value) is int and value < 0 else value
@@ -145,12 +145,12 @@ def as_reported(shape: Shape, figure: Figure, shown: Preview) -> dict[Any, Any]:
 
 
 def found(world: World) -> dict[tuple[str, tuple[Any, ...]], Finding]:
-    """What verification finds, by figure and key."""
+    """The findings of a verification, by figure and key."""
     return {(f.row.figure, tuple(f.key.values())): f for f in world.drift()}
 
 
 def roots(findings: dict[tuple[str, tuple[Any, ...]], Finding]) -> set[tuple[str, tuple[Any, ...]]]:
-    """What the findings name as their cause."""
+    """The roots that the findings name."""
     return {
         (root.figure, tuple(value for _, value in root.key))
         for finding in findings.values()
@@ -181,7 +181,7 @@ def test_every_stored_value_that_was_tampered_with_is_found_and_named_and_healed
 
 
 def row_of(columns: Any, values: tuple[Any, ...]) -> sql.Composed:
-    """The condition that a row has this key."""
+    """The SQL condition that a row has this key."""
     parts = (
         sql.SQL("{} = {}").format(sql.Identifier(column.name), sql.Literal(value))
         for column, value in zip(columns, values, strict=True)
@@ -283,14 +283,14 @@ def test_a_reading_is_priced_and_carried_on_without_what_lies_before_its_month(
 
 
 def backwards(movements: Any = Movement, last: Any = Last(Movement)) -> Select[Any]:
-    """A balance before what comes later: from the other end."""
+    """A balance that depends on later rows: it runs from the other end."""
     m = movements.c
     after = func.sum(m.amount).over(partition_by=m.wallet_id, order_by=m.id.desc())
     return select(m.id, m.wallet_id, after.label("balance_after"))
 
 
 def forgetful(movements: Any = Movement) -> Select[Any]:
-    """A balance upon those before it, which does not say how it is continued."""
+    """A running balance that does not declare how it is continued."""
     m = movements.c
     after = func.sum(m.amount).over(partition_by=m.wallet_id, order_by=m.id)
     return select(m.id, m.wallet_id, after.label("balance_after"))
@@ -326,7 +326,7 @@ def test_a_price_list_of_which_only_the_later_prices_are_read_is_disproved(
 
 
 def refuted(world: World, registry: Registry) -> list[str]:
-    """The figures whose declaration is disproved on the world's book."""
+    """The figures with declarations that are disproved on the world's book."""
     with world.engine.connect() as connection:
         found = disproofs(connection, registry, sample=None, seconds=120)
         return [disproof.figure.name for disproof in found]

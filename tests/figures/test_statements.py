@@ -1,4 +1,4 @@
-"""The statements that the core compiles: their constants, their errors, and the pass that suspects."""
+"""The statements that the core compiles: their constants, their errors, and the pass that finds suspects."""
 
 from collections.abc import Iterator
 from decimal import Decimal
@@ -29,7 +29,7 @@ class Base(DeclarativeBase):
 
 
 class Depot(Base):
-    """What was sent from here and what was received, each at the value of its consignment."""
+    """The values of consignments sent from here and received here."""
 
     __tablename__ = "t_depots"
     id: Mapped[Id]
@@ -92,7 +92,7 @@ def depots(owner_database_url: str) -> Iterator[Engine]:
 
 
 def drifted(engine: Engine) -> list[tuple[str, int]]:
-    """Figure and owner of everything that verification finds."""
+    """Figure and owner of all findings."""
     return sorted((f.figure.name, f.owner) for f in verify(engine, registry))
 
 

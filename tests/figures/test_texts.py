@@ -1,4 +1,4 @@
-"""How a value stands in a finding: as PostgreSQL writes it."""
+"""The text of a value in a finding: as PostgreSQL writes it."""
 
 import json
 from datetime import date
@@ -39,7 +39,7 @@ def test_a_value_has_one_text(value: Any, written: str | None) -> None:
 
 
 def test_json_is_written_as_postgresql_writes_it(session: Any) -> None:
-    """Its keys come in PostgreSQL's order, as they are read."""
+    """Keys are in PostgreSQL's order, as they are read."""
 
     @given(JSON)
     def holds(value: Any) -> None:

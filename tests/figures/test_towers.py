@@ -1,6 +1,6 @@
-"""Towers of figures: whatever builds on whatever, the core says what Python's own arithmetic says.
+"""Towers of figures: however figures build on each other, the core agrees with Python's own arithmetic.
 
-A tower is drawn as plain trees. Each is told twice, as SQLAlchemy's expression and as Decimal's value,
+A tower is drawn as plain trees. Each is evaluated twice, as an SQLAlchemy expression and as a Decimal value,
 and the two share nothing but the tree.
 """
 
@@ -45,7 +45,7 @@ pytestmark = pytest.mark.slow
 D = Decimal
 EXACT = Context(prec=3_000)
 WIDE = Numeric(900, 2)
-"""A product of products of products still fits."""
+"""Wide enough for a product of products of products."""
 
 
 class Base(DeclarativeBase):
@@ -61,7 +61,7 @@ def _kept() -> Any:
 
 
 class Whole(Base):
-    """Three facts, and storeys of figures over them and over the parts."""
+    """Three facts, and levels of figures over them and over the parts."""
 
     __tablename__ = "w_wholes"
     id: Mapped[Id]
@@ -77,7 +77,7 @@ class Whole(Base):
 
 
 class Part(Base):
-    """Two facts of a whole's part and its kind, and two storeys of figures over them."""
+    """Two facts of a whole's part and its kind, and two levels of figures over them."""
 
     __tablename__ = "w_parts"
     id: Mapped[Id]
@@ -90,7 +90,7 @@ class Part(Base):
 
 
 class Group(Base):
-    """Derived rows: a whole's parts by kind, between two storeys."""
+    """Derived rows: a whole's parts by kind, between two levels."""
 
     __tablename__ = "w_groups"
     __table_args__ = (UniqueConstraint("whole_id", "kind"),)
@@ -126,16 +126,16 @@ def _grown(draw: st.DrawFn, leaf: st.SearchStrategy[Tree], height: int = 2) -> T
 
 
 def _over(names: tuple[str, ...], *more: st.SearchStrategy[Tree]) -> st.SearchStrategy[Tree]:
-    """Trees over columns, mostly the newest, so that towers grow high; and over constants."""
+    """Trees over columns, mostly the newest, so that towers become deep; and over constants."""
     column = st.tuples(st.just("column"), st.sampled_from((*names, names[-1], names[-1])))
     return _grown(st.one_of(column, column, st.tuples(st.just("constant"), AMOUNTS), *more))
 
 
 @dataclass(frozen=True)
 class Tower:
-    """The definition of each figure; of `sums`, the total that is added and the one subtracted.
+    """The definition of each figure; in `sums`, the total that is added and the one subtracted.
 
-    `grouped` is what derived rows sum, by changes (`is_incremental`) or anew; `over` what is summed over these.
+    `grouped` is what derived rows sum, by changes (`is_incremental`) or absolutely; `over` is summed over these.
     """
 
     parts: Mapping[str, Tree]
@@ -150,7 +150,7 @@ class Tower:
 
 @st.composite
 def towers(draw: st.DrawFn) -> Tower:
-    """One figure upon the other, in both tables."""
+    """Figures built on each other, in both tables."""
     parts = {"p": draw(_over(("u", "v"))), "q": draw(_over(("u", "v", "p")))}
     part = _over(("u", "v", "p", "q"))
     where = st.none() | st.tuples(part, part)
@@ -168,7 +168,7 @@ def towers(draw: st.DrawFn) -> Tower:
     return Tower(parts, wholes, added, taken, top, draw(part), over, draw(st.booleans()))
 
 
-# As the declaration says it
+# The trees as declarations
 
 
 def _said(tree: Tree, columns: Any) -> Any:
@@ -206,7 +206,7 @@ WORTH: dict[str, Callable[..., Decimal]] = {
 
 
 def declared(tower: Tower) -> Registry:
-    """The tower's registry: expressions, sums to which changes are added, and a SELECT on top."""
+    """The tower's registry: expressions, incremental sums, and a SELECT on top."""
     registry = Registry("towers")
     for name, tree in tower.wholes.items():
         registry.figure(getattr(Whole, name), _said(tree, Whole), title=name)
@@ -234,12 +234,12 @@ def declared(tower: Tower) -> Registry:
     return registry
 
 
-# As Python says it
+# The oracle in Python
 
 
 @dataclass
 class Book:
-    """Facts: of each whole, and of each of its parts."""
+    """Facts of each whole and of each of its parts."""
 
     wholes: list[dict[str, Decimal]]
     parts: list[list[dict[str, Decimal]]] = field(default_factory=list)
@@ -250,7 +250,7 @@ def _at(value: Decimal, digits: int) -> Decimal:
 
 
 def _worth(tree: Tree, row: Mapping[str, Decimal], parts: list[dict[str, Decimal]]) -> Decimal:
-    """The tree's value in one row, by Decimal alone."""
+    """The tree's value in one row, computed with Decimal only."""
     kind, *inner = tree
     if kind == "column":
         return row[inner[0]]
@@ -298,7 +298,7 @@ def _group(tower: Tower, parts: list[dict[str, Decimal]], kind: Decimal) -> tupl
     return sum((_at(_worth(tower.grouped, part, []), 2) for part in mine), D(0)), len(mine)
 
 
-# The core beside Python
+# The core compared with Python
 
 
 KINDS: st.SearchStrategy[Any] = st.sampled_from([0, 1])
@@ -339,7 +339,7 @@ def _written(world: World, book: Book) -> None:
 
 
 def _changed(world: World, book: Book) -> None:
-    """Every fact anew, where there was one already."""
+    """Update every fact that already exists."""
     with world.sessions() as session:
         for model, rows in ((Whole, book.wholes), (Part, [p for ps in book.parts for p in ps])):
             for stored, facts in zip(
@@ -433,18 +433,18 @@ def test_every_storey_says_what_python_says(
         assert world.drift() == []
 
 
-# The words
+# Formulas in words
 
 
 def _dressed(tree: Tree) -> Iterator[Tree]:
-    """The tree, and within what the words leave out: a rounding, a bound that is never reached."""
+    """The tree, and the tree wrapped in what words omit: a rounding, and a bound that is never reached."""
     yield tree
     yield ("round", tree, 2)
     yield ("least", tree, ("constant", D(10**30)))
 
 
 def _storey(left: list[Tree], right: list[Tree]) -> list[Tree]:
-    """Every operation over every pair, each bare and dressed."""
+    """Every operation over every pair, each plain and wrapped."""
     made = [(kind, *pair) for kind in ("+", "-", "*", "/") for pair in product(left, right)]
     made += [("neg", tree) for tree in left]
     return [dressed for tree in made for dressed in _dressed(tree)]
@@ -459,7 +459,7 @@ def _formulas() -> Iterator[Tree]:
 
 
 def test_a_formula_in_words_comes_to_what_it_says() -> None:
-    """Its terms, read as anybody reads them: products first, then from left to right."""
+    """Its terms are evaluated by the usual rules: products first, then from left to right."""
     row = {"a": Fraction(2), "b": Fraction(-3), "c": Fraction(7), "x": Fraction(11)}
     columns = Whole.__table__.c
     wrong = [t for t in _formulas() if _read(_said(t, columns), row) != _plainly(t, row)]
@@ -467,7 +467,7 @@ def test_a_formula_in_words_comes_to_what_it_says() -> None:
 
 
 def _plainly(tree: Tree, row: Mapping[str, Fraction]) -> Fraction:
-    """The tree's value, nothing rounded and nothing bounded."""
+    """The tree's value without rounding or bounds."""
     kind, *inner = tree
     if kind == "column":
         return row[inner[0]]
@@ -477,7 +477,7 @@ def _plainly(tree: Tree, row: Mapping[str, Fraction]) -> Fraction:
 
 
 def _read(definition: Any, row: Mapping[str, Fraction]) -> Fraction:
-    """The words' terms by the rules of school; what is no column among them stands as one bracket."""
+    """The value of the words' terms by the usual precedence; a term that is no column counts as one bracket."""
     products: list[Fraction] = []
     for sign, leaf in leaves(definition):
         value = row[leaf.key] if isinstance(leaf, Column) else _read_bracket(leaf, row)

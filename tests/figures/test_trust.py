@@ -1,6 +1,6 @@
-"""What was compared with the facts is read as it is stored, only where that finds and writes the same.
+"""What was compared with the facts is read as stored only where that finds and writes the same.
 
-Shapes that no domain declares yet, each of which breaks a simpler rule.
+Shapes that no domain declares yet, each of which violates a simpler rule.
 """
 
 from collections.abc import Callable, Iterator
@@ -81,7 +81,7 @@ Make = Callable[[Registry], World]
 def world(
     app: Flask, owner_database_url: str, database_url: str, admin_database_url: str
 ) -> Iterator[Make]:
-    """The tables above, kept by whatever a test declares."""
+    """The tables above, with a test's own declarations."""
     with ExitStack() as stack:
         yield lambda registry: stack.enter_context(
             a_world(
@@ -115,7 +115,7 @@ def by_seller_and_client(registry: Registry) -> None:
 
 
 def fill(world: World, *given: dict[str, Any]) -> None:
-    """Two of everything, both sellers of region 1, and these sales."""
+    """Insert two of everything, both sellers of region 1, and these sales."""
     usual = {"client_id": 1, "payer_id": 1, "seller_id": 1}
     with world.sessions() as session:
         session.add_all([Region(), Region(), Client(), Client(), Bucket(), Bucket()])
@@ -138,12 +138,12 @@ def named(found: Any) -> set[tuple[str, int]]:
 
 
 def apart(world: World, registry: Registry) -> set[tuple[str, int]]:
-    """What verifying each figure by itself finds, which trusts nothing."""
+    """The findings of verifying each figure separately, which trusts nothing."""
     return {found for figure in registry.figures for found in named(world.drift(figures=[figure]))}
 
 
 def regions() -> Registry:
-    """A region reads sales by itself, and again through its sellers."""
+    """A region reads sales directly, and again through its sellers."""
     registry = sales()
     registry.figure(Seller.total, summed(Sale.amount, Sale.seller_id), title="Sold")
     both = summed(Seller.total, Seller.region_id) + summed(Sale.amount, Sale.region_id)

@@ -1,4 +1,4 @@
-"""The shape of wallets: sums over all that moved, and beside every movement the balance before and after it."""
+"""A shape modelled on wallets: sums over all movements, and each movement's balance before and after."""
 
 from decimal import Decimal
 from typing import Any
@@ -36,7 +36,7 @@ class Wallet(Base):
 
 
 class Movement(Base):
-    """What was put into a wallet or taken out of it."""
+    """A deposit into a wallet or a charge from it."""
 
     __tablename__ = "shape_movements"
     __table_args__ = (Index("ix_shape_movements", "wallet_id", "id"),)
@@ -78,7 +78,7 @@ sums = registry.figure(
     title="Running balance",
 )
 def running(movements: Any = Movement, last: Any = Last(Movement)) -> Select[Any]:
-    """Every movement upon those before it."""
+    """The running balance of every movement."""
     m = movements.c
     moved = case((m.kind == "charge", -m.amount), else_=m.amount)
     until = func.sum(moved).over(partition_by=m.wallet_id, order_by=m.id)
@@ -95,7 +95,7 @@ def running(movements: Any = Movement, last: Any = Last(Movement)) -> Select[Any
 
 
 class InsufficientBalance(Exception):
-    """The wallet holds less than what is asked of it."""
+    """The wallet's balance is below the requested amount."""
 
 
 _HELD = select(Wallet.balance).where(Wallet.id == bindparam("id")).with_for_update(key_share=True)
@@ -103,10 +103,10 @@ _MADE = insert(Movement.__table__)
 
 
 def charge(session: Session, wallet: int, amount: Decimal) -> None:
-    """Take `amount` out: one statement locks and reads, one inserts with the balances that are known by that.
+    """Take `amount` out: one statement locks and reads, one inserts with the balances computed from that.
 
     Raises:
-        InsufficientBalance: when it holds less.
+        InsufficientBalance: when the balance is lower.
     """
     connection = session.connection()
     held = connection.scalar(_HELD, {"id": wallet})
@@ -114,7 +114,7 @@ def charge(session: Session, wallet: int, amount: Decimal) -> None:
 
 
 def charge_unlocked(session: Session, wallet: int, amount: Decimal) -> None:
-    """The same without the lock: what it guards, this loses."""
+    """The same without the lock: it loses updates."""
     connection = session.connection()
     held = connection.scalar(select(Wallet.balance).where(Wallet.id == wallet))
     _taken(connection, wallet, held, amount)
@@ -128,7 +128,7 @@ def _taken(connection: Any, wallet: int, held: Decimal | None, amount: Decimal) 
     connection.execute(_MADE, row)
 
 
-# As Python says it
+# The oracle in Python
 
 
 def oracle(facts: Facts) -> Rendered:
@@ -150,7 +150,7 @@ def oracle(facts: Facts) -> Rendered:
 
 
 def book() -> list[Any]:
-    """Two wallets whose movements alternate."""
+    """Two wallets with alternating movements."""
     return [
         Movement(wallet_id=wallet, kind=kind, amount=D(amount) * wallet)
         for kind, amount in zip((*KINDS, "charge"), (100, 30, 7, 1), strict=True)

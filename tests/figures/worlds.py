@@ -1,4 +1,4 @@
-"""A world of a test's own: its tables, triggers, sessions, a stranger and a surgeon."""
+"""A world for a test: its tables, triggers, sessions, another program, and a superuser without triggers."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -19,7 +19,7 @@ from backoffice.figures.verifying.verification import verify
 
 @dataclass
 class World:
-    """One registry at work in a database."""
+    """One registry in use on a database."""
 
     registry: Registry
     engine: Engine
@@ -27,24 +27,24 @@ class World:
     outside: psycopg.Connection[Any]
     """Another program; each statement is committed at once."""
     surgery: psycopg.Connection[Any]
-    """A superuser who writes with every trigger off."""
+    """A superuser that writes with every trigger disabled."""
     open_outside: Callable[[], psycopg.Connection[Any]]
-    """Another program whose statements wait for its commit."""
+    """Opens another program's connection with explicit commits."""
 
     def drift(self, **scope: Any) -> list[Finding]:
-        """Everything that verification finds."""
+        """All findings of a verification."""
         return list(verify(self.engine, self.registry, **scope))
 
 
 Building = Callable[[type[DeclarativeBase], Registry], AbstractContextManager[World]]
-"""Makes a world that lasts as long as a `with`."""
+"""Makes a world for the duration of a `with`."""
 
 
 @contextmanager
 def a_world(
     base: type[DeclarativeBase], registry: Registry, *, owner: str, app: str, admin: str
 ) -> Iterator[World]:
-    """The world of `registry` over the tables of `base`, made and dropped as the owner."""
+    """The world of `registry` over the tables of `base`, created and dropped as the owner."""
     with ExitStack() as stack:
         making = create_engine(_sqlalchemy(owner))
         stack.callback(making.dispose)

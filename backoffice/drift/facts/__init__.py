@@ -1,1 +1,1 @@
-"""Facts that differ from the audit trail: found, never healed over, decided about by a person."""
+"""Facts that differ from the audit trail: found, never overwritten by a heal, decided by a person."""

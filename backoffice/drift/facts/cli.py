@@ -1,6 +1,6 @@
-"""`backoffice audit verify-facts|accept-fact|restore-fact`: what was entered, beside what the audit trail says.
+"""`backoffice audit verify-facts|accept-fact|restore-fact`: compare entered facts with the audit trail.
 
-Exit status as `diff` has it: 0 clean, 1 something differs, 2 trouble.
+Exit status like `diff`: 0 clean, 1 something differs, 2 trouble.
 """
 
 import json
@@ -37,7 +37,7 @@ from .runs import VERIFY_FACTS
 __all__ = ["group"]
 
 SHOWN = 50
-"""Differences printed to a person; --json prints them all."""
+"""Differences printed to a terminal; --json prints them all."""
 
 
 @group.command("verify-facts")
@@ -122,7 +122,7 @@ def _decide(finding: int, decision: str, reason: str, dry_run: bool, as_json: bo
 
 
 def _performed(tables: Sequence[str]) -> Run:
-    """A run that verifies, worked on here until it has ended; one that does it already is joined."""
+    """A verification run, performed here until it has ended; a live one that does the same is joined."""
     with Session(db.engine) as session:
         scope = {"tables": tables} if tables else {}
         number = actions.request_or_join(
@@ -133,7 +133,7 @@ def _performed(tables: Sequence[str]) -> Run:
 
 
 def _found(tables: Sequence[str]) -> list[tuple[DriftFinding, str]]:
-    """The open findings of these tables' facts, and what their rows are called."""
+    """The open findings of these tables' facts, each with the title of its row."""
     names = [name for table in tables for name in (name_of(table), dates_of(table))]
     mine = DriftFinding.figure.in_(names)
     rows = select(DriftFinding, queries.name()).where(IS_OPEN, mine)

@@ -1,7 +1,7 @@
-"""Deciding about a fact that differs from the trail: it is accepted as it is, or restored as the trail has it.
+"""Decisions about a fact that differs from the trail: accept it as it is, or restore it from the trail.
 
-Accepting adds an event that states what the row holds; restoring writes the row, through the triggers.
-Either way the trail and the row say the same afterwards, an event names who decided, and what builds on
+Accepting adds an event with the row's values; restoring writes the row, through the triggers.
+Either way the trail and the row agree afterwards, an event names who decided, and what builds on
 the fact may follow. Nothing here commits.
 """
 
@@ -56,13 +56,13 @@ from .refusals import (
 )
 
 WRITES = 3
-"""A restored column may be what says whether another one is entered, which is then restored as well."""
+"""Restoring a column may change whether another one is entered, which is then restored as well."""
 
 
 def decide(
     session: Session, finding_id: int, decision: str, reason: str, *, seen: str | None = None
 ) -> FactDecision:
-    """Accept the finding's row as it is, or restore it (`ACCEPTED`, `RESTORED`), in the name of whoever acts.
+    """Accept the finding's row as it is, or restore it (`ACCEPTED`, `RESTORED`), in the name of the current actor.
 
     `seen` is the `stamp` of what the person looked at. Raises NoSuchFinding, WithoutReason, DifferentByNow,
     CannotRestore.
@@ -82,7 +82,7 @@ def decide(
         raise DifferentByNow()
     if seen is not None and seen != stamp(found[0].row, found[0].trail):
         raise DifferentByNow()
-    # Reading the trail is no write, so nobody has told the database yet in whose name this is.
+    # Reading the trail is no write, so the actor has not been sent to the database yet.
     connection.execute(select(func.set_config("backoffice.actor", actor.get(), True)))
     if decision == ACCEPTED:
         _accept(connection, facts, found[0])
@@ -106,7 +106,7 @@ def decide(
 def decided(
     session: Session, finding_id: int, decision: str, reason: str
 ) -> tuple[FactDecision, Moved]:
-    """The decision, and the stored totals that it moves: what builds on the row follows in the same transaction."""
+    """The decision, and the stored totals that it changes; they are recomputed in the same transaction."""
     with written(session) as rows:
         made = decide(session, finding_id, decision, reason)
         figures.settle(session)
@@ -114,20 +114,20 @@ def decided(
 
 
 def stamp(row: Mapping[str, Any] | None, trail: Mapping[str, Any] | None) -> str:
-    """What tells the two sides of a finding from what they may have become."""
+    """A digest of both sides of a finding, by which a later change of either is detected."""
     sides = json.dumps([row or {}, trail or {}], sort_keys=True)
     return hashlib.sha256(sides.encode()).hexdigest()[:32]
 
 
 def _lock(connection: Connection, facts: Facts, row_id: int) -> None:
-    """Nobody writes the row until this transaction ends."""
+    """Lock the row against writes until this transaction ends."""
     mine = select(facts.key).where(facts.key == row_id)
     with _in_words(connection):
         connection.execute(mine.with_for_update(key_share=True))
 
 
 def _accept(connection: Connection, facts: Facts, forgery: Forgery) -> None:
-    """Let an event state what the row holds; the database itself reads that from the row."""
+    """Record an event with the row's values; the database itself reads them from the row."""
     names = sorted(forgery.columns)
     before = cast(null(), JSONB) if forgery.kind == ADDED else _picked(forgery, names)
     stated = func.public.audit_accept(facts.name, forgery.id, literal(names, ARRAY(Text)), before)
@@ -136,7 +136,7 @@ def _accept(connection: Connection, facts: Facts, forgery: Forgery) -> None:
 
 
 def _picked(forgery: Forgery, names: Collection[str]) -> ColumnElement[Any]:
-    """What the trail says of these columns, as it stands there: no number goes through Python."""
+    """The trail's values of these columns, selected in SQL so that no number is converted by Python."""
     whole = cast(bindparam("document", forgery.document, Text), JSONB)
     each = func.jsonb_each(whole).table_valued("key", column("value", JSONB), name="said")
     kept = each.c.key == any_(literal(sorted(names), ARRAY(Text)))
@@ -160,7 +160,7 @@ def _restore(connection: Connection, facts: Facts, forgery: Forgery) -> None:
 
 
 def _recompute(connection: Connection, forgery: Forgery) -> None:
-    """Compute what reads the row anew: what changes are added to never held what was forged."""
+    """Recompute what reads the row: incremental figures never included the forged value."""
     owners = owners_of(connection, forgery)
     pending = {name: Touched(owners=mine) for name, mine in owners.items() if mine}
     settle_connection(connection, registry, pending=pending)
@@ -184,7 +184,7 @@ def _insert(connection: Connection, facts: Facts, forgery: Forgery) -> None:
 
 
 def _typed(facts: Facts, forgery: Forgery, names: list[str]) -> Iterator[tuple[str, Any]]:
-    """The trail's values of these columns, as PostgreSQL itself reads them out of the document."""
+    """The trail's values of these columns, cast by PostgreSQL itself from the document."""
     columns = [column(c.key, c.type) for c in facts.table.columns]
     read = func.jsonb_populate_record(text(f'NULL::public."{facts.name}"'), _picked(forgery, names))
     row = read.table_valued(*columns, name="trail")
@@ -193,7 +193,7 @@ def _typed(facts: Facts, forgery: Forgery, names: list[str]) -> Iterator[tuple[s
 
 
 def _refuse_if_others_belong(connection: Connection, facts: Facts, row_id: int) -> None:
-    """Rows that go with it were entered, perhaps, and would be deleted unseen."""
+    """Refuse a deletion that would cascade to other rows, which may have been entered and would be lost unseen."""
     for pointing in _pointing(facts):
         if connection.execute(select(pointing).where(pointing == row_id).limit(1)).first():
             raise OthersBelong()
@@ -208,7 +208,7 @@ def _pointing(facts: Facts) -> Iterator[Column[Any]]:
 
 @contextmanager
 def _in_words(connection: Connection) -> Iterator[None]:
-    """What the database refuses, deferred constraints too, as a sentence."""
+    """Turn a database error, of deferred constraints too, into a refusal with a sentence."""
     try:
         with connection.begin_nested():
             yield

@@ -1,7 +1,7 @@
-"""Facts that differ from the trail, as findings beside those of figures: of one row of facts at most one is open.
+"""Facts that differ from the trail, as findings beside those of figures: at most one is open per row.
 
-They stand in the same table, under the name `facts:<table>`, so that whatever counts, lists or tells what
-is wrong counts, lists and tells these too.
+They are in the same table, under the name `facts:<table>`, so that counts, lists and reports of findings
+include them.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -26,7 +26,7 @@ PREFIX = "facts:"
 
 @dataclass(frozen=True)
 class FactsOf:
-    """The facts of one table, as findings speak of them beside figures."""
+    """The facts of one table, with the interface that findings need of a figure."""
 
     name: str
     table: str
@@ -34,12 +34,12 @@ class FactsOf:
 
 
 def name_of(table: str) -> str:
-    """What the findings of a table's facts are filed under."""
+    """The name under which findings of a table's facts are filed."""
     return f"{PREFIX}{table}"
 
 
 def facts_named(name: str) -> Facts | None:
-    """The facts that findings of that name are about; None of a figure's, or of a table that is no more."""
+    """The facts to which findings of that name refer; None for a figure, or for a table that no longer exists."""
     is_one = name.startswith(PREFIX)
     return facts_by_table().get(name.removeprefix(PREFIX)) if is_one else None
 
@@ -52,7 +52,7 @@ def all_facts() -> list[FactsOf]:
 
 
 def record(connection: Connection, forged: Sequence[Forgery], run_id: int | None) -> None:
-    """Insert what is new, and move on what was seen before."""
+    """Insert new findings, and update those seen before."""
     if not forged:
         return
     rows = [{**as_finding(one), "run_id": run_id} for one in forged]
@@ -71,7 +71,7 @@ def record(connection: Connection, forged: Sequence[Forgery], run_id: int | None
 
 
 def as_finding(forgery: Forgery) -> dict[str, Any]:
-    """The columns of a finding, but for its run."""
+    """The columns of a finding, except its run."""
     name, amounts = name_of(forgery.table), _amounts(forgery)
     return {
         "figure": name,
@@ -89,26 +89,26 @@ def as_finding(forgery: Forgery) -> dict[str, Any]:
 
 
 def root_of(forgery: Forgery) -> dict[str, Any]:
-    """The row as the root of whatever follows from it."""
+    """The row as the root of the findings that follow from it."""
     return {"figure": name_of(forgery.table), "key": {"id": str(forgery.id)}}
 
 
 def owner_of(forgery: Forgery) -> int:
-    """The record that the row is shown with: itself, or the one that it is a part of."""
+    """The record on which the row is shown: itself, or the one that it is a part of."""
     known = recorded(forgery.table)
     owner = None if known is None or known.part_of is None else forgery.whole.get(known.part_of.key)
     return owner if isinstance(owner, int) else forgery.id
 
 
 def _amounts(forgery: Forgery) -> Amounts | None:
-    """By how much money the row is off the trail, as of a figure; None of one without, or that is no number."""
+    """The money by which the row differs from the trail; None without money columns, or where it is not a number."""
     facts = facts_by_table()[forgery.table]
     apart = tuple(c for c in facts.columns if c.key in forgery.columns)
     return amounts_of(FactsOf("", forgery.table, apart), forgery.row, forgery.trail)
 
 
 def decision_on(session: Session, finding_id: int) -> FactDecision | None:
-    """What was decided about the finding's row, if anything was."""
+    """The decision about the finding's row; None where there is none."""
     mine = select(FactDecision).where(FactDecision.finding_id == finding_id)
     return session.scalars(mine.order_by(FactDecision.id.desc()).limit(1)).first()
 
@@ -116,7 +116,7 @@ def decision_on(session: Session, finding_id: int) -> FactDecision | None:
 def open_ids(
     connection: Connection, table: str, low: int | None = None, high: int | None = None
 ) -> set[int]:
-    """The rows of that table, of ids from `low` to `high`, of which a finding is open."""
+    """The rows of that table with an open finding, of ids from `low` to `high`."""
     row_id = FINDINGS.c.key["id"].as_integer()
     found = select(row_id).where(
         FINDINGS.c.figure == name_of(table), FINDINGS.c.healed_at.is_(None)
@@ -128,7 +128,7 @@ def open_ids(
 def close(
     connection: Connection, table: str, ids: Collection[int], *, healed_by: str = "save"
 ) -> None:
-    """These rows are as the trail has them: close what is open of them."""
+    """Close the open findings of these rows, which agree with the trail."""
     if not ids:
         return
     mine = FINDINGS.c.key["id"].as_integer().in_(sorted(ids))
@@ -147,7 +147,7 @@ def settle(
     *,
     healed_by: str = "save",
 ) -> list[Forgery]:
-    """Compare these rows anew: record what differs, and close what does not; answers what differs."""
+    """Compare these rows now: record differences, and close the findings of the others; returns the differences."""
     asked = set(ids)
     found = facts.forged(connection, asked)
     record(connection, found, run_id)
@@ -157,7 +157,7 @@ def settle(
 
 
 def counted(connection: Connection, tables: Iterable[str]) -> Mapping[str, int]:
-    """Table → how many open findings there are of its facts; of tables without any none."""
+    """Table → the number of open findings of its facts; 0 for tables without any."""
     names = {name_of(table): table for table in tables}
     rows = connection.execute(
         select(FINDINGS.c.figure, func.count())

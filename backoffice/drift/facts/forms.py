@@ -1,4 +1,4 @@
-"""What is typed about a fact that differs from the audit trail: why it is accepted, or restored."""
+"""The form for a decision about a fact that differs from the audit trail: the reason to accept or restore it."""
 
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm
@@ -12,7 +12,7 @@ REASON_LENGTH = 500
 
 
 class DecisionForm(FlaskForm):
-    """Why; `seen` says what the person looked at."""
+    """The reason; `seen` is the stamp of what the person looked at."""
 
     seen = HiddenField()
     idempotency_key = HiddenField()
@@ -25,5 +25,5 @@ class DecisionForm(FlaskForm):
 
     @classmethod
     def over(cls, seen: str) -> "DecisionForm":
-        """An empty form over what is shown now."""
+        """An empty form for what is shown now."""
         return cls(formdata=None, data={"seen": seen, "idempotency_key": new_key()})

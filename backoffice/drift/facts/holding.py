@@ -1,11 +1,11 @@
-"""Which owners a heal must leave alone: those of whom a fact beneath differs from the audit trail.
+"""Which owners a heal must skip: those with a fact beneath them that differs from the audit trail.
 
-Asked of the few that a heal would write. Their own facts are compared with the trail, those of what
-they build on, and so on down. A row that was moved from one owner to another past the trail is beneath
-both: the one that it stands with now, and the one with whom the trail has it.
+Only the few owners that a heal would write are checked. Their own facts are compared with the trail, those of what
+they build on, and so on down. A row that was moved to another owner without the trail is beneath
+both owners: the one in the row, and the one in the trail.
 
 Rows that were written right under their owner's lock (a running balance, added at once) are evidence as well: where
-they do not follow from each other any more, nothing of the owner is corrected but by a person, who says why.
+they no longer follow from each other, only a person may correct the owner, with a reason.
 """
 
 from collections import defaultdict
@@ -44,30 +44,30 @@ from ...figures.models import Correction
 CORRECTIONS = table_of(Correction)
 
 Held = Mapping[int, Sequence[Forgery]]
-"""Owner → the facts beneath that differ from the trail."""
+"""Owner → the facts beneath it that differ from the trail."""
 
 HELD = N_(
     "Facts beneath it differ from the audit trail, so decide about those first: under Drift, or with "
     "backoffice audit verify-facts"
 )
-"""Why an owner is left alone."""
+"""Why an owner with a fact that differs from the trail is skipped."""
 
 
 BROKEN = N_(
     "Its rows do not follow from each other any more, though each was right when it was written. Look at what was "
     "written past the app; whoever knows that heals it with a reason"
 )
-"""Why an owner is left alone of whom every fact is as the trail has it."""
+"""Why an owner is skipped although every fact agrees with the trail."""
 
 LOCKED = N_(
     "It is wrong in a closed month, which nothing rewrites: accept the adjustment that is proposed, or reopen the month"
 )
-"""Why an owner is left alone of whom a row of locked days is wrong."""
+"""Why an owner with a wrong row of locked days is skipped."""
 
 
 @dataclass(frozen=True)
 class Hold:
-    """What a domain says of a figure: `of` answers, of these owners, those that no heal may correct, and `why`."""
+    """A domain's restriction on a figure: `of` returns which of these owners no heal may correct, and `why`."""
 
     figure: str
     why: str
@@ -75,7 +75,7 @@ class Hold:
 
 
 def doubted(connection: Connection, bundle: Bundle, owners: Collection[int]) -> dict[int, str]:
-    """Of these owners, those that no heal may correct, each with the sentence that says why."""
+    """The owners, of these, that no heal may correct, each with the sentence that explains why."""
     names = {figure.name for figure in bundle.figures}
     held_by = [hold for hold in declared().holds if hold.figure in names] if owners else []
     found = {owner: hold.why for hold in held_by for owner in hold.of(connection, owners)}
@@ -83,7 +83,7 @@ def doubted(connection: Connection, bundle: Bundle, owners: Collection[int]) -> 
 
 
 def untouched(connection: Connection, bundle: Bundle, owners: Collection[int]) -> dict[int, str]:
-    """As `doubted`, before anything is written: with those, too, of whom a row of locked days is wrong."""
+    """As `doubted`, before anything is written, plus the owners with a wrong row of locked days."""
     wrong = set[int]()
     for figure in bundle.figures if owners else ():
         if figure.locked is not None:
@@ -93,7 +93,7 @@ def untouched(connection: Connection, bundle: Bundle, owners: Collection[int]) -
 
 
 def leave_alone(connection: Connection, bundle: Bundle, corrections: Sequence[int]) -> set[int]:
-    """The owners whom these corrections have made follow what is in doubt; see `Registry.held`."""
+    """The owners that these corrections have derived from doubtful facts; see `Registry.held`."""
     if not corrections:
         return set()
     own = CORRECTIONS.c
@@ -106,13 +106,13 @@ def leave_alone(connection: Connection, bundle: Bundle, corrections: Sequence[in
 
 
 def why_left(connection: Connection, bundle: Bundle, owners: Collection[int]) -> Mapping[int, str]:
-    """Of owners that were left alone the sentence that says why."""
+    """Skipped owner → the sentence that explains why."""
     why = untouched(connection, bundle, owners)
     return {owner: why.get(owner, BROKEN) for owner in owners}
 
 
 def _broken(connection: Connection, bundle: Bundle, owners: Collection[int]) -> set[int]:
-    """Of these owners, whom a heal would correct, those whose rows do not follow from each other."""
+    """The owners, of these that a heal would correct, with rows that do not follow from each other."""
     if not owners:
         return set()
     if _is_evidence(bundle):
@@ -126,7 +126,7 @@ def _broken(connection: Connection, bundle: Bundle, owners: Collection[int]) -> 
 
 
 def _is_evidence(bundle: Bundle) -> bool:
-    """Whether its rows run, and are written with their right values by whoever holds the lock."""
+    """Whether its rows run, and are written with their right values under the owner's lock."""
     figure = bundle.figures[0]
     return figure.along is not None and figure.at_once
 
@@ -134,7 +134,7 @@ def _is_evidence(bundle: Bundle) -> bool:
 def held(
     connection: Connection, bundle: Bundle, owners: Collection[int], figures: Registry = registry
 ) -> Held:
-    """Of these owners of a bundle, those of whom a fact that their figures are derived from differs."""
+    """The owners, of these of a bundle, with a differing fact that their figures are derived from."""
     found: dict[int, dict[tuple[str, int], Forgery]] = defaultdict(dict)
     if not owners:
         return {}
@@ -155,7 +155,7 @@ def held(
 def _direct(
     connection: Connection, facts: Facts, source: Source, owners: Collection[int]
 ) -> Iterator[tuple[int, Forgery]]:
-    """The rows of one source that differ in what the figures read of them, each with the owner it is beneath."""
+    """The rows of one source that differ in columns that the figures read, each with the owner it is beneath."""
     led = _led(connection, facts, source, owners)
     read = {c.key for c in facts.columns} & source.columns
     if source.through is None:
@@ -171,7 +171,7 @@ def _direct(
 
 
 def _sides(forgery: Forgery, source: Source) -> set[int]:
-    """The owner that the row names, and the one whom it names by the trail."""
+    """The owner in the row, and the owner in the trail."""
     name = source.owner.key
     return {side[name] for side in (forgery.whole, forgery.trail) if side.get(name) is not None}
 
@@ -179,7 +179,7 @@ def _sides(forgery: Forgery, source: Source) -> set[int]:
 def owners_of(
     connection: Connection, forgery: Forgery, figures: Registry = registry
 ) -> Mapping[str, set[int]]:
-    """Bundle → the owners whose figures read the row, as it stands or as the trail has it."""
+    """Bundle → the owners with figures that read the row, by its present values or by those of the trail."""
     found: dict[str, set[int]] = defaultdict(set)
     for bundle in figures.bundles:
         for source in bundle.sources:
@@ -196,7 +196,7 @@ def owners_of(
 def _led(
     connection: Connection, facts: Facts, source: Source, owners: Collection[int]
 ) -> Mapping[int, set[int]]:
-    """The source's rows that lead to these owners, or did once by the trail, each with the owners."""
+    """The source's rows that refer to these owners, now or once by the trail, each with the owners."""
     if source.owner is facts.key:
         return {owner: {owner} for owner in owners}
     led: dict[int, set[int]] = defaultdict(set)
@@ -212,7 +212,7 @@ def _led(
 
 @cache
 def _standing(source: Source) -> Statement:
-    """Rows as they stand, and whose they are; of a source that is reached through another table by that."""
+    """Present rows with their owner; for a source reached through another table, with the owner found there."""
     key: Column[Any] = next(iter(source.table.primary_key))
     row = key if source.through is None else source.through
     mine = source.owner == any_(bindparam("owners", type_=ARRAY(BigInteger)))
@@ -221,7 +221,7 @@ def _standing(source: Source) -> Statement:
 
 @cache
 def _once(facts: Facts, owner: Column[Any]) -> Statement:
-    """Rows of which an event says that they came to one of these owners; an index finds it."""
+    """Rows that, by an event, once came to one of these owners; found through an index."""
     name = EVENTS.c.after[owner.key].astext
     number = case(
         (EVENTS.c.row_id.op("~")(literal("^[0-9]{1,18}$", Text)), cast(EVENTS.c.row_id, BigInteger))

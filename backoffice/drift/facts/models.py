@@ -1,4 +1,4 @@
-"""What people decided about facts that differed from the audit trail."""
+"""Decisions about facts that differed from the audit trail."""
 
 from typing import Any
 
@@ -10,9 +10,9 @@ from ...base import Base, Id, Moment
 
 
 class FactDecision(Base):
-    """One decision: a row was accepted as it is, or restored as the trail has it. Append-only, and audited.
+    """One decision: a row was accepted as it is, or restored from the trail. Append-only, and audited.
 
-    `stored` is what the row held, and `trail` what the trail said, of the columns that differed; null
+    `stored` has the row's values, and `trail` those of the trail, of the columns that differed; null
     where there was no such row. `decided_by` is the actor.
     """
 

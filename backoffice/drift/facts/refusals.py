@@ -1,24 +1,24 @@
-"""What is refused of decisions about facts."""
+"""The refusals of decisions about facts."""
 
 from ...base import N_
 from ...base.refusals import Refusal, Stale
 
 
 class NoSuchFinding(Refusal):
-    """There is no finding of a fact of that number."""
+    """There is no finding of a fact with that number."""
 
     sentence = N_("%(finding)s is the number of no finding about facts.")
     status = 404
 
 
 class WithoutReason(Refusal):
-    """A decision about facts says why."""
+    """A decision about facts needs a reason."""
 
     sentence = N_("Say why. The reason is kept with the decision.")
 
 
 class DifferentByNow(Stale):
-    """The row, or what the trail says of it, is not what was looked at."""
+    """The row, or its state in the trail, has changed since the person looked at it."""
 
     sentence = N_(
         "The row has changed since you looked at it, or a user has decided about it. "
@@ -27,14 +27,14 @@ class DifferentByNow(Stale):
 
 
 class CannotRestore(Refusal):
-    """The database keeps the row from being as the trail has it."""
+    """The database refuses to let the row be restored from the trail."""
 
     sentence = N_("The row cannot be restored: the database has made something else of it.")
     status = 409
 
 
 class ReferredTo(CannotRestore):
-    """A foreign key."""
+    """A foreign key refers to the row."""
 
     sentence = N_(
         "The row cannot be restored: another row refers to it, or what it refers to is gone. "
@@ -43,7 +43,7 @@ class ReferredTo(CannotRestore):
 
 
 class OthersBelong(CannotRestore):
-    """Rows that would be deleted with it."""
+    """Other rows would be deleted with it."""
 
     sentence = N_(
         "The row cannot be restored: other rows belong to it, and would go with it. "
@@ -52,13 +52,13 @@ class OthersBelong(CannotRestore):
 
 
 class Taken(CannotRestore):
-    """A unique constraint."""
+    """A unique constraint is violated."""
 
     sentence = N_("The row cannot be restored: another row has its number, or its place, by now.")
 
 
 class NotInTheTrail(CannotRestore):
-    """A column that must hold something."""
+    """The trail has no value for a column that may not be NULL."""
 
     sentence = N_(
         "The row cannot be restored: the trail does not hold a value that every row must have, "
@@ -67,7 +67,7 @@ class NotInTheTrail(CannotRestore):
 
 
 class NotAllowed(CannotRestore):
-    """A CHECK."""
+    """A CHECK is violated."""
 
     sentence = N_(
         "The row cannot be restored: the trail's values are not among those that the table allows."
@@ -75,7 +75,7 @@ class NotAllowed(CannotRestore):
 
 
 class NotPermitted(CannotRestore):
-    """A privilege, or a table that is append-only."""
+    """A privilege is missing, or the table is append-only."""
 
     sentence = N_(
         "Backoffice's own database role may not write such rows. Whoever owns the database puts it right."
@@ -90,4 +90,4 @@ BY_STATE: dict[str, type[CannotRestore]] = {
     "23514": NotAllowed,
     "42501": NotPermitted,
 }
-"""SQL state → why a row could not be restored."""
+"""SQL state → the refusal of restoring a row."""

@@ -1,4 +1,4 @@
-"""The kind of run that verifies facts against the trail: rows in chunks, then events whose rows are gone."""
+"""The kind of run that verifies facts against the trail: rows in chunks, then events of deleted rows."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -15,11 +15,11 @@ from ..verification.impossible import look as look_for_dates
 from .findings import counted, name_of, open_ids, settle
 
 FIRST, LAST = -(2**63), 2**63 - 1
-"""The ends of the first and the last chunk, so that rows of any id are in one."""
+"""The bounds of the first and the last chunk, so that rows of any id are in one."""
 
 
 def chosen(scope: Mapping[str, Any]) -> list[Facts]:
-    """The facts that a scope covers: those of its `tables`, else all."""
+    """The facts in a scope: those of its `tables`, else all."""
     known = facts_by_table()
     return [known[table] for table in scope.get("tables") or known if table in known]
 
@@ -33,7 +33,7 @@ def _plan(connection: Connection, asked: Asked) -> Iterator[Chunk]:
 
 
 def _chunks(connection: Connection, facts: Facts) -> Iterator[Chunk]:
-    """The table's rows; the last chunk goes on to the highest id that there can be."""
+    """The table's rows in chunks; the last one extends to the highest possible id."""
     low, page = FIRST, facts.next_ids(connection, FIRST)
     while page is not None:
         end, count = page
@@ -41,7 +41,7 @@ def _chunks(connection: Connection, facts: Facts) -> Iterator[Chunk]:
         high = LAST if page is None else end
         yield Chunk({"table": facts.name, "low": low, "high": high}, count)
         low = end + 1
-    if low == FIRST:  # nobody is there; what was found of those who were is looked at
+    if low == FIRST:  # no row left; findings of deleted rows are still examined
         yield Chunk({"table": facts.name, "low": FIRST, "high": LAST})
 
 
@@ -66,7 +66,7 @@ def _work(work: Work) -> None:
 
 
 def _finish(connection: Connection, asked: Asked) -> Mapping[str, Any]:
-    """Say of every table that was verified, and how many of its rows differ now."""
+    """Record the verification of every table, and return how many of its rows differ now."""
     run = connection.execute(select(RUNS.c.started_at).where(RUNS.c.id == asked.id)).one()
     took = func.extract("epoch", func.clock_timestamp() - run.started_at) * 1000
     tables = [facts.name for facts in chosen(asked.scope)]
@@ -88,7 +88,7 @@ def _compared(connection: Connection, asked: Asked) -> dict[str, int]:
 
 
 def _is_whole(connection: Connection, asked: Asked) -> bool:
-    """Whether every chunk was done, and there were not only those that an earlier run had left."""
+    """Whether every chunk was done, and this is not a retry of what an earlier run had left."""
     undone = select(CHUNKS.c.number).where(
         CHUNKS.c.run_id == asked.id, CHUNKS.c.status != CHUNK_DONE
     )

@@ -1,4 +1,4 @@
-"""What people call the rows whose facts differ from the trail, and where they are shown: as the trail does."""
+"""Titles and addresses of rows with facts that differ from the audit trail, as the trail has them."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -17,12 +17,12 @@ from .findings import name_of
 
 
 def _tables() -> dict[str, str]:
-    """What findings of facts are filed under → the table whose rows these are."""
+    """The name under which findings are filed → the table of their rows."""
     return {**{name_of(table): table for table in facts_by_table()}, **all_dates()}
 
 
 def words() -> Iterator[Word]:
-    """What the items are called: as the trail calls the rows."""
+    """The titles of rows and columns, as in the trail."""
     for name, table in _tables().items():
         known = recorded(table)
         labels = {**SHARED_LABELS, **(known.labels if known else {})}
@@ -30,7 +30,7 @@ def words() -> Iterator[Word]:
 
 
 def subjects() -> Iterator[Subject]:
-    """Where the rows are shown."""
+    """The titles and addresses of the rows' records."""
     return (_subject(name, table) for name, table in _tables().items())
 
 
@@ -49,7 +49,7 @@ def _subject(filed_under: str, table: str) -> Subject:
 
 
 def _shown(table: str) -> Recorded | None:
-    """The record that a row of the table is shown with."""
+    """The record on which a row of the table is shown."""
     known = recorded(table)
     if known is not None and known.part_of is not None:
         column: Column[Any] = known.part_of.property.columns[0]

@@ -1,4 +1,4 @@
-"""Deciding about a fact that differs from the audit trail, on the finding's own pages."""
+"""The screens on which a person decides about a fact that differs from the audit trail."""
 
 from flask import Response, abort, flash, url_for
 from flask_babel import gettext as _
@@ -25,14 +25,14 @@ __all__ = ["bp"]
 @bp.get("/<int:finding_id>/accept")
 @requires("facts.decide")
 def accept(finding_id: int) -> Response:
-    """Ask why the row is accepted, beside what it holds and what the trail says."""
+    """Ask for the reason to accept the row, beside its values and those of the trail."""
     return _page(finding_id, "accept")
 
 
 @bp.post("/<int:finding_id>/accept")
 @requires("facts.decide")
 def accept_post(finding_id: int) -> Response:
-    """Accept the row, if it is still what was shown."""
+    """Accept the row, if it is still as shown."""
     done = _("The row is accepted as it is. What builds on it can be corrected now.")
     return _decided(finding_id, "accept", ACCEPTED, done)
 
@@ -40,14 +40,14 @@ def accept_post(finding_id: int) -> Response:
 @bp.get("/<int:finding_id>/restore")
 @requires("facts.decide")
 def restore(finding_id: int) -> Response:
-    """Ask why the row is restored, beside what it holds and what the trail says."""
+    """Ask for the reason to restore the row, beside its values and those of the trail."""
     return _page(finding_id, "restore")
 
 
 @bp.post("/<int:finding_id>/restore")
 @requires("facts.decide")
 def restore_post(finding_id: int) -> Response:
-    """Restore the row, if it is still what was shown."""
+    """Restore the row, if it is still as shown."""
     done = _("The row is as the audit trail has it again.")
     return _decided(finding_id, "restore", RESTORED, done)
 
@@ -83,7 +83,7 @@ def _page(
     seen = stamp(finding.stored, finding.expected)
     if form is None:
         form = DecisionForm.over(seen)
-    elif refused:  # what was typed is now about what is shown
+    elif refused:  # what was typed now applies to what is shown
         form.seen.data = seen
     return render(
         "drift/decide.html",

@@ -1,4 +1,4 @@
-"""A fact that differs from the audit trail, in words."""
+"""Texts for a fact that differs from the audit trail."""
 
 from sqlalchemy.orm import Session
 
@@ -9,7 +9,7 @@ from .findings import facts_named
 
 
 def differences_of(session: Session, finding: DriftFinding) -> tuple[Change, ...] | None:
-    """What differs, in words: `before` in the row, `after` by the trail; None of a figure's finding."""
+    """The differences as text: `before` in the row, `after` by the trail; None for a figure's finding."""
     facts = facts_named(finding.figure)
     if facts is None:
         return None

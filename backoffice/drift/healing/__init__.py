@@ -1,1 +1,1 @@
-"""Correcting figures: heals, dry runs and their application."""
+"""Correction of figures: heals, dry runs and their application."""

@@ -1,12 +1,12 @@
 """What a heal writes above its scope: figures of other owners that build on what it corrects.
 
-A dry run lists these too, at the values that they will have. Bundle after bundle upwards: when everything beneath a
-bundle was looked at, whoever builds on what was found there is looked at as well. Expected values come from the
-facts, so they are what they will be, whatever is stored between.
+A dry run lists these too, at their future values. Bundle after bundle upwards: when everything beneath a
+bundle is verified, the owners that build on the findings there are verified as well. Expected values come from the
+facts, so they are final, whatever is stored in between.
 
-A heal goes the same way, by what it has corrected: so each of them is computed once, and not again for every chunk of
-what is beneath. It is not put off where a correction may itself change who that is (`collected`): then it is done
-with the correction.
+A heal proceeds in the same way from its corrections, so that each of these owners is computed once, and not again for
+every chunk beneath. It is not deferred where a correction may itself change which owners these are (`collected`): then
+it is done with the correction.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -29,11 +29,11 @@ from ..findings import CORRECTIONS
 from ..verification.scope import BundlePart, bundle_named, listed, parts
 
 FIRST = 1_000
-"""The first stage at which a run looks above its scope; the stages before are the scope itself."""
+"""The first stage at which a run works above its scope; earlier stages are the scope itself."""
 
 
 def plan(covered: Sequence[BundlePart]) -> Iterator[Chunk]:
-    """A dry run's chunk for every bundle that builds on the scope and is not wholly in it; it leads to its owners."""
+    """A dry run's chunk for every bundle that builds on the scope and is not wholly in it; it finds its owners."""
     for number, bundle in _building_on(covered):
         given = next((part.owners for part in covered if part.bundle is bundle), None) or []
         yield Chunk(
@@ -42,7 +42,7 @@ def plan(covered: Sequence[BundlePart]) -> Iterator[Chunk]:
 
 
 def _building_on(covered: Sequence[BundlePart]) -> Iterator[tuple[int, Bundle]]:
-    """Every bundle that builds on the scope and is not wholly in it, each after those beneath, with its place."""
+    """Every bundle that builds on the scope and is not wholly in it, each after those beneath, with its position."""
     led = {part.bundle for part in covered}
     for number, bundle in enumerate(registry.bundles):
         if led.intersection(lower_bundles(registry, bundle)) and not _is_whole(covered, bundle):
@@ -51,16 +51,16 @@ def _building_on(covered: Sequence[BundlePart]) -> Iterator[tuple[int, Bundle]]:
 
 
 def plan_heal(covered: Sequence[BundlePart]) -> Iterator[Chunk]:
-    """A heal's chunk for every bundle that is collected; it leads to whoever builds on what was corrected."""
+    """A heal's chunk for every bundle that is collected; it finds the owners that build on what was corrected."""
     for number, bundle in _building_on(covered):
         if _is_collected(bundle):
             yield Chunk({"led": bundle.name}, 0, FIRST + 2 * number)
 
 
 def collected(asked: Asked, bundle: Bundle) -> frozenset[str]:
-    """The bundles of other owners above one that this heal comes to when everything beneath them is corrected.
+    """The bundles of other owners above this one that the heal takes up when everything beneath them is corrected.
 
-    A retry looks at what was left, and at what builds on that with each correction.
+    A retry takes up what was left, and corrects what builds on it with each correction.
     """
     if "retry" in asked.scope:
         return frozenset()
@@ -74,13 +74,13 @@ def collected(asked: Asked, bundle: Bundle) -> frozenset[str]:
 
 
 def _is_collected(upper: Bundle) -> bool:
-    """Whether whoever builds on a correction is still known by it when it is made."""
+    """Whether the owners that build on a correction can still be determined after it is made."""
     lower = lower_bundles(registry, upper)
     return all(names_owners(upper, each) for each in lower if not has_same_owners(upper, each))
 
 
 def lead_heal(work: Work) -> None:
-    """Cut whoever builds on what this run has corrected of other owners into chunks; the same owner's came with it."""
+    """Create chunks of the other owners that build on this run's corrections; the same owners' were included."""
     bundle = bundle_named(registry, work.payload["led"])
     beneath = lower_bundles(registry, bundle)
     others = [lower for lower in beneath if not has_same_owners(bundle, lower)]
@@ -99,7 +99,7 @@ def _is_whole(covered: Sequence[BundlePart], bundle: Bundle) -> bool:
 
 
 def lead(work: Work) -> None:
-    """Cut whoever builds on what was found beneath into chunks, but for those who were looked at already."""
+    """Create chunks of the owners that build on findings beneath, except those already verified."""
     bundle = bundle_named(registry, work.payload["bundle"])
     with work.transaction(is_last=True) as step:
         beneath = lower_bundles(registry, bundle)
@@ -114,7 +114,7 @@ def _led_to(
     beneath: Sequence[Bundle],
     of: Callable[[Sequence[str]], Select[Any]],
 ) -> set[int]:
-    """The owners of the bundle for whom something `beneath` is read that the run changes: whose, says `of`."""
+    """The owners of the bundle that read something `beneath` which the run changes; `of` selects those lower owners."""
     read = {figure.name for own in bundle.figures for figure in registry.depends_on(own)}
     led: set[int] = set()
     for lower in beneath:
@@ -126,7 +126,7 @@ def _led_to(
 
 
 def _found(asked: Asked, names: Sequence[str]) -> Select[Any]:
-    """Whose figures of these a dry run has found wrong."""
+    """SELECT the owners of these figures that a dry run has found wrong."""
     return select(ITEMS.c.owner).where(
         ITEMS.c.run_id.in_([asked.id, int(asked.scope.get("retry", asked.id))]),
         ITEMS.c.outcome == FOUND,
@@ -135,13 +135,13 @@ def _found(asked: Asked, names: Sequence[str]) -> Select[Any]:
 
 
 def _corrected(runs: Sequence[int], names: Sequence[str]) -> Select[Any]:
-    """Whose figures of these the runs have corrected."""
+    """SELECT the owners of these figures that the runs have corrected."""
     of_runs = CORRECTIONS.c.run_id.in_(runs)
     return select(CORRECTIONS.c.owner).where(of_runs, CORRECTIONS.c.figure.in_(names))
 
 
 def _retried(connection: Connection, asked: Asked) -> list[int]:
-    """The run, and those whose rest it does: whoever builds on what they have corrected may be left to it."""
+    """The run and those that it retries: what builds on their corrections may be left to this one."""
     runs, scope = [asked.id], asked.scope
     while "retry" in scope:
         runs.append(int(scope["retry"]))

@@ -1,4 +1,4 @@
-"""Applying a dry run: exactly what it found, each looked at again under lock; what moved is left alone."""
+"""Applies a dry run: exactly what it found, each item checked again under lock; what has changed since is skipped."""
 
 import re
 from collections import defaultdict
@@ -28,14 +28,14 @@ MOVED = N_("It has changed since the dry run, so it was left alone. Make a new d
 """Why an item is skipped."""
 
 FIELDS = ("owner", "key", "before", "after")
-"""What an item that is skipped repeats of the one that was found."""
+"""The fields that a skipped item copies from the item found."""
 
 Items = dict[int, list[dict[str, Any]]]
-"""By owner, what the dry run found."""
+"""Owner → the items that the dry run found."""
 
 
 def plan(connection: Connection, asked: Asked) -> Iterator[Chunk]:
-    """The owners of what the dry run found, bundle after bundle."""
+    """Chunks of the owners that the dry run found, bundle after bundle."""
     named = select(ITEMS.c.subject, ITEMS.c.owner).where(*_found(asked)).distinct()
     owners: dict[str, set[int]] = defaultdict(set)
     for name, owner in connection.execute(named):
@@ -45,7 +45,7 @@ def plan(connection: Connection, asked: Asked) -> Iterator[Chunk]:
 
 
 def work(work: Work) -> None:
-    """Apply what was found of the chunk's owners."""
+    """Apply the dry run's items for the chunk's owners."""
     bundle = bundle_named(registry, work.payload["bundle"])
     owners: list[int] = work.payload["owners"]
     healer = RunHealer(work, bundle, "heal")
@@ -54,7 +54,7 @@ def work(work: Work) -> None:
         lock_owners(connection, bundle, set(part), Leading())
         still = _as_found(connection, healer, bundle, part)
         pending = {bundle.name: Touched(owners=set(still))}
-        # What builds on these was listed itself, or is right: nothing else is written.
+        # What builds on these has items of its own, or is right: nothing else is written.
         every = registry.bundle_names
         return drain(connection, registry, pending, healer.correcting, deferred=every)
 
@@ -70,9 +70,9 @@ def _found(asked: Asked) -> tuple[Any, ...]:
 def _as_found(
     connection: Connection, healer: RunHealer, bundle: Bundle, owners: Sequence[int]
 ) -> list[int]:
-    """The owners of whom exactly what the dry run found is wrong; the others' items are skipped.
+    """The owners with exactly the drift that the dry run found; the others' items are skipped.
 
-    What has become right meanwhile (perhaps by this very run, with what it builds on) is unchanged.
+    What has become right meanwhile (perhaps by this very run, with what it builds on) counts as unchanged.
     """
     assert healer.step is not None
     asked = healer.work.asked
@@ -111,7 +111,7 @@ def _items_of(connection: Connection, asked: Asked, bundle: Bundle, owners: Sequ
 
 
 def sameness(item: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What makes two items of a row the same."""
+    """The identity of an item: two items of a row are the same where this is equal."""
     return (
         item["subject"],
         item["owner"],
@@ -126,7 +126,7 @@ def _frozen(values: Mapping[str, Any] | None) -> Any:
 
 
 def _as_amount(value: Any) -> Any:
-    """An amount however it is written: 0 and 0.00 are the same."""
+    """An amount in a normal form: 0 and 0.00 are the same."""
     return Decimal(value) if isinstance(value, str) and re.match(NUMBER, value) else value
 
 
@@ -142,7 +142,7 @@ def _skip(healer: RunHealer, items: Iterable[dict[str, Any]]) -> None:
 
 
 def result(connection: Connection, asked: Asked) -> dict[str, Any]:
-    """How many of the items that the dry run found were applied, had moved, or were right already."""
+    """How many of the dry run's items were applied, had changed, or were right already."""
     settle_open(connection)
     found = connection.scalar(select(func.count()).select_from(ITEMS).where(*_found(asked))) or 0
     counts: dict[str, int] = dict(

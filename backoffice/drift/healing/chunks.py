@@ -1,4 +1,4 @@
-"""One chunk of a heal: the owners found wrong are corrected in short transactions under the run's fence."""
+"""One chunk of a heal: wrong owners are corrected in short transactions under the run's fence."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -54,7 +54,7 @@ from . import above
 
 
 class RunHealer:
-    """A healer whose transactions are a run's: what it corrects is counted and recorded with them."""
+    """A healer with a run's transactions: corrections are counted and recorded in the same transaction."""
 
     def __init__(
         self,
@@ -70,12 +70,12 @@ class RunHealer:
         self.work = work
         self.bundle = bundle
         self.is_led = is_led
-        """Whether nobody has asked for these owners: they build on what was corrected."""
+        """Whether these owners were not requested, but build on what was corrected."""
         self.bundles = [*beneath, bundle]
         self.counted = [one for one in self.bundles if one in (reported or self.bundles)]
-        """Bundles of whose owners the chunk is; each of them is counted in every one."""
+        """Bundles of the chunk's owners; an owner is counted once in each."""
         self.named = [figure.name for one in reported or registry.bundles for figure in one.figures]
-        """Figures whose corrections become items: of a recalculation those that it is of alone."""
+        """Figures with corrections that become items; for a recalculation only its own figures."""
         self.correcting = correction_of(cause, work.asked.reason, run_id=work.asked.id)
         self.healer = Healer(
             registry,
@@ -90,18 +90,18 @@ class RunHealer:
         self.failed: set[int] = set()
         """Owners that could not be corrected."""
         self.applied: set[int] = set()
-        """Owners that were corrected already, with what they build on."""
+        """Owners that are already corrected, together with what they build on."""
 
     def heal(self, owners: Sequence[int]) -> None:
-        """Correct these owners, each with what it builds on in the bundles beneath, and what builds on them."""
+        """Correct these owners, with what each builds on in the bundles beneath, and what builds on them."""
         self.healer.heal(self.bundles, owners, self.correcting, self._corrected_before())
 
     def heal_led(self, owners: Sequence[int]) -> None:
-        """Correct what these owners build on what the run has corrected, and what builds on that."""
+        """Correct these owners, which build on what the run has corrected, and what builds on them."""
         self.healer.heal_above({self.bundle: set(owners)}, self.correcting)
 
     def _corrected_before(self) -> Sequence[int]:
-        """The chunk's owners whom an earlier attempt has corrected; it may not have come to what builds on them."""
+        """The chunk's owners corrected by an earlier attempt, which may not have reached what builds on them."""
         payload = self.work.payload
         if self.work.claim.fence == 1:
             return ()
@@ -125,13 +125,13 @@ class RunHealer:
             yield step.connection
 
     def skipped(self, connection: Connection, owners: Sequence[int]) -> set[int]:
-        """Of these owners, those that the run has left alone: a chunk may be begun twice."""
+        """The owners, of these, that the run has skipped: a chunk may be started twice."""
         return self.reported_of(connection, self.bundle, owners, SKIPPED)
 
     def reported_of(
         self, connection: Connection, bundle: Bundle, owners: Sequence[int], outcome: str
     ) -> set[int]:
-        """Of these owners of a bundle, those of whom the run has an item with this outcome already."""
+        """The owners, of these of a bundle, for which the run already has an item with this outcome."""
         names = [bundle.name, *(figure.name for figure in bundle.figures)]
         reported = select(ITEMS.c.owner).where(
             ITEMS.c.run_id == self.work.asked.id,
@@ -161,7 +161,7 @@ class RunHealer:
         self.step.tally.changed += len(corrections)
 
     def _leave_held(self, connection: Connection, drained: Drained) -> None:
-        """Say what was left alone because something beneath it is in doubt: of each owner once in the run."""
+        """Record owners skipped because facts beneath them are in doubt, each once per run."""
         assert self.step is not None
         for bundle, left in record_held(connection, drained, self.work.asked.id):
             reported = self.reported_of(connection, bundle, [f.owner for f in left], SKIPPED)
@@ -171,13 +171,13 @@ class RunHealer:
                 leave_alone(self.step, [f for f in new if why[f.owner] == sentence], sentence)
             if (
                 bundle in self.counted and not self.is_led
-            ):  # the size of the chunk counts its owners already
+            ):  # the size of the chunk already counts its owners
                 owners = len({finding.owner for finding in new})
                 self.step.more -= owners
                 self.step.tally.checked -= owners
 
     def bring_in_step(self, connection: Connection) -> None:
-        """Record what is wrong of the chunk's owners that could not be corrected, and close what is right."""
+        """Record the drift of the chunk's owners that could not be corrected, and close findings that are resolved."""
         for bundle in self.bundles:
             left = findings(connection, registry, bundle, sorted(self.failed))
             record(connection, left, set(), self.work.asked.id)
@@ -194,7 +194,7 @@ class RunHealer:
             step.tally.failed += 1
 
     def _failed_above(self, failure: Failure) -> None:
-        """Say of an owner who builds on what was corrected that it is left wrong, unless its own chunk comes to it."""
+        """Record that an owner that builds on a correction is still wrong, unless its own chunk is still to come."""
         bundle, owner = bundle_named(registry, failure.bundle), failure.owner
         covered = parts(registry, self.work.asked.scope, beneath=True)
         mine = next((part.owners for part in covered if part.bundle is bundle), ())
@@ -211,7 +211,7 @@ class RunHealer:
 
 
 def deferred(work: Work, bundle: Bundle) -> frozenset[str]:
-    """What builds on the bundle and is looked at later in the same run: over all its owners, or those led to."""
+    """The bundles above this one that the same run handles later: over all their owners, or over those affected."""
     covered = parts(registry, work.asked.scope, beneath=True)
     is_covered = any(part.bundle is bundle for part in covered)
     whole = later(covered, bundle) if is_covered else frozenset()
@@ -219,7 +219,7 @@ def deferred(work: Work, bundle: Bundle) -> frozenset[str]:
 
 
 def heal(work: Work, *, every_owner: bool = False, cause: str = "heal") -> None:
-    """Correct whoever is wrong in the chunk; with `every_owner` all of them are recomputed."""
+    """Correct the wrong owners in the chunk; with `every_owner` all of them are recomputed."""
     if "led" in work.payload:
         _heal_led(work, cause)
         return
@@ -232,7 +232,7 @@ def heal(work: Work, *, every_owner: bool = False, cause: str = "heal") -> None:
     healer.heal(owners)
     for lower in (
         beneath if healer.failed else ()
-    ):  # what fails above is no reason to leave it wrong
+    ):  # lower bundles are corrected although the upper one failed
         RunHealer(work, lower, cause, deferred_bundles, is_led=True).heal_led(sorted(healer.failed))
     with work.transaction() as step:
         if gone:
@@ -242,7 +242,7 @@ def heal(work: Work, *, every_owner: bool = False, cause: str = "heal") -> None:
 
 
 def _heal_led(work: Work, cause: str) -> None:
-    """Find whoever builds on what was corrected; or correct them."""
+    """Find the owners that build on what was corrected, or correct them."""
     if "owners" not in work.payload:
         above.lead_heal(work)
         return
@@ -256,7 +256,7 @@ def heal_with_beneath(
 ) -> None:
     """Recompute these owners of the last bundle and, in the same transactions, what they build on in the others.
 
-    Of an owner that cannot be corrected, an item that failed, nothing beneath is corrected either.
+    Where an owner cannot be corrected (a failed item), nothing beneath it is corrected either.
     """
     *beneath, bundle = bundles
     RunHealer(work, bundle, cause, beneath=beneath, reported=(bundle,) if beneath else ()).heal(
@@ -265,7 +265,7 @@ def heal_with_beneath(
 
 
 def _unreported(work: Work, step: Step, gone: Sequence[Finding]) -> list[Finding]:
-    """A chunk may be begun twice; an item of each is enough."""
+    """The rows without an item: a chunk may be started twice, and one item each is enough."""
     reported = select(ITEMS.c.subject, ITEMS.c.key).where(
         ITEMS.c.run_id == work.asked.id, ITEMS.c.outcome == SKIPPED
     )
@@ -276,7 +276,7 @@ def _unreported(work: Work, step: Step, gone: Sequence[Finding]) -> list[Finding
 def _chosen(
     work: Work, bundles: Sequence[Bundle], every_owner: bool
 ) -> tuple[list[int], Sequence[Finding]]:
-    """The chunk's owners to recompute in these bundles of theirs, and the rows whose owner is missing."""
+    """The chunk's owners to recompute in these bundles, and the rows with a missing owner."""
     payload: Any = work.payload
     bundle = bundles[-1]
     with work.snapshot() as connection:
@@ -310,7 +310,7 @@ def _items_of_corrections(
     drained: Drained,
     figures: Sequence[str],
 ) -> None:
-    """An item, applied, for each correction that a drain has left on one of these figures."""
+    """Insert an applied item for each of a drain's corrections of these figures."""
     names = tuple(sorted(drained.corrected.keys() & set(figures)))
     if names:
         ids = _of(drained, names)
@@ -318,13 +318,13 @@ def _items_of_corrections(
 
 
 def _of(drained: Drained, figures: Iterable[str]) -> list[int]:
-    """The corrections that a drain has left on these figures."""
+    """The ids of a drain's corrections of these figures."""
     return [id_ for figure in figures for id_ in drained.corrected.get(figure, ())]
 
 
 @cache
 def _as_items(registry: Registry, names: tuple[str, ...]) -> Statement:
-    """Makes items of corrections (`ids`) of these figures alone, in a run (`run_id`)."""
+    """Inserts items for the corrections (`ids`) of these figures alone, in a run (`run_id`)."""
     figures = [registry.get(name) for name in names]
     own = CORRECTIONS.c
     apart = (
@@ -361,9 +361,9 @@ def _apart(
     mine: ColumnElement[Any],
     other: ColumnElement[Any],
 ) -> ColumnElement[Any]:
-    """What stands in the one and not so in the other, as in a finding; all of it where there is no other.
+    """The columns of one side that differ from the other, as in a finding; all of them where there is no other side.
 
-    Of a figure with one column that is all there is, for a correction says what differed.
+    A figure with a single column needs no filter, because a correction exists only where it differed.
     """
 
     def same(column: str) -> ColumnElement[Any]:

@@ -1,4 +1,4 @@
-"""What a dry run has found, for a terminal and for JSON: every row with what it will be, net and gross."""
+"""Output of a dry run, as a table and as JSON: every row with its future value, net and gross."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -21,17 +21,17 @@ from ..naming import named_failures, with_names
 from .performing import failures_of
 
 SHOWN = 50
-"""Rows printed to a person; --json prints them all."""
+"""Rows printed to a terminal; --json prints them all."""
 
 
 def items_found(session: Session, run_id: int) -> Sequence[RunItem]:
-    """What the dry run would change."""
+    """The items that the dry run would change."""
     mine = select(RunItem).where(RunItem.run_id == run_id, RunItem.outcome == FOUND)
     return session.scalars(mine.order_by(RunItem.id)).all()
 
 
 def as_dict(run: Run) -> dict[str, Any]:
-    """A dry run for JSON: its number, how it ended, how many rows, what they come to, and each of them."""
+    """A dry run for JSON: its number, how it ended, its row count, its totals, and each row."""
     found = found_by(db.session(), run.id)
     items = [reported_of(item) for item in items_found(db.session(), run.id)]
     return {
@@ -46,7 +46,7 @@ def as_dict(run: Run) -> dict[str, Any]:
 
 
 def print_dry_run(run: Run, *, as_json: bool) -> None:
-    """All of it as one JSON object, or the first rows as a table and how to apply them."""
+    """Print all of it as one JSON object, or the first rows as a table and the command that applies them."""
     if as_json:
         click.echo(json.dumps(as_dict(run)))
         return
@@ -75,12 +75,12 @@ def print_dry_run(run: Run, *, as_json: bool) -> None:
 
 
 def print_items(items: Sequence[RunItem]) -> None:
-    """The first of them as a table."""
+    """Print the first items as a table."""
     print_rows([reported_of(item) for item in items[:SHOWN]])
 
 
 def print_rows(findings: Sequence[Mapping[str, Any]]) -> None:
-    """The first of these, each as `as_reported` has it, as a table; differences by column, net and gross."""
+    """Print the first of these, each as `as_reported` returns it, as a table; differences by column, net and gross."""
     amounts = (_("Difference"), _("Net"), _("Gross"))
     from rich.table import Table
 
@@ -106,7 +106,7 @@ def _written(amount: str | None) -> str:
 
 
 def row_in_words(name: str | None, key: Mapping[str, Any]) -> str:
-    """A row as people call it, and its key."""
+    """The title of a row, and its key."""
     return f"{name} ({pairs(key)})" if name else pairs(key)
 
 

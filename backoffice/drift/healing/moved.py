@@ -1,8 +1,8 @@
-"""The stored totals that a transaction has moved so far, before and after: how many, by how much, the greatest.
+"""The stored totals that a transaction has changed so far, before and after: count, difference, largest.
 
-Nothing is foretold: whatever moves them is carried out, and what it has written is read while it can still be
-taken back. Before is what everybody else still sees, on a connection of its own; the rows are locked by
-whoever has written them.
+Nothing is predicted: the change is carried out, and its writes are read while it can still be
+rolled back. The values before are read on a connection of its own, which sees the committed state; the rows are locked
+by the transaction that has written them.
 """
 
 import hashlib
@@ -25,12 +25,12 @@ Item = dict[str, Any]
 """The fields of a run's item, but for its outcome; `amounts` are those of the item by name."""
 
 SHOWN = 50
-"""Rows that are kept to be shown; sums and fingerprint are of all."""
+"""Rows that are kept for display; sums and fingerprint cover all."""
 
 
 @dataclass(frozen=True)
 class Moved:
-    """So many rows, their differences net and gross, the greatest of them, and a text that tells all of them apart."""
+    """Row count, net and gross difference, the largest rows, and a fingerprint that differs for any other result."""
 
     rows: int = 0
     net: Decimal = Decimal(0)
@@ -45,7 +45,7 @@ class Moved:
 
 
 def moved_by(session: Session, rows: Iterable[tuple[Table, int]]) -> Moved:
-    """What this transaction has made of these rows of figures, while it can still be taken back."""
+    """What this transaction has written to these rows of figures, while it can still be rolled back."""
     connection = session.connection()
     items = sorted(
         totals_moved(connection, rows), key=lambda item: -(item["amounts"].get("gross") or 0)
@@ -72,7 +72,7 @@ def _as_dict(item: dict[str, Any], name: str | None) -> dict[str, Any]:
 
 
 def found_in(items: Sequence[Item]) -> Found:
-    """How many items, and what their differences come to, net and gross."""
+    """The number of items, and the sum of their differences, net and gross."""
     net, gross = (
         sum((item["amounts"].get(name) or Decimal(0) for item in items), Decimal(0))
         for name in ("amount", "gross")
@@ -81,7 +81,7 @@ def found_in(items: Sequence[Item]) -> Found:
 
 
 def totals_written(connection: Connection, rows: Iterable[tuple[Table, int]]) -> list[Item]:
-    """Of these rows that this transaction has written, each figure that is not as everybody else sees it."""
+    """The items of these rows, written by this transaction, that differ from the committed state."""
     ids: dict[Table, set[int]] = {}
     for table, key in rows:
         ids.setdefault(table, set()).add(key)
@@ -95,7 +95,7 @@ def totals_written(connection: Connection, rows: Iterable[tuple[Table, int]]) ->
 
 
 def totals_moved(connection: Connection, rows: Iterable[tuple[Table, int]]) -> list[Item]:
-    """As `totals_written`, but for records that this transaction has made: their totals come with them."""
+    """As `totals_written`, without records that this transaction has created: their totals are new with them."""
     ids: dict[Table, set[int]] = {}
     for table, key in rows:
         ids.setdefault(table, set()).add(key)
@@ -109,7 +109,7 @@ def totals_moved(connection: Connection, rows: Iterable[tuple[Table, int]]) -> l
 
 
 def _stored(connection: Connection, figure: Figure, keys: Iterable[int]) -> dict[int, Any]:
-    """By primary key, the figure's rows as this connection sees them."""
+    """Primary key → the figure's row as this connection sees it."""
     columns = [figure.primary_key.label("pk"), figure.owner.label("owner")]
     columns += [column.label(f"k{n}") for n, column in enumerate(figure.key)]
     columns += [column.label(f"v{n}") for n, column in enumerate(figure.columns)]
@@ -144,5 +144,5 @@ def _apart(figure: Figure, before: Mapping[int, Any], after: Mapping[int, Any]) 
 
 
 def _plain(value: Any) -> Any:
-    """As corrections hold a key: numbers as numbers, all else as text."""
+    """A key's value as corrections store it: numbers as numbers, all else as text."""
     return value if isinstance(value, int) else str(value)

@@ -1,4 +1,4 @@
-"""Stored totals that move, in the user's words: for a page, and for a terminal."""
+"""Texts for stored totals that change: for a page, and for a terminal."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -15,7 +15,7 @@ from .moved import Moved
 
 
 def moved_in_words(moved: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The totals that move, for a page (see `Moved.as_dict`); None where there are none."""
+    """The totals that change, for a page (see `Moved.as_dict`); None where there are none."""
     if not moved.get("rows"):
         return None
     return {
@@ -37,7 +37,7 @@ def _total_in_words(item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def print_moved(moved: Moved) -> None:
-    """The stored totals that move, those that move by most, as a table; nothing where there are none."""
+    """Print the stored totals that change most as a table; nothing where there are none."""
     if not moved.rows:
         return
     columns = (_("What"), _("Before"), _("Net"), _("After"), _("Gross"))

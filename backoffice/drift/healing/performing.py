@@ -1,4 +1,4 @@
-"""Runs over figures, performed by a command in its own process: no worker and no Redis are needed."""
+"""Runs over figures, performed by a command in its own process, without a worker or Redis."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -42,14 +42,14 @@ Scope = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Performed:
-    """A run that has ended, and what could not be corrected or was left alone: (subject, owner, why)."""
+    """A run that has ended, and what could not be corrected or was skipped: (subject, owner, why)."""
 
     run: Run
     failures: Sequence[tuple[str, int | None, str]]
 
     @property
     def is_clean(self) -> bool:
-        """Whether it did all that it was asked, left nothing alone, and a dry run found nothing."""
+        """Whether it completed, skipped nothing, and as a dry run found nothing."""
         is_done = self.run.status == "done" and not self.run.skipped
         return is_done and not (self.run.dry_run and self.run.changed)
 
@@ -67,7 +67,7 @@ def heal(
 ) -> Performed:
     """Heal (or with `every_owner` rebuild) these figures of these owners; None: all. Not paced.
 
-    `scope` says it instead of them, as a run does.
+    `scope`, a run's scope, replaces both.
 
     Raises AlreadyRunning, EndedBadly.
     """
@@ -84,18 +84,18 @@ def heal(
 
 @dataclass(frozen=True)
 class Verified:
-    """What a verification found, each as `as_reported` has it; no run: it could not be recorded."""
+    """The findings of a verification, each as `as_reported` returns it; no run: it could not be recorded."""
 
     run: Run | None
     findings: Sequence[dict[str, Any]]
     unrecorded: str = ""
     """Why it could not be recorded, as a sentence to be translated."""
     not_ours: Sequence[str] = ()
-    """The figures that were not looked at: the database keeps them by another definition."""
+    """The figures that were not verified: the database keeps them by another definition."""
     checks: Sequence[str] = ()
-    """The checks that were compared, too."""
+    """The checks that were compared as well."""
     differing: Sequence[dict[str, Any]] = ()
-    """Those of them that differ, each as `checks.as_reported` has it."""
+    """The checks that differ, each as `checks.as_reported` returns it."""
 
     @property
     def is_right(self) -> bool:
@@ -104,7 +104,7 @@ class Verified:
 
     @property
     def is_whole(self) -> bool:
-        """Whether everything was looked at."""
+        """Whether everything was verified."""
         return not self.not_ours and (self.run is None or self.run.status == DONE)
 
 
@@ -112,7 +112,7 @@ READ_ONLY = N_("What was found could not be recorded: this database takes no wri
 NO_RIGHT = N_("What was found could not be recorded: the database user has no right to.")
 UNDER_WAY = N_("What was found was not recorded: another run verifies the same at the moment.")
 _REFUSED = {"25006": READ_ONLY, "42501": NO_RIGHT}
-"""SQL states in which nothing can be recorded, though everything can be compared."""
+"""SQL states in which nothing can be recorded, although everything can be compared."""
 
 
 def verify(
@@ -157,7 +157,7 @@ def verify(
 
 
 def is_wrong_still(engine: Engine) -> bool:
-    """Whether anything is found wrong and neither corrected nor right again: a figure, or two sums that differ."""
+    """Whether any finding is open: of a figure, or of two sums that differ."""
     with Session(engine) as session:
         every_check = _checks(None, None)
         is_apart = bool(checks.found(session.connection(), every_check))
@@ -165,7 +165,7 @@ def is_wrong_still(engine: Engine) -> bool:
 
 
 def _checks(figures: Sequence[Figure] | None, owners: Sequence[int] | None) -> list[Check]:
-    """The checks that are compared with these figures of these owners."""
+    """The checks that belong to a verification of these figures and owners."""
     if owners is not None:
         return []
     chosen = core.registry.bundles_of(figures or core.registry.figures)
@@ -206,14 +206,14 @@ def resume(engine: Engine, run_id: int) -> Performed:
 
 
 def _ended(done: Performed) -> Performed:
-    """What has come of a run that has come to its end. Raises EndedBadly."""
+    """The result of a run that has ended. Raises EndedBadly."""
     if done.run.status not in (DONE, DONE_WITH_FAILURES):
         raise EndedBadly(run=done.run.id, error=done.run.error or done.run.status)
     return done
 
 
 def performed(engine: Engine, run_id: int, progress: Progress | None = None) -> Performed:
-    """Work on the run until it has ended, beside any workers; answers what came of it."""
+    """Work on the run until it has ended, alongside any workers; returns its result."""
     while True:
         perform(engine, run_id, progress=lambda: _report(engine, run_id, progress))
         with Session(engine, expire_on_commit=False) as session:
@@ -231,7 +231,7 @@ def _report(engine: Engine, run_id: int, progress: Progress | None) -> None:
 
 
 def failures_of(session: Session, run_id: int) -> list[tuple[str, int | None, str]]:
-    """What the run could not correct or left alone: (bundle or figure, owner, why)."""
+    """What the run could not correct or has skipped: (bundle or figure, owner, why)."""
     found = select(RunItem.subject, RunItem.owner, RunItem.error).where(
         RunItem.run_id == run_id, RunItem.outcome.in_((ITEM_FAILED, SKIPPED))
     )

@@ -1,4 +1,4 @@
-"""What figures' commands print: what was found, what was corrected, and how a figure was calculated."""
+"""Output of the figures commands: findings, corrections, and explanations."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -19,7 +19,7 @@ from .performing import Performed, Verified
 
 
 def print_healed(done: Performed, as_json: bool) -> None:
-    """How many rows were corrected, were right, were left alone or failed; as one JSON object where asked."""
+    """How many rows were corrected, right, skipped or failed; as one JSON object with `as_json`."""
     run = done.run
     if as_json:
         failures = named_failures(db.session.connection(), done.failures)
@@ -48,14 +48,14 @@ def print_healed(done: Performed, as_json: bool) -> None:
 
 
 def print_failures(failures: Sequence[tuple[str, int | None, str]]) -> None:
-    """What could not be corrected, on standard error."""
+    """Print to standard error what could not be corrected."""
     for failed in named_failures(db.session.connection(), failures[:SHOWN]):
         owner = failed["name"] or failed["owner"]
         click.echo(f"  {failed['bundle']} {owner}: {_(failed['error'])}", err=True)
 
 
 def print_findings(done: Verified, *, is_all: bool) -> None:
-    """The first rows that drifted, or that everything is right, if everything was looked at."""
+    """Print the first drifted rows, or that everything is right, if everything was verified."""
     found = done.findings
     for one in done.differing:
         click.echo(
@@ -80,7 +80,7 @@ def print_findings(done: Verified, *, is_all: bool) -> None:
 
 
 def print_checks(checks: Iterable[Check]) -> None:
-    """What must come to the same, as a table."""
+    """Print both sides of each check as a table."""
     from rich.table import Table
 
     table = Table(_("Check"), _("Title"), _("Left side"), _("Right side"))
@@ -90,7 +90,7 @@ def print_checks(checks: Iterable[Check]) -> None:
 
 
 def print_compared(seen: Compared, differing: Sequence[Part]) -> None:
-    """Both sides of a check with their sums, and the parts in which they differ."""
+    """Print both sides of a check with their sums, and the parts in which they differ."""
     mark = "=" if seen.holds else "≠"
     one, whole = seen.check, seen.whole
     click.echo(f"{one.name}: {_(one.title)}: {whole.left} {mark} {whole.right}")
@@ -101,7 +101,7 @@ def print_compared(seen: Compared, differing: Sequence[Part]) -> None:
 
 
 def print_explanation(explanation: figures.Explanation, name: str | None) -> None:
-    """A figure with its terms, stored beside expected."""
+    """Print a figure with its terms, stored and expected value."""
     click.echo(f"{_(explanation.title)}: {row_in_words(name, dict(explanation.row.key))}")
     for column in explanation.columns:
         mark = "=" if column.is_right else "≠"

@@ -1,1 +1,1 @@
-"""What other programs write: noticed and followed."""
+"""Writes of other programs: detected and followed."""

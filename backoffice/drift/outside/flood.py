@@ -1,7 +1,7 @@
 """A flood of an outside program's notes, drained as a run: in chunks, by any number of workers.
 
 Bundle after bundle, lower ones first. What builds on a drained figure stays noted, in the name of
-the program that wrote, until its own bundle's turn comes: each is then recomputed once, and not
+the program that wrote, until its own bundle is drained: each is then recomputed once, and not
 again with every chunk beneath it.
 """
 
@@ -49,16 +49,16 @@ from ..verification.scope import BundlePart, bundle_named, chunks, listed
 OWNERS_AT_ONCE = 1_000
 
 TRIES = 20
-"""How often a lock is asked for before the chunk is given back."""
+"""How often a lock is requested before the chunk is released."""
 
 
 def again(_items: Sequence[Any]) -> Iterator[Chunk]:
-    """What is noted still, once more."""
+    """The chunks of a retry: everything that is still noted."""
     return plan(None, None)
 
 
 def plan(_connection: Connection | None, _asked: Asked | None) -> Iterator[Chunk]:
-    """For each bundle: cut its notes into chunks once those beneath it are drained, then forget TRUNCATEs."""
+    """For each bundle: cut its notes into chunks once those beneath it are drained, then delete those of TRUNCATE."""
     for number, bundle in enumerate(registry.bundles):
         yield Chunk({"bundle": bundle.name, "cut": True}, 0, 2 * number)
 
@@ -77,19 +77,19 @@ def work(work: Work) -> None:
 
 
 def _of(bundle: Bundle) -> ColumnElement[bool]:
-    """The bundle's notes, but for those that could not be drained before and wait for another try."""
+    """The bundle's notes, except those that could not be drained before and wait for a retry."""
     is_due = or_(NOTES.c.attempts == 0, NOTES.c.retry_at <= func.clock_timestamp())
     return and_(noted_bundle == bundle.name, is_due)
 
 
 UNTIL_ITS_TURN = timedelta(minutes=10)
-"""How long the watch leaves alone what a flood's run has noted for its own later stages."""
+"""How long the watch ignores the notes that a flood's run leaves for its own later stages."""
 
 
 def _cut(work: Work, bundle: Bundle) -> None:
-    """Cut what is noted of this bundle now into chunks by owner, as soon as nobody is recomputed meanwhile.
+    """Cut the bundle's present notes into chunks by owner, as soon as no owner is being recomputed.
 
-    That is waited for a moment at a time: whoever saves queues behind one who waits.
+    Waits for the lock in short attempts, because saves queue behind a waiting lock request.
     """
     for attempt in range(1, TRIES + 1):
         try:
@@ -146,7 +146,7 @@ def _drain(work: Work, bundle: Bundle) -> None:
 
 
 class FloodHealer(RunHealer):
-    """Recomputes one bundle alone; what builds on it stays noted in the name of who wrote."""
+    """Recomputes one bundle alone; what builds on it stays noted in the name of the program that wrote."""
 
     def __init__(self, work: Work, bundle: Bundle, db_user: str) -> None:
         super().__init__(work, bundle, "bypass")
@@ -166,7 +166,7 @@ class FloodHealer(RunHealer):
         self.healer.reporting_to(pieces).each(by_owner(notes), take, failed, self.bundle.name)
 
     def recompute(self, owners: Sequence[int]) -> None:
-        """Recompute these owners, of whom all that they are derived from was taken away."""
+        """Recompute these owners, which have lost all their sources."""
         pieces = Pieces()
 
         def correct(connection: Connection, part: Sequence[int], _: bool) -> Drained:
@@ -183,7 +183,7 @@ class FloodHealer(RunHealer):
 
 
 def _recompute(work: Work, bundle: Bundle) -> None:
-    """Recompute the owners of a figure whose sources were emptied."""
+    """Recompute the owners of a figure after its sources were emptied."""
     key = bundle.owner_key
     between = key.between(work.payload["low"], work.payload["high"])
     with work.snapshot() as connection:
@@ -192,7 +192,7 @@ def _recompute(work: Work, bundle: Bundle) -> None:
 
 
 def _forget(work: Work) -> None:
-    """The notes of emptied tables have done their work; where an owner failed, they are tried again later."""
+    """Delete the notes of emptied tables, which are drained; where an owner failed, schedule a retry."""
     ids: list[int] = work.payload["forget"]
     failed = select(CHUNKS.c.number).where(
         CHUNKS.c.run_id == work.asked.id,

@@ -1,6 +1,6 @@
-"""The watch over outside programs: what they leave noted is drained within moments of their commit.
+"""The watch over outside programs: the notes they leave are drained within moments of their commit.
 
-Whatever note another transaction can see was left by a program that is not ours: our own sessions
+A note that another transaction can see was left by a program other than the app: the app's own sessions
 drain theirs before they commit.
 """
 
@@ -31,23 +31,23 @@ from ..verification.scope import bundle_named
 log = structlog.get_logger("backoffice.watch")
 
 FLOOD = 5_000
-"""Notes, or owners of an emptied table, that are drained as a run rather than at once."""
+"""More notes, or owners of an emptied table, than this are drained as a run rather than at once."""
 
 
 SLICE_SECONDS = 1.0
-"""How long the watch itself works on a flood before it looks at anything else."""
+"""How long the watch itself works on a flood before it handles anything else."""
 
 
 def look(engine: Engine) -> bool:
-    """Drain what outside programs left noted, or ask for a run if that is a flood; whether there was any."""
+    """Drain what outside programs left noted, or request a run if that is a flood; returns whether there was any."""
     with engine.connect() as connection:
         flooding = _flooding(connection)
         if flooding is None and not _waiting(connection):
             return False
         is_flood = flooding is None and _is_flood(connection)
-    if flooding is not None:  # workers help where there are any; without Redis we do it alone
+    if flooding is not None:  # workers help if there are any; without Redis the watch does it alone
         perform(engine, flooding.id, seconds=SLICE_SECONDS)
-        drain(engine, above=flooding.scope.get("high", 0))  # what came later does not wait for it
+        drain(engine, above=flooding.scope.get("high", 0))  # later notes do not wait for it
         return True
     if is_flood:
         _ask_for_a_run(engine)
@@ -63,26 +63,26 @@ def look(engine: Engine) -> bool:
 def drain(engine: Engine, above: int = 0, *, put_off: bool = False) -> NotedResult:
     """Drain every note that outside programs left, and close the findings that this heals.
 
-    Those with an id `above`; those that are `put_off`, because they could not be drained, only where that is said.
+    Those with an id `above`; notes waiting for a retry because they could not be drained only with `put_off`.
     """
     done = figures.heal_noted(engine, within=_within, above=above, put_off=put_off)
     if done.notes:
         log.info("outside notes drained", notes=done.notes, corrections=len(done.corrections))
-    if done.notes:  # what was mended, checks may follow
+    if done.notes:  # after corrections, checks may hold again
         with engine.begin() as connection:
             settle_open(connection)
     return done
 
 
 MOST_NAMED = 10_000
-"""Noted owners of a bundle that a scope names; of more it covers every one."""
+"""The most noted owners of a bundle that a scope lists; with more it covers all of them."""
 
 
 def noted_scope(engine: Engine) -> dict[str, Any]:
-    """The scope of whatever outside programs left noted: whose figures a drain would recompute.
+    """The scope of whatever outside programs left noted: the owners that a drain would recompute.
 
-    Every owner of a bundle where a note does not say whose (an emptied table; a row that leads to its owner through
-    another table). Nothing noted: figures of nobody.
+    Every owner of a bundle where a note names none (an emptied table; a row that leads to its owner through
+    another table). Without notes: the figures with no owners.
     """
     waiting = select(noted_bundle, NOTES.c.owner).where(known_notes(registry)).distinct()
     noted: dict[str, set[int | None]] = {figure.name: set() for figure in registry.figures}
@@ -99,7 +99,7 @@ def noted_scope(engine: Engine) -> dict[str, Any]:
 
 def _within(connection: Connection, things: Sequence[Any], drained: Drained) -> None:
     close_corrected(connection, drained.corrections)
-    for bundle, owners in _owners_noted(things).items():  # a program may have put it right itself
+    for bundle, owners in _owners_noted(things).items():  # the program may have corrected it itself
         close_right(connection, bundle, {"owners": sorted(owners)})
     for bundle, left in record_held(connection, drained, None):
         log.warning(
@@ -110,7 +110,7 @@ def _within(connection: Connection, things: Sequence[Any], drained: Drained) -> 
 
 
 def _owners_noted(things: Sequence[Any]) -> dict[Bundle, set[int]]:
-    """Of groups of notes the owners that they name; of anything else that was dealt with none."""
+    """The owners named by groups of notes; none for anything else that was processed."""
     found: dict[Bundle, set[int]] = defaultdict(set)
     for note in (note for group in things if isinstance(group, list) for note in group):
         if note.owner is not None:
@@ -124,7 +124,7 @@ def _waiting(connection: Connection) -> bool:
 
 
 def _flooding(connection: Connection) -> Row[int, dict[str, Any]] | None:
-    """The run that drains a flood at the moment."""
+    """The live run that drains a flood."""
     live = select(Run.id, Run.scope).where(Run.kind == "figures.drain", Run.finished_at.is_(None))
     return connection.execute(live.limit(1)).first()
 

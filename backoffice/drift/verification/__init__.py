@@ -1,1 +1,1 @@
-"""Verifying figures: chunks of a run, what a page looks at, and what is no figure."""
+"""Verification of figures: chunks of a run, comparisons by pages, and findings that are not of figures."""

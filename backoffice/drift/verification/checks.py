@@ -1,7 +1,7 @@
-"""Checks as findings: `check:<name>`, of one check at most one is open.
+"""Checks as findings, `check:<name>`; at most one is open per check.
 
-Whatever finds nothing wrong of the figures while a check differs would be wrong itself, so a check is verified with
-them and stands in the same table. Nobody heals it; it is closed when a user looks and both sides are the same again.
+A verification of the figures that ignored a differing check would be misleading, so checks are verified with
+them and recorded in the same table. They are never healed; a finding is closed when both sides are seen to be equal.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,32 +27,32 @@ from ..models import FOLLOWS, NOTED, UNEQUAL
 PREFIX = "check:"
 
 SUM = "sum"
-"""What stands in a finding's `stored` (the left side) and `expected` (the right side)."""
+"""The key in a finding's `stored` (the left side) and `expected` (the right side)."""
 
 MOST_ROOTS = 20
 
 _IS_OPEN = (FINDINGS.c.figure.startswith(PREFIX), FINDINGS.c.healed_at.is_(None))
-"""A check was found to differ, and nobody has seen that both sides are the same again."""
+"""A check was found to differ, and has not been seen equal since."""
 
 LAST_STAGE = 1_000_000
-"""After every figure was compared, and corrected where that was asked for."""
+"""The stage after every figure was compared, and corrected where that was requested."""
 
 
 @dataclass(frozen=True)
 class SumsOf:
-    """A check's two sums, as findings speak of them beside figures."""
+    """A check's two sums, with the interface that findings need of a figure."""
 
     name: str
     columns: tuple[Column[Any], ...] = (Column(SUM, Numeric(15, MONEY_DECIMALS)),)
 
 
 def name_of(one: Check) -> str:
-    """What the finding of a check is filed under."""
+    """The name under which the finding of a check is filed."""
     return f"{PREFIX}{one.name}"
 
 
 def all_checks() -> Mapping[str, Check]:
-    """Name of findings → the check of which they tell."""
+    """Name of findings → their check."""
     return {name_of(one): one for one in declared().checks.values()}
 
 
@@ -62,13 +62,13 @@ def all_sums() -> list[SumsOf]:
 
 
 def words() -> Iterator[Word]:
-    """What findings of checks are called."""
+    """The titles of findings of checks."""
     for name, one in all_checks().items():
         yield Word(name, one.title, PREFIX, {SUM: N_("Sum")})
 
 
 def subjects() -> Iterator[Subject]:
-    """Where they are shown: with both sides, as they are now."""
+    """The titles and addresses of checks: the page with both sides as they are now."""
     from flask import url_for
 
     def page(place: Place, _column: str = "") -> str:
@@ -78,9 +78,9 @@ def subjects() -> Iterator[Subject]:
 
 
 def reading(figures: Iterable[Figure]) -> list[Check]:
-    """The checks that read a column of any of these figures, or facts alone of which one of them is derived.
+    """The checks that read a column of any of these figures, or only facts from which one of them is derived.
 
-    Facts of which nothing is derived are compared with whatever is.
+    Checks of facts from which nothing is derived are always included.
     """
     asked = list(figures)
     kept = {column for figure in asked for column in figure.columns}
@@ -97,7 +97,7 @@ def reading(figures: Iterable[Figure]) -> list[Check]:
 
 
 def figures_in(one: Check) -> set[Figure]:
-    """The figures whose columns a check reads."""
+    """The figures with columns that a check reads."""
     return {kept for column in one.columns if (kept := registry.keeper(column)) is not None}
 
 
@@ -105,12 +105,12 @@ def figures_in(one: Check) -> set[Figure]:
 
 
 def chunk_of(one: Check) -> Chunk:
-    """A check, as the last part of a verification."""
+    """A check as a last chunk of a verification."""
     return Chunk({"check": one.name}, 0, LAST_STAGE)
 
 
 def verify(work: Work) -> None:
-    """Compare both sides in a snapshot; say so, and record what is not the same in another transaction."""
+    """Compare both sides in a snapshot; record a difference in another transaction."""
     one = declared().checks[work.payload["check"]]
     with work.snapshot() as connection:
         at, began = connection.execute(select(func.now(), func.clock_timestamp())).one()
@@ -127,7 +127,7 @@ def verify(work: Work) -> None:
 def settle(
     connection: Connection, one: Check, seen: Compared, run_id: int | None = None
 ) -> Compared:
-    """Record a difference that is there still, or close what was found of the check; answers how it is now."""
+    """Record a difference that is still there, or close the check's finding; returns the present comparison."""
     now = seen if seen.holds else one.compare(connection)
     if now.holds:
         _close(connection, [name_of(one)])
@@ -137,12 +137,12 @@ def settle(
 
 
 def is_any_open(connection: Connection | Session) -> bool:
-    """Whether any check was found to differ."""
+    """Whether any check has an open finding."""
     return bool(connection.scalar(select(select(FINDINGS.c.id).where(*_IS_OPEN).exists())))
 
 
 def settle_open(connection: Connection) -> None:
-    """Look again at every check that was found to differ; what is declared no more is closed."""
+    """Compare again every check with an open finding; findings of checks no longer declared are closed."""
     known = all_checks()
     for name in connection.scalars(select(FINDINGS.c.figure).where(*_IS_OPEN)).all():
         if name in known:
@@ -152,14 +152,14 @@ def settle_open(connection: Connection) -> None:
 
 
 def differing(connection: Connection, covered: Iterable[Check]) -> int:
-    """How many of these are found to differ though every figure in them is right."""
+    """How many of these checks differ although every figure in them is right."""
     names = [name_of(one) for one in covered]
     mine = *_IS_OPEN, FINDINGS.c.figure.in_(names), FINDINGS.c.is_root
     return connection.scalar(select(func.count()).select_from(FINDINGS).where(*mine)) or 0
 
 
 def found(connection: Connection, covered: Iterable[Check]) -> list[dict[str, Any]]:
-    """Those of these checks that are found to differ, each as `as_reported` has it."""
+    """The open findings of these checks, each as `as_reported` returns it."""
     names = {name_of(one): one.name for one in covered}
     opened = select(FINDINGS).where(*_IS_OPEN, FINDINGS.c.figure.in_(names))
     return [
@@ -169,14 +169,14 @@ def found(connection: Connection, covered: Iterable[Check]) -> list[dict[str, An
 
 
 def as_reported(seen: Compared) -> dict[str, Any]:
-    """A comparison for JSON, the same as of what was found."""
+    """A comparison for JSON, in the same form as a finding."""
     return _reported(
         seen.check.name, str(seen.whole.left), str(seen.whole.right), _amount(seen.gross)
     )
 
 
 def _reported(name: str, left: str, right: str, gross: Decimal | None) -> dict[str, Any]:
-    """`gross`: the differences of the parts without their signs; NaN where an amount is no number."""
+    """`gross`: the sum of the parts' absolute differences; NaN where an amount is not a number."""
     return {
         "check": name,
         "left": left,
@@ -203,7 +203,7 @@ def _record(connection: Connection, found: Compared, run_id: int | None) -> None
 
 
 def _row(connection: Connection, found: Compared, run_id: int | None) -> dict[str, Any]:
-    """The check as a finding: what is known to be wrong of the figures that it reads is its root."""
+    """The check as a finding, with the open findings of the figures that it reads as its roots."""
     one, key = found.check, {"check": found.check.name}
     beneath = figures_in(one)
     wrong = select(FINDINGS.c.roots).where(
@@ -230,14 +230,14 @@ def _row(connection: Connection, found: Compared, run_id: int | None) -> dict[st
 
 
 def _is_noted(connection: Connection, beneath: Iterable[Figure]) -> bool:
-    """Whether an outside program's writes to what the check reads wait to be followed."""
+    """Whether notes of outside programs on figures that the check reads are undrained."""
     names = [registry.bundle_of(figure).name for figure in beneath]
     waiting = select(NOTES.c.id).where(noted_bundle.in_(names))
     return bool(connection.scalar(select(waiting.exists())))
 
 
 def _amount(value: Decimal) -> Decimal | None:
-    """A difference; none where an amount is no number."""
+    """A difference; None where an amount is not a number."""
     return value if value.is_finite() else None
 
 

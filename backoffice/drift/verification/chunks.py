@@ -38,7 +38,7 @@ ORPHANED = N_(
     "The record that it belongs to is missing, so nothing is corrected here. Restore that record from a backup, or "
     "delete what is left of it."
 )
-"""Why a row without its owner is left alone."""
+"""Why a row without its owner is skipped."""
 
 
 ANOTHER = N_(
@@ -50,7 +50,7 @@ ANOTHER = N_(
 
 @dataclass(frozen=True)
 class Seen:
-    """What a snapshot of a chunk showed."""
+    """The result of comparing a chunk in one snapshot."""
 
     found: Sequence[Finding]
     noted: set[int]
@@ -59,7 +59,7 @@ class Seen:
 
 
 Compared = Mapping[Bundle, set[int]]
-"""Bundles that were compared over all their owners, and of whom something is wrong (not all, where they are many)."""
+"""Bundles compared over all their owners, with those that are wrong (of very many only a part)."""
 
 
 def suspected(
@@ -68,9 +68,9 @@ def suspected(
     payload: Mapping[str, Any],
     compared: Compared | None = None,
 ) -> list[int]:
-    """The owners of the chunk of whom any figure of the bundle is wrong.
+    """The owners of the chunk with any wrong figure of the bundle.
 
-    Over what was `compared` beneath it they are those of whom something may be.
+    Over bundles `compared` beneath it: the owners that may have one.
     """
     if "owners" in payload:
         statement = suspects(registry, bundle, OWNERS)
@@ -80,7 +80,7 @@ def suspected(
 
 
 def look(work: Work, bundle: Bundle) -> Seen:
-    """What is wrong in the chunk."""
+    """Compare the chunk in a snapshot."""
     with work.snapshot() as connection:
         compared = {} if work.asked.dry_run else _compared_beneath(connection, work.asked, bundle)
         return seen_in(connection, bundle, work.payload, compared)
@@ -89,7 +89,7 @@ def look(work: Work, bundle: Bundle) -> Seen:
 def seen_in(
     connection: Connection, bundle: Bundle, payload: Mapping[str, Any], compared: Compared
 ) -> Seen:
-    """What a snapshot shows of the owners in `payload`. Raises AnotherDefinition."""
+    """Compare the owners in `payload` in this snapshot. Raises AnotherDefinition."""
     require(connection, registry, [bundle])
     at = connection.scalar(select(func.now()))
     assert at is not None
@@ -103,14 +103,14 @@ def seen_in(
 def orphaned(
     connection: Connection, bundle: Bundle, payload: Mapping[str, Any]
 ) -> Sequence[Finding]:
-    """The rows of the chunk whose owner is missing; its ids are cut so that together they are all."""
+    """The rows of the chunk with a missing owner; chunks are bounded so that together they cover all ids."""
     if "owners" in payload:
         return orphans(connection, registry, bundle, payload["owners"])
     return orphans(connection, registry, bundle, low=payload["low"], high=payload["high"])
 
 
 def _compared_beneath(connection: Connection, asked: Asked, bundle: Bundle) -> Compared:
-    """What the bundle builds on, as far as this verification has compared all of it before."""
+    """The lower bundles that this verification has already compared as a whole."""
     if "retry" in asked.scope:
         return {}
     lower = set(lower_bundles(registry, bundle))
@@ -135,7 +135,7 @@ def _compared_beneath(connection: Connection, asked: Asked, bundle: Bundle) -> C
 
 
 def dry_run(work: Work, look: Callable[[Work, Bundle], Seen] = look) -> None:
-    """Say what a heal would write, in the run's items and nowhere else; `look` says what is wrong."""
+    """Record in the run's items, and nowhere else, what a heal would write; `look` finds the differences."""
     if "above" in work.payload:
         above.lead(work)
         return
@@ -155,10 +155,10 @@ def dry_run(work: Work, look: Callable[[Work, Bundle], Seen] = look) -> None:
 
 
 def leave_alone(step: Step, left: Sequence[Finding], why: str) -> None:
-    """Say of wrong rows that they are left as they are, and why; the size of the chunk counts none of them."""
+    """Record wrong rows as skipped, with the reason; they are not counted in the size of the chunk."""
     for finding in left:
         fields = as_item(finding)
-        del fields["amounts"]  # nothing changes by them
+        del fields["amounts"]  # skipped rows change no amounts
         step.item(fields.pop("subject"), SKIPPED, error=why, **fields)
     step.more += len(left)
     step.tally.checked += len(left)
@@ -166,10 +166,10 @@ def leave_alone(step: Step, left: Sequence[Finding], why: str) -> None:
 
 
 def verify(work: Work) -> None:
-    """Record what is wrong in the chunk as findings, and close those that are right again.
+    """Record the differences in the chunk as findings, and close those that are right again.
 
-    Whoever is wrong is left alone, or handed on to the heal that follows; how many rows were wrong is the run's
-    result.
+    Wrong owners are left as they are, or passed to the heal that follows; the run's result is how many rows were
+    wrong.
     """
     bundle = bundle_named(registry, work.payload["bundle"])
     try:
@@ -180,7 +180,7 @@ def verify(work: Work) -> None:
     with work.transaction(is_last=True) as step:
         found = settle(step.connection, bundle, work.payload, seen, work.asked.id)
         wrong = len({finding.owner for finding in found})
-        step.more = len({f.owner for f in found if f.is_orphan})  # they are no owners of the chunk
+        step.more = len({f.owner for f in found if f.is_orphan})  # not the chunk's owners
         if work.asked.scope.get("fix"):
             step.more -= wrong
         else:
@@ -194,7 +194,7 @@ def settle(
     seen: Seen,
     run_id: int | None,
 ) -> list[Finding]:
-    """Record what was seen and is wrong still, which is answered, and close what is right again."""
+    """Record the differences that are still there, which are returned, and close the findings that are resolved."""
     everything = [*seen.found, *seen.orphans]
     still = still_wrong(connection, bundle, everything)
     found = [finding for finding in everything if finding.owner in still]
@@ -204,7 +204,7 @@ def settle(
 
 
 def close_right(connection: Connection, bundle: Bundle, payload: Mapping[str, Any]) -> None:
-    """Close what is open of the chunk's owners of whom nothing is wrong any more, whoever has put it right."""
+    """Close the open findings of the chunk's owners that are right again, however that came about."""
     names = [figure.name for figure in bundle.figures]
     opened = select(func.now(), FINDINGS.c.owner).where(
         FINDINGS.c.figure.in_(names), FINDINGS.c.healed_at.is_(None), _owned(payload)
@@ -220,9 +220,9 @@ def close_right(connection: Connection, bundle: Bundle, payload: Mapping[str, An
 
 
 def look_at_empty(work: Work) -> None:
-    """Look whether there is still no row of these bundles: then nothing is wrong of them.
+    """Check whether these bundles still have no rows: then nothing of them is wrong.
 
-    One that has got rows meanwhile, or is kept by another definition now, gets chunks of its own at its stage.
+    One that has rows by now, or is kept by another definition, gets chunks of its own at its stage.
     """
     stages: Mapping[str, int] = work.payload[EMPTY]
     named = {name: bundle_named(registry, name) for name in stages}
@@ -242,15 +242,15 @@ def look_at_empty(work: Work) -> None:
 
 
 def _not_ours(work: Work, bundle: Bundle) -> None:
-    """Say that the bundle was not looked at: this process has another definition of it than the database."""
+    """Record that the bundle was not verified: this process has another definition of it than the database."""
     with work.transaction(is_last=True) as step:
         step.item(bundle.name, ITEM_FAILED, error=ANOTHER)
         step.tally.failed = step.tally.checked = 1
-        step.more = 1 - work.claim.size  # none of its owners was
+        step.more = 1 - work.claim.size  # none of its owners was verified
 
 
 def still_wrong(connection: Connection, bundle: Bundle, found: Sequence[Finding]) -> set[int]:
-    """The owners of whom something is wrong still: a heal may have come between."""
+    """The owners that are still wrong: a heal may have run in between."""
     owners = sorted({finding.owner for finding in found})
     wrong = set(suspected(connection, bundle, {"owners": owners})) if owners else set()
     if any(finding.is_orphan for finding in found):

@@ -1,4 +1,4 @@
-"""Whether the triggers that keep figures and the trail are as declared, and fire; part of every whole verification."""
+"""Whether the triggers of figures and the trail are as declared, and enabled; part of every whole verification."""
 
 from sqlalchemy import Connection
 
@@ -20,13 +20,13 @@ DO_NOT_FIRE = "do not fire"
 
 
 def broken(connection: Connection) -> dict[str, str]:
-    """Triggers that are not as declared, and for whom triggers do not fire; each with what is wrong."""
+    """Triggers that differ from their declaration, and roles for which they do not fire; each with what is wrong."""
     found = figures.out_of_date(connection, declared().triggers) | audit.out_of_date(connection)
     return found | dict.fromkeys(asleep(connection), DO_NOT_FIRE)
 
 
 def verify(work: Work) -> None:
-    """Fail an item for each trigger that is not as declared, and for whoever they do not fire."""
+    """Fail an item for each such trigger, and for each role for which triggers do not fire."""
     with work.transaction(is_last=True) as step:
         for name, problem in broken(step.connection).items():
             step.item(name, ITEM_FAILED, error=ASLEEP if problem == DO_NOT_FIRE else BROKEN)

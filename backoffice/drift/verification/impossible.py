@@ -1,6 +1,6 @@
-"""Dates that no record can have, as findings: `dates:<table>`, of one row at most one is open.
+"""Impossible dates as findings, `dates:<table>`; at most one is open per row.
 
-A table whose CHECK is there and validated cannot hold any, so looking costs a healthy book one short statement.
+A table with a validated CHECK cannot hold any, so this costs a healthy book one short statement.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,25 +20,25 @@ from ..models import IMPOSSIBLE
 PREFIX = "dates:"
 
 MOST_ROWS = 1_000
-"""Rows of one table that become findings at a time."""
+"""Rows of one table that are turned into findings at a time."""
 
 SHOULD_BE = f"{FIRST_DAY} … {LAST_DAY}"
 
 
 def name_of(table: str) -> str:
-    """What the findings of a table's dates are filed under."""
+    """The name under which findings of a table's dates are filed."""
     return f"{PREFIX}{table}"
 
 
 def all_dates() -> Mapping[str, str]:
-    """Name of findings → the table of which they tell."""
+    """Name of findings → their table."""
     return {
         name_of(table): table for table, facts in facts_by_table().items() if _dated(facts.table)
     }
 
 
 def look(connection: Connection, run_id: int | None) -> int:
-    """Record every bad date of what is recorded in the trail, and close what is right again; how many there are."""
+    """Record every bad date in audited tables, and close those that are right again; returns how many there are."""
     tables = [facts.table for facts in facts_by_table().values() if _dated(facts.table)]
     open_to_them = unguarded(connection, tables)
     found = [row for table in open_to_them for row in _rows(connection, table)]
@@ -60,7 +60,7 @@ def _dated(table: Table) -> bool:
 
 
 def _rows(connection: Connection, table: Table) -> Iterator[dict[str, Any]]:
-    """The rows of the table that hold a bad date, as findings."""
+    """The rows of the table with a bad date, as findings."""
     key = next(iter(table.primary_key))
     known = recorded(table.name)
     owner = key if known is None or known.part_of is None else table.c[known.part_of.key]

@@ -1,7 +1,7 @@
-"""A page looks at what it shows: these owners are compared now, and what is known of them is what that saw.
+"""Pages verify what they show: these owners are compared now, and their findings are brought in step.
 
-So nothing that a page shows as wrong is right elsewhere, and nothing stays open that a user's save
-has made right. Where it cannot be written down (a read-only copy) the page says it all the same.
+So a page never shows as wrong what is right, and no finding stays open that a user's save has
+resolved. Where findings cannot be recorded (a read-only copy) the page shows the differences all the same.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -44,19 +44,19 @@ from .chunks import Seen, seen_in, settle, still_wrong
 log = structlog.get_logger("backoffice.looking")
 
 PATIENCE = "200ms"
-"""How long a page waits to write down what it saw, while a run writes the same."""
+"""How long a page waits for the lock to record its findings, while a run records the same ones."""
 
 Owners = Mapping[Figure, Sequence[int]]
-"""The owners whose figures a page shows."""
+"""The owners of the figures that a page shows."""
 
 
 def look(owners: Owners) -> list[Finding]:
-    """What is wrong of these owners' figures now; what was known of them is brought in step with it."""
+    """The drift of these owners' figures now; their findings are brought in step with it."""
     asked = _by_bundle(owners)
     if not asked:
         return []
     with snapshot(db.engine) as connection:
-        apart = differing(connection, registry)  # of those this process knows nothing
+        apart = differing(connection, registry)  # of these this process knows no definition
         asked = {bundle: ids for bundle, ids in asked.items() if bundle.name not in apart}
         if not asked:
             return []
@@ -69,7 +69,7 @@ def look(owners: Owners) -> list[Finding]:
 
 
 def look_at_finding(session: Session, finding_id: int) -> None:
-    """Compare the row of an open finding now, its figures, facts or dates; what is known of them follows."""
+    """Compare the row of an open finding now, be it a figure's, a fact's or a date's, and update the finding."""
     opened = select(FINDINGS).where(FINDINGS.c.id == finding_id, FINDINGS.c.healed_at.is_(None))
     finding = session.execute(opened).one_or_none()
     if finding is None or finding.figure.startswith(checks.PREFIX):
@@ -93,7 +93,7 @@ def _look_at_fact(facts: Facts, finding: Any) -> None:
 
 
 def _look_at_owner(bundle: Bundle, owner: int) -> None:
-    """As `look`, and whether the owner is there at all."""
+    """As `look`, for one owner of a bundle, which may be missing."""
     payload = {"owners": [owner]}
     with snapshot(db.engine) as connection:
         if bundle.name in differing(connection, registry):
@@ -111,13 +111,13 @@ def _look_at_owner(bundle: Bundle, owner: int) -> None:
 
 
 def look_at_checks() -> None:
-    """Look again at every check that was found to differ."""
+    """Compare every check again that has an open finding."""
     if checks.is_any_open(db.session()):
         _recorded(checks.settle_open)
 
 
 def look_at_check(one: Check) -> tuple[Compared, Sequence[Part]]:
-    """A check now, with the parts in which its sides differ; what was known of it is brought in step."""
+    """Compare a check now, with the parts in which its sides differ, and bring its finding in step."""
     with snapshot(db.engine) as connection:
         seen, parts = one.compare(connection), one.differing(connection)
     if not seen.holds or checks.is_any_open(db.session()):
@@ -126,7 +126,7 @@ def look_at_check(one: Check) -> tuple[Compared, Sequence[Part]]:
 
 
 def _recorded(work: Callable[[Connection], object], wrong: int = 0) -> None:
-    """Record by `work` what a page saw; where that cannot be, remember at least how much of it is `wrong`."""
+    """Record by `work` what a page found; where that is not possible, remember at least how many rows are `wrong`."""
     try:
         with db.engine.begin() as connection:
             connection.execute(select(func.set_config("lock_timeout", PATIENCE, True)))
@@ -158,7 +158,7 @@ def _compared(connection: Connection, bundle: Bundle, ids: list[int], at: dateti
 def _known(
     connection: Connection, asked: Mapping[Bundle, list[int]]
 ) -> tuple[datetime, set[tuple[Any, ...]]]:
-    """When the snapshot was taken, and what is known of these owners, each as `_as_known` has it."""
+    """When the snapshot was taken, and the open findings of these owners, each as `_as_known` returns it."""
     opened = (
         select(FINDINGS)
         .where(FINDINGS.c.healed_at.is_(None), or_(*(_of(b, ids) for b, ids in asked.items())))
@@ -192,7 +192,7 @@ def _of(bundle: Bundle, ids: Sequence[int]) -> ColumnElement[bool]:
 
 
 def _as_known(finding: Finding) -> tuple[Any, ...]:
-    """A finding as its row would be compared with it."""
+    """A finding in the form in which its stored row is compared with it."""
     item = as_item(finding)
     named = (finding.figure.name, finding.owner, _in_order(item["key"]), finding.kind)
     return (*named, _side(item["before"]), _side(item["after"]))
@@ -207,7 +207,7 @@ def _in_order(values: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def _write_down(asked: Mapping[Bundle, list[int]], seen: Mapping[Bundle, Seen]) -> None:
-    """Record what was seen and is so still, and close what was not seen again."""
+    """Record the drift that is still there, and close the findings that were not confirmed."""
 
     def work(connection: Connection) -> None:
         for bundle, each in seen.items():

@@ -1,4 +1,4 @@
-"""What a run over figures covers: `{"figures": {name: null | [owner ids]}}`; `{}` is everything."""
+"""The scope of a run over figures: `{"figures": {name: null | [owner ids]}}`; `{}` is everything."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ SCAN = 10_000
 """Owners of one chunk: compared in one statement, which takes a fraction of a second."""
 
 LAST = 2**63 - 1
-"""The end of the last chunk, so that owners who come meanwhile are in it."""
+"""The upper bound of the last chunk, so that owners inserted meanwhile are in it."""
 
 
 @dataclass(frozen=True)
 class BundlePart:
-    """One bundle, and which of its owners; None: every one."""
+    """One bundle, and the owners covered; None: all."""
 
     bundle: Bundle
     owners: Sequence[int] | None
@@ -31,7 +31,7 @@ class BundlePart:
 def scope_of(
     figures: Iterable[Figure] | None = None, owners: Iterable[int] | None = None
 ) -> dict[str, Any]:
-    """The scope of these figures (None: all) and of these owners of theirs (None: all)."""
+    """The scope of these figures (None: all) and these owners (None: all)."""
     if figures is None and owners is None:
         return {}
     given = None if owners is None else sorted(set(owners))
@@ -42,8 +42,8 @@ def scope_of(
 def parts(registry: Registry, scope: Mapping[str, Any], *, beneath: bool) -> list[BundlePart]:
     """The bundles that a scope covers, each after those that it builds on.
 
-    `beneath` adds what a figure to which changes are added builds on, for that is healed before it; and of the same
-    owners what a column that PostgreSQL computes is made of, for nothing else can be written. Raises UnknownFigure.
+    `beneath` adds what an incremental figure builds on, because that is healed before it; and for the same
+    owners the sources of a generated column, because nothing else can be written. Raises UnknownFigure.
     """
     named: Mapping[str, Sequence[int] | None] = scope.get("figures") or {}
     chosen = {registry.get(name): owners for name, owners in named.items()}
@@ -88,7 +88,7 @@ def chunks(
     if beneath:
         payload[BENEATH] = [bundle.name for bundle in beneath]
     low, bounds = 0, next_owners(connection, part.bundle, None, size)
-    if bounds is None:  # nobody is there; what was found of those who were is looked at
+    if bounds is None:  # no owner left; findings of deleted ones are still examined
         yield Chunk({**payload, "low": low, "high": LAST}, 0, stage)
     while bounds is not None:
         _, end, count = bounds
@@ -99,16 +99,16 @@ def chunks(
 
 
 FIXING = 1_000
-"""The first stage of the heals that follow a verification; the stages before are the verification itself."""
+"""The first stage of the heals that follow a verification; earlier stages are the verification itself."""
 
 
 def fixing(name: str, stage: int) -> Chunk:
-    """What lists the bundle's wrong owners for their correction, of one that is verified at this stage."""
+    """The chunk that lists the wrong owners of a bundle verified at this stage, for their correction."""
     return Chunk({"bundle": name, "fix": True}, 0, FIXING + 2 * stage)
 
 
 EMPTY = "empty"
-"""In a chunk's payload: the bundles, by name with their stages, of which no row stood when the run was planned."""
+"""In a chunk's payload: the bundles, by name with their stages, that had no row when the run was planned."""
 
 
 BENEATH = "beneath"
@@ -120,7 +120,7 @@ def joined(
 ) -> dict[Bundle, list[Bundle]]:
     """Bundle → what it builds on of the same owners, where both are covered wholly: a rebuild computes that once.
 
-    Each is joined to one bundle at most, and nothing that has something beneath it to another.
+    Each is joined to at most one bundle, and none that has something beneath it to another.
     """
     whole = [p.bundle for p in covered if p.owners is None and p.bundle not in empty]
     found: dict[Bundle, list[Bundle]] = {}
@@ -148,7 +148,7 @@ def of_empty(parts: Iterable[tuple[int, BundlePart]]) -> Iterator[Chunk]:
 def without_rows(
     connection: Connection, registry: Registry, parts: Iterable[BundlePart]
 ) -> set[Bundle]:
-    """The bundles that are covered wholly, kept by this process's definition, and have no row at all."""
+    """The wholly covered bundles that are kept by this process's definition and have no row."""
     whole = [part.bundle for part in parts if part.owners is None]
     others = differing(connection, registry)
     return {b for b in set(whole).difference(with_rows(connection, whole)) if b.name not in others}
@@ -162,11 +162,11 @@ def listed(bundle: Bundle, owners: Sequence[int], stage: int, size: int = SCAN) 
 
 
 def later(covered: Sequence[BundlePart], bundle: Bundle) -> frozenset[str]:
-    """The bundles that the run itself looks at over all their owners after this one."""
+    """The bundles that the run itself verifies over all their owners after this one."""
     position = [part.bundle for part in covered].index(bundle)
     return frozenset(p.bundle.name for p in covered[position + 1 :] if p.owners is None)
 
 
 def bundle_named(registry: Registry, name: str) -> Bundle:
-    """The bundle that a chunk names."""
+    """The bundle named in a chunk."""
     return next(bundle for bundle in registry.bundles if bundle.name == name)

@@ -1,1 +1,1 @@
-"""What is expected: the SELECTs of every figure, over stored, expected or unsaved rows."""
+"""Expected values: the SELECTs of every figure, over stored, expected or unsaved rows."""

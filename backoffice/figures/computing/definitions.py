@@ -1,12 +1,13 @@
-"""By which definitions a database keeps its figures, and which of them it has computed.
+"""The definitions by which a database keeps its figures, and which of them it has computed.
 
-While versions follow each other, processes of both are at work. `db upgrade` says, with the triggers, by which
-definitions figures are kept from then on; every note says by which it was written. So a save of an older process
-leaves the notes that it would settle otherwise to a newer one, and settles its others as ever; the same holds the
-other way round before the upgrade. Whoever has other definitions neither verifies nor heals.
+During a rolling upgrade, processes of both versions are at work. `db upgrade` records, with the triggers, the
+definitions by which figures are kept from then on; every note records the definition by which it was written. So a
+save of an older process leaves the notes that it would recompute differently to a newer one, and drains its others as
+usual; before the upgrade the same holds the other way round. A process with other definitions neither verifies nor
+heals.
 
-A trigger notes what is written from now on; what was there before, nobody noted. So a figure that is new, or has
-another definition, or whose trigger was not there, is computed by the upgrade for the rows that are there.
+A trigger notes only what is written after it is installed. So a figure that is new, has another definition, or lacked
+its trigger is computed by the upgrade for the existing rows.
 """
 
 import re
@@ -25,22 +26,22 @@ from .relations import BETWEEN
 from .statements import DIALECT, suspects
 
 CHANGING = 0x0F16DEF
-"""Key of the advisory lock that an upgrade holds while it changes definitions, and whoever heals holds shared."""
+"""Key of the advisory lock that an upgrade holds while it changes definitions, and that a heal holds shared."""
 
 
 _TOTAL = re.compile(r"\btotal_\d+\b")
-"""What a sum is called: numbered over all declarations, of which others may be new."""
+"""The name of a sum: numbered over all declarations, so that new ones change the numbers."""
 
 
 @cache
 def digest(registry: Registry, bundle: Bundle) -> str:
-    """A digest of the statement that asks whether the bundle's figures are right, down to the facts."""
+    """A digest of the statement that compares the bundle's figures with the facts."""
     sql = suspects(registry, bundle, BETWEEN).text(DIALECT)
     return sha256(numbered(sql).encode()).hexdigest()
 
 
 def numbered(sql: str) -> str:
-    """The SQL with its sums numbered as they come, whatever else this process declares."""
+    """The SQL with its sums renumbered in order of appearance, independent of this process's other declarations."""
     places: dict[str, int] = {}
     return _TOTAL.sub(lambda m: f"total_{places.setdefault(m[0], len(places))}", sql)
 
@@ -52,7 +53,7 @@ def digests(registry: Registry) -> dict[str, str]:
 
 
 def sync(connection: Connection, registry: Registry) -> None:
-    """From now on the database keeps its figures by this process's definitions. As the owner."""
+    """Make this process's definitions those by which the database keeps its figures. Runs as the database owner."""
     present, known = digests(registry), _recorded(connection, _kept(registry))
     if known == present:
         return
@@ -67,7 +68,7 @@ def sync(connection: Connection, registry: Registry) -> None:
 
 
 def hold(connection: Connection) -> None:
-    """Let nobody change definitions until this transaction ends."""
+    """Prevent changes of the definitions until this transaction ends."""
     connection.execute(select(func.pg_advisory_xact_lock_shared(CHANGING)))
 
 
@@ -84,7 +85,7 @@ def require(connection: Connection, registry: Registry, bundles: Iterable[Bundle
 
 
 def another(registry: Registry, names: Iterable[str]) -> AnotherDefinition:
-    """The refusal that names the figures of these bundles."""
+    """The error that names the figures of these bundles."""
     others = frozenset(names)
     return AnotherDefinition(
         f.name for b in registry.bundles if b.name in others for f in b.figures
@@ -101,17 +102,17 @@ def is_kept_by_ours(registry: Registry) -> ColumnElement[bool]:
 
 
 COMPUTED, PROVED = "computed", "proved"
-"""What is remembered of a definition: that its figures were computed by it, that it was tried on rows of this book."""
+"""States recorded for a definition: its figures were computed by it; it was tested on this book's rows."""
 
 
 def without(connection: Connection, registry: Registry, done: str) -> list[Bundle]:
-    """The bundles of whose present definition that (COMPUTED, PROVED) is not remembered, in order."""
+    """The bundles, in order, with a present definition for which `done` (COMPUTED, PROVED) is not recorded."""
     known = _recorded(connection, f"{registry.name} {done}")
     return [b for b in registry.bundles if known.get(b.name) != digest(registry, b)]
 
 
 def remember(connection: Connection, registry: Registry, bundle: Bundle, done: str) -> None:
-    """That (COMPUTED, PROVED) is so of the bundle's present definition."""
+    """Record `done` (COMPUTED, PROVED) for the bundle's present definition."""
     values = {"fingerprint": digest(registry, bundle), "drop_sql": ""}
     group = f"{registry.name} {done}"
     row = upsert(SchemaFingerprint).values(group=group, name=bundle.name, **values)
@@ -120,7 +121,7 @@ def remember(connection: Connection, registry: Registry, bundle: Bundle, done: s
 
 
 def forget(connection: Connection, registry: Registry, names: Iterable[str]) -> None:
-    """Let the next renewal compute these bundles; those that are no longer declared are forgotten too."""
+    """Make the next renewal compute these bundles; also delete the records of those no longer declared."""
     group = f"{registry.name} {COMPUTED}"
     computed = delete(SchemaFingerprint).where(SchemaFingerprint.group == group)
     name = SchemaFingerprint.name

@@ -1,7 +1,7 @@
-"""Which rows feed which, and what is known of a lower figure once it was compared with the facts.
+"""Which rows feed which, and which lower figures are known to be right after a comparison with the facts.
 
-The owners of a lower bundle beneath the owners of one that builds on it, and above them; and whether
-what builds on a bundle may read it as it is stored.
+The owners of a lower bundle that feed the owners of a bundle built on it, and the reverse; and whether
+a bundle may read a lower one as it is stored.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -31,11 +31,11 @@ _KNOWN: Any = any_(bindparam("known", type_=ARRAY(BigInteger)))
 _LOW, _HIGH = (bindparam(name, type_=BigInteger) for name in ("low", "high"))
 
 Pair = tuple[Any, Any]
-"""Columns of a row of a source: the owner that reads it, and the owner of the lower figure in it."""
+"""Columns of a source's row: the owner that reads it, and the owner of the lower figure in it."""
 
 
 def pairs(figure: Figure, lower: Figure) -> Iterator[Pair]:
-    """Every way by which a figure reads a lower one, other than from its own owner's row."""
+    """Every way in which a figure reads a lower one, other than from its own owner's row."""
     for source in figure.sources:
         if source.table is lower.table and source.owner is not lower.owner:
             yield _pair(source, lower)
@@ -49,7 +49,7 @@ def _pair(source: Source, lower: Figure) -> Pair:
 
 
 def _led_to(through: Column[Any], lower: Figure) -> Any:
-    """The owner of the lower figure in the row that an intermediate row leads to."""
+    """The owner of the lower figure in the row that an intermediate row refers to."""
     if lower.owner is lower.primary_key:
         return through
     leading = select(lower.owner).where(lower.primary_key == through.table.c[through.key])
@@ -57,12 +57,12 @@ def _led_to(through: Column[Any], lower: Figure) -> Any:
 
 
 def has_same_owners(upper: Bundle, lower: Bundle) -> bool:
-    """Whether each owner of the one reads its own row of the other."""
+    """Whether each owner of `upper` reads its own row of `lower`."""
     return upper.owner_table is lower.owner_table
 
 
 def lower_bundles(registry: Registry, bundle: Bundle) -> list[Bundle]:
-    """The other bundles that one builds on directly."""
+    """The other bundles that this one builds on directly."""
     beneath = {g for f in bundle.figures for g in registry.depends_on(f)} - set(bundle.figures)
     return [other for other in registry.bundles if beneath.intersection(other.figures)]
 
@@ -70,11 +70,11 @@ def lower_bundles(registry: Registry, bundle: Bundle) -> list[Bundle]:
 def trustworthy(
     registry: Registry, bundle: Bundle, compared: Collection[Bundle]
 ) -> frozenset[Bundle]:
-    """Of what a bundle builds on, and was compared with the facts, what it may read as it is stored.
+    """Of the lower bundles compared with the facts, those that a bundle may read as stored.
 
-    Whoever builds on a wrong row has to be found by what is stored: not where the row may be missing, nor
-    where the lower figure itself says whom it feeds. And nothing may come by another way, through a
-    bundle that is not trusted: that is computed down to the facts, past what is stored here.
+    The owners that build on a wrong row must be found by stored columns; they are not where the row may be missing, nor
+    where the lower figure itself names the owner. And the lower bundle must not be read by another path, through a
+    bundle that is not trusted: that one is computed down to the facts, ignoring what is stored.
     """
     lower = lower_bundles(registry, bundle)
     trusted = {known for known in lower if known in compared and names_owners(bundle, known)}
@@ -86,7 +86,7 @@ def trustworthy(
 
 
 def _opened(registry: Registry, bundles: Iterable[Bundle]) -> set[Bundle]:
-    """These bundles and everything that they build on."""
+    """These bundles and every bundle that they build on."""
     found, waiting = set(bundles), list(bundles)
     while waiting:
         new = set(lower_bundles(registry, waiting.pop())) - found
@@ -96,7 +96,7 @@ def _opened(registry: Registry, bundles: Iterable[Bundle]) -> set[Bundle]:
 
 
 def names_owners(upper: Bundle, lower: Bundle) -> bool:
-    """Whether those who build on a wrong row are found by what is stored, before it is corrected and afterwards."""
+    """Whether stored columns lead from a wrong row to the owners built on it, both before and after its correction."""
     may_be_missing = any(f.derived_rows for f in lower.figures)
     if may_be_missing and not has_same_owners(upper, lower):
         return False
@@ -104,7 +104,7 @@ def names_owners(upper: Bundle, lower: Bundle) -> bool:
 
 
 def _leading(bundle: Bundle) -> set[Column[Any]]:
-    """The columns by which rows find their way to the owners of a bundle."""
+    """The columns by which rows refer to the owners of a bundle."""
     sources = [s for f in bundle.figures for s in f.sources]
     found = {s.table.c[s.owner.key] if s.through is None else s.owner for s in sources}
     found |= {s.through for s in sources if s.through is not None}
@@ -114,7 +114,7 @@ def _leading(bundle: Bundle) -> set[Column[Any]]:
 def owners_beneath(
     connection: Connection, registry: Registry, upper: Bundle, lower: Bundle, owners: Iterable[int]
 ) -> set[int]:
-    """The owners of the lower bundle whose figures are read for these owners of the upper one."""
+    """The owners of the lower bundle with figures that these owners of the upper one read."""
     found = set(owners) if has_same_owners(upper, lower) else set()
     statement = _read_for(registry, upper, lower)
     if statement is not None:
@@ -131,10 +131,10 @@ def owners_above(
     *,
     between: tuple[int, int] | None = None,
 ) -> set[int]:
-    """The owners of the upper bundle, of all or `between` two ids, for whom these owners' lower figures are read.
+    """The owners of the upper bundle, all or `between` two ids, that read these owners' lower figures.
 
-    Without bounds the statement has none: a range that is unknown to a plan is guessed to be narrow, and whoever
-    follows that guess reads everybody's rows for a few owners.
+    Without `between` the statement has no bounds: the planner assumes that an unknown range is narrow, and would then
+    read the rows of every owner for a few owners.
     """
     bounds = dict(zip(("low", "high"), between, strict=True)) if between else {}
     found = set(owners) if has_same_owners(upper, lower) else set()
@@ -155,7 +155,7 @@ def is_covered(
     owners: set[int],
     known: Mapping[str, set[int]],
 ) -> bool:
-    """Whether everything of the lower bundle that is read for these owners is among the `known`."""
+    """Whether every lower owner that is read for these owners is among the `known`."""
     mine = known.get(lower.name)
     elsewhere = _read_for_besides(registry, upper, lower)
     if not mine or not (has_same_owners(upper, lower) or elsewhere):
@@ -203,7 +203,7 @@ def _reading(
 
 
 def _of(selects: list[Select[Any]]) -> Statement | None:
-    """One statement of them; None where there is none."""
+    """The union of these SELECTs as one statement; None where there is none."""
     if not selects:
         return None
     return Statement(selects[0].distinct() if len(selects) == 1 else union(*selects))

@@ -1,9 +1,9 @@
-"""Figures to which changes are added, rather than computed anew: the change, and its adding.
+"""Incremental figures: changes are added to them instead of recomputing them.
 
 A figure is incremental where its value over two sets of rows together is the sum of its values over each
 (`declaring/additive.py`). Then new rows minus old rows is its change, in the declaration's own terms. The note triggers
-compute that (`delta_sql`), the drain adds it under the owners' locks (`apply`). Verify, heal and rebuild are absolute
-all the same.
+compute that change (`delta_sql`), the drain adds it under the owners' locks (`apply`). Verify, heal and rebuild are
+absolute for these figures too.
 """
 
 from collections.abc import Collection, Sequence
@@ -44,14 +44,14 @@ from ..declaring.expressions import Total, replace
 from .registry import Bundle, Registry
 from .statements import Statement, drifted, plain
 
-# The change: what a trigger notes
+# The change, as a trigger notes it
 
 
 def delta_sql(figure: Figure, source: Source, *, new: bool, old: bool) -> str:
     """SELECT owner, key, delta per column, from a trigger's transition tables: new rows less old rows.
 
-    `key` names the derived row that changes; it is null where the figure stands on its owner's row. It is told as
-    JSON tells it: what it says does not depend on anybody's DateStyle.
+    `key` names the derived row that changes; it is null where the figure is on its owner's row. It is formatted as
+    JSON, so that it does not depend on the session's DateStyle.
     """
     change_of = _of_groups if figure.derived_rows else _of_owners
     parts = [change_of(figure, source, "new_rows", 1)] if new else []
@@ -72,9 +72,9 @@ def delta_sql(figure: Figure, source: Source, *, new: bool, old: bool) -> str:
 
 @cache
 def change_name(bundle: Bundle) -> str:
-    """The name under which changes of an incremental bundle are noted: they mean something by this declaration alone.
+    """The name under which changes of an incremental bundle are noted; they are valid for this declaration only.
 
-    A process with another one leaves them for one that recomputes absolutely.
+    A process with another declaration leaves them for one that recomputes absolutely.
     """
     figure = bundle.figures[0]
     far = (s for s in figure.sources if s.table is not figure.table)
@@ -85,7 +85,7 @@ def change_name(bundle: Bundle) -> str:
 
 @cache
 def noted_names(registry: Registry) -> list[str]:
-    """The names under which this process's own declarations note: bundles, and their changes."""
+    """The names under which this process's declarations write notes: bundles, and their changes."""
     changes = [change_name(bundle) for bundle in registry.bundles if bundle.incremental]
     return registry.bundle_names + changes
 
@@ -130,7 +130,7 @@ def _of_groups(figure: Figure, source: Source, rows: str, sign: int) -> str:
     return f"SELECT {', '.join(names)} FROM ({text}) AS {rows}_"
 
 
-# The adding: what the drain does with the changes
+# The addition, by which the drain applies the changes
 
 
 class Delta(NamedTuple):
@@ -142,13 +142,13 @@ class Delta(NamedTuple):
 
 
 Changes = list[tuple[Table, int]]
-"""Rows of which a figure was written: target table and primary key."""
+"""Rows with a figure that was written: target table and primary key."""
 
 _IDS = bindparam("ids", type_=ARRAY(BigInteger))
 
 
 def apply(connection: Connection, figure: Figure, deltas: list[Delta]) -> Changes:
-    """Add the changes that the triggers computed; the owners are locked. Answers the rows written."""
+    """Add the changes that the triggers computed; the owners are locked. Returns the rows written."""
     given: dict[str, Any] = {
         f"d{i}": [d.columns[i] for d in deltas] for i in range(len(figure.columns))
     }
@@ -170,7 +170,7 @@ def unaccounted(
     deltas: Sequence[Delta],
     owners: Collection[int],
 ) -> set[int]:
-    """The owners, locked, whose expected values are not what is stored and these changes together."""
+    """The locked owners that still differ from their expected values after these changes are added."""
     noted: dict[tuple[Any, ...], list[Decimal]] = {}
     for delta in deltas:
         known = noted.get((delta.owner, *delta.key), [Decimal(0)] * len(delta.columns))
@@ -187,14 +187,14 @@ def unaccounted(
 
 
 def _given(figure: Figure, **names: Any) -> Any:
-    """The changes as rows: further columns by name, then d0, d1, … by the figure's columns."""
+    """The changes as rows: further columns by name, then d0, d1, … in the order of the figure's columns."""
     names |= {f"d{i}": Numeric for i in range(len(figure.columns))}
     arrays = (bindparam(name, type_=ARRAY(kind)) for name, kind in names.items())
     return func.unnest(*arrays).table_valued(*names).render_derived(name="given")
 
 
 def _summed(figure: Figure, given: Any, **keys: Any) -> Select[Any]:
-    """The changes of each row together, whatever the number of statements that made them."""
+    """The changes added up per row, over all the statements that made them."""
     sums = (func.sum(given.c[f"d{i}"]).label(f"d{i}") for i in range(len(figure.columns)))
     named = (key.label(name) for name, key in keys.items())
     return select(*named, *sums).group_by(*keys.values())
@@ -202,7 +202,7 @@ def _summed(figure: Figure, given: Any, **keys: Any) -> Select[Any]:
 
 @cache
 def _on_owners(figure: Figure) -> Statement:
-    """UPDATE the owners' own rows; answers their primary keys."""
+    """UPDATE the owners' own rows; returns their primary keys."""
     given = _given(figure, owner=BigInteger)
     changed = _summed(figure, given, owner=given.c.owner).subquery("changed")
     return Statement(
@@ -215,9 +215,9 @@ def _on_owners(figure: Figure) -> Statement:
 
 @cache
 def _on_derived_rows(figure: Figure) -> Statement:
-    """Add to the rows that are there, make the others; answers (primary key, none left).
+    """Add to the existing rows and insert the others; returns (primary key, none left).
 
-    Not by one upsert: the row that it proposes holds the bare change, which a CHECK may refuse.
+    Not one upsert: the row that it would propose holds the bare change, which a CHECK may refuse.
     """
     count = counted(figure)
     assert count is not None
@@ -256,7 +256,7 @@ def _on_derived_rows(figure: Figure) -> Statement:
 
 @cache
 def _remove(figure: Figure) -> Statement:
-    """DELETE the rows `ids` behind which no source row stands, unless they hold an entered fact."""
+    """DELETE the rows `ids` without any source row, unless they hold an entered fact."""
     count = counted(figure)
     assert count is not None
     kept = (

@@ -32,7 +32,7 @@ class Bundle:
 
     @property
     def owner_table(self) -> Table:
-        """Where the rows stand that are locked before anything is recomputed."""
+        """The table with the rows that are locked before anything is recomputed."""
         return self.figures[0].owner_table
 
     @property
@@ -47,14 +47,14 @@ class Bundle:
 
     @cached_property
     def targets(self) -> tuple[Table, ...]:
-        """The tables whose columns the bundle keeps."""
+        """The tables with columns that the bundle keeps."""
         return tuple(dict.fromkeys(f.table for f in self.figures))
 
     @cached_property
     def sources(self) -> tuple[Source, ...]:
-        """What its figures are derived from; whatever reaches the owner by the same way is one source.
+        """The sources of its figures; sources that reach the owner in the same way are merged.
 
-        Not what PostgreSQL follows by itself: nobody has to note that.
+        Without what only generated columns read: PostgreSQL computes those itself, so nothing is noted for them.
         """
         merged: dict[tuple[object, ...], Source] = {}
         for figure in (f for f in self.figures if not f.generated):
@@ -66,20 +66,20 @@ class Bundle:
         return tuple(merged.values())
 
     def figures_of(self, table: Table) -> tuple[Figure, ...]:
-        """The bundle's figures whose columns stand in `table`."""
+        """The bundle's figures with columns in `table`."""
         return tuple(f for f in self.figures if f.table is table)
 
 
 Held = Callable[[Connection, Bundle, Sequence[int]], set[int]]
-"""Given the ids of corrections of a bundle: the owners of whom they may not stand, for what they follow is in doubt."""
+"""Given ids of a bundle's corrections, returns the owners to be restored because the facts behind them are in doubt."""
 
 
 Observe = Callable[[float, int], None]
-"""Told how many seconds a drain took, and how many figure rows it changed."""
+"""Called with the seconds that a drain took, and how many figure rows it changed."""
 
 
 def noop(*_: Any) -> None:
-    """Do nothing: what is called where nobody listens."""
+    """Do nothing: the default where no observer is set."""
 
 
 class Registry:
@@ -91,9 +91,9 @@ class Registry:
     def __init__(self, name: str = "figures") -> None:
         self.name = name
         self.held: Held | None = None
-        """Asked of whatever a correction has written, while its owners are locked; not of what a user saves."""
+        """Asked about every correction written, while its owners are locked; not about what a user saves."""
         self.observe: Observe = noop
-        """Told after every drain of a transaction's own notes."""
+        """Called after every drain of a transaction's own notes."""
         self._declared: dict[str, Figure] = {}
         self._bundles: tuple[Bundle, ...] | None = None
         self._dependencies: dict[Figure, frozenset[Figure]] = {}
@@ -101,17 +101,17 @@ class Registry:
     # Declaring
 
     def declare(self, figures: Iterable[Figure]) -> None:
-        """Take these figures in; once it is sealed, none but those that it has.
+        """Register these figures; once sealed, only figures already registered are accepted.
 
         Raises:
-            DeclarationError: a further one after the seal, or two of one name.
+            DeclarationError: a new figure after the seal, or two of one name.
         """
         for figure in figures:
             if self._declared.get(figure.name) is not figure:
                 self._add(figure)
 
     def figure(self, *given: Any, **options: Any) -> Any:
-        """Declare a figure and take it in; returns it. Arguments as those of the function `figure`."""
+        """Declare a figure and register it; returns it. Arguments as those of the function `figure`."""
         made: Any = declaring.figure(*given, **options)
         if isinstance(made, Figure):
             return self._add(made)
@@ -148,9 +148,9 @@ class Registry:
     def with_beneath(
         self, figures: Sequence[Figure], *, of_same_owner: bool = False
     ) -> tuple[Figure, ...]:
-        """`figures`, and what those of them build on to which changes are added, or which PostgreSQL follows.
+        """`figures`, and what the incremental and the generated ones among them build on.
 
-        `of_same_owner`: the latter alone, for what PostgreSQL follows stands in the same row.
+        `of_same_owner`: only what the generated ones build on, because it is in the same row.
         """
         found = set(figures)
         waiting = [f for f in figures if f.generated or (f.incremental and not of_same_owner)]
@@ -164,7 +164,7 @@ class Registry:
         """The figure of that name.
 
         Raises:
-            UnknownFigure: when none is declared so.
+            UnknownFigure: when no figure of that name is declared.
         """
         if name not in self._declared:
             raise UnknownFigure(name, sorted(self._declared))
@@ -175,16 +175,16 @@ class Registry:
         return next(b for b in self.bundles if figure in b.figures)
 
     def written(self, bundle: Bundle) -> tuple[Figure, ...]:
-        """What a correction of the bundle sets right: what it writes, and what PostgreSQL follows of that."""
+        """The figures that a correction of the bundle sets right: those it writes, and those generated from them."""
         mine = frozenset(bundle.figures)
         follow = (f for f in self.figures if f.generated and is_followed(self.depends_on(f), mine))
         return (*(f for f in bundle.figures if not f.generated), *follow)
 
     def with_expressions(self, bundle: Bundle) -> tuple[Bundle, Bundle] | None:
-        """Of sums that stand on their owner's row: the bundle of what else that row builds on them, and both as one.
+        """For sums on their owner's row: the bundle of the expressions built on them in that row, and both as one.
 
-        Changes are added to the sums alone; but whoever computes them by the facts computes both in
-        one pass, and writes each row once. Not where the child rows are derived, or whose they are.
+        Changes are added to the sums alone; a computation by the facts takes both in one pass, and writes each row
+        once. None where the child rows, or the columns that name their owner, are derived.
         """
         return self._joined.get(bundle)
 
@@ -223,7 +223,7 @@ class Registry:
 
     @cached_property
     def added_at_once(self) -> frozenset[Table]:
-        """The tables that hold sums to which triggers add."""
+        """The tables with sums to which triggers add."""
         return frozenset(f.table for f in self._declared.values() if f.at_once and f.incremental)
 
     @cached_property
@@ -233,7 +233,7 @@ class Registry:
 
     @cached_property
     def sources(self) -> frozenset[Table]:
-        """Every table whose change may change a figure."""
+        """Every table with changes that may change a figure."""
         return frozenset(s.table for f in self._declared.values() for s in f.sources)
 
     @cached_property
@@ -248,7 +248,7 @@ class Registry:
 
     @cached_property
     def _derivers(self) -> dict[Table, Figure]:
-        """Two figures that derive the rows of one table would remove each other's."""
+        """Table → the figure that derives its rows; refuses two for one table, which would remove each other's rows."""
         derivers: dict[Table, Figure] = {}
         for figure in (f for f in self._declared.values() if f.derived_rows):
             if derivers.setdefault(figure.table, figure) is not figure:
@@ -282,7 +282,7 @@ class Registry:
         self._bundles = bundles
 
     def _follows(self, figure: Figure, bundles: Sequence[Bundle]) -> Iterator[str]:
-        """What PostgreSQL follows is corrected in the statement that writes what it reads, all of it."""
+        """A generated figure is corrected by the statement that writes everything it reads."""
         beneath = self._dependencies[figure]
         is_of_one = any(is_followed(beneath, frozenset(b.figures)) for b in bundles)
         if beneath and not (
@@ -312,7 +312,7 @@ class Registry:
         return frozenset(f for f in found if f is not None)
 
     def _bundled(self, ordered: tuple[Figure, ...]) -> tuple[Bundle, ...]:
-        """Expressions of one owner together, unless another bundle would stand between them."""
+        """Expressions of one owner together, unless another bundle has to come between them."""
         together: dict[Any, list[Figure]] = {}
         owner: dict[Any, Column[Any]] = {}
         for figure in ordered:
@@ -343,7 +343,7 @@ class Registry:
 
 
 def is_followed(beneath: frozenset[Figure], written: frozenset[Figure]) -> bool:
-    """Whether what PostgreSQL computes from `beneath` follows when `written` are written."""
+    """Whether a column that PostgreSQL generates from `beneath` is updated when `written` are written."""
     return bool(beneath) and beneath <= written
 
 
@@ -362,6 +362,6 @@ def _sorted(graph: Mapping[Node, frozenset[Node]]) -> tuple[Node, ...]:
 
 
 registry = Registry()
-"""The deployment's registry; an app takes the figures of its domains into it."""
+"""The deployment's registry; an app registers the figures of its domains in it."""
 
 __all__ = ["Bundle", "Registry", "registry"]

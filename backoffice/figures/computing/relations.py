@@ -1,7 +1,7 @@
 """What a definition reads: tables as stored, as expected, or with unsaved rows laid over them.
 
 Every statement of the core is the declaration over one of these. `Relations.expand` names the
-figures whose columns are replaced by their expected values, so that expected values build on
+figures with columns that are replaced by their expected values, so that expected values build on
 expected values down to facts.
 """
 
@@ -43,7 +43,7 @@ Condition = ColumnElement[bool]
 
 
 class Scope:
-    """Which owners a statement is about; the column that names them is said at each use."""
+    """Which owners a statement is about; each use passes the column that names them."""
 
     def condition(self, owner: ColumnElement[Any]) -> Condition | None:  # noqa: ARG002 (overridden)
         """The condition that keeps a relation to the scope; None where it keeps everything."""
@@ -61,8 +61,8 @@ class Owners(Scope):
 class OneOwner(Scope):
     """The owner of the statement's `owner` parameter.
 
-    An array's length is unknown to the planner, so it plans every run anew; a single value it
-    plans once per connection, and a save recomputes but one owner.
+    An array's length is unknown to the planner, so it plans every run anew; a statement with a single value
+    is planned once per connection, and a save usually recomputes one owner.
     """
 
     def condition(self, owner: ColumnElement[Any]) -> Condition:
@@ -82,7 +82,7 @@ class Between(Scope):
 
 @dataclass(frozen=True)
 class Within(Scope):
-    """The ids that a SELECT names: a scope seen from another table."""
+    """The ids that a SELECT returns: a scope expressed through another table."""
 
     ids: Select[Any]
 
@@ -105,19 +105,19 @@ class Relations:
     expand: frozenset[Figure] = frozenset()
     overlay: Mapping[Table, FromClause] = field(default_factory=dict)
     overlay_is_scoped: bool = True
-    """Whether what is laid over a table holds rows of the scope alone, as unsaved rows do."""
+    """Whether an overlay holds rows of the scope alone, as unsaved rows do."""
     from_beginning: bool = False
-    """Whether closed rows, too, are computed."""
+    """Whether closed rows are computed too."""
 
     def stored(self, table: Table) -> FromClause:
-        """The table itself, or what is laid over it."""
+        """The table itself, or its overlay."""
         laid = self.overlay.get(table)
         return table.alias() if laid is None else laid
 
     def source(
         self, table: Table, scope: Scope, owner: Column[Any], reads: frozenset[str]
     ) -> FromClause:
-        """`table` within `scope`, expanded figures among the columns `reads` at expected values."""
+        """`table` within `scope`, with the expanded figures among the columns `reads` at their expected values."""
         above = self.with_derived_rows(table, scope, owner)
         if above is not self:
             return above.source(table, scope, owner, reads)
@@ -149,14 +149,14 @@ class Relations:
     def condition(
         self, scope: Scope, relation: FromClause, table: Table, owner: Column[Any]
     ) -> Condition | None:
-        """What keeps `relation` to the scope; unsaved rows that are laid over a table are all in scope."""
+        """The condition that limits `relation` to the scope; None for unsaved rows, which are all in scope."""
         is_in = self.overlay_is_scoped and table in self.overlay
         return None if is_in else scope.condition(relation.c[owner.key])
 
     def seen_from(
         self, scope: Scope, table: Table, named: Column[Any], wanted: Column[Any]
     ) -> Scope:
-        """`scope` over `table`'s column `named`, as the scope of the same rows' column `wanted`."""
+        """`scope` on `table`'s column `named`, as the scope of the same rows' column `wanted`."""
         if named.key == wanted.key:
             return scope
         rows = self.stored(table)
@@ -167,7 +167,7 @@ class Relations:
         return Within(ids.where(condition))
 
     def expected_rows(self, figure: Figure, scope: Scope) -> Select[Any]:
-        """The SELECT of a shape B figure over these relations, scope in every source."""
+        """The SELECT of a shape B figure over these relations, with the scope applied to every source."""
         stored = self.source_as_stored(figure.table, scope, figure.owner)
         closed = None if self.from_beginning else last_closed(figure, stored)
         if closed is None:
@@ -181,7 +181,7 @@ class Relations:
     ) -> tuple[Subquery, Subquery]:
         """The rows of a figure from these places on, as expected and as stored.
 
-        Continued from what is stored before them, or stands before them in `beneath`.
+        Continued from the rows before them, as stored or as in `beneath`.
         """
         stored = self.stored(figure.table)
         target = stored if beneath is None else beneath
@@ -189,21 +189,21 @@ class Relations:
         begins = Beginning(figure, target, places, closed)
 
         def read(table: Table) -> FromClause:
-            """The places themselves name the owners; said twice, each would look through all the ids again."""
+            """Without the scope: the places name the owners, and a second condition would search all ids again."""
             is_placed = table in figure.since and not self._computes(figure, table)
             return self.read_by(figure, table, EVERYTHING if is_placed else scope)
 
         return begins.rows(read).subquery(), begins.stored(stored)
 
     def _computes(self, figure: Figure, table: Table) -> bool:
-        """Whether what a figure reads of a table is anything but rows as they are stored."""
+        """Whether a figure reads anything but stored rows from a table."""
         source, reads = figure.source_of(table), figure.reads[table]
         keepers = {self.registry.keeper(table.c[name]) for name in reads}
         derived = self.registry.deriving(table)
         return source.through is not None or bool({*keepers, derived} & self.expand)
 
     def read_by(self, figure: Figure, table: Table, scope: Scope) -> FromClause:
-        """What the SELECT of a figure reads of one of its tables, in scope."""
+        """The relation that a figure's SELECT reads for one of its tables, in scope."""
         source, reads = figure.source_of(table), figure.reads[table]
         if source.through is None:
             whole = EVERYTHING if source.for_everybody else scope
@@ -212,7 +212,7 @@ class Relations:
         return self.source(table, led, next(iter(table.primary_key)), reads)
 
     def _derived(self, figure: Figure, scope: Scope, owner: Column[Any]) -> Subquery:
-        """A table whose rows are derived: the expected rows, with what else is stored beside them."""
+        """A table with derived rows: the expected rows, with the stored values of all other columns."""
         mine = self.seen_from(scope, figure.table, owner, figure.owner)
         expected = self.expected_rows(figure, mine).subquery()
         rows = self.source_as_stored(figure.table, mine, figure.owner)
@@ -244,20 +244,20 @@ def have_same_key(left: FromClause, right: FromClause, key: Sequence[Column[Any]
 
 
 def absent(col: Column[Any]) -> Expression:
-    """The expected value for a row that the definition does not mention: zero, or NULL.
+    """The expected value for a row that the definition does not return: zero, or NULL.
 
-    Zero is for a number that may not be NULL; elsewhere nothing is said by saying nothing.
+    Zero for a number that may not be NULL; NULL elsewhere.
     """
     is_zero = isinstance(col.type, Numeric | Integer) and not col.nullable
     return literal(0, col.type) if is_zero else null()
 
 
 class Frame:
-    """One target table with the sums that `reads` ask for joined to it: a single pass.
+    """One target table joined with the sums that `reads` needs: a single pass.
 
     All figures of a table share one grouped pass over each child table. `checks` names, by the
-    child's foreign key, row figures of that child whose drift the same pass shall report.
-    `trusted` names figures of the table itself whose drift the same statement reports: what builds
+    child's foreign key, row figures of that child that the same pass checks for drift.
+    `trusted` names figures of the table itself that the same statement checks for drift: what builds
     on them reads them as stored. Where they are right that is the expected value, and where one
     is not, its owner is reported anyway; so the pass computes nothing twice.
     """
@@ -297,8 +297,8 @@ class Frame:
     def value(self, wanted: Expression, inside: Column[Any] | None = None) -> Expression:
         """`wanted` over the joined relations, expanded figures at their expected values.
 
-        `inside` is the column whose own definition is being read: there it stands for itself,
-        an entered fact.
+        `inside` is the column to which the definition belongs: within it, that column is read as stored,
+        as an entered fact.
         """
 
         def leaf(part: Any) -> Any:
@@ -366,7 +366,7 @@ class Frame:
         replace(wanted, leaf)
 
     def _grouped(self, by: Column[Any], totals: tuple[Total, ...]) -> Subquery:
-        """One pass over a child table: every sum that is asked of it, grouped by the foreign key."""
+        """One pass over a child table: all the required sums, grouped by the foreign key."""
         checks = self._checks.get(by, ())
         reads = [
             by,

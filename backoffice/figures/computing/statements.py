@@ -46,27 +46,27 @@ from .registry import Bundle, Registry
 from .relations import OWNERS, Condition, Frame, Relations, Scope, absent, have_same_key
 
 SHORT = 20
-"""Ids up to which a list is left to the driver."""
+"""Lists of up to this many ids are adapted by the driver."""
 
 _IDS: Any = any_(bindparam("ids", type_=ARRAY(BigInteger)))
 
 
 class PlainCompiler(PGCompiler):
-    """Compiles what is sent with its constants written into it."""
+    """Compiles a statement with its constants as literals."""
 
     def visit_unary(self, unary: UnaryExpression[Any], **options: Any) -> str:  # type: ignore[override]
-        """The sign before what it turns; two in a row would begin a comment."""
+        """Put a nested negation in brackets: two signs in a row would begin a comment."""
         text = str(super().visit_unary(unary, **options))  # type: ignore[no-untyped-call]
         return f"-({text[1:]})" if text.startswith("--") else text
 
     def render_literal_value(self, value: Any, type_: Any) -> str:
-        """A whole number without a type, as the minor unit to which money is rounded."""
+        """A literal; also for an integer without a type, such as the minor unit to which money is rounded."""
         is_plain = type_._isnull and isinstance(value, int)
         return str(value) if is_plain else str(super().render_literal_value(value, type_))  # type: ignore[no-untyped-call]
 
 
 DIALECT: Dialect = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
-"""For what is sent without parameters, where a “%” stands for itself."""
+"""For statements sent without parameters, in which “%” needs no escape."""
 DIALECT.statement_compiler = PlainCompiler
 DIALECT._backslash_escapes = False  # type: ignore[attr-defined]  # as in every PostgreSQL since 9.1
 
@@ -117,7 +117,7 @@ class Statement:
             raise _raised(connection, text, values, error) from error
 
     def prepare(self, connection: Connection, **parameters: Any) -> None:
-        """Let PostgreSQL read and plan it, but not run it."""
+        """Let PostgreSQL parse and plan it without running it."""
         text, values = self._compiled_with(connection, parameters)
         connection.exec_driver_sql(f"EXPLAIN {text}", values)
 
@@ -131,7 +131,7 @@ class Statement:
 
 
 def _sent(value: Any) -> Any:
-    """A long list of ids, or a tuple of names, as PostgreSQL's own text of an array: the driver looks at each twice."""
+    """A long list of ids, or a tuple of names, as PostgreSQL's array text: the driver would adapt elements twice."""
     if isinstance(value, tuple):
         return _array_of(value)
     if isinstance(value, list) and len(value) > SHORT and type(value[0]) is int:
@@ -141,7 +141,7 @@ def _sent(value: Any) -> Any:
 
 @cache
 def _array_of(names: tuple[str, ...]) -> str:
-    """Names that are sent with every save."""
+    """Names sent with every save, as array text."""
     escaped = (name.replace("\\", r"\\").replace('"', r"\"") for name in names)
     return "{" + ",".join(f'"{name}"' for name in escaped) + "}"
 
@@ -149,7 +149,7 @@ def _array_of(names: tuple[str, ...]) -> str:
 def _raised(
     connection: Connection, text: str, values: dict[str, Any], error: psycopg.Error
 ) -> DBAPIError | BaseException:
-    """The error as SQLAlchemy itself would have raised it; a lost connection is given up."""
+    """The error as SQLAlchemy itself would have raised it; a lost connection is invalidated."""
     dialect: Any = connection.dialect
     lost = dialect.is_disconnect(error, connection.connection.driver_connection, None)
     if lost:
@@ -171,11 +171,11 @@ NOTHING: frozenset[Bundle] = frozenset()
 def expanded(
     registry: Registry, bundle: Bundle | None = None, trusted: frozenset[Bundle] = NOTHING
 ) -> frozenset[Figure]:
-    """Which figures stand at their expected values: all of them, or those of one bundle.
+    """Which figures are read at their expected values: all of them, or those of one bundle.
 
-    The write hook recomputes bundle after bundle, so lower ones are right as stored; verify and
-    heal trust no stored figure, but for those of bundles that the caller has compared with the
-    facts, or written by them, for every row that is read: `trusted`.
+    The write hook recomputes bundle after bundle, so lower ones are right as stored. Verify and heal
+    trust no stored figure, except those of `trusted` bundles: the caller has compared them with the
+    facts, or written them by the facts, for every row that is read.
     """
     if bundle is not None:
         return frozenset(bundle.figures)
@@ -184,7 +184,7 @@ def expanded(
 
 @cache
 def lock(bundle: Bundle, scope: Scope = OWNERS) -> Statement:
-    """Lock the owners' rows in id order; answers those that exist.
+    """Lock the owners' rows in id order; returns those that exist.
 
     FOR NO KEY UPDATE: children may still be inserted meanwhile (FOR UPDATE would block them).
     """
@@ -196,9 +196,9 @@ def lock(bundle: Bundle, scope: Scope = OWNERS) -> Statement:
 
 @cache
 def lock_rows(table: Table) -> Statement:
-    """Keep the rows `ids` as they are, in id order; answers those that exist.
+    """Lock the rows `ids` against changes, in id order; returns those that exist.
 
-    FOR SHARE waits for whoever is changing one and stops nobody who refers to it or locks it alike.
+    FOR SHARE waits for a transaction that is changing one, and blocks neither references nor other FOR SHARE locks.
     """
     key = next(iter(table.primary_key))
     statement = select(key).order_by(key).with_for_update(read=True)
@@ -219,9 +219,9 @@ def named_by(source: Source) -> Statement:
 def suspects(
     registry: Registry, bundle: Bundle, scope: Scope, trusted: frozenset[Bundle] = NOTHING
 ) -> Statement:
-    """The owners in scope of whom any figure of the bundle is wrong, in as few passes as possible.
+    """The owners in scope with any wrong figure of the bundle, in as few passes as possible.
 
-    Over lower bundles that are `trusted`, see `expanded`.
+    Lower bundles that are `trusted` are read as stored, see `expanded`.
     """
     relations = Relations(registry, expanded(registry, trusted=trusted))
     return Statement(wrong_owners(relations, bundle, scope))
@@ -230,7 +230,7 @@ def suspects(
 def wrong_owners(
     relations: Relations, bundle: Bundle, scope: Scope
 ) -> Select[Any] | CompoundSelect[Any]:
-    """SELECT owner: those in scope of whom any figure of the bundle is not what these relations make of it."""
+    """SELECT owner: those in scope with a figure of the bundle that differs from its definition in these relations."""
     left = list(bundle.figures)
     selects: list[Select[Any]] = []
     for table in bundle.targets:
@@ -256,10 +256,10 @@ def _pass(
     figures: list[Figure],
     left: list[Figure],
 ) -> tuple[Frame, dict[Column[Any], list[Figure]]]:
-    """One pass over the owner's table in which the child tables' row figures ride along.
+    """One pass over the owner's table that also checks the row figures of its child tables.
 
-    Every expression is compared with its definition over what is stored beneath it: by induction
-    up from the facts, all of them hold exactly where every figure is at its expected value.
+    Every expression is compared with its definition over the stored values beneath it: by induction
+    up from the facts, all comparisons hold exactly where every figure is at its expected value.
     """
     summed = {t.by for f in figures for t in f.totals}
     riding: dict[Column[Any], list[Figure]] = {}
@@ -274,7 +274,7 @@ def _pass(
 
 @cache
 def drifted(registry: Registry, figure: Figure) -> Statement:
-    """The owners' rows of which the figure is wrong by the facts, as `changes` answers them, in order."""
+    """The wrong rows of the figure by the facts, for these owners, as `changes` returns them, in order."""
     found = changes(Relations(registry, expanded(registry)), figure.table, (figure,), OWNERS)
     return Statement(found.order_by("owner", "pk"))
 
@@ -287,9 +287,9 @@ def changes(
     *,
     all_rows: bool = False,
 ) -> Select[Any]:
-    """The rows of which a figure is wrong (or all): pk, owner, k*, s* (stored), e* (expected).
+    """The rows with a wrong figure (or all): pk, owner, k*, s* (stored), e* (expected).
 
-    `s0, s1, …` follow the figures' columns in order; `missing` and `surplus` say so of derived
+    `s0, s1, …` are in the order of the figures' columns; `missing` and `surplus` are set for derived
     rows.
     """
     if figures[0].derived_rows:
@@ -315,7 +315,7 @@ def changes(
 def _derived_changes(
     relations: Relations, figure: Figure, scope: Scope, all_rows: bool
 ) -> Select[Any]:
-    """As `changes`, for a figure whose rows are themselves derived: some missing, some surplus."""
+    """As `changes`, for a figure with derived rows: some missing, some surplus."""
     expected = relations.expected_rows(figure, scope).subquery()
     stored = relations.source_as_stored(figure.table, scope, figure.owner)
     return compared(figure, expected, stored, all_rows=all_rows)
@@ -330,7 +330,7 @@ def changes_since(
     *,
     all_rows: bool = False,
 ) -> Select[Any]:
-    """As `changes`, of the rows from these places on; see `Relations.rows_since`."""
+    """As `changes`, for the rows from these places on; see `Relations.rows_since`."""
     expected, stored = relations.rows_since(figure, scope, places, beneath)
     return compared(figure, expected, stored, all_rows=all_rows)
 
@@ -338,7 +338,7 @@ def changes_since(
 def compared(
     figure: Figure, expected: Subquery, stored: Subquery, *, all_rows: bool = False
 ) -> Select[Any]:
-    """As `changes`, of the rows that a SELECT expects beside those that are stored."""
+    """As `changes`, for the rows that a SELECT expects, compared with those stored."""
     is_derived, is_same = figure.derived_rows, have_same_key(expected, stored, figure.key)
     joined = stored.join(expected, is_same, isouter=True, full=is_derived)
     missing: Condition = stored.c[figure.primary_key.key].is_(None) if is_derived else false()

@@ -1,1 +1,1 @@
-"""What a domain says: expressions, figures, checks, and the rules that a declaration must keep."""
+"""Declarations: expressions, figures, checks, and the rules that a declaration must meet."""

@@ -1,4 +1,4 @@
-"""Which declarations changes can be added to, rather than computed anew: sums of totals, rows of sums and counts."""
+"""Which declarations changes can be added to instead of recomputing: sums of totals, rows of sums and counts."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -14,9 +14,9 @@ from .expressions import Total, fits, is_never_null, operands, unwrapped
 
 
 def broken_rules(figure: Figure) -> Iterator[str]:
-    """What keeps an incremental figure from being one, each as a sentence.
+    """Why a figure cannot be incremental, one sentence per violated rule.
 
-    It is a sum of totals on its owner's row, or derived rows of sums and counts.
+    An incremental figure is a sum of totals on its owner's row, or derived rows of sums and counts.
     """
     for col in figure.columns:
         if col.nullable:
@@ -40,7 +40,7 @@ def terms_of(figure: Figure, definition: Any, sign: int = 1) -> list[tuple[int, 
 
     Raises:
         DeclarationError: when the definition is anything but a sum of totals; its change could
-            not be told from the changed rows alone.
+            not be computed from the changed rows alone.
     """
     if isinstance(definition, Grouping):
         return terms_of(figure, definition.element, sign)
@@ -63,7 +63,7 @@ def terms_of(figure: Figure, definition: Any, sign: int = 1) -> list[tuple[int, 
 
 
 def _not_additive(figure: Figure) -> Iterator[str]:
-    """Why the change of derived rows could not be told from the changed source rows alone."""
+    """Why the change of derived rows cannot be computed from the changed source rows alone."""
     rows: Any = figure.rows
     is_select = isinstance(rows, Select) and len(figure.models) == 1
     if not is_select or list(rows.get_final_froms()) != list(figure.models):
@@ -88,13 +88,13 @@ def _not_additive(figure: Figure) -> Iterator[str]:
 
 
 def counted(figure: Figure) -> Column[Any] | None:
-    """The column that says how many source rows stand behind a derived row: `count(*)`, unfiltered."""
+    """The column that counts the source rows of a derived row: `count(*)`, unfiltered."""
     selected = figure.rows.selected_columns
     return next((c for c in figure.columns if _is_count(unwrapped(selected[c.key]))), None)
 
 
 def summand(selected: Any) -> ColumnElement[Any] | None:
-    """What one source row adds to a selected sum or count; None where that is not so simple."""
+    """What one source row adds to a selected sum or count; None where it cannot be derived."""
     part = unwrapped(selected)
     if _is_count(part):
         return literal(1)

@@ -1,9 +1,9 @@
-"""Checks: two sums that must come to the same, declared once and compared in one snapshot.
+"""Checks: two sums that must be equal, declared once and compared in one snapshot.
 
-A figure is compared with its own definition, owner by owner. A check compares what two places of the book say of the
-same money, over all of it: what is stored in totals on the left, what the documents come to on the right. It holds
-where every part of it does, so what is too much in one place never makes up for what is missing in another. Nobody
-heals it: where it does not hold while every figure is right, something is counted twice, or nowhere.
+A figure is compared with its own definition, owner by owner. A check compares two records of the same money over the
+whole book: stored totals on the left, the sum of the documents on the right. It holds where both are equal in every
+part, so that a surplus in one part never offsets a shortage in another. A check is never healed: where it fails
+although every figure is right, something is counted twice or not at all.
 """
 
 from collections.abc import Sequence
@@ -37,19 +37,19 @@ from ..errors import DeclarationError
 from .expressions import columns_in
 
 SHOWN = 50
-"""Parts that are shown, those that differ most."""
+"""Maximum number of parts shown: those that differ most."""
 
 NAN = Decimal("NaN")
 
 Rows = Select[*tuple[Any, ...]]
-"""A SELECT of amounts, perhaps each with its part before it."""
+"""A SELECT of amounts, each optionally preceded by its part."""
 
 
 @dataclass(frozen=True, eq=False)
 class Sum:
-    """One sum of a side: its title, whether it is added or taken off, and the SELECT of the amounts in it.
+    """One sum of a side: its title, its sign, and the SELECT of its amounts.
 
-    The SELECT's last column is the amount; the one before it, if there is one, says which part the amount is of.
+    The SELECT's last column is the amount; the column before it, if there is one, is the part of the amount.
     """
 
     title: str
@@ -57,13 +57,13 @@ class Sum:
     sign: str = "+"
 
     def signed(self, amount: Any) -> Any:
-        """An amount of it, or a column of amounts, as it counts in its side."""
+        """An amount, or a column of amounts, with the sign of this sum."""
         return amount if self.sign == "+" else -amount
 
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """The sums that a side of a check consists of; sides are added to and taken off each other."""
+    """The sums of one side of a check; sides can be added and subtracted."""
 
     sums: tuple[Sum, ...]
 
@@ -77,7 +77,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Part:
-    """What the sums of both sides, in their order, come to in one part; `label` is None of a check without parts."""
+    """The values of both sides' sums, in order, for one part; `label` is None in a check without parts."""
 
     label: str | None
     sums: tuple[Decimal, ...]
@@ -98,9 +98,9 @@ class Part:
 
 @dataclass(frozen=True)
 class Compared:
-    """A check as one snapshot has it: what both sides come to, how many parts there are, and how many differ.
+    """The result of a check in one snapshot: the amounts of both sides, how many parts there are, and how many differ.
 
-    `gross` adds up the differences of the parts without their signs.
+    `gross` is the sum of the parts' absolute differences.
     """
 
     check: "Check"
@@ -139,7 +139,7 @@ class Compared:
 
 @dataclass(frozen=True, eq=False)
 class Check:
-    """Two sums that must come to the same; see `check`."""
+    """Two sums that must be equal; see `check`."""
 
     name: str
     title: str
@@ -179,7 +179,7 @@ class Check:
             .group_by(entries.c.part)
             .subquery()
         )
-        nan = literal(NAN, Numeric)  # equal to itself, but no amount
+        nan = literal(NAN, Numeric)  # NaN equals itself, but is no amount
         differs = or_(grouped.c.left_ != grouped.c.right_, grouped.c.left_ == nan)
         return select(grouped, differs.label("differs")).subquery()
 
@@ -203,17 +203,17 @@ class Check:
         return wanted.limit(bindparam("limit", type_=Integer))
 
     def compare(self, connection: Connection) -> Compared:
-        """Both sides now. It is one statement, and so one snapshot."""
+        """Compare both sides now, in one statement and so in one snapshot."""
         row = connection.execute(self._whole).mappings().one()
         return Compared(self, self._part(None, row), row["parts"], row["differing"], row["gross"])
 
     def differing(self, connection: Connection, limit: int = SHOWN) -> Sequence[Part]:
-        """The parts in which the sides differ, those that differ most first, with every sum in them."""
+        """The parts in which the sides differ, largest difference first, with every sum in them."""
         rows = connection.execute(self._differing, {"limit": limit}).mappings()
         return [self._part(row["part"], row) for row in rows]
 
     def every(self, connection: Connection) -> Sequence[Part]:
-        """All parts, in whatever order, with every sum in them."""
+        """All parts, in no particular order, with every sum in them."""
         rows = connection.execute(select(self._parts)).mappings()
         return [self._part(row["part"], row) for row in rows]
 
@@ -235,16 +235,16 @@ def _entries(number: int, one: Sum) -> Select[Any]:
 
 
 def _of_number(entries: Subquery, number: int) -> ColumnElement[Any]:
-    """What the entries of one sum come to; nothing is zero."""
+    """The total of one sum's entries; zero where there are none."""
     added = func.sum(entries.c.amount).filter(entries.c.number == number)
     return func.coalesce(added, literal(0, Numeric))
 
 
 def amounts(title: str, rows: Rows) -> Side:
-    """A side, or a term of one: the amounts that a SELECT answers (its last column), each perhaps with its part.
+    """A side, or a term of one: the amounts that a SELECT returns (last column), each optionally with its part.
 
     Raises:
-        DeclarationError: of a SELECT that answers anything else.
+        DeclarationError: for a SELECT with any other columns.
     """
     *parts, amount = rows.selected_columns
     if len(parts) > 1 or not isinstance(amount.type, Numeric | Integer):
@@ -255,13 +255,13 @@ def amounts(title: str, rows: Rows) -> Side:
 
 
 def check(name: str, left: Side, right: Side, *, title: str) -> Check:
-    """Declare that both sides come to the same, in every part; it is verified with the figures, and never healed.
+    """Declare that both sides are equal in every part; the check is verified with the figures, and never healed.
 
-    On the left stands what totals have stored, on the right what it must come to by other rows. A domain declares its
-    checks in the module of its figures.
+    On the left are stored totals, on the right the sum of the rows that prove them. A domain declares its checks in the
+    module of its figures.
 
     Raises:
-        DeclarationError: where the sides could not be compared.
+        DeclarationError: where the sides cannot be compared.
     """
     widths = {len(one.rows.selected_columns) for one in (*left.sums, *right.sums)}
     if len(widths) != 1:

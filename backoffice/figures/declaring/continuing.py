@@ -1,9 +1,9 @@
-"""Rows that run (balances) are continued from the last stored row before the first place that changed.
+"""Running figures (balances) are continued from the last stored row before the first place that changed.
 
-What is expected of such a row depends on what stands before it alone. So whatever an owner's history, a save reads and
-writes what comes from there on; verify, heal and rebuild begin at the beginning all the same.
+The expected value of such a row depends only on the rows before it. So a save reads and writes only the rows from the
+changed place on, however long the owner's history is; verify, heal and rebuild always start from the beginning.
 
-A row that was closed is a fact, and what stands before it too: what comes after is continued from it, by whomever.
+A closed row, and every row before it, is a fact: whatever computes the later rows continues from it.
 """
 
 from collections.abc import Callable
@@ -38,9 +38,9 @@ from .expressions import replace
 
 @cache
 def places_given(figure: Figure, *, of_one: bool) -> Subquery:
-    """owner, place: from where on each owner's rows are continued, as the statement's parameters say.
+    """owner, place: where each owner's rows are continued from, given by the statement's parameters.
 
-    `place` of the `owner`, or `places` of the `owners`, each as text, of which the first of each owner counts.
+    `place` of the `owner`, or `places` of the `owners`, each as text; the first place of each owner counts.
     """
     if of_one:
         owner = cast(bindparam("owner", type_=BigInteger), BigInteger).label("owner")
@@ -54,7 +54,7 @@ def places_given(figure: Figure, *, of_one: bool) -> Subquery:
 
 
 def first_places(figure: Figure, owners: Any, places: Any) -> Subquery:
-    """owner, place: of arrays that name owners and, as text, a place of each, the first of every owner."""
+    """owner, place: from an array of owners and one of places, as text; the first place of each owner."""
     given = func.unnest(owners, places).table_valued("owner", "place").render_derived(name="given")
     first = func.min(cast(given.c.place, along(figure).type)).label("place")
     owner = cast(given.c.owner, BigInteger).label("owner")
@@ -63,7 +63,7 @@ def first_places(figure: Figure, owners: Any, places: Any) -> Subquery:
 
 @dataclass(frozen=True)
 class Beginning:
-    """From where on a figure's rows are computed: from `places` on, after each owner's last `closed` row, or both."""
+    """Where the computation of a figure's rows begins: at `places`, after each owner's last `closed` row, or both."""
 
     figure: Figure
     target: FromClause
@@ -74,10 +74,10 @@ class Beginning:
     def later(
         self, rows: FromClause, owner: ColumnElement[Any], at: ColumnElement[Any]
     ) -> Select[Any]:
-        """Of some rows, with their owner and where they stand, those that are computed or compared.
+        """The rows, given with their owner and place, that are computed or compared.
 
-        Owner by owner (OFFSET keeps the planner to it): of a place that is not known yet it believes that a third of
-        all rows stand later, and would read the whole history of everybody.
+        One owner at a time (OFFSET forces the planner to it): for a place unknown at planning time it estimates that a
+        third of all rows are later, and would read the whole history of every owner.
         """
         found = select(*rows.c)
         closed = self.closed
@@ -91,7 +91,7 @@ class Beginning:
         return select(*later.c).select_from(self.places.join(later, true()))
 
     def last(self) -> Subquery:
-        """Of each owner the last row before, as the target's columns."""
+        """Each owner's last row before the place where its computation begins, as the target's columns."""
         at, key = self.target.c[along(self.figure).key], self.target.c[self.figure.primary_key.key]
         places = self.places if self.places is not None else self.closed
         assert places is not None
@@ -113,7 +113,7 @@ class Beginning:
         return select(*before.c).select_from(origin.join(before, true())).subquery("last")
 
     def rows(self, read_by: Callable[[Table], FromClause]) -> Select[Any]:
-        """The figure's SELECT over what stands there or later, of relations that are given, and the last row before."""
+        """The figure's SELECT over the `later` rows of the given relations and the `last` row before them."""
 
         def relation(table: Table) -> FromClause:
             rows = read_by(table)
@@ -126,13 +126,13 @@ class Beginning:
         return rows_of(self.figure, relation, self.last())
 
     def stored(self, rows: FromClause) -> Subquery:
-        """Of the target's rows those that stand there or later."""
+        """The target's stored rows that are `later`."""
         owner, at = rows.c[self.figure.owner.key], rows.c[along(self.figure).key]
         return self.later(rows, owner, at).subquery()
 
 
 def last_closed(figure: Figure, stored: FromClause) -> Subquery | None:
-    """owner, place: of the stored rows each owner's last closed one; None where rows are never closed."""
+    """owner, place: each owner's last closed row among the stored ones; None where rows are never closed."""
     if figure.closed is None:
         return None
     is_closed = replace(figure.closed, lambda part: stored.c[part.key])
@@ -144,7 +144,7 @@ def last_closed(figure: Figure, stored: FromClause) -> Subquery | None:
 def with_closed(
     rows: Select[Any], figure: Figure, stored: FromClause, closed: Subquery
 ) -> Select[Any]:
-    """The expected rows after the last closed one and, as they are stored, the closed ones and those before them."""
+    """The expected rows after the last closed one, together with the stored rows up to and including it."""
     columns = [(str(c.key), c.type) for c in rows.selected_columns]
     facts = (
         (stored.c[name] if name in stored.c else cast(null(), kind)).label(name)
@@ -157,17 +157,17 @@ def with_closed(
 
 
 def place_of(figure: Figure, table: Table, rows: Any) -> ColumnElement[Any]:
-    """Of grouped rows of a source the first place, as text; none where a row stands nowhere."""
+    """The first place in a group of a source's rows, as text; NULL where a row has no place."""
     at = replace(figure.places[table], lambda part: rows.c[part.key])
     return as_text(case((func.bool_and(at.is_not(None)), func.min(at))))
 
 
 def as_text(place: ColumnElement[Any]) -> ColumnElement[Any]:
-    """A place as JSON tells it: what it says does not depend on anybody's DateStyle."""
+    """A place as JSON formats it, which does not depend on the session's DateStyle."""
     return func.to_jsonb(place).op("#>>")(literal_column("'{}'"))
 
 
 def along(figure: Figure) -> Column[Any]:
-    """The column along which its rows run."""
+    """The column that orders its rows."""
     assert figure.along is not None
     return figure.along

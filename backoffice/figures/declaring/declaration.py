@@ -23,8 +23,8 @@ class Source:
     """A table that a figure is derived from, and how one of its rows names the owner.
 
     `owner` is a column of `table`; or, where `through` is given, a column of the intermediate
-    table whose `through` column names the source row by its primary key. A source `for_everybody` names no owner:
-    `owner` is its own primary key, and every owner reads all of it.
+    table, and `through` is the column there that refers to the source row's primary key. A source `for_everybody`
+    names no owner: `owner` is its own primary key, and every owner reads all of it.
     """
 
     table: Table
@@ -35,36 +35,36 @@ class Source:
 
 
 class Last:
-    """As the default of a SELECT's argument: of each owner the last stored row before the place where it continues.
+    """Default of a SELECT's argument: for each owner, the last stored row before the place where it is continued.
 
-    It has the target's columns; join it by the owner's, for one statement continues many owners. Where everything is
-    computed from its beginning there is no such row.
+    It has the target's columns. Join it on the owner's column, because one statement continues many owners. There is no
+    such row where everything is computed from the beginning.
     """
 
     def __init__(self, model: Any) -> None:
         self.table = table_of(model)
 
     def none(self) -> FromClause:
-        """No row."""
+        """An empty relation, for owners without an earlier row."""
         columns = (cast(null(), c.type).label(c.key) for c in self.table.c)
         return select(*columns).where(false()).subquery("last")
 
 
 @dataclass(eq=False)
 class Figure:
-    """A derived number that is stored: which columns, whose it is, and the definition of its expected value.
+    """A derived number that is stored: its columns, its owner, and the definition of its expected value.
 
     `definitions` holds an expression per column (shape A); `select` builds the expected rows
     (shape B). `entered` names the rows in which a column is a fact that a user entered.
-    `derived_rows` says that the rows themselves are derived, so that one may be missing or
+    `derived_rows`: the rows themselves are derived, so that one may be missing or
     surplus; a row that meets `entered_rows` holds an entered fact and is never surplus.
 
-    `along` is the column along which rows run (a day, a number): what is expected of a row depends on what stands
-    before it, never on what comes after. So after a change the hook continues from there: of the sources in `since` it
-    reads only what stands at that place or later, those in `looked_up` as a whole; the expression of each says at
-    which place a row of it stands. An index of what is read from a place on leads there from the owner's column. Of
-    sums, `at_once` lets the trigger itself add the change; of rows that run, it lets the trigger look whether they
-    were written with their right values.
+    `along` is the column that orders the rows of a running figure (a day, a number): a row's expected value depends
+    only on what comes before it. After a change the hook therefore continues from that place: it reads the sources in
+    `since` from that place on, and those in `looked_up` as a whole; the expression given for each source is the place
+    of its rows. Everything read from a place on needs an index that starts with the owner's column. `at_once` lets the
+    trigger itself add the change to sums; for running rows it lets the trigger check whether they were inserted with
+    the right values.
     """
 
     name: str
@@ -78,30 +78,30 @@ class Figure:
     models: tuple[Table, ...] = ()
     reached_by: Mapping[Table, Column[Any]] = field(default_factory=dict)
     for_everybody: tuple[Table, ...] = ()
-    """Sources that name no owner (a price list): each is read whole, and a change of it is everybody's."""
+    """Sources that name no owner (a price list): each is read whole, and a change of it affects every owner."""
     entered: Mapping[Column[Any], Expression] = field(default_factory=dict)
     derived_rows: bool = False
     entered_rows: Expression | None = None
     incremental: bool = False
     generated: bool = False
-    """Whether PostgreSQL itself computes it from its row: it follows at once, whoever writes, and nobody writes it."""
+    """Whether PostgreSQL computes it from its own row (a generated column), so that no program writes it."""
     along: Column[Any] | None = None
     since: Mapping[Table, Expression] = field(default_factory=dict)
     looked_up: Mapping[Table, Expression] = field(default_factory=dict)
     closed: Expression | None = None
-    """The condition under which a row that runs was closed: it is a fact then, and so is what stands before it."""
+    """The condition under which a running row is closed: it, and every row before it, is then a fact."""
     at_once: bool = False
     triggers: Mapping[tuple[Table, str], str] = field(default_factory=dict)
-    """Source and event → the name of the trigger on it, where it is known under one of its own."""
+    """Source and event → the name of the trigger on it, where the default name is not used."""
     locked: Callable[[FromClause], ColumnElement[bool]] | None = None
-    """Which stored rows, of rows like the target's, nobody rewrites, for they are of locked days: see `figure`."""
+    """Returns the condition for locked rows, of rows like the target's; they are never written: see `figure`."""
     formula: str | None = None
     formulas: Mapping[Column[Any], str] = field(default_factory=dict)
-    """The formula of one column in words, where that of all of them says it less well."""
+    """The formula of a single column in words, where the formula of all columns is less clear."""
     behind: Mapping[Column[Any], Expression] = field(default_factory=dict)
-    """Of a SELECT's columns what stands behind them, for the explanation alone: see `figure`."""
+    """For columns of a SELECT, the expression that explains them; used by the explanation alone: see `figure`."""
     titles: Mapping[str, str] = field(default_factory=dict)
-    """What its labelled columns that are no targets are called."""
+    """The titles of labelled columns that are not targets."""
 
     def __repr__(self) -> str:
         return f"<Figure {self.name}>"
@@ -113,7 +113,7 @@ class Figure:
 
     @cached_property
     def owner_table(self) -> Table:
-        """The table in which the owner's row stands: the target itself, or what `owner` refers to."""
+        """The table of the owner's row: the target itself, or the table that `owner` refers to."""
         if self.owner is self.primary_key:
             return self.table
         for key in self.owner.foreign_keys:
@@ -129,13 +129,13 @@ class Figure:
 
     @cached_property
     def places(self) -> Mapping[Table, Expression]:
-        """Of each table whose rows stand somewhere along: where."""
+        """Table → the expression for the place of its rows along the running column."""
         own = {} if self.along is None or self.closed is not None else {self.table: self.along}
         return {**own, **self.looked_up, **self.since}
 
     @cached_property
     def totals(self) -> tuple[Total, ...]:
-        """The sums over child rows that an expression asks for."""
+        """The sums over child rows in its expressions."""
         return tuple(t for e in self.definitions.values() for t in totals_in(e))
 
     @cached_property
@@ -182,7 +182,7 @@ class Figure:
 
     @cached_property
     def sources(self) -> tuple[Source, ...]:
-        """Every table whose change may change the figure, the target itself among them."""
+        """Every table with changes that may change the figure, including the target itself."""
         tables = {self.table: frozenset[str](), **self.reads}
         along = () if self.along is None else (self.along,)
         own = frozenset(c.key for c in (*self.columns, *self.key, self.owner, *along))
@@ -201,7 +201,7 @@ class Figure:
         return tuple(found)
 
     def source_of(self, table: Table) -> Source:
-        """How a SELECT's rows of that table name the owner."""
+        """The source for that table: how its rows name the owner in a SELECT."""
         return next(s for s in self.sources if s.table is table)
 
     def _sums_by(self, table: Table) -> tuple[Column[Any], ...]:

@@ -1,11 +1,11 @@
 """The language of declarations: SQLAlchemy's own expressions, `total`, and how an expression is read.
 
-A declaration is an ordinary SQLAlchemy expression over mapped columns. `total` is the one thing
-that it cannot say: a sum over child rows. It stands in the expression as a leaf, and every
+A declaration is an ordinary SQLAlchemy expression over mapped columns. `total` adds the one thing
+SQLAlchemy cannot express: a sum over child rows. It is a leaf of the expression, and every
 statement of the core (verify, heal, preview, delta) replaces that leaf by the joined sum.
 
-PostgreSQL rounds what is stored to the column's decimals. An expected value of more would differ
-from it for ever, so an expected value is always what its column can hold (`held`).
+PostgreSQL rounds a stored value to the column's decimals. An expected value with more decimals would
+always differ from it, so expected values are rounded to what the column can hold (`held`).
 """
 
 from collections.abc import Callable, Iterator
@@ -42,7 +42,7 @@ Expression = ColumnElement[Any]
 
 
 class Total(ColumnClause[Decimal]):
-    """The sum of `argument` over the child rows whose `by` column names this row; NULL without any."""
+    """The sum of `argument` over the child rows with this row's key in their `by` column; NULL without any."""
 
     inherit_cache = False
 
@@ -58,10 +58,10 @@ class Total(ColumnClause[Decimal]):
 
 
 def total(argument: Any, *, by: Any, where: Any = None, title: str = "") -> Total:
-    """Sum `argument` over the rows whose foreign key `by` points here, those that meet `where` only.
+    """Sum `argument` over the rows that refer to this row by their foreign key `by`, and meet `where`.
 
-    NULL where there is no such row, so `coalesce(total(…), fallback)` says what then holds. `title` is what it is
-    called among several terms.
+    NULL where there is no such row; use `coalesce(total(…), fallback)` for a default. `title` names it among several
+    terms.
     """
     condition = None if where is None else expression(where)
     return Total(expression(argument), column(by), condition, title)
@@ -92,21 +92,21 @@ def columns_in(element: Any) -> Iterator[Column[Any]]:
 
 
 def totals_in(element: Any) -> Iterator[Total]:
-    """Every `Total` that stands in `element`."""
+    """Every `Total` in `element`."""
     for part in iterate(element):
         if isinstance(part, Total):
             yield part
 
 
 def operands(element: Any) -> list[Any]:
-    """What an operator stands between: two parts, or more where it is chained (a + b + c); none elsewhere."""
+    """The operands of an operator: two, or more where it is chained (a + b + c); none for anything else."""
     if isinstance(element, BinaryExpression):
         return [element.left, element.right]
     return list(element.clauses) if isinstance(element, ExpressionClauseList) else []
 
 
 def unwrapped(part: Any) -> Any:
-    """What stands in a label, in brackets, or alone in a list; anything else itself."""
+    """The content of a label, a bracket or a list of one; anything else unchanged."""
     if isinstance(part, Label | Grouping):
         return unwrapped(part.element)
     if isinstance(part, ClauseList) and not getattr(part, "name", "") and len(part.clauses) == 1:
@@ -115,10 +115,10 @@ def unwrapped(part: Any) -> Any:
 
 
 def replace(element: Expression, leaf: Callable[[Any], Expression | None]) -> Expression:
-    """`element` with each leaf (column or `Total`) for which `leaf` answers replaced by the answer.
+    """`element` with each leaf (column or `Total`) for which `leaf` returns an expression replaced by it.
 
-    An answer that is itself composed stands in brackets: SQLAlchemy sets brackets while an expression is
-    built, and a column needed none. Without them x = a − b in y = c − x would read c − a − b.
+    A composed replacement is put in brackets: SQLAlchemy sets brackets while an expression is built, and a column
+    needed none. Without them, substituting x = a − b in y = c − x would give c − a − b.
     """
 
     def substitute(part: Any, **_: Any) -> Expression | None:
@@ -147,20 +147,20 @@ def held(col: Column[Any], expected: Expression) -> Expression:
 
 
 def fits(col: Column[Any], expected: Expression) -> bool:
-    """Whether `expected` surely has no more decimals than `col` holds."""
+    """Whether `expected` provably has no more decimals than `col` holds."""
     room, known = _room(col), decimals(expected)
     return room is None or (known is not None and known <= room)
 
 
 @singledispatch
 def decimals(_: Any) -> int | None:
-    """The decimals that an expression has at most; None where that cannot be told."""
+    """The maximum number of decimals of an expression; None where it is unknown."""
     return None
 
 
 @decimals.register
 def _(part: ColumnClause) -> int | None:  # type: ignore[type-arg]
-    [*roots] = part.base_columns  # of a subquery's column: what stands there
+    [*roots] = part.base_columns  # of a subquery's column: the columns it selects
     return _room(part) if part in roots else _finest(roots)
 
 
@@ -225,7 +225,7 @@ def _(part: FunctionElement) -> int | None:  # type: ignore[type-arg]
     if name == "round":
         _, *digits = part.clauses
         given = getattr(digits[0], "value", None) if digits else 0
-        return given if isinstance(given, int) else _room(part)  # known only when it runs
+        return given if isinstance(given, int) else _room(part)  # known only at run time
     return _finest(list(part.clauses)) if name in _AS_THE_FINEST_ARGUMENT else None
 
 
@@ -242,7 +242,7 @@ def _finest(parts: list[Any]) -> int | None:
 
 
 def is_never_null(part: Any) -> bool:
-    """Whether an expression surely has a value in every row."""
+    """Whether an expression provably has a value in every row."""
     part = unwrapped(part)
     if isinstance(part, BindParameter):
         return part.value is not None or part.callable is not None
@@ -255,7 +255,7 @@ def is_never_null(part: Any) -> bool:
 
 
 def _made_of(part: Any) -> list[Any]:
-    """The parts of an expression that has a value where all of them have one; none of any other."""
+    """The parts of an expression that has a value whenever all of them have one; empty for any other."""
     if isinstance(part, UnaryExpression) and part.operator is operators.neg:
         return [part.element]
     if (parts := operands(part)) and part.operator in _ARITHMETIC:
@@ -274,9 +274,9 @@ SIGNS = {
 
 
 def leaves(definition: Any, sign: str = "") -> Iterator[tuple[str, Any]]:
-    """The signed leaves of a formula in reading order: columns, totals, and what is neither.
+    """The signed leaves of a formula in reading order: columns, totals, and parts that are neither.
 
-    A minus before a bracket turns the signs within; a bracket that is multiplied or divided stays
+    A minus before a bracket negates the signs within; a bracket that is multiplied or divided stays
     one leaf.
     """
     parts = operands(definition)
@@ -297,7 +297,7 @@ def leaves(definition: Any, sign: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def _bare(definition: Any) -> Any:
-    """What stands in a bracket, in a rounding, or within a constant bound; anything else itself."""
+    """The content of a bracket, of a rounding, or of a bound by a constant; anything else unchanged."""
     while True:
         if isinstance(definition, Grouping):
             definition = definition.element
@@ -308,7 +308,7 @@ def _bare(definition: Any) -> Any:
 
 
 def _is_bounded(definition: Any) -> bool:
-    """Whether it is a value that a constant keeps from falling below it, or from rising above."""
+    """Whether it is a value with a constant lower or upper bound."""
     if getattr(definition, "name", "") not in ("greatest", "least"):
         return False
     return all(isinstance(bound, BindParameter) for bound in list(definition.clauses)[1:])
@@ -326,7 +326,7 @@ def _turned(sign: str, outer: str) -> str:
 
 
 def total_in(leaf: Any) -> Total | None:
-    """The total that a leaf is, or that it is with a fallback (`coalesce(total, …)`)."""
+    """The total of a leaf, with or without a fallback (`coalesce(total, …)`); None where it is none."""
     if getattr(leaf, "name", "") == "coalesce" and hasattr(leaf, "clauses"):
         leaf = next(iter(leaf.clauses))
     return leaf if isinstance(leaf, Total) else None

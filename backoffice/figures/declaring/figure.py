@@ -1,4 +1,4 @@
-"""What a domain writes: `figure`, in its two shapes."""
+"""`figure`, the function by which a domain declares a figure, in its two shapes."""
 
 from collections.abc import Callable, Mapping
 from functools import wraps
@@ -57,7 +57,7 @@ def _options(
     behind: Mapping[Any, Any] | None = None,
     titles: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """What else may be said of a figure, as `Figure` holds it."""
+    """The remaining options of a figure, in the form `Figure` holds them."""
     return {
         "entered": {column(c): expression(e) for c, e in (entered or {}).items()},
         "reached_by": {m.__table__: column(c) for m, c in (reached_by or {}).items()},
@@ -87,10 +87,10 @@ def _computed_by(computed: Computed) -> Any:
 
 
 class Declare(Protocol):
-    """Declare a figure; returns it. A domain names its figures in its `domain.py`.
+    """Declare a figure; returns it. A domain lists its figures in its `domain.py`.
 
     Shape A: `figure(Order.grand_total, expression)` or `figure({column: expression, …})`; or `figure(Account.balance)`
-    of a column that PostgreSQL computes from its row itself, as `Computed(debits - credits, persisted=True)`.
+    for a column that PostgreSQL computes from its own row, as `Computed(debits - credits, persisted=True)`.
     Shape B, as a decorator over a function that returns the SELECT of the expected rows:
     `@figure(columns=(…,), row_per=(…,), owner=…)`; the function's default arguments are its sources, and labelled
     columns that are not targets are the terms of the explanation.
@@ -100,15 +100,15 @@ class Declare(Protocol):
     entered fact. `entered` maps a column to the condition under which a user entered it. `reached_by` maps a source
     to the column of an intermediate table that leads from it to the owner; sources in `for_everybody` name no owner (a
     price list). `incremental` lets the write hook apply changes instead of recomputing (sums over long histories);
-    `at_once` lets the trigger do so itself, whoever writes; `triggers` names it, by source and event. `along`, `since`,
-    `looked_up` and `closed`, for rows that run (balances): see `Figure`, and `Last`.
+    `at_once` lets the trigger do so itself, whatever program writes; `triggers` names it, by source and event. `along`,
+    `since`, `looked_up` and `closed`, for running rows (balances): see `Figure`, and `Last`.
 
-    `locked` answers, of rows like the target's, which of the stored ones are of locked days: no save and no heal
-    writes or removes one. Where it differs, that is a finding, and its owner is left alone until a person decides.
+    `locked` takes rows like the target's and returns the condition for those of locked days: no save and no heal
+    writes or removes one. Where one differs, that is a finding, and its owner is skipped until a person decides.
 
-    `behind` says of a SELECT's columns what they are made of where the SELECT itself does not (a running balance):
-    columns of the same row, and totals over its sources, whose `where` may name the row's own columns; the explanation
-    shows it, and nothing is computed by it. `titles` are what labelled columns are called, `title=` what a total is.
+    `behind` explains columns of a SELECT where the SELECT itself does not show their terms (a running balance): columns
+    of the same row, and totals over its sources, in which `where` may name the row's own columns. The explanation shows
+    it; nothing is computed by it. `titles` are the titles of labelled columns, `title=` that of a total.
     """
 
     @overload

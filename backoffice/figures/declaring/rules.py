@@ -1,6 +1,6 @@
-"""What a declaration must be so that the core can keep it; anything else is refused at start-up.
+"""The rules that a declaration must meet so that the core can keep it; start-up refuses any other.
 
-What only a book can show is in `proving`.
+Rules that need the data of a book are in `proving`.
 """
 
 import re
@@ -24,7 +24,7 @@ _MOVING = {
     "clock_timestamp", "statement_timestamp", "transaction_timestamp", "timeofday", "random",
     "gen_random_uuid", "nextval",
 }  # fmt: skip
-"""Functions whose answer changes although no row does: nobody would note it."""
+"""Functions with results that change although no row does, so that no trigger would note the change."""
 
 
 _OF_A_TREE = (
@@ -37,7 +37,7 @@ def check(figure: Figure) -> None:
     """Refuse a figure that could not be kept right.
 
     Raises:
-        DeclarationError: with a sentence that says what to change.
+        DeclarationError: with a sentence that states what to change.
     """
     refuse(figure, _broken_rules(figure))
     if figure.incremental:
@@ -46,7 +46,7 @@ def check(figure: Figure) -> None:
 
 
 def refuse(figure: Figure, sentences: Iterable[str]) -> None:
-    """Refuse a figure for the first of these sentences; none, and it is kept."""
+    """Raise DeclarationError with the first of these sentences; do nothing where there is none."""
     for sentence in sentences:
         raise DeclarationError(f"{figure.name}: {sentence}")
 
@@ -72,7 +72,7 @@ def _broken_rules(figure: Figure) -> Iterator[str]:
 
 
 def _keys(figure: Figure) -> Iterator[str]:
-    """Owners are named, locked and noted by a whole number; rows are written by theirs."""
+    """Owners are named, locked and noted by an integer key; rows are written by theirs."""
     for table in (figure.table, figure.owner_table, *figure.reached_by):
         keys = list(table.primary_key)
         if len(keys) != 1 or not isinstance(keys[0].type, Integer):
@@ -160,7 +160,7 @@ def _selects(figure: Figure) -> Iterator[str]:
 
 
 def _behind(figure: Figure) -> Iterator[str]:
-    """What is said to stand behind a column is what the figure is derived from, of the same owner."""
+    """The expressions in `behind` read only sources of the figure, of the same owner."""
     for col, expression in figure.behind.items():
         if figure.select is None or col not in figure.columns:
             yield f"behind={col} tells of the columns of a SELECT; an expression says by itself what it is made of."
@@ -176,7 +176,7 @@ def _behind(figure: Figure) -> Iterator[str]:
 
 
 def _everybodys(figure: Figure) -> Iterator[str]:
-    """What is read by everybody is an argument of the SELECT, and nobody's own."""
+    """A source in `for_everybody` is an argument of the SELECT and belongs to no owner."""
     leading = {*figure.reached_by, *(c.table for c in figure.reached_by.values())}
     for table in figure.for_everybody:
         if table not in figure.models or table in {figure.table, figure.owner_table, *leading}:
@@ -193,7 +193,7 @@ def _times_read(figure: Figure, table: Table) -> int:
 
 
 def _leads(figure: Figure) -> Iterator[str]:
-    """What `reached_by` says must be so, or rows would be looked for under other rows' ids."""
+    """The columns in `reached_by` must lead to the owner, or rows would be looked up by ids of another table."""
     for table, col in figure.reached_by.items():
         if figure.select is None or not {table, col.table} <= set(figure.models):
             yield f"{col} leads from {table.name} to the owner; make both tables arguments of its SELECT."
@@ -207,7 +207,7 @@ def _leads(figure: Figure) -> Iterator[str]:
 
 
 def _runs(figure: Figure) -> Iterator[str]:
-    """Rows that run along a column, or that say so by halves."""
+    """Running rows must be declared completely: refuse what is missing or contradictory."""
     along, places = figure.along, {**figure.looked_up, **figure.since}
     if figure.at_once and along is None and (figure.derived_rows or not figure.incremental):
         yield "at_once is for sums that stand on their owner's row (incremental), and for rows that run (along)."
@@ -226,7 +226,7 @@ def _runs(figure: Figure) -> Iterator[str]:
 
 
 def _found_by_place(figure: Figure, along: Column[Any]) -> Iterator[str]:
-    """Rows are continued so that a save reads no history: so no index may be missing by which it finds its place."""
+    """Continuing rows spares a save the history, so there must be an index by which each source finds its place."""
     for table, place in {figure.table: along, **figure.since}.items():
         owner = figure.source_of(table).owner
         if owner.primary_key or any(_leads_to(parts, owner, place) for _, parts in _indexes(table)):
@@ -247,7 +247,7 @@ def _leads_to(parts: Sequence[Any], owner: Column[Any], place: Any) -> bool:
 
 
 def _stand(figure: Figure, places: Mapping[Table, Any]) -> Iterator[str]:
-    """Where a row stands is said of the sources that name the owner themselves, by their own columns."""
+    """The place of a row is given for sources that name the owner themselves, by their own columns."""
     for table, place in places.items():
         if table not in figure.models or table in figure.reached_by:
             yield f"{table.name}, of which a place is said, is no argument of its SELECT whose rows name the owner."
@@ -258,7 +258,7 @@ def _stand(figure: Figure, places: Mapping[Table, Any]) -> Iterator[str]:
 
 
 def _generated(figure: Figure) -> Iterator[str]:
-    """What PostgreSQL computes itself is stored, is said once, and is nobody's to enter or to add to."""
+    """A column that PostgreSQL generates is stored, declared once, and neither entered nor added to."""
     for col in figure.columns:
         if col.computed is None:
             continue
@@ -287,7 +287,7 @@ def _uniques(table: Table) -> Iterator[list[str]]:
 
 
 def _indexes(table: Table) -> Iterator[tuple[bool, list[Any]]]:
-    """Of every index that holds all rows of a table: whether it is unique, and what it is on, in order."""
+    """Every index over all rows of a table: whether it is unique, and its parts in order."""
     for constraint in table.constraints:
         if isinstance(constraint, UniqueConstraint):
             yield True, list(constraint.columns)
@@ -297,5 +297,5 @@ def _indexes(table: Table) -> Iterator[tuple[bool, list[Any]]]:
 
 
 def _either_way(part: Any) -> Any:
-    """What is indexed, whether upwards or downwards."""
+    """The indexed expression without its sort direction."""
     return part.element if isinstance(part, UnaryExpression) and part.modifier else part

@@ -1,1 +1,1 @@
-"""Right at every commit: notes, locks, recomputing; triggers for whoever writes."""
+"""Keeping figures right at every commit: notes, locks, recomputes, and triggers for other programs."""

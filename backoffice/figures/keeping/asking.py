@@ -1,10 +1,10 @@
-"""Whether an owner's figures were right before a write: asked by the triggers of whoever touches it first.
+"""Whether an owner's figures were right before a write: the triggers check this for each owner first touched.
 
-A save recomputes from what is stored beneath, or adds what changed. Where a user has written past the triggers,
-that carries what is wrong into what was right. So whoever touches an owner first in a transaction asks whether its
-figures are what their definitions make of what was stored (`wrong_before`): if not, the note says so, and the drain
-computes everything of this transaction down to the facts. Of rows that run it asks from the last one on before the
-touched place: whatever lies further back is not carried on by this save.
+A save recomputes from stored values beneath, or adds what changed. Where a program bypassed the triggers, that would
+propagate the error to figures that were right. So the first write to an owner in a transaction checks whether its
+figures equal their definitions over the stored rows (`wrong_before`): if not, the note records it, and the drain
+computes everything in this transaction down to the facts. For running rows the check starts at the last row before the
+touched place: errors further back are not propagated by this save.
 """
 
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ quote = DIALECT.identifier_preparer.quote
 
 
 def touched_rows(source: Source, event: str, asked: frozenset[str] | None = None) -> str:
-    """The rows of which an event touched what is asked for (by default: whatever the source is read for).
+    """The rows in which an event changed one of the columns `asked` (by default: all that the source is read for).
 
     As a subquery over its transition tables.
     """
@@ -59,17 +59,17 @@ def touched_rows(source: Source, event: str, asked: frozenset[str] | None = None
 
 
 def named(definition: str, name: str) -> str:
-    """By which definition, and of which bundle, a note is."""
+    """SQL for a note's definition and bundle."""
     return f"{quoted(definition)}, {quoted(name)}"
 
 
 def quoted(text: str) -> str:
-    """A text as a constant of SQL."""
+    """A text as an SQL constant."""
     return "'" + text.replace("'", "''") + "'"
 
 
 TOUCHED_OWNERS, TOUCHED_PLACES = "touched_owners", "touched_places"
-"""The variables of a trigger function that hold the owners whom a statement touches, and from where on."""
+"""The variables of a trigger function that hold the owners a statement touches, and from which place on."""
 
 _GIVEN = (
     literal_column(TOUCHED_OWNERS, ARRAY(BigInteger)),
@@ -86,14 +86,14 @@ class Touched(Scope):
 
 
 def is_asked(registry: Registry, bundle: Bundle) -> bool:
-    """Whether something builds on the bundle, or it on something, so that a save may carry on what is wrong."""
+    """Whether the bundle builds on others, or others on it, so that a save may propagate an error."""
     if bundle.incremental:
         return False
     return bool(lower_bundles(registry, bundle) or _upper(registry, bundle))
 
 
 def asked_columns(registry: Registry, bundle: Bundle, source: Source) -> frozenset[str]:
-    """The columns of a source whose change is a reason to ask: all but those that the bundle alone writes."""
+    """The columns of a source with changes that require the check: all but those that the bundle alone writes."""
     own = {c.key for f in bundle.figures_of(source.table) for c in f.columns if c not in f.entered}
     names = set(source.columns)
     if source.table in bundle.targets:
@@ -110,9 +110,9 @@ def asked_columns(registry: Registry, bundle: Bundle, source: Source) -> frozens
 
 
 def wrong_before(registry: Registry, bundle: Bundle, source: Source, event: str) -> str:
-    """SELECT owner, was_wrong: the touched owners whose figures were wrong before this event on this source.
+    """SELECT owner, was_wrong: the touched owners with figures that were wrong before this event on this source.
 
-    A row that leads to others may lead to one that is wrong: of its owners that stays open.
+    `was_wrong` is NULL for owners of a row that leads to others, because one of those may be wrong.
     """
     if event != "delete" and _leads_to_figures(registry, bundle, source):
         return f"SELECT unnest({TOUCHED_OWNERS}) AS owner, NULL::boolean AS was_wrong"
@@ -124,7 +124,7 @@ def wrong_before(registry: Registry, bundle: Bundle, source: Source, event: str)
 
 
 def wrong_since(registry: Registry, bundle: Bundle) -> str:
-    """SELECT owner: of whom a row, from the touched places on, is not what follows from what stands before."""
+    """SELECT owner: those with a row, from the touched places on, that does not follow from the rows before it."""
     relations = Relations(registry, frozenset(bundle.figures))
     rows = _wrong_since(relations, bundle, Touched()).subquery("found")
     return numbered(plain(select(rows.c.owner)))
@@ -136,9 +136,9 @@ def _wrong_since(relations: Relations, bundle: Bundle, scope: Scope) -> Select[A
 
 
 def written_upon_wrong(registry: Registry, bundle: Bundle) -> str:
-    """SELECT owner: of whom the last row before a touched place was wrong, and what stands from there on is right.
+    """SELECT owner: those with a wrong last row before a touched place and right rows from there on.
 
-    Right by all that stands before it: whoever wrote it knew more than that last row, so it is not continued.
+    Right by all rows before it: the writer did not rely on that last row, so the rows are not continued from it.
     """
     figure = bundle.figures[0]
     relations = Relations(registry, frozenset(bundle.figures))
@@ -161,7 +161,7 @@ def written_upon_wrong(registry: Registry, bundle: Bundle) -> str:
 def _wrong_at(
     figure: Figure, wrong: Select[Any], places: Subquery, *, is_before: bool
 ) -> Select[Any]:
-    """Whose wrong rows stand before these places, or from there on."""
+    """The owners with wrong rows before these places, or from there on."""
     rows, stored = wrong.subquery(f"wrong_{is_before:d}".lower()), figure.table.alias("standing")
     at, key = stored.c[along(figure).key], stored.c[figure.primary_key.key]
     found = select(rows.c.owner).join(stored, key == rows.c.pk)
@@ -170,25 +170,25 @@ def _wrong_at(
 
 
 def is_continued(bundle: Bundle, source: Source) -> bool:
-    """Whether a change of a source says from where on its owners' rows follow from it."""
+    """Whether a change of a source gives the place from which its owners' rows have to be recomputed."""
     return source.through is None and source.table in bundle.figures[0].places
 
 
 def places_touched(
     figure: Figure, source: Source, event: str, asked: frozenset[str] | None = None
 ) -> str:
-    """SELECT owner, place: from where on, as text, the rows of the touched owners follow from what was touched."""
+    """SELECT owner, place: the place, as text, from which the touched owners' rows have to be recomputed."""
     rows = table("touched", *(plain_column(c.key, c.type) for c in source.table.c))
     owner = rows.c[source.owner.key]
     first = select(owner.label("owner"), place_of(figure, source.table, rows).label("place"))
     text = plain(first.where(owner.is_not(None)).group_by(owner))
     rows_of_it = f"\nFROM {touched_rows(source, event, asked)} AS touched"
-    # At the beginning of a line: a place may say EXTRACT(… FROM touched.day).
+    # At the beginning of a line, because a place may contain EXTRACT(… FROM touched.day).
     return text.replace("\nFROM touched", rows_of_it, 1)
 
 
 def _last_places(figure: Figure, places: str) -> str:
-    """The same, from the last row on before each of these places, so that what is continued is looked at too."""
+    """The same, from the last row before each of these places, so that the row to continue from is checked too."""
     given = table("given", plain_column("owner", BigInteger), plain_column("place", Text))
     place = cast(given.c.place, along(figure).type)
     stored = figure.table.alias("stored")
@@ -200,7 +200,7 @@ def _last_places(figure: Figure, places: str) -> str:
 
 
 def holds_figures_beneath(registry: Registry, bundle: Bundle, source: Source) -> bool:
-    """Whether what the bundle reads in a source is kept by another."""
+    """Whether another bundle keeps a column that this bundle reads in a source."""
     keepers = {registry.keeper(source.table.c[name]) for name in source.columns}
     return bool(keepers - {None, *bundle.figures})
 
@@ -237,18 +237,18 @@ def _before(written: Table, event: str) -> FromClause:
 
 
 def asked(registry: Registry, bundle: Bundle, source: Source, event: str) -> Iterator[str]:
-    """Note those of whom something was wrong before, ahead of the note that they are touched."""
+    """Note the owners that were wrong before the event, ahead of the note that they are touched."""
     is_owner = source.through is None and source.owner is next(iter(source.table.primary_key))
     is_unowned = event == "truncate" or source.for_everybody
     if is_unowned or not is_asked(registry, bundle) or (is_owner and event != "update"):
-        return  # an owner who comes has no figures yet, and one who goes has none any more
+        return  # a new owner has no figures yet, and a deleted one has none left
     figure = bundle.figures[0]
     if (
         figure.along is not None
         and source.table is figure.table
         and source.table not in figure.models
     ):
-        return  # whoever writes such a row, it is computed anew with all that come after
+        return  # such a row is recomputed, with all that follow
     columns = asked_columns(registry, bundle, source)
     wrong = wrong_before(registry, bundle, source, event)
     note = named(digest(registry, bundle), bundle.name)
@@ -270,7 +270,7 @@ def asked(registry: Registry, bundle: Bundle, source: Source, event: str) -> Ite
 
 
 def _with_owner(source: Source, touched: str) -> tuple[str, str]:
-    """Touched rows of a source with what names their owner: FROM what, and which column of it."""
+    """The touched rows of a source joined to their owner: the FROM clause, and the owner's column."""
     rows, owner = f"{touched} AS touched", quote(source.owner.key)
     if source.through is None:
         return rows, owner

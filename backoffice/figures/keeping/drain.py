@@ -35,16 +35,15 @@ from .recomputing import (
 )
 
 DRAINING = "figures.draining"
-"""Set while a connection is being drained: what the drain itself reads settles nothing, for the drain does."""
+"""Set while a connection is being drained, so that reads by the drain itself do not start another."""
 
 
 @dataclass
 class Drained:
-    """What a drain did: notes taken, rows written, corrections left (their ids, by figure).
+    """The result of a drain: notes taken, rows written, corrections left (their ids, by figure).
 
-    `held` names owners, by bundle, that were left alone: see `Registry.held`; `locked` those of whom
-    a row of locked days is wrong, which was not written. It is `cut` where as many rows were written as may
-    be: there may be more.
+    `held` has the owners, by bundle, that were skipped: see `Registry.held`; `locked` those with a wrong row of
+    locked days, which was not written. `is_cut`: the maximum number of rows was written, so there may be more.
     """
 
     notes: int = 0
@@ -60,7 +59,7 @@ class Drained:
         return list(chain.from_iterable(self.corrected.values()))
 
     def add(self, other: "Drained") -> None:
-        """Take in what a further drain did."""
+        """Add the result of a further drain."""
         self.notes += other.notes
         self.changed += other.changed
         for figure, corrections in other.corrected.items():
@@ -74,11 +73,11 @@ class Drained:
 Pending = dict[str, Touched]
 Correcting = dict[str, Any]
 Unnoted = defaultdict[str, set[int]]
-"""By bundle, the owners of whom something was wrong before the writes that are drained."""
+"""By bundle, the owners that were already wrong before the writes that are drained."""
 Fresh = dict[str, set[int]]
-"""By bundle, the owners just recomputed: what is noted of them is the core's own write."""
+"""By bundle, the owners just recomputed: notes on them come from the core's own write."""
 Known = dict[str, set[int]]
-"""By bundle, the owners, locked, whose figures this transaction has compared with the facts."""
+"""By bundle, the locked owners with figures that this transaction has compared with the facts."""
 
 
 def drain(
@@ -94,19 +93,19 @@ def drain(
     only: Mapping[str, Collection[int]] | None = None,
     most_rows: int | None = None,
 ) -> Drained:
-    """Recompute whatever this transaction has touched, and what is `pending` beside it.
+    """Recompute whatever this transaction has touched, and what is `pending` besides.
 
     Bundle after bundle in the order in which they build on each other, until no note is left.
     With `correcting` (see `correction_of`) every figure row that changes leaves a correction and
-    no stored figure is trusted, but for those that this very drain has compared with the facts under
+    no stored figure is trusted, except those that this very drain has compared with the facts under
     their owners' locks: what builds on them is not computed down to the facts again. So nothing has to
-    wait until what is beneath it is right, and no change is added to what may be wrong. `alone` stops
+    wait until what is beneath it is right, and no change is added to a wrong value. `alone` stops
     after the pending bundle: what builds on it stays noted, for another session to drain. Notes on
     bundles that are `deferred` are dropped: the caller verifies those afterwards, and heals what is
-    wrong by the facts. With `unnoted`, what was wrong before anybody noted it is corrected in nobody's name.
-    `by_facts` trusts no stored figure without correcting any, so that what is written does not depend on what else
-    is. Of the bundles in `only` the notes on other owners are dropped: the caller knows that nothing of theirs changes.
-    Of a bundle that is corrected at `most_rows` are written; where there may be more, nothing that builds on it is
+    wrong by the facts. With `unnoted`, what was wrong before any note is corrected without naming a database user.
+    `by_facts` trusts no stored figure without correcting any, so that what is written does not depend on other stored
+    figures. For bundles in `only` the notes on other owners are dropped: the caller knows that they do not change.
+    Of a corrected bundle at most `most_rows` are written; where there may be more, nothing that builds on it is
     (`alone`: it stays noted).
     """
     total = Drained()
@@ -130,8 +129,8 @@ def drain(
 
 @contextmanager
 def _draining(connection: Connection) -> Iterator[None]:
-    """While inside, what is read settles nothing."""
-    info = connection.info  # a connection that is lost in the drain has none any more
+    """Reads within the block start no drain."""
+    info = connection.info  # kept, because a connection lost in the drain has no info any more
     info[DRAINING] = True
     try:
         yield
@@ -141,7 +140,7 @@ def _draining(connection: Connection) -> Iterator[None]:
 
 @dataclass
 class _Drains:
-    """One drain: whom it still has to recompute, and what it has learned on its way up."""
+    """The state of one drain: the owners still to recompute, and what it has found so far."""
 
     connection: Connection
     registry: Registry
@@ -152,21 +151,21 @@ class _Drains:
     unnoted: Unnoted | None = None
     only: Mapping[str, Collection[int]] = field(default_factory=dict)
     seen: dict[str, set[int | None]] = field(default_factory=lambda: defaultdict(set))
-    """By bundle, the owners whom a note has named: they have been changing since."""
+    """By bundle, the owners that a note has named; any change since may be this transaction's own."""
     is_tampered: bool = False
-    """Whether an owner that this transaction touches was wrong before it: then only facts are trusted."""
+    """Whether an owner that this transaction touches was wrong before it; then only facts are trusted."""
     most_rows: int | None = None
     asked: frozenset[str] = frozenset()
-    """The bundles that the caller asked for: of no other is anything left for another time."""
+    """The bundles that the caller asked for; only of these may rows be left for a later transaction."""
     fresh: Fresh = field(default_factory=dict)
     locked: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
-    """By owners' table, whom this drain has locked; they stay so until its transaction ends."""
+    """By owners' table, the owners that this drain has locked, until its transaction ends."""
     known: Known = field(default_factory=dict)
     others: frozenset[str] = frozenset()
-    """Bundles that the database keeps by another definition; asked where corrections are made."""
+    """Bundles that the database keeps by another definition; queried only where corrections are made."""
 
     def __post_init__(self) -> None:
-        """Raises AnotherDefinition where what is to be corrected is not ours to correct."""
+        """Raises AnotherDefinition where a bundle to be corrected is kept by another definition."""
         self.definitions = tuple(definitions.digests(self.registry).values())
         if self.correcting is not None:
             definitions.hold(self.connection)
@@ -175,9 +174,9 @@ class _Drains:
                 raise definitions.another(self.registry, not_ours)
 
     def collect(self) -> None:
-        """Take this transaction's notes, but for those that the core's own last write has made.
+        """Take this transaction's notes, except those that the core's own last write has made.
 
-        Nothing ran in between, so a note on a bundle and owner just recomputed under lock is ours.
+        Nothing ran in between, so a note on a bundle and owner just recomputed under lock is the core's own.
         """
         taken = TAKE_MINE.rows(
             self.connection, known=tuple(noted_names(self.registry)), definitions=self.definitions
@@ -197,14 +196,14 @@ class _Drains:
         return bundle not in self.deferred and owner in self.only.get(bundle, (owner,))
 
     def _was_wrong(self, bundle: str, owner: int, *, is_sure: bool) -> None:
-        """Something has, or may have, written past the triggers, unless a note named the owner before."""
+        """Record that another program has, or may have, bypassed the triggers, unless a note named the owner before."""
         if owner not in self.seen[bundle]:
             self.is_tampered = True
             if is_sure and self.unnoted is not None:
                 self.unnoted[bundle].add(owner)
 
     def next(self, bundle: Bundle) -> Drained:
-        """Settle one bundle, and remember of whom it is known by the facts."""
+        """Recompute one bundle, and record the owners that are now known to be right by the facts."""
         touched, names = self.waiting.pop(bundle.name), [bundle.name]
         if self.is_by_facts:
             bundle, names = self._with_expressions(bundle, touched)
@@ -221,7 +220,7 @@ class _Drains:
         return self.is_tampered or self.correcting is not None
 
     def _with_expressions(self, bundle: Bundle, touched: Touched) -> tuple[Bundle, list[str]]:
-        """The bundle, with what the same rows build on it where that is pending for the same owners."""
+        """The bundle, joined with the expressions built on it in the same rows where they await the same owners."""
         joined = self.registry.with_expressions(bundle)
         if joined is None or joined[0].name not in self.waiting:
             return bundle, [bundle.name]
@@ -237,7 +236,7 @@ class _Drains:
     ) -> tuple[set[int], Drained]:
         """Lock the owners, then recompute in the next statement, or apply the noted changes.
 
-        `names` are the bundles that are settled so: see `_with_expressions`.
+        `names` are the bundles recomputed by this: see `_with_expressions`.
         """
         owners = touched.owners
         hold_everybodys(self.connection, bundle, is_changed=touched.everything)
@@ -266,7 +265,7 @@ class _Drains:
         return locked, done
 
     def _locked(self, bundle: Bundle, owners: set[int], leading: Leading) -> set[int]:
-        """Those of the owners that exist, locked: by this drain for a lower bundle already, or now."""
+        """The owners that exist, locked now or already by this drain for a lower bundle."""
         mine = self.locked[bundle.owner_table.name]
         if owners <= mine and not led_to(bundle):
             return owners
@@ -275,7 +274,7 @@ class _Drains:
         return locked
 
     def _continued(self, bundle: Bundle, places: Sequence[tuple[int, str]]) -> Changes:
-        """Write what is expected of these owners from these places on."""
+        """Write the expected values of these owners from these places on."""
         scope: Scope
         given: dict[str, Any]
         if len(places) == 1:
@@ -287,9 +286,9 @@ class _Drains:
         return [(bundle.targets[0], key) for _, keys in answers for key in keys or ()]
 
     def _correct(self, bundle: Bundle, names: Sequence[str], owners: set[int]) -> Drained:
-        """Recompute these owners; of those whose corrections may not stand all is taken back (see `Registry.held`).
+        """Recompute these owners; roll back those with corrections that may not stand (see `Registry.held`).
 
-        So nothing is asked about whoever was right, and nobody is computed twice unless an owner is held.
+        So owners that were right cost no query, and none is computed twice unless an owner is held.
         """
         if self.correcting is None or self.registry.held is None:
             return self._recomputed(bundle, names, owners)
@@ -313,7 +312,7 @@ class _Drains:
     def _named(
         self, names: Sequence[str], owners: set[int]
     ) -> Iterator[tuple[set[int], Correcting | None]]:
-        """The owners with what their corrections say: no innocent is named for what nobody noted."""
+        """The owners with what their corrections record: drift that no note explains names no database user."""
         unnoted = {o for name in names if self.unnoted for o in self.unnoted[name]} & owners
         if owners - unnoted:
             yield owners - unnoted, self.correcting
@@ -323,7 +322,7 @@ class _Drains:
     def _recompute(
         self, bundle: Bundle, names: Sequence[str], owners: set[int], why: Correcting | None
     ) -> Drained:
-        """Write what is expected of these owners; a correction notes little of it, see `triggers`."""
+        """Write the expected values of these owners; a correction suppresses most of its notes, see `triggers`."""
         scope, values = scope_of(owners)
         correct = self.correcting is not None
         most_rows = self.most_rows if bundle.name in self.asked else None
@@ -361,7 +360,7 @@ class _Drains:
                 self.waiting.setdefault(upper.name, Touched()).written[source.table.name] |= ids
 
     def _trusted(self, bundle: Bundle, owners: set[int]) -> frozenset[Bundle]:
-        """What these owners may be computed from as it is stored; asked while they are locked."""
+        """The lower bundles that may be read as stored for these owners, which are locked."""
         if not self.known:
             return frozenset()
         covered = [
@@ -375,7 +374,7 @@ class _Drains:
 def correction_of(
     cause: str, reason: str = "", db_user: str = "", run_id: int | None = None
 ) -> Correcting:
-    """What a correction records beside the figure's own: why, on whose behalf, in which run."""
+    """The fields of a correction besides the figure's own: why, on behalf of which user, in which run."""
     return {
         "cause": cause,
         "reason": reason,

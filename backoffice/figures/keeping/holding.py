@@ -1,7 +1,7 @@
-"""Holds the owners to whose sums triggers add (`at_once`) before a flush writes rows of several, in id order.
+"""Locks, in id order, the owners with sums that triggers add to (`at_once`), before a flush writes rows of several.
 
-A trigger holds its owners when its statement comes. A flush writes one statement after another as its rows differ in
-their columns, so that of two who write of the same owners each would hold what the other waits for.
+A trigger locks its owners when its statement runs. A flush sends one statement after another as its rows differ in
+their columns, so two transactions that write for the same owners could each hold what the other waits for.
 """
 
 from functools import cache
@@ -16,7 +16,7 @@ from .locking import hold
 
 
 def install(session: Any, registry: Registry) -> None:
-    """Make a session (class, factory or scoped session) hold these owners before it flushes."""
+    """Make a session (class, factory or scoped session) lock these owners before it flushes."""
 
     @event.listens_for(session, "before_flush")
     def _hold_in_order(session: Session, *_: Any) -> None:
@@ -26,7 +26,7 @@ def install(session: Any, registry: Registry) -> None:
 
 
 def _touched(session: Session, registry: Registry) -> dict[Bundle, set[int]]:
-    """Whose rows this flush writes, by bundle; owners who are told by a relationship alone are not seen yet."""
+    """Bundle → owners of the rows that this flush writes; owners set only by a relationship are not seen yet."""
     found: dict[Bundle, set[int]] = {}
     sources = _sources(registry)
     for instance in chain(session.new, session.dirty, session.deleted) if sources else ():
@@ -40,7 +40,7 @@ def _touched(session: Session, registry: Registry) -> dict[Bundle, set[int]]:
 
 @cache
 def _sources(registry: Registry) -> dict[Table, list[tuple[Bundle, Column[Any]]]]:
-    """By table, the columns that name the owners whom its triggers hold, each with a bundle of theirs."""
+    """By table, the columns that name the owners its triggers lock, each with their bundle."""
     found: dict[tuple[Table, Column[Any]], Bundle] = {}
     for bundle in (b for b in registry.bundles if b.figures[0].at_once):
         for source in (s for s in bundle.sources if not s.owner.primary_key):

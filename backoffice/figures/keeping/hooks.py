@@ -1,7 +1,7 @@
 """How the app's session keeps figures right: it drains before commit and before it reads a figure.
 
 `NotingCursor` sees everything that is sent through the connection, COPY included, so no write
-path of the session can miss the drain; what reaches the database otherwise is noted all the same.
+path of the session can miss the drain; writes by other programs are noted all the same.
 """
 
 import re
@@ -50,13 +50,13 @@ _WRITES_INSIDE = re.compile(r"\b(insert|update|delete|merge|truncate|copy)\b", r
 
 
 class NotingCursor(psycopg.Cursor[Any]):
-    """A cursor that tells its connection of writes, and the database on whose behalf they are."""
+    """A cursor that reports writes to its connection, and their actor to the database."""
 
     def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
         """Execute, noting a write first.
 
-        Going back to a savepoint may bring drained notes back, so it counts as a write after it;
-        and it takes back the name of the actor, so that the next write sends it again.
+        A rollback to a savepoint may restore drained notes, so it counts as a write;
+        and it resets the name of the actor, so that the next write sends it again.
         """
         if _matches(_ROLLS_BACK, query):
             answer = super().execute(query, params, **options)
@@ -95,15 +95,15 @@ class NotingCursor(psycopg.Cursor[Any]):
 
 
 class _HurriedCursor(NotingCursor):
-    """A cursor of a transaction that PostgreSQL gives up at the connection's `deadline`.
+    """A cursor of a transaction that PostgreSQL cancels at the connection's `deadline`.
 
-    `statement_timeout` counts from the beginning of each statement, so each is told what is left.
+    `statement_timeout` counts from the beginning of each statement, so each gets the time that is left.
     """
 
     def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
-        """Execute, once PostgreSQL knows how long it may take."""
+        """Execute, after setting how long it may take."""
         driver: Any = self.connection
-        if _matches(_ROLLS_BACK, query):  # which takes the setting back as well
+        if _matches(_ROLLS_BACK, query):  # which resets the setting as well
             driver.allowed = float("inf")
             return super().execute(query, params, **options)
         left = driver.deadline - time.monotonic()
@@ -115,12 +115,12 @@ class _HurriedCursor(NotingCursor):
 
 
 LEEWAY_SECONDS = 0.03
-"""By how much a statement may be told too much: to tell each costs as much as a small statement does."""
+"""How far the set timeout may exceed the time left: setting it costs as much as a small statement."""
 
 
 @contextmanager
 def given_up_after(connection: Connection, seconds: float | None) -> Iterator[None]:
-    """Let PostgreSQL cancel what this transaction is at when so many seconds are over (None: never)."""
+    """Let PostgreSQL cancel this transaction's statements once so many seconds have passed (None: never)."""
     if seconds is None:
         yield
         return
@@ -134,7 +134,7 @@ def given_up_after(connection: Connection, seconds: float | None) -> Iterator[No
 
 
 def text_of(query: Any) -> str:
-    """The SQL of what is sent through a cursor."""
+    """The SQL of a query sent through a cursor."""
     if isinstance(query, Composable):
         return query.as_string(None)
     return query.decode() if isinstance(query, bytes) else str(query)
@@ -145,11 +145,11 @@ def _matches(pattern: re.Pattern[str], query: Any) -> bool:
 
 
 def _reads(query: Any) -> bool:
-    """Whether a statement surely writes nothing; in doubt it counts as a write."""
+    """Whether a statement certainly writes nothing; in doubt it counts as a write."""
     text = text_of(query).strip(" ;\n")
     found = _READS.match(text)
     if found is None:
-        return not text  # an empty statement is how a connection is tried
+        return not text  # an empty statement tests a connection
     if ";" in text:
         return False  # perhaps several statements, of which only the first reads
     may_write = found[1].lower() in {"with", "explain", "declare"}
@@ -231,7 +231,7 @@ def settle(session: Session, registry: Registry) -> None:
 
 @contextmanager
 def written(connection: Connection) -> Iterator[Changes]:
-    """While inside: the figure rows that settling this connection writes, as they are written."""
+    """Within the block: the figure rows that draining this connection writes, as they are written."""
     rows: Changes = []
     connection.info["figures.written"] = rows
     try:
@@ -242,7 +242,7 @@ def written(connection: Connection) -> Iterator[Changes]:
 
 @contextmanager
 def held(connection: Connection) -> Iterator[None]:
-    """While inside nothing is drained before a read: whoever writes settles the connection when all is written."""
+    """Within the block no read starts a drain: the caller drains when everything is written."""
     connection.info["figures.left"] = True
     try:
         yield
@@ -251,7 +251,7 @@ def held(connection: Connection) -> Iterator[None]:
 
 
 def settle_connection(connection: Connection, registry: Registry, **how: Any) -> None:
-    """Drain this transaction's notes (`how`: see `drain`) and let the session's instances forget stale figures."""
+    """Drain this transaction's notes (`how`: see `drain`) and expire stale figures in the session's instances."""
     began_at = time.perf_counter()
     changes = drain(connection, registry, **how).changed
     _driver(connection).has_written = False
@@ -272,7 +272,7 @@ def _driver(connection: Connection) -> Any:
 
 
 def _pending(connection: Connection) -> bool:
-    """Whether something may have to be drained; a snapshot has written nothing, whatever it was asked."""
+    """Whether something may have to be drained; never in a read-only snapshot."""
     return bool(
         getattr(_driver(connection), "has_written", False)
         and not connection.info.get(DRAINING, False)
@@ -289,16 +289,16 @@ def _forget(connection: Connection) -> None:
 
 
 def _names_in_a_read(sql: str, names: re.Pattern[str]) -> bool:
-    """Whether SQL that SQLAlchemy has not composed may read a figure."""
+    """Whether SQL not composed by SQLAlchemy may read a figure."""
     return _ANSWERS_ROWS.match(sql) is not None and names.search(sql) is not None
 
 
 def _reads_a_figure(clause: Any, registry: Registry, names: re.Pattern[str]) -> bool:
     """Whether a statement may read a figure.
 
-    A statement that writes names its own table without reading it; it reads what its conditions
-    and values name. The defaults that a flush fetches of its own new rows are no read: draining
-    first would not change them, and they are forgotten after the flush.
+    A statement that writes names its own table without reading it; it reads the tables in its conditions
+    and values. The defaults that a flush fetches for its own new rows are not a read: draining
+    first would not change them, and they are expired after the flush.
     """
     if not isinstance(clause, ClauseElement):
         return False
@@ -325,15 +325,15 @@ def _names_a_figure(part: Any, registry: Registry, names: re.Pattern[str], write
 
 
 def _table_named_by(part: Any) -> str:
-    """By name, for a table may be described anew: reflected, or by `table()`."""
+    """The table's name; the object may differ, because a table may be described again (reflected, `table()`)."""
     table = part if isinstance(part, TableClause) else getattr(part, "table", None)
     return table.name if isinstance(table, TableClause) else ""
 
 
 def _expire(session: Session, registry: Registry, rows: Changes | None = None) -> None:
-    """Let instances (those of `rows`, or all) read their figures anew; a pending change stays.
+    """Expire the figures of instances (those of `rows`, or all) so that they are read anew; pending changes stay.
 
-    Nobody tells which sums a trigger has added to: those of all instances are read anew.
+    Sums to which a trigger has added are not reported: those of all instances are expired.
     """
     written = None if rows is None else set(rows)
     for state in session.identity_map.all_states():
@@ -353,7 +353,7 @@ def _expire(session: Session, registry: Registry, rows: Changes | None = None) -
 
 @cache
 def _kept_attributes(mapper: Mapper[Any], registry: Registry) -> frozenset[str]:
-    """The names under which a mapped class holds figures."""
+    """The attribute names of a mapped class that hold figures."""
     table = mapper.local_table
     kept = (c for f in registry.figures if f.table is table for c in f.columns)
     return frozenset(mapper.get_property_by_column(c).key for c in kept)

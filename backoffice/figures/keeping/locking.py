@@ -1,4 +1,4 @@
-"""Holding owners: whoever recomputes an owner's figures holds the owner, in id order, from before it reads a fact."""
+"""Locks on owners: owners are locked in id order before any fact is read to recompute their figures."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,21 +14,21 @@ from ..computing.statements import Statement, lock, lock_rows, named_by
 from ..declaring.declaration import Source
 
 Ids = Mapping[str, set[int]]
-"""Of tables, by their names, the ids of some rows."""
+"""Table name → ids of some of its rows."""
 
 
 @dataclass(frozen=True)
 class Leading:
-    """Rows of sources that reach their owner through another table, which is asked whose they are.
+    """Rows of sources that reach their owner through another table, which is queried for the owner.
 
-    Those that this transaction has `written` are held by that until its end.
+    This transaction holds the locks of rows that it has `written` until its end.
     """
 
     noted: Ids = field(default_factory=dict)
     written: Ids = field(default_factory=dict)
 
     def to_lock(self, table: str) -> set[int]:
-        """Those of a table that this transaction has not locked by writing them."""
+        """Those of a table that this transaction has not yet locked by writing them."""
         return self.noted.get(table, set()) - self.written.get(table, set())
 
     def of(self, table: str) -> set[int]:
@@ -46,8 +46,8 @@ def scope_of(owners: set[int]) -> tuple[Scope, dict[str, Any]]:
 def hold(connection: Connection, bundle: Bundle, owners: Iterable[int]) -> None:
     """Lock the bundle's owners, as the drain does, before a fact is entered beside its figures.
 
-    Whoever enters a fact in a derived row holds that row and then, in the drain, waits for its
-    owner; whoever changes a source holds the owner and waits for the row. Owner first, by both.
+    A transaction that enters a fact in a derived row holds that row and then, in the drain, waits for its
+    owner; one that changes a source holds the owner and waits for the row. So both lock the owner first.
     """
     scope, values = scope_of(set(owners))
     lock(bundle, scope).run(connection, **values)
@@ -56,12 +56,12 @@ def hold(connection: Connection, bundle: Bundle, owners: Iterable[int]) -> None:
 def lock_owners(
     connection: Connection, bundle: Bundle, owners: set[int], leading: Leading
 ) -> set[int]:
-    """Lock the owners in id order; answers those that exist.
+    """Lock the owners in id order; returns those that exist.
 
-    Where a source reaches its owner through another table, that may have changed until the lock
-    was held: it is asked again, and whoever it names now is locked too, until nobody is new. The
-    source's own rows are locked first: who changes one of them while we lead it to an owner locks
-    no owner in common with us.
+    Where a source reaches its owner through another table, the owner may have changed before the lock
+    was granted: it is looked up again, and new owners are locked too, until there are none. The
+    source's own rows are locked first: a transaction that changes one of them while this one links it to an
+    owner shares no owner lock with it.
     """
     for far in led_to(bundle):
         if ids := leading.to_lock(far.table.name):
@@ -78,9 +78,9 @@ def lock_owners(
 
 
 def hold_everybodys(connection: Connection, bundle: Bundle, *, is_changed: bool) -> None:
-    """Let whoever changes what is everybody's wait for those who are being recomputed, and them for it.
+    """Serialize changes of sources that every owner reads with the recomputes of owners, by an advisory lock.
 
-    An owner who comes meanwhile is locked by nobody, and would be left at what everybody's was before.
+    An owner inserted meanwhile is not locked, and would keep a value computed from the old source.
     """
     if any(source.for_everybody for source in bundle.sources):
         _everybodys(bundle, is_changed).rows(connection)

@@ -1,4 +1,4 @@
-"""The notes of touched owners, as a drain takes them: its own transaction's."""
+"""The notes of touched owners that a drain takes: those of its own transaction."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ NOTES = table_of(FigureNote)
 TAKE_MINE = Statement(
     delete(NOTES)
     .where(
-        NOTES.c.xid == func.pg_current_xact_id(),  # known: a newer process's notes are not ours
+        NOTES.c.xid == func.pg_current_xact_id(),  # a newer process's notes are left
         NOTES.c.bundle == any_(bindparam("known", type_=ARRAY(Text))),
         NOTES.c.definition == any_(bindparam("definitions", type_=ARRAY(Text))),
     )
@@ -31,20 +31,20 @@ TAKE_MINE = Statement(
 
 @dataclass
 class Touched:
-    """What the notes say of one bundle: whose figures to recompute, or by how much they changed."""
+    """The notes on one bundle: the owners to recompute, or the changes to add."""
 
     everything: bool = False
     owners: set[int] = field(default_factory=set)
     deltas: list[Delta] = field(default_factory=list)
     since: set[tuple[int, str]] = field(default_factory=set)
-    """Owners, each with a place from which on its rows follow from what was touched."""
+    """Owners, each with the place from which on its rows have to be recomputed."""
     rows: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
     written: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
-    """As `rows`, but written by a correction of this transaction, which tells of them itself."""
+    """As `rows`, but written by a correction of this transaction, which propagates them itself."""
 
     @property
     def named(self) -> set[int]:
-        """The owners who are named."""
+        """The owners named by these notes."""
         return self.owners | {d.owner for d in self.deltas} | {owner for owner, _ in self.since}
 
     def add(
@@ -56,7 +56,7 @@ class Touched:
         delta: list[Decimal] | None = None,
         since: str | None = None,
     ) -> None:
-        """Take one note in; an absolute recompute outweighs any change noted beside it."""
+        """Add one note; an absolute recompute supersedes any change noted beside it."""
         if source is not None and source_id is not None:
             self.rows[source].add(source_id)
         if owner is None:
@@ -70,7 +70,7 @@ class Touched:
 
 
 def drop_mine(connection: Connection, fresh: Mapping[str, set[int]] | None = None) -> None:
-    """Forget the notes that the core's own write has made on owners just recomputed (None: on anybody)."""
+    """Delete the notes that the core's own write has made on owners just recomputed (None: on any owner)."""
     mine = delete(NOTES).where(NOTES.c.xid == func.pg_current_xact_id())
     if fresh is None:
         connection.execute(mine)

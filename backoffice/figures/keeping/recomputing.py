@@ -1,8 +1,8 @@
-"""Writes the expected values of owners' figures where they differ, in one statement; the owners are held before it.
+"""Writes the expected values of owners' figures where they differ, in one statement; the owners are locked before.
 
-The recompute is absolute: from the facts, or from what is stored beneath. Compiled once, like the statements in
+The recompute is absolute: from the facts, or from the stored values beneath. Compiled once, like the statements in
 `statements`.
-A correction knows of the rows that it writes, so while it writes them it suppresses their notes (`suppressing`).
+A correction knows which rows it writes, so it suppresses their notes while writing (`suppressing`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -63,8 +63,8 @@ _say = Statement(
 def suppressing(connection: Connection, names: Sequence[str]) -> Iterator[None]:
     """Suppress the notes of these keys (see `suppression_key`) within the block, and let corrections be written.
 
-    The triggers heed it only because the transaction proves to be one of our processes'. For one statement: if that
-    fails, going back to its savepoint resets both settings.
+    The triggers obey only because the transaction proves that it belongs to one of the app's processes. For one
+    statement: if that fails, the rollback to its savepoint resets both settings.
     """
     if names:
         _say.run(connection, names=",".join(names), token=token(connection))
@@ -76,9 +76,9 @@ def suppressing(connection: Connection, names: Sequence[str]) -> Iterator[None]:
 def suppression_key(bundle: Bundle, source: Source) -> str | None:
     """The key that suppresses the notes of a bundle's owners while a correction writes to a source; None: noted.
 
-    The rows of owners that it has locked, and computes by the facts in that very statement, need none.
-    Nor do the owners who are reached from the rows through another table: the correction propagates to them by
-    the rows that it has written. All others are told by a note.
+    Rows of owners that the correction has locked, and computes by the facts in the same statement, need no note.
+    Nor do owners reached from the rows through another table: the correction propagates to them by
+    the rows that it has written. All other owners are noted.
     """
     if source.through is not None:
         return None if bundle.incremental else reached_by(bundle, source)
@@ -96,9 +96,9 @@ def reached_by(bundle: Bundle, source: Source) -> str:
 def led_through(
     registry: Registry, bundle: Bundle, besides: frozenset[str]
 ) -> Sequence[tuple[Bundle, Source]]:
-    """The bundles, but for these, whose owners are reached through another table from what a bundle writes.
+    """The bundles, except `besides`, with owners reached through another table from columns that this bundle writes.
 
-    That is, from columns that they read: nobody is recomputed for what is nothing to them.
+    Only columns that they read count, so that no owner is recomputed without need.
     """
     written = {col for figure in bundle.figures for col in figure.columns}
     derived = {figure.table for figure in bundle.figures if figure.derived_rows}
@@ -119,10 +119,10 @@ CORRECTIONS = table_of(Correction)
 WHY = ("cause", "reason", "actor", "db_user", "run_id")
 """What a correction records beside the figure's own; parameters of `recompute`."""
 CORRECTED = -1
-"""The number under which `recompute` answers corrections (of the registry's second figure one less, and so on),
+"""The number under which `recompute` returns corrections (of the registry's second figure one less, and so on),
 rather than rows of a target."""
 LOCKED = 1_000_000
-"""The number under which `recompute` answers the owners of whom a locked row is wrong, which it has not written."""
+"""The number under which `recompute` returns owners with a wrong locked row, which it has not written."""
 
 
 @cache
@@ -140,8 +140,8 @@ def recompute(
 
     Run it in the statement after `lock`. With `correct` every figure row that changes leaves a
     correction (parameters cause, reason, actor, db_user, run_id). `by_facts` computes down to the facts,
-    whatever is stored beneath, but for bundles that are `trusted`; without it the lower figures of other
-    bundles are read as they are stored; of each target at most `most_rows` are written. Answers,
+    ignoring stored values beneath except those of `trusted` bundles; without it the lower figures of other
+    bundles are read as stored. At most `most_rows` rows of each target are written. Returns rows,
     each with a list or None: the target's number and the primary keys of rows written, CORRECTED and ids.
     """
     known = expanded(registry, None if by_facts else bundle, trusted)
@@ -173,7 +173,7 @@ def recompute(
 
 @cache
 def recompute_since(registry: Registry, bundle: Bundle, scope: Scope) -> Statement:
-    """As `recompute`, of rows that run, from the given places on; see `continuing.places_given`."""
+    """As `recompute`, for running rows from the given places on; see `continuing.places_given`."""
     [figure] = bundle.figures
     places = places_given(figure, of_one=scope is ONE_OWNER)
     relations = Relations(registry, expanded(registry, bundle))
@@ -189,7 +189,7 @@ def recompute_since(registry: Registry, bundle: Bundle, scope: Scope) -> Stateme
 
 
 def _is_locked(figure: Figure, rows: FromClause) -> Condition:
-    """Whether a row of `changes` is of locked days as it is stored."""
+    """Whether a row of `changes` is stored as of locked days."""
     assert figure.locked is not None
     stored = figure.table.alias("locked")
     is_same = stored.c[figure.primary_key.key] == rows.c.pk
@@ -198,20 +198,20 @@ def _is_locked(figure: Figure, rows: FromClause) -> Condition:
 
 @cache
 def wrong_in_locked(registry: Registry, figure: Figure) -> Statement:
-    """The owners, of those given, of whom a locked row of the figure is wrong by the facts."""
+    """The given owners with a locked row of the figure that is wrong by the facts."""
     found = changes(Relations(registry, expanded(registry)), figure.table, (figure,), OWNERS)
     rows = found.subquery()
     return Statement(select(rows.c.owner).where(_is_locked(figure, rows)).distinct())
 
 
 def _theirs(figure: Figure, scope: Scope) -> list[Condition]:
-    """What keeps a write to its owners' rows: a guess of many rows would make the planner read the whole table."""
+    """Limits a write to its owners' rows: estimating many rows, the planner would read the whole table."""
     condition = None if figure.owner is figure.primary_key else scope.condition(figure.owner)
     return [] if condition is None else [condition]
 
 
 def _answer(number: int, keys: ColumnElement[Any]) -> Select[*tuple[Any, ...]]:
-    """Thousands of keys as one row: fetched one by one they cost the process more than PostgreSQL."""
+    """Thousands of keys as one row: fetching them one by one costs the process more than PostgreSQL."""
     return select(literal(number).label("number"), func.array_agg(keys).label("keys"))
 
 
@@ -258,9 +258,9 @@ def _write(
 
 
 def _values(figures: Sequence[Figure], rows: CTE) -> dict[str, ColumnElement[Any]]:
-    """The expected values by column; what may be entered is left as it is where nothing drifted.
+    """The expected values by column; a column that may be entered is left unchanged where it has not drifted.
 
-    Another program may be entering it while we wait for its row, and what we have read is then old.
+    Another program may be entering it while this one waits for the row, and the value read is then outdated.
     """
     values: dict[str, ColumnElement[Any]] = {}
     for i, (figure, col) in enumerate((f, c) for f in figures for c in f.columns):
@@ -291,7 +291,7 @@ def _unless_kept(figure: Figure) -> list[Condition]:
 def _corrections(
     figures: Sequence[Figure], rows: CTE, written: Sequence[CTE], number: int
 ) -> list[CTE]:
-    """One permanent record per figure row that changes, once it is written."""
+    """One permanent record per figure row that changes, inserted after the write."""
     stands = or_(rows.c.missing, rows.c.pk.in_(union_all(*(select(w.c.pk) for w in written))))
     records: list[CTE] = []
     position = 0

@@ -1,10 +1,10 @@
-"""The triggers on what figures read, and on the core's own tables: generated from the declarations.
+"""The triggers on the tables that figures read, and on the core's own: generated from the declarations.
 
-Whoever writes, the touched owners are noted in the same transaction. Statement-level with transition tables, so a
-statement over 100,000 rows costs one pass; SECURITY DEFINER, so that every role that may write can also note.
-An UPDATE notes only rows of which a column that a figure reads or keeps has changed.
+Whatever program writes, the touched owners are noted in the same transaction. Statement-level with transition tables,
+so a statement over 100,000 rows costs one pass; SECURITY DEFINER, so that every role that may write can also note.
+An UPDATE notes only rows in which a column that a figure reads or keeps has changed.
 
-Of a running figure the note says from which place on (`continuing`); what is added at once leaves none.
+For a running figure the note has the place to recompute from (`continuing`); sums added at once leave no note.
 """
 
 from collections.abc import Iterator, Sequence
@@ -40,10 +40,10 @@ from .asking import (
 from .recomputing import suppression_key
 
 CHANNEL = "backoffice_notes"
-"""What is notified when a program writes that does not say who acts, and so is none of ours."""
+"""The channel notified when a program writes without naming its actor, and so is none of the app's processes."""
 
 LONGEST_NAME = 63
-"""Bytes of an identifier in PostgreSQL."""
+"""Maximum bytes of an identifier in PostgreSQL."""
 
 TRANSITION = {
     "insert": ("", "new_rows"),
@@ -51,18 +51,18 @@ TRANSITION = {
     "delete": ("old_rows", ""),
     "truncate": ("", ""),
 }
-"""Event → the names of the rows before and after it."""
+"""Event → the names of the transition tables with the rows before and after it."""
 
 
 def sync(connection: Connection, registry: Registry) -> list[str]:
-    """Bring the database's note triggers in step with the declarations; names what it changed.
+    """Bring the database's note triggers in step with the declarations; returns what it changed, by name.
 
-    What was written while a trigger was not there was not noted, so its bundles are forgotten:
-    `healing.renew` computes it for the rows that are there.
+    Writes made while a trigger was missing were not noted, so its bundles are marked as not computed:
+    `healing.renew` computes them for the existing rows.
     """
     definitions.sync(
         connection, registry
-    )  # first: whoever heals is waited for without a table's lock
+    )  # first, so that it waits for running heals without holding a table's lock
     changed = set(sync_objects(connection, registry.name, note_objects(registry)))
     unwatched = {
         bundle.name
@@ -80,13 +80,13 @@ def out_of_date(connection: Connection, registry: Registry) -> dict[str, str]:
 
 
 def tampered(connection: Connection, registry: Registry) -> dict[str, str]:
-    """Note triggers that a user has changed since they were installed, each with what is wrong."""
+    """Note triggers that were changed after installation, each with what is wrong."""
     return objects.tampered(connection, registry.name, note_objects(registry))
 
 
 @cache
 def note_objects(registry: Registry) -> Sequence[DatabaseObject]:
-    """Every function and trigger that the registry's declarations ask for."""
+    """Every function and trigger that the registry's declarations need."""
     feeds: dict[Table, dict[tuple[Bundle, Source], None]] = {}
     for bundle in registry.bundles:
         for source in bundle.sources:
@@ -123,7 +123,7 @@ END"""
 
 
 def _name(registry: Registry, table: Table, event: str) -> str:
-    """The trigger's name; PostgreSQL would cut one that is too long, and so mistake it for another."""
+    """The trigger's name; PostgreSQL would truncate one that is too long, and could then confuse two."""
     for figure in registry.figures:
         if (table, event) in figure.triggers:
             return figure.triggers[table, event]
@@ -134,7 +134,7 @@ def _name(registry: Registry, table: Table, event: str) -> str:
 
 
 def _noted(registry: Registry, bundle: Bundle, source: Source, event: str) -> str:
-    """The statements that note one bundle's owners, unless a correction sees to them itself."""
+    """The statements that note one bundle's owners, unless a correction suppresses them."""
     statements = [
         *asked(registry, bundle, source, event),
         *_notes(registry, bundle, source, event),
@@ -152,7 +152,7 @@ def _noted(registry: Registry, bundle: Bundle, source: Source, event: str) -> st
 def _notes(registry: Registry, bundle: Bundle, source: Source, event: str) -> Iterator[str]:
     """The INSERTs by which one event on one source notes the owners of one bundle.
 
-    What is taken away with a row that a lower figure kept may be wrong: its owner is computed anew.
+    A deleted row with lower figures may have held a wrong amount: its owner is recomputed, not reduced by it.
     """
     definition = digest(registry, bundle)
     is_far = bundle.incremental and source.table is not bundle.figures[0].table
@@ -198,17 +198,17 @@ def _delta_note(definition: str, bundle: Bundle, figure: Figure, source: Source,
 
 
 ADDING = "backoffice.adding"
-"""The setting by which a trigger that adds to sums tells the one on their table that it is this that writes."""
+"""The setting that shows the trigger on a sums' table that the write comes from the trigger adding to them."""
 
 _MARK = (
     "(SELECT encode(sha256(convert_to(min(k.token_hash) || pg_current_xact_id(), 'UTF8')), 'hex') "
     "FROM public.process_keys AS k)"
 )
-"""What nobody but the owner, as whom the triggers run, can say; and in no other transaction."""
+"""A mark that only the database owner, as which the triggers run, can compute; valid for one transaction."""
 
 
 def _added(bundle: Bundle, figure: Figure, source: Source, event: str) -> Iterator[str]:
-    """Add the change to its owners here and now, in id order; so nobody has to be told of it."""
+    """Add the change to its owners immediately, in id order; so no note is needed."""
     delta = delta_sql(figure, source, new=event != "delete", old=event != "insert")
     target, key = quote(figure.table.name), quote(figure.primary_key.key)
     changed = f"({delta}) AS d(owner, key, delta)"
@@ -226,13 +226,13 @@ def _added(bundle: Bundle, figure: Figure, source: Source, event: str) -> Iterat
 
 
 def _is_adding(bundle: Bundle) -> str:
-    """Whether a write to the sums is that of the trigger which adds to them."""
+    """Whether a write to the sums comes from the trigger that adds to them."""
     said = f"current_setting('{ADDING}', true)"
     return f"(coalesce({said}, '') <> '' AND {said} IS NOT DISTINCT FROM {quoted(bundle.name + ':')} || {_MARK})"
 
 
 def _looked_at(registry: Registry, bundle: Bundle, places: str) -> Iterator[str]:
-    """Hold the owners, and keep of the touched ones those whose rows are not right as they were written."""
+    """Lock the touched owners, and keep only those with rows that were not written with their right values."""
     key = quote(bundle.owner_key.key)
     wrong = wrong_since(registry, bundle)
     yield (
@@ -259,7 +259,7 @@ def _looked_at(registry: Registry, bundle: Bundle, places: str) -> Iterator[str]
 
 
 def _through_notes(definition: str, bundle: Bundle, source: Source, event: str) -> Iterator[str]:
-    """Note the source row itself too: whose it is may change before the drain holds the lock."""
+    """Note the source row itself too: its owner may change before the drain holds the lock."""
     assert source.through is not None
     middle = quote(source.through.table.name)
     key = quote(next(iter(source.table.primary_key)).key)
@@ -275,7 +275,7 @@ def _through_notes(definition: str, bundle: Bundle, source: Source, event: str) 
 def _led_to(definition: str, bundle: Bundle, source: Source, event: str) -> Iterator[str]:
     """Note the rows to which a new or changed intermediate row leads.
 
-    Whoever changes such a row at this moment does not see ours, nor do we see theirs: the drain
+    A concurrent transaction that changes such a row does not see this one's, and vice versa: the drain
     locks the row, so that the later of the two recomputes with both.
     """
     for far in bundle.sources if event in ("insert", "update") else ():
@@ -295,11 +295,11 @@ _HINT = "If this is one of Backoffice''s own processes, make its SECRET_KEY know
 
 
 def guard_objects(of_domains: Sequence[DatabaseObject]) -> Sequence[DatabaseObject]:
-    """What guards notes and corrections, and what domains keep of their facts.
+    """The guards of notes and corrections, and the guards that domains declare for their facts.
 
-    Corrections stay as they were written, and only our processes write them. Notes are taken by whoever made them,
-    in the same transaction; those of other transactions only by our processes. A save takes its own alone, and pays
-    nothing: the condition of the trigger is not met.
+    Corrections are immutable, and only the app's processes insert them. Notes are taken by the transaction that made
+    them; those of other transactions only by the app's processes. A save takes only its own and pays nothing: the
+    trigger's condition is not met.
     """
     unless_ours = f"IF NOT public.{IS_OURS}() THEN"
     write = refusal("Corrections are written by Backoffice''s own processes only.", _HINT)

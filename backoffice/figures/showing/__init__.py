@@ -1,1 +1,1 @@
-"""What stands behind a number: previews, terms, explanations."""
+"""Explanations: previews, terms, and how a number was calculated."""

@@ -60,7 +60,7 @@ from .terms import (
 
 @dataclass(frozen=True)
 class ColumnExplained:
-    """One column of the figure: what is stored, what is expected (None: no such row), and the terms of the latter."""
+    """One column of the figure: its stored and expected value (None: no such row), and the terms of the latter."""
 
     column: str
     label: str
@@ -72,7 +72,7 @@ class ColumnExplained:
 
     @property
     def difference(self) -> Decimal | None:
-        """Expected minus stored; None of what is no number."""
+        """Expected minus stored; None for what is not a number."""
         return differences.difference(self.stored, self.expected)
 
     @property
@@ -95,7 +95,7 @@ class Explanation:
 
     @property
     def is_right(self) -> bool:
-        """Whether every column is what it should be."""
+        """Whether every stored column is as expected."""
         return all(c.is_right for c in self.columns)
 
     def of(self, name: str) -> ColumnExplained:
@@ -136,7 +136,7 @@ def explain(
 ) -> Explanation | None:
     """The explanation of the figure row with primary key `key`; None when there is no such row.
 
-    What is `laid` over tables is read in their place, of the whole book: rows of which none are stored.
+    Overlays in `laid` are read instead of their tables, for the whole book: they hold rows that are not stored.
     """
     relations = Relations(registry, expanded(registry), laid or {}, overlay_is_scoped=False)
     held = relations.stored(figure.table).c
@@ -180,7 +180,7 @@ def _column(
 
 
 def key_as_stored(figure: Figure, values: Iterable[Any]) -> ColumnElement[Any]:
-    """The key of a figure row as corrections hold it, of its values in the declaration's order."""
+    """The key of a figure row as corrections store it, from its values in the declaration's order."""
     pairs = zip(figure.key, values, strict=True)
     named = ((literal(k.key, Text), cast(literal(value, k.type), k.type)) for k, value in pairs)
     return func.jsonb_build_object(*chain.from_iterable(named))
@@ -189,18 +189,18 @@ def key_as_stored(figure: Figure, values: Iterable[Any]) -> ColumnElement[Any]:
 class _SelectReader(Reader):
     """The terms of a SELECT's columns.
 
-    A sum is told by the rows that it is grouped from, a running sum by those up to this one. Where the SELECT does not
-    say it by itself, the declaration does (`behind`): in the language of expressions, and never to compute anything by.
+    A sum is explained by the rows grouped into it, a running sum by the rows up to this one. Where the SELECT does not
+    show the terms, the declaration gives them (`behind`) as expressions, which are never used to compute the figure.
     """
 
     def terms(self, col: Column[Any]) -> tuple[Term, ...]:
-        """What the expected value of the column is made of, and what its SELECT says beside it."""
+        """The terms of the column's expected value, and the SELECT's labelled columns beside it."""
         behind = self.figure.behind.get(col)
         own = self._of_select(col) if behind is None else self._declared(behind, col)
         return (*own, *self._beside())
 
     def _sum(self, part: Total, listed: Listed) -> Any:
-        """What a total comes to: its rows, or all of them where not all are listed."""
+        """The value of a total: the sum of its rows; queried where not all of them are listed."""
         rows, count = listed
         if count == len(rows):
             return sum(row.amount for row in rows) if rows else None
@@ -232,7 +232,7 @@ class _SelectReader(Reader):
                 yield Term(sign, in_words(leaf), getattr(leaf, "value", None), "")
 
     def _of_select(self, col: Column[Any]) -> Iterator[Term]:
-        """The leaves of a selected column, where each of them can be told; else the column itself."""
+        """The leaves of a selected column, where each of them can be determined; else the column itself."""
         plain = self._leaves(self.figure.rows, col)
         over = self._leaves(self._rows_selected, col)
         if not all(self._is_known(leaf) for _sign, leaf in plain) or len(plain) != len(over):
@@ -259,7 +259,7 @@ class _SelectReader(Reader):
             yield Term(sign, label, shown, col.key, None, False, *listed)
 
     def _leaves(self, rows: Select[Any], col: Column[Any]) -> list[tuple[str, Any]]:
-        """The leaves of a selected column; what is selected as another column of the figure is that column."""
+        """The leaves of a selected column; one selected as another column of the figure is that column."""
         selected: dict[Any, Any] = {
             c: unwrapped(rows.selected_columns[c.key]) for c in self.figure.columns
         }
@@ -279,7 +279,7 @@ class _SelectReader(Reader):
         )
 
     def _source_of(self, added: Added) -> Table | None:
-        """The one table whose rows a sum is told by: that of its argument, or the only one that is read."""
+        """The table with the rows that explain a sum: that of its argument, or the only one read."""
         tables = {c.table for c in columns_in(added.argument)} or set(self.figure.models)
         [table, *more] = tables
         is_once = not more and self.figure.models.count(table) == 1
@@ -292,16 +292,16 @@ class _SelectReader(Reader):
 
     @cached_property
     def _rows_selected(self) -> Any:
-        """The SELECT over the rows of the owner, as its declaration writes it."""
+        """The SELECT over the owner's rows, as declared."""
         assert self.figure.select is not None
         return self.figure.select(*(self._relations_read[table] for table in self.figure.models))
 
     def _is_this_row(self, columns: Any) -> list[Any]:
-        """That selected key columns are this row's."""
+        """The conditions that selected key columns equal this row's."""
         return [columns[k.key] == literal(self._values[k.key], k.type) for k in self.figure.key]
 
     def _values_of(self, over: Sequence[Any]) -> Sequence[Any]:
-        """The leaves of a selected column in this row; nothing where the SELECT answers no such row."""
+        """The leaves of a selected column in this row; empty where the SELECT returns no such row."""
         asked_for = (null() if leaf in self.figure.columns else leaf for leaf in over)
         named = [leaf.label(f"term{number}") for number, leaf in enumerate(asked_for)]
         rows = self._rows_selected.add_columns(*named).subquery()
@@ -321,7 +321,7 @@ class _SelectReader(Reader):
         return ((), 0) if asked is None else self._listed(asked, table, plain.argument, self.owner)
 
     def _grouped(self, table: Table, added: Added) -> Select[Any]:
-        """The rows that were grouped into this one."""
+        """The rows grouped into this one."""
         rows, source = self._rows_selected, self._relations_read[table]
         is_mine = self._is_this_row({c.key: unwrapped(c) for c in rows.selected_columns})
         conditions = [*is_mine, *(() if added.where is None else (added.where,))]
@@ -380,5 +380,5 @@ class _SelectReader(Reader):
 
 
 def _each(clauses: Any) -> list[Any]:
-    """By what a window is parted, or ordered, one by one."""
+    """The elements of a window's PARTITION BY or ORDER BY."""
     return [] if clauses is None else list(getattr(clauses, "clauses", [clauses]))

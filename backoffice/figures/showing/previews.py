@@ -37,7 +37,7 @@ Rows = Mapping[Any, Sequence[Mapping[str, Any]]]
 Values = dict[Table, dict[Any, dict[str, Any]]]
 
 LAST = 2**62
-"""Unsaved rows are numbered from here on: to whatever goes by number they come after all that is stored."""
+"""Unsaved rows are numbered from here on, so that any order by number puts them after the stored ones."""
 
 
 class Preview:
@@ -65,11 +65,11 @@ def preview(
     """What `figures` would be if `rows` were stored instead of their owners' present rows.
 
     `rows` maps a model to dicts of column → value with the primary key; unsaved rows take −1, −2, … (or none, and
-    are answered under those numbers), and come in that order after all that are stored. A column that is left out
+    are returned under those numbers), and come in that order after all that are stored. A column that is left out
     is NULL, or zero where a figure keeps it. Tables that are not given are read as stored, for `owners`; figures
-    between those asked for and the given rows are computed, whoever asks for them or not. Of a table that is given,
-    give every row of the owners of the figures asked for. A row that would go, or come, is told by the figure
-    that derives it, and of no other.
+    between those asked for and the given rows are computed too. Of a table that is given,
+    give every row of the owners of the figures asked for. Only the figure that derives rows returns those that would be
+    added or removed.
     """
     tables = tuple(model.__table__ for model in rows)
     statement = _statement(registry, tuple(figures), tables)
@@ -103,7 +103,7 @@ def _statement(
     columns = []
     for figure in figures:
         seen = relations
-        if not figure.derived_rows:  # of its rows those that would be there
+        if not figure.derived_rows:  # only rows that would exist
             seen = relations.with_derived_rows(figure.table, OWNERS, figure.owner)
         rows = changes(seen, figure.table, (figure,), OWNERS, all_rows=True).subquery()
         names = [f"k{i}" for i in range(len(figure.key))]
@@ -119,9 +119,9 @@ def _statement(
 def _beneath(
     registry: Registry, figures: tuple[Figure, ...], tables: tuple[Table, ...]
 ) -> frozenset[Figure]:
-    """The figures to compute: those asked for, and of what they build on whatever reads the unsaved rows."""
+    """The figures to compute: those asked for, and those beneath them that read the unsaved rows."""
     unsaved: set[Figure] = set()
-    for figure in registry.figures:  # each after what it builds on
+    for figure in registry.figures:  # each after those that it builds on
         if registry.depends_on(figure) & unsaved or {s.table for s in figure.sources} & set(tables):
             unsaved.add(figure)
     found, waiting = set(figures), list(figures)
@@ -146,7 +146,7 @@ def _recordset(table: Table) -> FromClause:
 
 
 def _with_numbers(model: Any, rows: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-    """The rows, those without a number by the next that none has."""
+    """The rows; those without a number get the next free one."""
     key, *others = (column.key for column in model.__table__.primary_key)
     known = {row.get(key) for row in rows}
     free = (number for number in count(-1, -1) if number not in known)
@@ -155,7 +155,7 @@ def _with_numbers(model: Any, rows: Sequence[Mapping[str, Any]]) -> Iterator[Map
 
 
 def _number(given: int) -> int:
-    """The number of a row; of an unsaved one that by which it comes last."""
+    """The number of a row; for an unsaved one, a number after all stored rows."""
     return given if given >= 0 else LAST - given
 
 
@@ -185,7 +185,7 @@ def _plain(value: Any) -> str:
 
 
 def _whole(text: str) -> int:
-    """A whole number; that of an unsaved row as it was given."""
+    """An integer; an unsaved row's number as it was given."""
     number = int(text)
     return number if number < LAST else LAST - number
 

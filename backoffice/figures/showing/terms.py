@@ -1,4 +1,4 @@
-"""The terms of one figure row, at their expected values, each with the rows behind it: those of an expression."""
+"""The terms of an expression for one figure row, at their expected values, each with the rows behind it."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -41,14 +41,14 @@ from ..declaring.expressions import (
 from ..verifying.findings import text_of
 
 ROWS = 200
-"""Source rows listed per term; the term says how many there are in all."""
+"""Maximum number of source rows listed per term; the term also has their total count."""
 
 
 @dataclass(frozen=True)
 class SourceRow:
-    """A row behind a term: which table and row, its values, and what it adds to the term.
+    """A row behind a term: its table and id, its values, and the amount it adds to the term.
 
-    One that should be there and is not has no `id`.
+    A row that is expected but missing has no `id`.
     """
 
     table: str
@@ -56,16 +56,16 @@ class SourceRow:
     values: Mapping[str, Any]
     amount: Any
     figure: str | None
-    """The figure that keeps the amount, when one does: its own explanation goes on from here."""
+    """The figure that keeps the amount, if there is one: its own explanation continues from here."""
     column: str = ""
-    """The column of the row that holds the amount, if one does by itself."""
+    """The column of the row that holds the amount, if a single column does."""
 
 
 @dataclass(frozen=True)
 class Term:
     """One term of a formula: “− Promo 5,000,000”, and the rows that it is the sum of.
 
-    What stands `beside` the formula only tells more about it.
+    A term `beside` the formula is additional information only.
     """
 
     sign: str
@@ -99,7 +99,7 @@ Listed = tuple[tuple[SourceRow, ...], int]
 
 
 class Added(NamedTuple):
-    """What each row adds to a sum, which of them do, and the window of a running sum."""
+    """The amount each row adds to a sum, which rows do, and the window of a running sum."""
 
     argument: Any
     where: Any = None
@@ -107,7 +107,7 @@ class Added(NamedTuple):
 
 
 class Reader:
-    """Reads the terms of the row of a figure that has this primary key, and these expected values."""
+    """Reads the terms of the figure row with this primary key and these expected values."""
 
     def __init__(
         self,
@@ -128,7 +128,7 @@ class Reader:
         self.relations = relations
 
     def terms(self, col: Column[Any]) -> tuple[Term, ...]:
-        """What the expected value of the column is made of."""
+        """The terms of the column's expected value."""
         return tuple(self._of_expression(self.figure.definitions[col], col))
 
     def _of_expression(self, definition: Expression, inside: Column[Any]) -> Iterator[Term]:
@@ -158,7 +158,7 @@ class Reader:
         return Term(sign, in_words(leaf), value, "")
 
     def _branch(self, definition: Any, inside: Column[Any]) -> Expression:
-        """Of a CASE, what holds for this row; anything else as it is."""
+        """The branch of a CASE that applies to this row; anything else unchanged."""
         bare = definition.element if isinstance(definition, Grouping) else definition
         if not isinstance(bare, Case) or bare.value is not None or bare.else_ is None:
             return definition  # type: ignore[no-any-return]
@@ -182,7 +182,7 @@ class Reader:
         return bool(self.connection.execute(asked).scalar())
 
     def _rows(self, part: Total, named: int) -> Listed:
-        """The rows that a total adds up, at their expected amounts; `named` is what its `by` column holds."""
+        """The rows that a total adds up, at their expected amounts; `named` is the value of its `by` column."""
         table: Table = part.by.table
         where = None if part.where is None else replace(part.where, self._own(part))
         relations = self.relations.with_derived_rows(table, OWNERS, part.by)
@@ -202,7 +202,7 @@ class Reader:
         return self._listed(chosen, table, part.argument, named)
 
     def _own(self, part: Total) -> Any:
-        """Puts this row's values in the place of its columns, where a total's condition names them."""
+        """Substitutes this row's values for its columns, where a total's condition names them."""
 
         def own(leaf: Any) -> Any:
             is_mine = isinstance(leaf, Column) and leaf.table is self.figure.table
@@ -214,13 +214,13 @@ class Reader:
 
     @cached_property
     def _values(self) -> Mapping[str, Any]:
-        """The row: what is expected of it, and what else stands in it."""
+        """The row: its expected values, and the stored values of its other columns."""
         held = self.relations.stored(self.figure.table)
         mine = select(held).where(held.c[self.figure.primary_key.key] == self.key)
         return {**self.connection.execute(mine).mappings().one(), **self.expected}
 
     def _listed(self, statement: Select[Any], table: Table, argument: Any, named: int) -> Listed:
-        """The rows of `table` that a statement answers with `amount_` and `count_`, and that count."""
+        """The rows of `table` that a statement returns with `amount_` and `count_`, and that count."""
         added = source_column(argument)
         keeper = None if added is None else self.registry.keeper(added)
         found = Statement(statement).run(self.connection, owners=[named]).mappings().all()
@@ -240,7 +240,7 @@ class Reader:
 
 
 def added_by(leaf: Any) -> Added | None:
-    """What each row adds to a leaf that is a sum or a count, running or not; None of anything else."""
+    """The amount each row adds to a leaf that is a sum or a count, running or not; None for anything else."""
     part = unwrapped(leaf)
     if isinstance(part, Over):
         inner = added_by(part.element)
@@ -257,7 +257,7 @@ def added_by(leaf: Any) -> Added | None:
 
 
 def source_column(leaf: Any) -> Column[Any] | None:
-    """The table's column that a leaf is, be it through SELECTs within the SELECT."""
+    """The table's column that a leaf refers to, also through subqueries."""
     part = unwrapped(leaf)
     if not isinstance(part, ColumnClause):
         return None
@@ -266,13 +266,13 @@ def source_column(leaf: Any) -> Column[Any] | None:
 
 
 def label_of_sum(added: Added, inside: Column[Any]) -> str:
-    """What one of several sums of a SELECT is called: as the column that it adds up."""
+    """The title of one of several sums in a SELECT: that of the column that it adds up."""
     argument = source_column(added.argument)
     return label_of(inside if argument is None else argument)
 
 
 def title_of(part: Total, inside: Column[Any], *, is_only: bool) -> str:
-    """What a sum over rows is called: as declared, else the column that it is, or of several sums what it adds up."""
+    """The title of a sum: as declared, else that of its column; of several sums, that of the column added up."""
     if part.title:
         return part.title
     added = part.argument if isinstance(part.argument, Column) else None
@@ -280,7 +280,7 @@ def title_of(part: Total, inside: Column[Any], *, is_only: bool) -> str:
 
 
 def in_words(leaf: Any) -> str:
-    """A leaf that is no column: a constant as it is, else the column that it is about."""
+    """The text of a leaf that is not a column: a constant as it is, else the column that it is about."""
     bare = unwrapped(leaf)
     if isinstance(bare, BindParameter):
         return str(bare.value)

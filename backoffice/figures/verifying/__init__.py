@@ -1,1 +1,1 @@
-"""What drifted, with its roots, and how it is healed; whether a declaration is right at all."""
+"""Drift with its roots, healing, and the proof that a declaration is consistent."""

@@ -1,10 +1,9 @@
-"""What drifted, row by row, with the lowest drifted rows that it follows from; and rows without an owner.
+"""Drift, row by row, with the lowest drifted rows that it follows from; and rows without an owner.
 
-Foreign keys keep an owner's row from going missing, but not past the triggers, nor in a backup that was restored
-in parts; and no walk over the owners comes by what such an owner leaves (`orphans`). A figure row without its owner
-is surplus. Where facts name an owner who is not there (a payment's invoice, an invoice's meter), what they come to
-stands nowhere: the owner's own row is missing. Neither is corrected: a person restores the record, or deletes what
-is left of it.
+Foreign keys keep an owner's row from going missing, but not when triggers are bypassed, nor in a partial restore; and
+a pass over the owners does not find the rows that a missing owner leaves (`orphans`). A figure row without its owner
+is surplus. Where facts name a missing owner (a payment's invoice, an invoice's meter), their total is stored nowhere:
+the owner's own row is missing. Neither is corrected: a person restores the record, or deletes the remaining rows.
 """
 
 import json
@@ -39,7 +38,7 @@ Kind = Literal["different", "missing", "surplus"]
 
 @dataclass(frozen=True)
 class Row:
-    """One row of one figure: the figure's name and the row's key."""
+    """Identifies one row of one figure: the figure's name and the row's key."""
 
     figure: str
     key: tuple[tuple[str, Any], ...]
@@ -51,7 +50,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Finding:
-    """One figure row that drifted: what is stored and what is expected, of the columns that differ.
+    """One figure row that drifted: stored and expected values of the columns that differ.
 
     `roots` names the lowest drifted rows that it follows from; a row that differs from its own
     definition over the stored rows beneath it is its own root.
@@ -65,7 +64,7 @@ class Finding:
     expected: Mapping[str, Any]
     roots: tuple[Row, ...]
     is_orphan: bool = False
-    """Whether the owner's own row is missing: a person decides, nothing is corrected."""
+    """Whether the owner's own row is missing: a person has to decide, nothing is corrected."""
 
     @property
     def key(self) -> dict[str, Any]:
@@ -87,7 +86,7 @@ class Finding:
 
 
 def text_of(value: Any) -> str | None:
-    """The value for JSON, as PostgreSQL writes it; JSON itself too."""
+    """The value for JSON, as PostgreSQL writes it; JSON values unchanged."""
     if isinstance(value, dict | list):
         return json.dumps(value, ensure_ascii=False)
     return None if value is None else str(value)
@@ -96,7 +95,7 @@ def text_of(value: Any) -> str | None:
 def findings(
     connection: Connection, registry: Registry, bundle: Bundle, owners: Sequence[int]
 ) -> list[Finding]:
-    """What is wrong with the bundle's figures of these owners, each with its roots."""
+    """The wrong rows of the bundle's figures for these owners, each with its roots."""
     search = _Search(connection, registry)
     return [f for figure in bundle.figures for f in search.of(figure, owners)]
 
@@ -108,9 +107,9 @@ def findings_over(
     owners: Sequence[int],
     overlay: Mapping[Table, FromClause],
 ) -> list[Finding]:
-    """What would be wrong with the bundle's figures of these owners if what is laid over tables stood there.
+    """The rows of the bundle's figures that would be wrong for these owners if the overlays were stored.
 
-    Each is its own root. What is laid over a table holds every row that is read for these owners.
+    Each is its own root. An overlay of a table has every row that is read for these owners.
     """
     relations = Relations(registry, expanded(registry), overlay)
     found: list[Finding] = []
@@ -122,7 +121,7 @@ def findings_over(
 
 
 class _Search:
-    """Findings by figure and owner within one snapshot; each is looked for once."""
+    """Findings by figure and owner within one snapshot; each is computed once."""
 
     def __init__(self, connection: Connection, registry: Registry) -> None:
         self.connection = connection
@@ -132,7 +131,7 @@ class _Search:
         """The primary key of each drifted row; None of a missing one."""
 
     def of(self, figure: Figure, owners: Iterable[int]) -> list[Finding]:
-        """What is wrong with `figure` in the rows of these owners."""
+        """The findings of `figure` in the rows of these owners."""
         known, asked = self._found[figure], sorted(set(owners))
         if unknown := [owner for owner in asked if owner not in known]:
             known |= {owner: [] for owner in unknown}
@@ -179,7 +178,7 @@ class _Search:
         return feeding
 
     def _owners_above(self, figure: Figure, lower: Figure, owners: set[int]) -> dict[int, set[int]]:
-        """Which of these owners read rows of each of the lower figure's owners."""
+        """Owner of the lower figure → the ones of these owners that read its rows."""
         above: dict[int, set[int]] = defaultdict(set)
         if lower.owner_table is figure.owner_table:
             for owner in owners:
@@ -194,7 +193,7 @@ class _Search:
     def _added_to(
         self, part: Total, lower: Figure, found: Sequence[Finding]
     ) -> list[tuple[int, Finding]]:
-        """The lower findings, each with the row to whose total it is added."""
+        """The lower findings, each with the row to which a total adds it."""
         if part.by is lower.owner:
             return [(finding.owner, finding) for finding in found]
         if part.by in lower.key:
@@ -212,7 +211,7 @@ class _Search:
 
 @cache
 def _beneath(registry: Registry, figure: Figure) -> Statement:
-    """By key, the figure's definition over the rows beneath it *as they are stored*."""
+    """By key, the figure's value by its definition over the rows beneath it *as they are stored*."""
     relations = Relations(registry, frozenset())
     if figure.select is None:
         reads = (*figure.columns, *figure.definitions.values())
@@ -231,9 +230,9 @@ def _beneath(registry: Registry, figure: Figure) -> Statement:
 def _follows(
     figure: Figure, row: Mapping[str, Any], beneath: Mapping[Any, tuple[Any, ...]]
 ) -> bool:
-    """Whether the row is as the stored rows beneath it have it, and so wrong only as they are.
+    """Whether the row agrees with the stored rows beneath it, and so is wrong only because they are.
 
-    Any other row was itself changed, put in or taken away.
+    Any other row was itself changed, inserted or deleted.
     """
     known = beneath.get(tuple(row[f"k{i}"] for i in range(len(figure.key))))
     if row["missing"]:
@@ -268,7 +267,7 @@ def _finding(figure: Figure, row: Mapping[str, Any], roots: tuple[Row, ...]) -> 
 
 
 FIRST, LAST = 1 - 2**63, 2**63 - 1
-"""The bounds of every owner's id."""
+"""The lowest and highest owner id."""
 
 
 def orphans(
@@ -280,7 +279,7 @@ def orphans(
     low: int = FIRST,
     high: int = LAST,
 ) -> list[Finding]:
-    """The rows of a bundle whose owner is missing: of these owners, or of those from `low` to `high`."""
+    """The rows of a bundle with a missing owner: of these owners, or of those from `low` to `high`."""
     scope: Scope = BETWEEN if owners is None else OWNERS
     given: dict[str, Any] = {"low": low, "high": high}
     if owners is not None:
@@ -299,7 +298,7 @@ def orphans(
 
 
 def _facts(registry: Registry, figure: Figure) -> list[Source]:
-    """The sources whose rows name the owner themselves and are no figure rows of that owner."""
+    """The sources with rows that name the owner themselves and are no figure rows of that owner."""
     kept = {(other.table, other.owner) for other in registry.figures}
     return [
         source
@@ -313,7 +312,7 @@ def _facts(registry: Registry, figure: Figure) -> list[Source]:
 
 @cache
 def _rows(figure: Figure, scope: Scope) -> Statement:
-    """The figure's rows whose owner is not there."""
+    """The figure's rows with a missing owner."""
     columns = [
         figure.owner.label("owner"),
         *(k.label(f"k{i}") for i, k in enumerate(figure.key)),
@@ -327,7 +326,7 @@ def _rows(figure: Figure, scope: Scope) -> Statement:
 
 @cache
 def _named(source: Source, owner_table: Table, scope: Scope) -> Statement:
-    """The owners whom a source's rows name and who are not there."""
+    """The missing owners that a source's rows name."""
     key = next(iter(owner_table.primary_key))
     named = source.table.c[source.owner.key]
     is_there = select(key).where(key == named).exists()
@@ -343,7 +342,7 @@ def _surplus(figure: Figure, row: Any) -> Finding:
 
 
 def _missing(figure: Figure, owner: int) -> Finding:
-    """The figure stands on its owner's row, or on rows that name the owner: the owner is what is known."""
+    """The finding for a missing owner: the owner is the only known part of its key."""
     name = figure.primary_key if figure.owner is figure.primary_key else figure.owner
     this = Row(figure.name, ((name.key, owner),))
     return Finding(figure, owner, this, "missing", {}, {}, (this,), is_orphan=True)

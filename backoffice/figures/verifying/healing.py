@@ -1,8 +1,8 @@
 """Healing: the expected value is written over a drifted one, under lock, and leaves a correction.
 
 Heal = lock → a new statement recomputes → compare → write only if different → correction, in one
-transaction per chunk of owners. A rebuild is the same over every owner, not the suspected ones.
-A chunk is cut by the time that it takes (`Stride`), for whoever saves one of its owners waits for its end.
+transaction per chunk of owners. A rebuild does the same for every owner, not only the suspected ones.
+Chunks are sized by their duration (`Stride`), because a save of one of their owners waits for the end.
 """
 
 import random
@@ -32,33 +32,33 @@ WRITE_CHUNK = 1_000
 """The most owners that are locked and recomputed in one transaction, however little they cost."""
 
 FIRST_CHUNK = 16
-"""Owners of the first transaction, when nobody knows yet what one costs."""
+"""Owners of the first transaction, when their cost is not yet known."""
 
 GROWTH = 8
-"""How many times as many the next transaction may take, however little the last one took."""
+"""The most by which the next transaction may grow, however little time the last one took."""
 
 MOST_ROWS = 2_000
-"""Of one owner by itself, the most rows of a figure that are written in one transaction."""
+"""The most rows of a figure that are written in one transaction for a single owner."""
 
 USUAL_SECONDS = 0.15
-"""What a transaction is meant to take: a person who saves one of its owners waits for its end."""
+"""Target duration of a transaction: a person who saves one of its owners waits for its end."""
 
 MOST_SECONDS = 0.3
-"""When a transaction over several owners is given up, and done again over fewer of them."""
+"""After this time a transaction over several owners is cancelled, and repeated over fewer of them."""
 
 CUT = "more rows than one transaction writes"
-"""What is said of an owner of whom more is wrong than a transaction writes: it comes again."""
+"""The message for an owner with more wrong rows than a transaction writes: it is taken up again."""
 
 TRIES = 6
 PASSING = {"40001", "40P01", "55P03"}
 """SQL states of a conflict with another transaction (serialization, deadlock, lock timeout): tried again."""
 
 CANCELLED = "57014"
-"""SQL state of a statement that PostgreSQL has cancelled: over several owners, for it was given too many of them."""
+"""SQL state of a cancelled statement; over several owners it means that there were too many of them."""
 
 PATIENCE = "200ms"
 """How long a heal waits for a lock: less than PostgreSQL waits before it looks for a deadlock, so
-that whoever saves a row that a heal also wants to write is not the one who is refused. (A user who
+that a user who saves a row that a heal also wants to write is not the one refused. (A user who
 has queued behind both for just a second may be: their wait looks like a part of the circle.)"""
 
 
@@ -67,7 +67,7 @@ Thing = TypeVar("Thing")
 
 @dataclass(frozen=True)
 class Failure:
-    """An owner (None: every one) whose figures could not be corrected, and what PostgreSQL said."""
+    """An owner (None: all) with figures that could not be corrected, and PostgreSQL's error message."""
 
     bundle: str
     owner: int | None
@@ -76,7 +76,7 @@ class Failure:
 
 @dataclass
 class HealResult:
-    """How many owners were looked at, how many corrections were left, what failed, and who was left alone."""
+    """How many owners were examined, how many corrections were made, which owners failed, and which were skipped."""
 
     checked: int = 0
     corrections: int = 0
@@ -84,7 +84,7 @@ class HealResult:
     held: dict[str, set[int]] = field(default_factory=dict)
 
     def add(self, drained: Drained) -> None:
-        """Count what a transaction did that stands."""
+        """Count the result of a committed transaction."""
         self.corrections += len(drained.corrections)
         for bundle, owners in drained.held.items():
             self.held.setdefault(bundle, set()).update(owners)
@@ -96,12 +96,12 @@ Begin = Callable[[], AbstractContextManager[Connection]]
 
 @dataclass
 class Stride:
-    """How many owners the next transaction takes: as many as take `USUAL_SECONDS`, going by the last ones."""
+    """How many owners the next transaction takes, so that it lasts about `USUAL_SECONDS`, judging by the last ones."""
 
     length: int = FIRST_CHUNK
 
     def took(self, owners: int, seconds: float) -> None:
-        """A transaction over so many took so long; one that was short does not say that the next has to be shorter."""
+        """Record a transaction's owners and duration; a short last one does not shrink the next."""
         wanted = max(1, int(owners * USUAL_SECONDS / max(seconds, 1e-6)))
         if seconds > USUAL_SECONDS:
             self.length = min(self.length, wanted)
@@ -109,14 +109,14 @@ class Stride:
             self.length = max(self.length, min(wanted, owners * GROWTH, WRITE_CHUNK))
 
     def was_too_long(self, owners: int) -> None:
-        """A transaction over so many was given up."""
+        """Record that a transaction over so many owners was cancelled."""
         self.length = max(1, min(self.length, owners // 4))
 
 
 class Pieces:
-    """How many rows of a figure a transaction writes of one owner: a piece at a time, until one comes again.
+    """How many rows of a figure a transaction writes for one owner: piece by piece, until a row repeats.
 
-    A row that comes again although it was written (a user takes it back) ends that: then all is written at once.
+    A row that repeats although it was written (another user reverts it) ends this: then all are written at once.
     """
 
     def __init__(self) -> None:
@@ -125,30 +125,30 @@ class Pieces:
         self._written: set[tuple[Table, int]] = set()
 
     def most_rows(self, owner: int) -> int | None:
-        """Of this owner, who is next and by itself; None: all."""
+        """The limit for this owner, which is processed alone; None: all."""
         self._owner = owner
         return None if owner in self._stuck else MOST_ROWS
 
     def stands(self, drained: Drained) -> None:
-        """A transaction has written this and is committed; of one that was not, the same rows come again."""
+        """Record what a committed transaction has written; after a rollback the same rows rightly repeat."""
         if drained.is_cut:
             self._stuck |= {self._owner} if self._written.intersection(drained.changed) else set()
             self._written.update(drained.changed)
 
 
 class TooLong(Exception):
-    """A transaction over several owners was given up at its deadline: nothing of it stands."""
+    """A transaction over several owners was cancelled at its deadline and rolled back."""
 
 
 @dataclass(frozen=True)
 class Healer:
-    """Corrects owners in short transactions, each tried again where it met another transaction's.
+    """Corrects owners in short transactions, each retried after a conflict with another transaction.
 
-    One owner that cannot be corrected is told of (`failed`; of those who build on what was corrected `failed_above`,
-    where that is given) and never stops the rest. `within` is
-    called inside each transaction with the owners (or notes) that it dealt with, `stands`
+    An owner that cannot be corrected is reported (`failed`; for owners that build on what was corrected `failed_above`,
+    where given) and never stops the rest. `within` is
+    called inside each transaction with the owners (or notes) that it processed, `stands`
     once it has committed. Bundles that are `deferred` are verified by the caller afterwards.
-    `strides` remember, by bundle, what its owners have cost so far.
+    `strides` remember, by bundle, how long its owners have taken so far.
     """
 
     registry: Registry
@@ -170,10 +170,10 @@ class Healer:
         """Correct these owners of the last bundle together with what they build on in the others, if there are any.
 
         Those in one transaction, from the lowest up, so that nothing is computed down to the facts twice
-        (see `drain`), and with them what else the same owners build on it. What other owners build on it comes
-        afterwards, each once: a correction changes nothing of what is expected above it. `bundles` are in order.
-        Where an owner cannot be corrected, what is beneath it is not either; it is tried again without whoever else
-        reads the same rows. `corrected` were corrected before by a user who did not come to what builds on them.
+        (see `drain`), and with them what else the same owners build on it. What other owners build on it is corrected
+        afterwards, each owner once: a correction changes no expected value above it. `bundles` are in order.
+        Where an owner cannot be corrected, what is beneath it is not either; it is retried without the other owners
+        that read the same rows. `corrected` were corrected before, by a heal that did not reach what builds on them.
         """
         *lower, top = bundles
         tables = {bundle.owner_table for bundle in bundles}
@@ -184,7 +184,7 @@ class Healer:
         def correct(connection: Connection, part: Sequence[int], alone: bool) -> Drained:
             found = self._with_beneath(connection, lower, top, part)
             pending = {bundle.name: Touched(owners=owners) for bundle, owners in found.items()}
-            before = self._above(connection, found)  # a figure may itself say whose the row is
+            before = self._above(connection, found)  # a figure may itself name the row's owner
             drained = drain(
                 connection, self.registry, pending, correcting,
                 deferred=self.registry.bundle_names if alone else apart.union(self.deferred),
@@ -204,7 +204,7 @@ class Healer:
         self.heal_above(above, correcting)
 
     def reporting_to(self, pieces: Pieces) -> "Healer":
-        """The same, that tells the pieces what stands."""
+        """The same healer, reporting commits to `pieces`."""
 
         def stands(drained: Drained) -> None:
             pieces.stands(drained)
@@ -213,7 +213,7 @@ class Healer:
         return replace(self, stands=stands)
 
     def heal_above(self, above: Mapping[Bundle, set[int]], correcting: Correcting) -> None:
-        """Correct what other owners build on corrected ones; they count as none of those who were asked for."""
+        """Correct what other owners build on corrected ones; they do not count among the owners asked for."""
         besides = replace(
             self,
             failed=self.failed_above or self.failed,
@@ -240,9 +240,9 @@ class Healer:
     def _above(
         self, connection: Connection, found: Mapping[Bundle, set[int]]
     ) -> dict[Bundle, set[int]]:
-        """The other owners who build directly on these, or on what the same owners build on them.
+        """The other owners that build directly on these, or on what the same owners build on them.
 
-        Not those of `deferred` bundles.
+        Without those of `deferred` bundles.
         """
         by_table: dict[Table, set[int]] = defaultdict(set)
         for bundle, owners in found.items():
@@ -257,7 +257,7 @@ class Healer:
         return {upper: ids - {None} for upper, ids in above.items()}
 
     def of(self, bundle: Bundle) -> Callable[[int, str], None]:
-        """Tells of an owner of the bundle that could not be corrected."""
+        """Reports an owner of the bundle that could not be corrected."""
         return lambda owner, error: self.failed(Failure(bundle.name, owner, error))
 
     def each(
@@ -267,9 +267,9 @@ class Healer:
         failed: Callable[[Thing, str], None],
         name: str = "",
     ) -> None:
-        """Do `work` on the things, as many in a transaction as the stride of that `name` allows.
+        """Do `work` on the things, in transactions as large as the stride of that `name` allows.
 
-        Where that fails, halve until the one is found. That one is then done alone, without what builds on it.
+        On failure, halve until the failing one is found. That one is then done alone, without what builds on it.
         """
         stride = self.strides.setdefault(name, Stride())
         position = 0
@@ -304,9 +304,9 @@ class Healer:
         *,
         alone: bool = False,
     ) -> str | None:
-        """One transaction, tried again where it met another transaction's; answers the error that remains.
+        """One transaction, retried after conflicts with others; returns the error that remains.
 
-        Raises TooLong where fewer things have to be tried instead; one by itself may take as long as it takes.
+        Raises TooLong where fewer things have to be tried instead; a single one has no time limit.
         """
         attempt = 0
         while True:
@@ -320,7 +320,7 @@ class Healer:
                         self.within(connection, () if drained.is_cut else things, drained)
                     seconds = time.monotonic() - began
                 self.stands(drained)
-                if drained.is_cut:  # a piece does not say what owners cost: it stays by itself
+                if drained.is_cut:  # the time of a piece is no measure of an owner
                     return CUT
                 stride.took(len(things), seconds)
                 return None
@@ -348,9 +348,9 @@ def heal(
 ) -> HealResult:
     """Correct every drifted figure in scope, and whatever builds on it.
 
-    Figures of a bundle share owner and lock and are healed together. Where changes are added to a
-    figure, what it builds on is healed before it; of given `owners` that is the caller's to do, for
-    those are other owners. `every_owner` recomputes all in scope (a rebuild) instead of the
+    Figures of a bundle share owner and lock and are healed together. What an incremental figure builds on
+    is healed before it; for given `owners` the caller has to do that, because those are
+    other owners. `every_owner` recomputes all in scope (a rebuild) instead of the
     suspected ones; either way only differences are written.
     """
     result = HealResult()
@@ -373,9 +373,9 @@ def heal(
 
 
 def renew(engine: Engine, registry: Registry) -> Iterator[tuple[Bundle, HealResult]]:
-    """Heal each bundle whose definition this database has not seen; remember it when that stands.
+    """Heal each bundle with a definition that this database has not computed; record it once committed.
 
-    An interrupted renewal starts over with the bundle at which it stopped.
+    An interrupted renewal resumes with the bundle at which it stopped.
     """
     with engine.begin() as connection:
         prove(connection)

@@ -1,6 +1,6 @@
-"""What outside programs left noted: drained page by page, with corrections that name who wrote.
+"""Drains the notes that outside programs left, page by page, with corrections that name the database user.
 
-What cannot be drained stays noted, and is tried again later.
+Notes that cannot be drained stay, and are tried again later.
 """
 
 from collections import defaultdict
@@ -38,13 +38,14 @@ from .healing import Failure, Healer, Pieces, Stride
 NOTES_AT_ONCE = 1_000
 """The most notes of outside programs that are drained in one transaction.
 
-The first takes as many: of who was wrong before, it is told best where all of a program's notes are drained together.
+The first page takes as many: which owners were wrong before is known best where all of a program's notes are
+drained together.
 """
 
 
 @dataclass
 class NotedResult(Drained):
-    """What draining outside programs' notes did; a note that failed stays, for the next time."""
+    """The result of draining outside programs' notes; a note that failed stays for the next time."""
 
     failures: list[Failure] = field(default_factory=list)
 
@@ -60,10 +61,10 @@ def heal_noted(
 ) -> NotedResult:
     """Drain every note that outside programs left behind, bundle after bundle, lower ones first.
 
-    What builds on a figure stays noted, in the name of the program that wrote, until its own bundle's turn comes.
+    What builds on a figure stays noted, in the name of the program that wrote, until its own bundle is drained.
     Notes of bundles that this process does not know belong to a newer one, and stay for it.
-    `within` as in `Healer`; only notes with an id `above` that are looked at. One that cannot be
-    drained is tried again later, and later each time; `put_off` tries these now, too.
+    `within` as in `Healer`; only notes with an id `above` that are drained. A note that cannot be
+    drained is tried again later, with growing delays; `put_off` tries these now, too.
     """
     result = NotedResult()
     strides = {bundle.name: Stride(NOTES_AT_ONCE) for bundle in registry.bundles}
@@ -73,12 +74,12 @@ def heal_noted(
     )  # fmt: skip
     wanted = and_(NOTES.c.id > above, (known_notes if put_off else due_notes)(registry))
     waiting = _waiting(engine, wanted)
-    if waiting:  # of one long history, too, the planner must not think that it is short
+    if waiting:  # also for one owner's long history, which the planner must not assume to be short
         statistics.refresh(engine)
     for bundle in registry.bundles:
         if bundle.name not in waiting:
             continue
-        after, high = above, waiting[bundle.name]  # what comes meanwhile keeps no other one waiting
+        after, high = above, waiting[bundle.name]  # notes that arrive meanwhile delay no others
         while notes := _page(engine, wanted, bundle, after, high):
             _take_notes(healer, bundle, notes, run_id)
             after = notes[-1].id
@@ -91,7 +92,7 @@ Notes = Sequence[Row[*tuple[Any, ...]]]
 
 
 def _waiting(engine: Engine, wanted: ColumnElement[bool]) -> dict[str, int]:
-    """By bundle the last of its notes that are wanted."""
+    """Bundle → the id of its last wanted note."""
     noted = select(noted_bundle, func.max(NOTES.c.id)).where(wanted)
     with engine.connect() as connection:
         return dict(connection.execute(noted.group_by(noted_bundle)).all())
@@ -109,7 +110,7 @@ def _page(
 
 
 def by_owner(notes: Notes) -> list[Notes]:
-    """The notes in groups: what is noted of an owner is drained at once, for it is recomputed only once."""
+    """The notes grouped by owner: those on one owner are drained together, so that it is recomputed only once."""
     groups: dict[Any, list[Row[*tuple[Any, ...]]]] = defaultdict(list)
     for note in notes:
         groups[note.bundle, note.owner or -note.id].append(note)
@@ -121,7 +122,7 @@ def taking(
 ) -> Callable[[Connection, Sequence[Notes], bool], Drained]:
     """Drains notes of a program, of one bundle alone: what builds on it is left noted (see `defer`).
 
-    Of one owner by itself a piece at a time: its notes stay until the last.
+    A single owner is written in pieces: its notes stay until the last one.
     """
 
     def take(connection: Connection, part: Sequence[Notes], _alone: bool) -> Drained:
@@ -137,7 +138,7 @@ def taking(
 
 
 def _take_notes(healer: Healer, bundle: Bundle, notes: Notes, run_id: int | None) -> None:
-    """Drain these notes of a bundle, one user's in a transaction; then those of emptied tables."""
+    """Drain these notes of a bundle, each database user's in a transaction; then those of emptied tables."""
 
     def failed(group: Notes, error: str) -> None:
         with healer.begin() as connection:
@@ -155,7 +156,7 @@ def _take_notes(healer: Healer, bundle: Bundle, notes: Notes, run_id: int | None
 
 
 def _take_emptied(healer: Healer, bundle: Bundle, notes: Notes, run_id: int | None) -> None:
-    """Recompute every owner of a bundle of which a whole table was emptied; then forget the notes of that."""
+    """Recompute every owner of a bundle with a source that was emptied; then delete the notes about that."""
     failures: list[Failure] = []
 
     def failed(failure: Failure) -> None:
@@ -170,7 +171,7 @@ def _take_emptied(healer: Healer, bundle: Bundle, notes: Notes, run_id: int | No
     came: list[int] = []
 
     def wait(connection: Connection, _: Sequence[Bundle], _alone: bool) -> Drained:
-        """Who was computed before, but had not committed yet, is there once they have been waited for."""
+        """Wait for open transactions to commit, so that the owners they have inserted are found and computed too."""
         hold_everybodys(connection, bundle, is_changed=True)
         came[:] = set(connection.scalars(every)) - set(owners)
         return Drained()
@@ -188,9 +189,9 @@ def _take_emptied(healer: Healer, bundle: Bundle, notes: Notes, run_id: int | No
 
 
 def defer(connection: Connection, db_user: str, until: timedelta) -> int:
-    """Leave noted what this transaction has noted, in the name of the program that wrote; answers how many notes.
+    """Leave this transaction's notes undrained, in the name of the program that wrote; returns how many notes.
 
-    Nobody but its own run takes it up before `until`.
+    Only the run that owns them takes them up before `until`.
     """
     mine = NOTES.c.xid == func.pg_current_xact_id()
     later = func.clock_timestamp() + until
@@ -200,9 +201,9 @@ def defer(connection: Connection, db_user: str, until: timedelta) -> int:
 
 
 def schedule_retry(connection: Connection, ids: Sequence[int]) -> None:
-    """These notes could not be drained: they are tried again after a second, two, four … ten minutes."""
+    """Schedule another attempt for notes that could not be drained: after 1, 2, 4 … seconds, at most 10 minutes."""
     prove(connection)
-    doubled = func.power(2, func.least(NOTES.c.attempts, 10))  # of 1,024 attempts it is no number
+    doubled = func.power(2, func.least(NOTES.c.attempts, 10))  # a larger power may overflow
     wait = func.least(doubled, 600) * text("interval '1 second'")
     connection.execute(
         update(NOTES)
@@ -230,8 +231,8 @@ def drain_noted(
 ) -> Drained:
     """Drain notes that outside programs left behind.
 
-    The corrections name the cause `bypass` and the database user who wrote; of what was wrong before and
-    nobody noted, the cause `heal` and nobody. Notes that another worker is draining are passed over; with
+    The corrections name the cause `bypass` and the database user who wrote; for drift from before that no note
+    explains, the cause `heal` and no user. Notes that another worker is draining are skipped; with
     `alone` what builds on them stays noted. Where it is cut at `most_rows`, they stay, to be drained again.
     """
     definitions.hold(connection)
@@ -250,7 +251,7 @@ def drain_noted(
             del touched[2:]
         pending.setdefault(bundle, Touched()).add(owner, *touched)
     total = Drained()
-    for db_user, pending in by_user.items():  # in the order in which they wrote
+    for db_user, pending in by_user.items():  # in the order of their writes
         correcting = correction_of("bypass", db_user=db_user, run_id=run_id)
         total.add(
             drain(
@@ -264,7 +265,7 @@ def drain_noted(
 
 
 def _taken(connection: Connection, registry: Registry, ids: Sequence[int]) -> Sequence[Row[Any]]:
-    """The notes of these ids that nobody else is draining, held."""
+    """The notes of these ids that no other worker is draining, locked."""
     names = ["id", "bundle", "was_wrong", "db_user", "owner", "source", "source_id", "key", "delta"]
     chosen = select(*(NOTES.c[name] for name in names)).where(
         NOTES.c.id == func.any(list(ids)), known_notes(registry)
@@ -273,7 +274,7 @@ def _taken(connection: Connection, registry: Registry, ids: Sequence[int]) -> Se
 
 
 def forget(connection: Connection, ids: Sequence[int]) -> int:
-    """Remove notes that have done their work; answers how many."""
+    """Delete notes that have been drained; returns how many."""
     prove(connection)
     mine = NOTES.c.id == func.any(list(ids))
     return connection.execute(delete(NOTES).where(mine)).rowcount
@@ -288,6 +289,6 @@ def known_notes(registry: Registry) -> ColumnElement[bool]:
 
 
 def due_notes(registry: Registry) -> ColumnElement[bool]:
-    """Of the known notes, those that are not put off because they could not be drained."""
+    """The known notes that are not waiting for a retry."""
     is_due = or_(NOTES.c.retry_at.is_(None), NOTES.c.retry_at <= func.clock_timestamp())
     return and_(known_notes(registry), is_due)

@@ -1,9 +1,9 @@
-"""A declaration is proved, not believed: what is expected of one owner alone is what is expected of it among all.
+"""Tests declarations on a book: what is expected of an owner alone must equal what is expected of it among all.
 
-Whoever saves computes one owner, whoever verifies computes all of them. What a definition makes of an owner
-otherwise when others stand beside it would be written by the one and undone by the other, for ever. Rows that run are
-computed from the beginning and continued from a place on: that must come to the same too. Both can be tried on any
-book; and what PostgreSQL cannot compute is refused here, not at a user's first save.
+A save computes one owner, a verification all of them. A definition with a result for an owner that depends on
+other owners would be written by the one and undone by the other, for ever. Running rows are computed from the beginning
+and continued from a place on: both must give the same result. Both can be tested on any book; and a statement that
+PostgreSQL cannot compute is refused here, not at a user's first save.
 """
 
 import time
@@ -43,23 +43,23 @@ from ..keeping import hooks
 from ..keeping.recomputing import WHY, recompute
 
 SAMPLE = 3
-"""Of the oldest, and of the newest owners of a figure so many are tried."""
+"""How many of the oldest, and of the newest, owners of a figure are tested."""
 
 SECONDS = 5.0
-"""How long all declarations together are tried."""
+"""Time limit for testing all declarations together."""
 
 TOO_LONG = "57014"
-"""The SQL state of a statement that was stopped because its time was over."""
+"""The SQL state of a statement that was cancelled because its time was over."""
 
 NO_OWNER = 0
-"""No owner has this id: what is asked of it reads no row, but PostgreSQL has understood the question."""
+"""An id that no owner has: a statement about it reads no row, but PostgreSQL has parsed and planned it."""
 
 ALONE, AMONG_ALL, TWICE = range(3)
 
 
 @dataclass(frozen=True)
 class Disproof:
-    """Why a figure's declaration cannot be kept; or only that there was no time to try it."""
+    """Why a figure's declaration cannot be kept; or that there was no time to test it."""
 
     figure: Figure
     problem: str
@@ -70,14 +70,14 @@ class Disproof:
 
 
 def prove(connection: Connection, registry: Registry) -> list[str]:
-    """Try on this book, before it is kept by them, the declarations that were not tried on its rows yet.
+    """Test on this book the declarations that have not been tested on its rows yet, before they take effect.
 
-    A wrong one that is new here is refused, for nothing is lost by that: the caller's transaction goes back, and the
-    version before goes on. By one that the book is kept by already nothing gets worse, and nobody is kept from
-    working: that is only said, in sentences, as is what there was no time for.
+    A wrong declaration that is new here is refused, and nothing is lost: the caller's transaction is rolled back, and
+    the version before goes on. One by which the book is kept already makes nothing worse and blocks no work: it is only
+    reported, in sentences, as are declarations for which there was no time.
 
     Raises:
-        DisprovedDeclaration: of figures that are new, or declared otherwise than the database keeps them.
+        DisprovedDeclaration: for figures that are new, or declared otherwise than the database keeps them.
     """
     new = definitions.differing(connection, registry)
     until = time.monotonic() + SECONDS
@@ -85,7 +85,7 @@ def prove(connection: Connection, registry: Registry) -> list[str]:
     refused: list[str] = []
     for bundle in definitions.without(connection, registry, definitions.PROVED):
         is_new, has_rows = bundle.name in new, _has_rows(connection, bundle)
-        if not (is_new or has_rows):  # PostgreSQL has understood it when it was new
+        if not (is_new or has_rows):  # PostgreSQL accepted it when it was new
             continue
         left = until - time.monotonic()
         found = list(disproofs(connection, registry, bundle.figures, seconds=left))
@@ -99,7 +99,7 @@ def prove(connection: Connection, registry: Registry) -> list[str]:
 
 
 def _has_rows(connection: Connection, bundle: Bundle) -> bool:
-    """Whether something stands in everything that the bundle reads, so that trying it has shown something."""
+    """Whether every table that the bundle reads has a row, so that a test is meaningful."""
     tables = {source.table for source in bundle.sources}
     return all(connection.scalar(select(select(table).exists())) for table in tables)
 
@@ -112,9 +112,9 @@ def disproofs(
     sample: int | None = SAMPLE,
     seconds: float = SECONDS,
 ) -> Iterator[Disproof]:
-    """Try the declarations of `figures` (default all) on a few owners (`sample` None: on all); writes nothing.
+    """Test the declarations of `figures` (default all) on a few owners (`sample` None: on all); writes nothing.
 
-    Where the time is over, the rest is told of as untried.
+    When the time is over, the rest is reported as untested.
     """
     until = time.monotonic() + seconds
     wanted = frozenset(registry.figures if figures is None else figures)
@@ -160,7 +160,7 @@ def _disproof(
 def _disproof_of_places(
     connection: Connection, registry: Registry, figure: Figure, owners: Sequence[int]
 ) -> Disproof | None:
-    """Continue all these owners at once: from the first of their rows, from one in the middle, from the last."""
+    """Continue all these owners at once: from the first of their rows, from one in the middle, and from the last."""
     for quantile in (0.0, 0.5, 1.0):
         found = _places(registry, figure).run(connection, owners=[*owners], quantile=quantile).all()
         given = [(NO_OWNER, None), *found]
@@ -182,13 +182,13 @@ def _disproof_of_places(
 
 
 def _stop_at(connection: Connection, until: float) -> None:
-    """Let no statement run for longer; taken back with the savepoint."""
+    """Limit every statement to the time left; the end of the savepoint resets it."""
     left = max(1, round(1000 * (until - time.monotonic())))
     connection.execute(select(func.set_config("statement_timeout", f"{left}ms", True)))
 
 
 def _some_owners(figure: Figure, sample: int | None) -> Select[Any] | CompoundSelect[Any]:
-    """The oldest and the newest, so that one book is always tried alike; or all of them."""
+    """The oldest and the newest owners, so that a book is always tested in the same way; or all of them."""
     key = figure.owner_key
     if sample is None:
         return select(key).order_by(key)
@@ -198,15 +198,15 @@ def _some_owners(figure: Figure, sample: int | None) -> Select[Any] | CompoundSe
 
 @cache
 def differing(registry: Registry, figure: Figure) -> Statement:
-    """A row each that is expected of `owner` alone and not among all, the other way round, and more than once.
+    """One row each that is expected of `owner` alone and not among all, the other way round, and more than once.
 
-    PostgreSQL itself narrows the whole to the owner, wherever it can tell that this changes nothing.
+    PostgreSQL itself restricts the whole to the owner, wherever it can prove that this changes nothing.
     """
     alone = _expected(registry, figure, ONE_OWNER).cte("alone")
     everyone = _expected(registry, figure, EVERYTHING).subquery()
     mine = everyone.c.owner == bindparam(
         "owner", type_=BigInteger
-    )  # said without the core's scopes
+    )  # stated without the core's scopes
     whole = select(everyone).where(mine).cte("whole")
     key = [c for c in alone.c if not c.key.startswith("e")]
     counted = select(alone, func.count().over(partition_by=key).label("times")).subquery()
@@ -216,7 +216,7 @@ def differing(registry: Registry, figure: Figure) -> Statement:
 
 @cache
 def _places(registry: Registry, figure: Figure) -> Statement:
-    """owner, place (as text): at `quantile` of the rows that are expected of each of the `owners`."""
+    """owner, place (as text): the place at `quantile` of each of the `owners`' expected rows."""
     rows = _whole(registry, figure)
     at = func.percentile_disc(bindparam("quantile", type_=Float)).within_group(
         rows.c[along(figure).key]
@@ -227,9 +227,9 @@ def _places(registry: Registry, figure: Figure) -> Statement:
 
 @cache
 def differing_since(registry: Registry, figure: Figure) -> Statement:
-    """A row each that is expected of `owners` continued from `places` and not from the beginning; the other way round.
+    """One row each that is expected of `owners` continued from `places` but not from the beginning, and the reverse.
 
-    What stands before the places is as expected, whatever is stored.
+    The rows before the places are the expected ones, not the stored ones.
     """
     relations = Relations(registry, expanded(registry))
     places = places_given(figure, of_one=False)
@@ -247,9 +247,9 @@ def differing_since(registry: Registry, figure: Figure) -> Statement:
 
 @cache
 def differing_before(registry: Registry, figure: Figure) -> Statement:
-    """A row each that stands before its owner's place and is expected with what comes later, and not without it.
+    """One row each, before its owner's place, that is expected only together with the later rows.
 
-    And the other way round: whoever saves what comes later would not write it.
+    And the reverse: a save of later rows would not rewrite it.
     """
     relations = Relations(registry, expanded(registry))
     places = places_given(figure, of_one=False)
@@ -274,7 +274,7 @@ def differing_before(registry: Registry, figure: Figure) -> Statement:
             rows, places, places.c.owner == rows.c[figure.owner.key]
         )
         at = rows.c.get(along(figure).key)
-        if at is None:  # where its rows stand is a fact of theirs
+        if at is None:  # the place of its rows is an entered fact
             same = [stored.c[k.key] == rows.c[k.key] for k in figure.key]
             reported, at = reported.join(stored, and_(*same)), stored.c[along(figure).key]
         return reported.where(at < places.c.place)
@@ -284,7 +284,7 @@ def differing_before(registry: Registry, figure: Figure) -> Statement:
 
 
 def _apart(alone: CTE, whole: CTE) -> dict[int, CompoundSelect[Any]]:
-    """The rows that one of the two has and the other has not."""
+    """The rows that only one of the two has."""
     return {
         ALONE: select(alone).except_all(select(whole)),
         AMONG_ALL: select(whole).except_all(select(alone)),
@@ -292,7 +292,7 @@ def _apart(alone: CTE, whole: CTE) -> dict[int, CompoundSelect[Any]]:
 
 
 def _one_each(found: Mapping[int, Any]) -> Statement:
-    """A row of each of these, with the place at which it was found."""
+    """One row of each of these, with the number of the test that found it."""
     picked = (
         select(select(literal(place).label("place"), rows.subquery()).limit(1).subquery())
         for place, rows in found.items()
@@ -301,7 +301,7 @@ def _one_each(found: Mapping[int, Any]) -> Statement:
 
 
 def _whole(registry: Registry, figure: Figure) -> FromClause:
-    """The owners' rows of its table, computed from the beginning."""
+    """The owners' rows in the figure's table, computed from the beginning."""
     relations = Relations(registry, expanded(registry))
     every = frozenset(figure.table.c.keys())
     return relations.source(figure.table, OWNERS, figure.owner, every)
@@ -313,7 +313,7 @@ def _names(figure: Figure) -> list[str]:
 
 
 def _expected(registry: Registry, figure: Figure, scope: Scope) -> Select[Any]:
-    """What is expected of the figure in scope, down to the facts: owner, k* (the key), e* (the columns)."""
+    """The figure's expected rows in scope, down to the facts: owner, k* (the key), e* (the columns)."""
     relations = Relations(registry, expanded(registry))
     rows = changes(relations, figure.table, (figure,), scope, all_rows=True).subquery()
     return select(*(rows.c[name] for name in _names(figure))).where(~rows.c.surplus)

@@ -1,11 +1,11 @@
-"""Verification: stored beside expected, over any scope, and the root of every difference.
+"""Verification: stored compared with expected values, over any scope, and the root of every difference.
 
-A pass over the owners finds the few of whom something is wrong; only those are looked at row by
+A pass over the owners finds the few with an error; only those are examined row by
 row. Each chunk of owners is compared in one read-only REPEATABLE READ snapshot.
 
-What builds on a bundle that has just been compared over all its owners is compared with that as it
-is stored: where the lower row is right, that is its expected value, and whoever builds on a lower row
-that is wrong is looked at anyway. So no row of facts is read once for every figure above it.
+What builds on a bundle that has just been compared over all its owners is compared with the stored values
+of that bundle: where the lower row is right, its stored value is the expected one, and owners that build on a
+wrong lower row are examined anyway. So facts are not read again for every figure above them.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -31,7 +31,7 @@ CHUNK = 200_000
 """Owners compared in one statement; a million orders take about five."""
 
 MANY = 10_000
-"""Where more owners of a lower bundle are wrong, what builds on it is compared with the facts: that is cheaper."""
+"""With more wrong owners in a lower bundle than this, it is cheaper to compare what builds on it with the facts."""
 
 
 def verify(
@@ -43,11 +43,11 @@ def verify(
     chunk: int = CHUNK,
     progress: Any = None,
 ) -> Iterator[Finding]:
-    """Every drifted figure row in scope, in dependency order, and those whose owner is missing; reads only.
+    """Every drifted figure row in scope, in dependency order, and rows without their owner's row; reads only.
 
     `figures` (default all) and `owners` (ids of the figures' owners; default all) give the scope;
-    `progress(owners)` is called after each chunk with how many owners it held.
-    Raises AnotherDefinition when all others were looked at, where the database keeps some by another definition.
+    `progress(owners)` is called after each chunk with the number of its owners.
+    Raises AnotherDefinition, after all others were verified, where the database keeps some by another definition.
     """
     wanted = frozenset(registry.figures if figures is None else figures)
     given = None if owners is None else sorted(set(owners))
@@ -78,9 +78,9 @@ def verify(
 
 @dataclass(frozen=True)
 class ClosedDifference:
-    """A closed row, or one before it, that is not what its sources come to: reported, never overwritten.
+    """A closed row, or one before it, that differs from its sources: reported, never overwritten.
 
-    `stored` is None where no such row stands, `expected` where none is expected; by the figure's columns.
+    `stored` is None where the row is missing, `expected` where it should not exist; by the figure's columns.
     """
 
     figure: Figure
@@ -93,7 +93,7 @@ class ClosedDifference:
 def inside_closed(
     connection: Connection, registry: Registry, figure: Figure, owners: Iterable[int]
 ) -> list[ClosedDifference]:
-    """What stands in these owners' closed rows otherwise than it comes to from the beginning; in order."""
+    """The differences between these owners' closed rows and their computation from the beginning; in order."""
     rows = _inside_closed(registry, figure).run(connection, owners=sorted(set(owners)))
     names = [c.key for c in figure.columns]
     return [
@@ -140,7 +140,7 @@ def _chunks(
 ) -> Iterator[tuple[Connection, list[int]]]:
     """The suspected owners, chunk by chunk, each within the snapshot in which they were found.
 
-    `compared` names the owners, by bundle, that lower passes over all owners have suspected.
+    `compared` has the owners, by bundle, that lower passes over all owners have suspected.
     """
     after = None
     given = owners
@@ -163,7 +163,7 @@ def _chunks(
             if progress is not None:
                 progress(size)
             if size < chunk or (given is not None and not given):
-                return  # whoever comes after this snapshot is kept right by the triggers
+                return  # owners inserted after this snapshot are kept right by the triggers
 
 
 def suspected_between(
@@ -174,9 +174,9 @@ def suspected_between(
     high: int,
     compared: Mapping[Bundle, set[int]],
 ) -> set[int]:
-    """The owners from `low` to `high` of whom something may be wrong.
+    """The owners from `low` to `high` that may be wrong.
 
-    `compared` holds, by lower bundle that was compared over all its owners, those that are wrong.
+    `compared` has, for each lower bundle compared over all its owners, those that are wrong.
     """
     known = {lower for lower, wrong in compared.items() if len(wrong) <= MANY}
     trusted = trustworthy(registry, bundle, known)
@@ -189,9 +189,9 @@ def suspected_between(
 
 
 def with_rows(connection: Connection, bundles: Sequence[Bundle]) -> list[Bundle]:
-    """Those of these bundles, in order, of which any row stands: an owner's, a figure's or a source's.
+    """Those of these bundles, in order, for which any row exists: an owner's, a figure's or a source's.
 
-    Of the others nothing can be wrong, and nobody's owner can be missing.
+    In the others nothing can be wrong, and no owner can be missing.
     """
     wanted = tuple(dict.fromkeys(table for bundle in bundles for table in _tables(bundle)))
     if not wanted:
@@ -203,7 +203,7 @@ def with_rows(connection: Connection, bundles: Sequence[Bundle]) -> list[Bundle]
 
 @cache
 def _tables(bundle: Bundle) -> tuple[Table, ...]:
-    """Wherever a row of its owners, of its figures or of what they are derived from stands."""
+    """All the tables of its owners, its figures and their sources."""
     sources = [source for figure in bundle.figures for source in figure.sources]
     through = [source.through.table for source in sources if source.through is not None]
     tables = (bundle.owner_table, *bundle.targets, *(source.table for source in sources), *through)
@@ -212,14 +212,14 @@ def _tables(bundle: Bundle) -> tuple[Table, ...]:
 
 @cache
 def _are_there(tables: tuple[Table, ...]) -> Statement:
-    """Of each of these tables, whether it has a row."""
+    """For each of these tables, whether it has a row."""
     return Statement(select(*(select(1).select_from(table).exists() for table in tables)))
 
 
 def next_owners(
     connection: Connection, bundle: Bundle, after: int | None, chunk: int
 ) -> tuple[int, int, int] | None:
-    """First and last id, and number, of the next `chunk` owners by id; None when there are no more."""
+    """First and last id, and count, of the next `chunk` owners by id; None when there are no more."""
     given = {} if after is None else {"after": after}
     page = _page_of(bundle.owner_key, after is None)
     low, high, size = page.run(connection, size=chunk, **given).one()
@@ -228,7 +228,7 @@ def next_owners(
 
 @cache
 def _page_of(key: Column[Any], is_first: bool) -> Statement:
-    """First and last, and number, of the first `size` keys, or of those beyond `after`."""
+    """First and last, and count, of the first `size` keys, or of those after `after`."""
     ids = select(key.label("id")).order_by(key).limit(bindparam("size", type_=BigInteger))
     if not is_first:
         ids = ids.where(key > bindparam("after", type_=BigInteger))
@@ -252,12 +252,12 @@ def pages(
     given: list[int] | None,
     every_owner: bool,
 ) -> Iterator[Page]:
-    """The scope's owners page by page; those suspected, or all of them."""
+    """The scope's owners page by page; the suspected ones, or all of them."""
     after: int | None = None
     while True:
         with (
             engine.begin() as connection
-        ):  # a ROLLBACK makes the driver forget what it has prepared
+        ):  # a ROLLBACK makes the driver discard its prepared statements
             page = (
                 _next_of(connection, registry, bundle, given, after, every_owner)
                 if given is not None
