@@ -1,4 +1,4 @@
-"""What lists have: saved views and what stands beside every list."""
+"""The domain of lists: saved views and help entries of every list."""
 
 from ..app.domain import Domain
 
