@@ -50,7 +50,7 @@ class PasswordTooCommon(Refusal):
 
 
 def check_is_good_enough(password: str, *, about: tuple[str, ...] = ()) -> None:
-    """Raise a Refusal unless `password` is acceptable for the user whom the words of `about` describe."""
+    """Raise a Refusal unless `password` is acceptable for the user described by the words of `about`."""
     if len(password) < SHORTEST:
         raise PasswordTooShort(shortest=SHORTEST)
     if len(password) > LONGEST:

@@ -30,7 +30,7 @@ def find_users(
     page: int = 1,
     size: int = PAGE_SIZE,
 ) -> Page[Listed]:
-    """The users whose name or address contains every word of `search`, by name."""
+    """The users with every word of `search` in their name or address, by name."""
     wanted = _conditions(search, role, state)
     total = session.scalar(select(func.count()).select_from(User).where(*wanted)) or 0
     number = max(1, min(page, -(-total // size)))
@@ -50,7 +50,7 @@ def user_by_email(session: Session | scoped_session[Session], email: str) -> Use
 
 
 def acting_user(session: Session | scoped_session[Session]) -> User | None:
-    """The user on whose behalf this process acts; None for a command, a program or no actor."""
+    """The user for whom this process acts; None for a command, a program or no actor."""
     return user_acting_as(session, actor.get())
 
 

@@ -86,7 +86,7 @@ def index() -> Response:
 
 
 def _groups(wanted: str, pace: Pace) -> Iterator[Group]:
-    """The results of each kind whose screen the current user may open; afterwards the timeout is reset."""
+    """The results of each kind with a screen that the current user may open; then the timeout is reset."""
     user = current_user._get_current_object()
     question = Question(db.session(), user, wanted, pace.limit)
     end = time.monotonic() + pace.all_kinds

@@ -47,7 +47,7 @@ class _LimitedFormParser(FormDataParser):
 
 
 class LimitedRequest(Request):
-    """A request whose form is limited whatever its encoding."""
+    """A request with a limited form, whatever its encoding."""
 
     form_data_parser_class = _LimitedFormParser
     _form_is_too_large = False

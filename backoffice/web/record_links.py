@@ -133,7 +133,7 @@ def name_of_one_in_sql(
 
 
 def _names_in(table: str) -> list[str]:
-    """The names of items whose rows are in `table`."""
+    """The names of items with rows in `table`."""
     of_figures = [figure.name for figure in registry.figures if figure.table.name == table]
     return of_figures + [name for name, word in declared().words.items() if word.table == table]
 
