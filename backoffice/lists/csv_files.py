@@ -52,7 +52,7 @@ def rows_of(
     flavour: Flavour,
     parameters: Mapping[str, Any] | None = None,
 ) -> Generator[bytes]:
-    """The rows of `statement`, whose columns are cells, in blocks of whole lines.
+    """The rows of `statement`, one column per cell, in blocks of whole lines.
 
     `parameters` are the values of the statement's bound parameters. COPY ends lines with LF and sends each row
     separately; RFC 4180 requires CRLF.

@@ -30,7 +30,7 @@ class Column:
     useful order. `tones` renders stored values as badges. `write` renders a row's cell on screen if its value alone
     is not enough; exports hold the value. `sorted_by` is the expression to sort by, if sorting by the value is slow.
     `stands_on` names figures that the value is computed from, each with a SELECT of the ids of the row's owners;
-    figures whose columns occur in the value itself are found without it.
+    figures with columns in the value itself are found without it.
     """
 
     name: str

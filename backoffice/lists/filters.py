@@ -133,7 +133,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Reference:
-    """Rows whose `column` references a row chosen from the options `offered` to the user.
+    """Rows with a reference in `column` to a row chosen from the options `offered` to the user.
 
     Shown if there are two or more options, or if one is chosen.
     """

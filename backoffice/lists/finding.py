@@ -46,7 +46,7 @@ def kind_of(
     rows: Reader | None = None,
     place: Callable[[Row], SearchResult],
 ) -> Findable:
-    """The search in the list whose screen is `endpoint`: `ways` first, then its filter `q`.
+    """The search in the list with the screen `endpoint`: `ways` first, then its filter `q`.
 
     The filter is used only if the list is short, because no index supports it. `place` makes a result of a row, which
     holds only the columns that it `reads` and the list's `also`, or what `rows` reads. The results of one way are

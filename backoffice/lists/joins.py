@@ -58,7 +58,7 @@ def _beside_the_key(join: Join) -> list[Any]:
 
 
 def _tables_in(*expressions: ColumnElement[Any]) -> set[str]:
-    """The tables whose columns occur in the expressions, subqueries included."""
+    """The tables with columns in the expressions, subqueries included."""
     tables = (getattr(part, "table", None) for e in expressions for part in iterate(e))
     return {table.fullname for table in tables if isinstance(table, Table)}
 

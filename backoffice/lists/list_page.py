@@ -259,7 +259,7 @@ class Shown:
 
     @cached_property
     def row_column(self) -> Column | None:
-        """The column whose cell is the row's own link; the first if the usual one is hidden."""
+        """The column with the row's own link; the first if the usual one is hidden."""
         leading = self._leading
         shown = leading is None or any(column is leading for column in self.columns)
         return leading if shown else self.columns[0]
