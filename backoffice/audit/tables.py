@@ -36,12 +36,12 @@ class Recorded:
 
     @property
     def is_numbered(self) -> bool:
-        """Whether its rows have no name but their number."""
+        """Whether its rows are named by their number, the primary key."""
         return self.name is not None and bool(self.name.property.columns[0].primary_key)
 
     @property
     def called(self) -> ColumnElement[str] | None:
-        """The name of a row as text; for rows without a name, the formatted number."""
+        """The name of a row as text, a number with a leading #; None for rows without a name."""
         if self.name is None:
             return None
         return func.concat("#", self.name) if self.is_numbered else cast(self.name, Text)

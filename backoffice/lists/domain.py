@@ -1,4 +1,4 @@
-"""The domain of lists: saved views and help entries of every list."""
+"""The domain of lists: saved views and their screens."""
 
 from ..app.domain import Domain
 

@@ -56,7 +56,7 @@ def workbook_of(
         sheet.append([_cell(sheet, value, _format_of(kind, value)) for value, kind in cells])
     for line in footer:
         sheet.append([_cell(sheet, value, _format_of("", value), font=bold) for value in line])
-    file = SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 (the answer reads and closes it)
+    file = SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 (the response reads and closes it)
     book.save(file)
     file.seek(0)
     return file

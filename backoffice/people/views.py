@@ -119,7 +119,7 @@ def start() -> AnyResponse:
 @bp.get("/signed-in")
 @requires("profile.own")
 def signed_in() -> AnyResponse:
-    """The page after signing in again for a page that is open in another window."""
+    """Shown after signing in again for a page that is open in another window."""
     return render("people/signed_in.html")
 
 

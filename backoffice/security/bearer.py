@@ -107,9 +107,9 @@ def signed_in_program() -> Program | None:
 
 
 def wants_a_token() -> bool:
-    """Whether an anonymous visitor is a program: every browser names HTML in its Accept header.
+    """Whether an anonymous visitor is a program: it does not accept HTML, or has a token in its address.
 
-    A token in the address is never accepted, because addresses end up in histories and logs.
+    A token in the address is not accepted, because addresses end up in histories and logs.
     """
     is_in_address = any(value.startswith(tokens.PREFIX) for value in request.args.values())
     is_a_browser = is_htmx() or "text/html" in request.headers.get("Accept", "")

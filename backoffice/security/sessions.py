@@ -207,7 +207,7 @@ class PostgresSessions(SessionInterface):
                 self._drop_cookie(app, response)
             return
         if not response.is_streamed:
-            db.session.rollback()  # release the connection; the request's own work is committed already
+            db.session.rollback()  # release the connection; the request's own work has ended already
         try:
             is_kept = _store(session)
         except DBAPIError as error:

@@ -9,6 +9,6 @@ def rows_of(block: str, delimiter: str = "\t") -> list[list[str]]:
     lines = block.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
     try:
         rows = list(csv.reader(StringIO(lines, newline=""), delimiter=delimiter))
-    except csv.Error:  # an unclosed quotation
+    except csv.Error:  # a cell above csv's size limit, as after an unclosed quotation mark
         rows = [line.split(delimiter) for line in lines.split("\n")]
     return [[cell.strip() for cell in row] or [""] for row in rows]

@@ -34,7 +34,7 @@ def _in_templates() -> Callable[..., str]:
             catalogue = catalogues[locale] = get_translations()
         said: str = catalogue.ugettext(sentence)
         if context.eval_ctx.autoescape:
-            said = Markup(said)  # noqa: S704 (a catalogue's sentence is ours)
+            said = Markup(said)  # noqa: S704 (a catalogue's sentence is trusted)
         return said % values if "%" in said else said
 
     return gettext

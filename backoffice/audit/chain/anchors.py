@@ -103,7 +103,7 @@ def anchors_in(folders: Iterable[Path], keys: Keyring, *, until: str = "") -> An
 
 
 def _append(folder: Path, line: str) -> None:
-    """Append a line and fsync; a line truncated by a crash is left as it is."""
+    """Append a line and fsync it; it starts on a new line even after one truncated by a crash."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = folder / f"{datetime.now(UTC):%Y}.jsonl"
     with open(path, "a+b", opener=_for_its_owner) as file:
