@@ -50,7 +50,7 @@ def user_by_email(session: Session | scoped_session[Session], email: str) -> Use
 
 
 def acting_user(session: Session | scoped_session[Session]) -> User | None:
-    """The user for whom this process acts; None for a command, a program or no actor."""
+    """The user that this process represents; None for a command, a program or no actor."""
     return user_acting_as(session, actor.get())
 
 
