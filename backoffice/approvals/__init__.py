@@ -1,1 +1,1 @@
-"""Verbs that two people look at: what one would do is shown first, and above the limits another user approves it."""
+"""Actions with a preview: the effect is shown first, and above the limits a second user approves it."""

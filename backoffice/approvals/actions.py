@@ -1,4 +1,4 @@
-"""Looking at what a verb would do, and doing it: at once, or above the limits when another user has approved it."""
+"""Previewing a verb's changes and applying them: at once, or above the limits after another user's approval."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -19,7 +19,7 @@ ITEMS, CHUNKS = table_of(RunItem), table_of(RunChunk)
 
 
 def look(session: Session, verb: Verb, user: User, payload: Payload) -> Outlook:
-    """What the verb would change; nothing of it stays. Raises what the verb refuses."""
+    """The changes that the verb would make, rolled back afterwards. Raises the verb's refusals."""
     savepoint = session.begin_nested()
     try:
         return outlook_of(session, verb, user, payload)
@@ -28,7 +28,7 @@ def look(session: Session, verb: Verb, user: User, payload: Payload) -> Outlook:
 
 
 def waits(session: Session, act: Callable[[], object], settings: Mapping[str, Any]) -> bool:
-    """Whether what `act` changes is above the limits, so that a second person looks at it; nothing of it stays."""
+    """Whether the changes of `act` exceed the limits, so that a second user must approve; rolled back afterwards."""
     savepoint = session.begin_nested()
     try:
         found = changed_by(session, act).found
@@ -40,7 +40,7 @@ def waits(session: Session, act: Callable[[], object], settings: Mapping[str, An
 def attempt(
     session: Session, verb: Verb, user: User | None, payload: Payload, limits: Limits
 ) -> tuple[Outlook, bool]:
-    """Do it, unless that needs a second person: then nothing of it stays. Answers what changes, and whether it did."""
+    """Do it, unless it needs approval: then it is rolled back. Returns the changes, and whether they were applied."""
     outlook, waits = _tried(session, limits, lambda: outlook_of(session, verb, user, payload))
     return outlook, not waits
 
@@ -55,15 +55,15 @@ def carry_out(
     seen: str,
     limits: Limits,
 ) -> tuple[Run, Outlook]:
-    """Do what was shown (the outlook of digest `seen`), or let it wait for a second person.
+    """Apply what was shown (the outlook of digest `seen`), or request a second user's approval.
 
-    Answers its run, and what it changes.
+    Returns the run, and the changes.
 
     Raises:
-        OutlookChanged: it would change something else by now.
-        ReasonMissing: nobody said why.
-        AlreadyRunning: the same waits for approval already.
-        NoLongerAllowed, and what the verb refuses.
+        OutlookChanged: the changes would differ by now.
+        ReasonMissing: no reason was given.
+        AlreadyRunning: the same already waits for approval.
+        NoLongerAllowed, and the verb's refusals.
     """
 
     def done() -> Outlook:
@@ -74,7 +74,7 @@ def carry_out(
             raise ReasonMissing()
         return outlook
 
-    with session.begin_nested():  # what cannot be asked for is not done either
+    with session.begin_nested():  # if the request fails, nothing is applied either
         outlook, waits = _tried(session, limits, done)
         digest = verb.digest(outlook)
         asked = {"payload": dict(payload), "digest": digest}
@@ -92,7 +92,7 @@ def carry_out(
 def do_or_ask(
     session: Session, verb: Verb, payload: Payload, *, reason: str, limits: Limits
 ) -> Run | None:
-    """Do it in the name of a command or a schedule; where a second person has to approve it, the run that waits.
+    """Apply on behalf of a command or a schedule; returns the pending run if a second user must approve, else None.
 
     Raises as `carry_out`.
     """
@@ -104,7 +104,7 @@ def do_or_ask(
 
 
 def _tried(session: Session, limits: Limits, verb: Callable[[], Outlook]) -> tuple[Outlook, bool]:
-    """What the verb has changed, and whether that waits for a second person: then nothing of it stays."""
+    """The verb's changes, and whether they need approval: then they are rolled back."""
     savepoint = session.begin_nested()
     try:
         outlook = verb()
@@ -120,7 +120,7 @@ def _tried(session: Session, limits: Limits, verb: Callable[[], Outlook]) -> tup
 
 
 def _list(session: Session, run: Run, outlook: Outlook, outcome: str) -> None:
-    """Keep what was shown with the run."""
+    """Store the shown items with the run."""
     fields = ("subject", "owner", "key", "before", "after")
     rows: list[dict[str, Any]] = [
         {
@@ -136,7 +136,7 @@ def _list(session: Session, run: Run, outlook: Outlook, outcome: str) -> None:
 
 
 def _end(session: Session, run: Run, outlook: Outlook) -> None:
-    """It was done in the transaction that asked for it: no worker has anything left to do."""
+    """End the run: the requesting transaction has done the work, so nothing is left for a worker."""
     session.execute(delete(CHUNKS).where(CHUNKS.c.run_id == run.id))
     run.status, run.started_at, run.finished_at = DONE, func.now(), func.now()
     run.total = run.checked = run.changed = outlook.found.count

@@ -1,7 +1,7 @@
-"""What a transaction has changed so far: every stored total and every document, before and after.
+"""The changes a transaction has made so far: every stored total and every document, before and after.
 
-Nothing is foretold: the verb itself is carried out, inside a savepoint, and what it has written is read. Before is
-what everybody else still sees, on a connection of its own; the rows are locked by whoever has written them.
+Nothing is predicted: the verb itself runs inside a savepoint, and its writes are read. The values before are read on
+a separate connection, as other transactions still see them; the written rows are locked by their writer.
 """
 
 import hashlib
@@ -40,22 +40,22 @@ from ..runs.queries import Found
 
 @dataclass(frozen=True)
 class Outlook:
-    """What a verb changes, whoever wants to know it: stored totals first, the greatest difference before."""
+    """The changes of a verb, for any user: stored totals first, by greatest difference."""
 
     items: tuple[Item, ...]
     result: Any = None
-    """What the verb has answered."""
+    """The verb's return value."""
 
     @cached_property
     def found(self) -> Found:
-        """How many items, and what their differences come to, net and gross."""
+        """The number of items, and their total difference, net and gross."""
         return found_in(self.items)
 
     @cached_property
     def digest(self) -> str:
-        """A text that is another one as soon as anything else would be changed.
+        """A digest that differs as soon as the changes would differ.
 
-        Rows that come to be have no number yet; they are told by what they hold.
+        New rows have no id yet; they are identified by their values.
         """
         names = ("subject", "owner", "key", "before", "after")
         reported = sorted(
@@ -65,12 +65,12 @@ class Outlook:
 
 
 def digest_of(texts: Iterable[str]) -> str:
-    """A text that is another one as soon as any of these texts, or their order, is."""
+    """A digest that differs as soon as any of these texts, or their order, differs."""
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()
 
 
 def changed_by(session: Session, act: Callable[[], object]) -> Outlook:
-    """Carry `act` out and answer what it has changed; whether that stands is the caller's to say."""
+    """Run `act` and return its changes; the caller decides whether they stay."""
     mark = session.scalar(select(func.coalesce(func.max(AuditEvent.id), 0)).where(_is_mine())) or 0
     with figures.written(session) as rows:
         result = act()
@@ -88,7 +88,7 @@ def _is_mine() -> Any:
 
 
 def _added_to(events: Sequence[AuditEvent]) -> Iterator[tuple[Table, int]]:
-    """The rows to whose sums PostgreSQL adds of itself, of those that the changed rows name."""
+    """The owners named by changed rows for which PostgreSQL adds to the sums itself."""
     bundles = [
         b for b in figures.registry.bundles if b.owner_table in figures.registry.added_at_once
     ]
@@ -103,7 +103,7 @@ def _added_to(events: Sequence[AuditEvent]) -> Iterator[tuple[Table, int]]:
 
 
 def _documents(session: Session, events: Sequence[AuditEvent]) -> Iterator[Item]:
-    """What was entered, changed or removed, as the audit trail has it."""
+    """The rows that were entered, changed or removed, from the audit trail."""
     rows: dict[tuple[str, str | None], list[AuditEvent]] = {}
     for event in events:
         rows.setdefault((event.table_name, event.row_id), []).append(event)
@@ -130,7 +130,7 @@ def _shown_with(
     before: Mapping[str, Any] | None,
     after: Mapping[str, Any] | None,
 ) -> int | None:
-    """The id of the record that a row is shown with: its own, or whose part it is; None of a new record."""
+    """The id of the record that shows a row: itself, or the record it is part of; None for a new record."""
     known = recorded(table)
     own = int(row_id) if row_id is not None and is_id(row_id) else None
     if known is None or known.part_of is None:
@@ -142,7 +142,7 @@ def _shown_with(
 
 
 def _ends(events: Sequence[AuditEvent]) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-    """What a row's recorded columns were before the first of its events and are after the last."""
+    """The values of a row's recorded columns before the first of its events and after the last."""
     first: dict[str, Any] = {}
     last: dict[str, Any] = {}
     for event in events:
@@ -158,7 +158,7 @@ def _ends(events: Sequence[AuditEvent]) -> tuple[dict[str, Any] | None, dict[str
 def _amounts(
     session: Session, rows: Iterable[tuple[str, str | None]]
 ) -> dict[tuple[str, str | None], Decimal]:
-    """What each of the documents comes to, of those that have an amount."""
+    """The amount of each document that has one."""
     wanted: dict[str, list[int]] = {}
     for table, row_id in rows:
         if row_id is not None and is_id(row_id):
@@ -180,7 +180,7 @@ def _amounts(
 
 
 class _Names:
-    """What a document's columns hold, as people call it: a customer's code instead of a number."""
+    """The values of a document's columns as displayed: a customer's code instead of an id."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -189,7 +189,7 @@ class _Names:
     def reported(
         self, table: str, values: Mapping[str, Any] | None, *, is_whole: bool
     ) -> dict[str, Any] | None:
-        """The columns that say anything, with names for ids; None of no row. `is_whole`: it comes or goes."""
+        """The columns to show, with names for ids; None for no row. `is_whole`: the row is added or removed."""
         if values is None:
             return None
         columns = Base.metadata.tables[table].c

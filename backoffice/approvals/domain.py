@@ -1,4 +1,4 @@
-"""What approvals have: what a run is asked to look at that waits for a second person."""
+"""The domain of approvals: the scope title of a run that waits for approval."""
 
 from ..app.domain import Domain
 

@@ -1,11 +1,11 @@
-"""What is refused of a verb that two people look at."""
+"""Refusals of verbs that need approval."""
 
 from ..base import N_
 from ..base.refusals import Refusal, Stale
 
 
 class OutlookChanged(Stale):
-    """It would change something else than what was shown."""
+    """The changes would differ from what was shown."""
 
     sentence = N_(
         "Something has changed since this was shown. Nothing was saved: look at what it would do now."
@@ -13,7 +13,7 @@ class OutlookChanged(Stale):
 
 
 class NoLongerAllowed(Refusal):
-    """Whoever asked may not do it any more."""
+    """The user who asked no longer has the permission."""
 
     sentence = N_("Whoever asked for it may not do it any more.")
     status = 403

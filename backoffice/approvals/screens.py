@@ -1,7 +1,7 @@
-"""The card: what a verb will change, why, and whether another user has to approve it.
+"""The card: what a verb will change, a field for the reason, and whether another user has to approve it.
 
-A view hands its verb over; the answer is the card as long as it has to be looked at, and afterwards the way on. The
-card sends the form that was filled in once more, with the reason and a digest of what was shown.
+A view passes its verb; the response is the card as long as confirmation is needed, and afterwards a redirect. The
+card posts the original form again, with the reason and a digest of what was shown.
 """
 
 from collections.abc import Callable, Iterator
@@ -32,19 +32,19 @@ from .refusals import OutlookChanged
 from .verbs import Payload, Verb
 
 SHOWN = 50
-"""Items on the card itself; of those that wait for approval the run's page lists all."""
+"""Items on the card itself; the page of a pending run lists all."""
 
 Done = Callable[[Any], Response]
-"""Answers what a verb has answered, once it is done."""
+"""Makes the response from the verb's return value, once it is done."""
 
 REASON, SEEN = "card_reason", "card_seen"
 _OWN = {REASON, SEEN, "csrf_token", "idempotency_key"}
 
 
 def carry_out(verb: Verb, payload: Payload, claim: Claim, done: Done, *, back: str) -> Response:
-    """Do what the payload asks, or show first what it would change; `done` answers it once it is done.
+    """Apply what the payload asks, or first show what it would change; `done` makes the response once it is done.
 
-    `back` is the way out of the card. Raises what the verb refuses.
+    `back` is where cancelling the card leads. Raises the verb's refusals.
     """
     session, user = db.session(), current_user._get_current_object()
     limits = Limits.of(current_app.config)
@@ -78,12 +78,12 @@ def _confirmed(verb: Verb, payload: Payload, claim: Claim, done: Done, back: str
 
 
 def _way_on(run_id: int, back: str) -> str:
-    """To what waits; for whoever may not look at runs, back to where they came from."""
+    """The address of the pending run; for users who may not see runs, `back`."""
     return url_for("runs.record", run_id=run_id) if may_open("runs.record") else back
 
 
 def _card(verb: Verb, outlook: Outlook, back: str, refusal: Refusal | None = None) -> Response:
-    """What it would change, with the form that was sent; nothing of the request stays."""
+    """The card of changes, with the submitted form; the request's changes are rolled back."""
     db.session.rollback()
     limits = Limits.of(current_app.config)
     found = outlook.found
@@ -111,7 +111,7 @@ def _card(verb: Verb, outlook: Outlook, back: str, refusal: Refusal | None = Non
 
 
 def _reported(items: tuple[Item, ...]) -> Iterator[dict[str, Any]]:
-    """Each item as the card shows it."""
+    """Each item as displayed on the card."""
     for item in items:
         subject, owner = item["subject"], item["owner"]
         place = None if owner is None else place_of(db.session(), subject, owner, item["key"])

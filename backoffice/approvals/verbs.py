@@ -1,7 +1,7 @@
-"""The verbs that two people look at, each with the kind of run that carries it out once it is approved.
+"""Verbs that may need approval, each with the kind of run that carries it out once it is approved.
 
-A domain declares its verbs in its `approved_verbs.py`. What waits holds the items that were shown; its only chunk does
-what was asked in the name of whoever asked, if that is still exactly what was shown, and nothing otherwise.
+A domain declares its verbs in its `approved_verbs.py`. A pending run holds the items that were shown; its only chunk
+does the work on behalf of the requesting user, if the changes still equal what was shown, and nothing otherwise.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -29,21 +29,21 @@ from .refusals import NoLongerAllowed, OutlookChanged
 ITEMS = table_of(RunItem)
 
 ASKED = "asked"
-"""Where the scope of a run holds what was asked, and the digest of what was shown."""
+"""The key in a run's scope of the payload and the digest of what was shown."""
 
 SCOPES = ((ASKED, N_("exactly the items that were shown")),)
-"""What a run is asked to look at that has that in its scope."""
+"""The title of that scope on the run's page."""
 
 Payload = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Verb:
-    """Something that one press changes and that nobody has typed: moved balances, many documents at once.
+    """An action that changes much at one press: moved balances, many documents at once.
 
-    `act` does what the payload (JSON) asks on behalf of a user, and raises a Refusal where that is impossible.
-    `title` says it in the infinitive. With `is_always_shown` nobody does it without having seen what it changes,
-    and a reason; else only above the limits. `digest` is another text as soon as it would do something else.
+    `act` does what the payload (JSON) asks on behalf of a user, and raises a Refusal if that is impossible. `title`
+    is in the infinitive. With `is_always_shown` the changes are always shown first, and a reason is required; else
+    only above the limits. `digest` differs as soon as the changes would differ.
     """
 
     name: str
@@ -55,16 +55,16 @@ class Verb:
 
     @property
     def kind(self) -> RunKind:
-        """The kind of run that carries it out once it is approved."""
+        """The kind of run that does it once it is approved."""
         return RunKind(
             self.name, self.title, self.permission, _plan, partial(_carry_out, self), _result, is_once=True
         )  # fmt: skip
 
 
 def outlook_of(session: Session, verb: Verb, user: User | None, payload: Payload) -> Outlook:
-    """Do it, and answer what has changed; `user` is None of a command or a schedule.
+    """Do it, and return the changes; `user` is None for a command or a schedule.
 
-    Raises NoLongerAllowed, and what the verb refuses.
+    Raises NoLongerAllowed, and the verb's refusals.
     """
     if not (_is_deployment() if user is None else allowed(user, verb.permission)):
         raise NoLongerAllowed()
@@ -72,7 +72,7 @@ def outlook_of(session: Session, verb: Verb, user: User | None, payload: Payload
 
 
 def _is_deployment() -> bool:
-    """Whether a command or a schedule acts: what they may do is the deployment's own choice."""
+    """Whether the actor is a command or a schedule, which the deployment itself has authorized."""
     return actor.get().startswith(("cli:", "schedule:"))
 
 
@@ -92,7 +92,7 @@ def _carry_out(verb: Verb, work: Work) -> None:
 
 
 def _do(verb: Verb, asked: Asked, step: Step) -> None:
-    """What was asked, if it changes exactly what was shown. Raises OutlookChanged, NoLongerAllowed."""
+    """Apply the request if it changes exactly what was shown. Raises OutlookChanged, NoLongerAllowed."""
     with figures.session_over(step.connection) as session:
         user = user_acting_as(session, asked.requested_by)
         reported = asked.scope[ASKED]
@@ -103,7 +103,7 @@ def _do(verb: Verb, asked: Asked, step: Step) -> None:
 
 
 def _end(step: Step, outcome: str, error: str = "") -> None:
-    """Say of every item that was shown what came of it."""
+    """Set the outcome of every item that was shown."""
     mine = ITEMS.c.run_id == step.run_id, ITEMS.c.outcome == FOUND
     ended = step.connection.execute(update(ITEMS).where(*mine).values(outcome=outcome, error=error))
     step.tally.checked += ended.rowcount

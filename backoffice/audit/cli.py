@@ -1,6 +1,6 @@
-"""`backoffice audit …`: verify the chain upon the trail, seal it, and write its head down.
+"""`backoffice audit …`: verify, seal and anchor the chain over the trail.
 
-Exit status as `diff` has it: 0 clean or done, 1 a bad row was found, 2 trouble.
+Exit status as for `diff`: 0 clean or done, 1 a bad row was found, 2 an error.
 """
 
 import json
@@ -27,7 +27,7 @@ from .chain.sealing import head_of
 from .chain.verifying import KINDS, Bad, Verification
 
 SHOWN = 20
-"""Bad rows printed to a person; --json prints more."""
+"""Bad rows printed as text; --json prints more."""
 
 group = AppGroup("audit")
 
@@ -62,7 +62,7 @@ def verify_chain(as_json: bool, folders: tuple[Path, ...], until: str) -> None:
     takes_writes = db.session.scalar(select(func.current_setting("transaction_read_only"))) == "off"
     with _progress(_("Events"), head.total if head else 0) as advance:
         found = verifying.verify(db.engine, keys, anchors, progress=advance)
-    if takes_writes:  # a standby, or a backup that is only looked at, does not
+    if takes_writes:  # a standby, or a backup opened for inspection, takes no writes
         with db.engine.begin() as connection:
             verifying.record(connection, found)
     if as_json:
@@ -159,7 +159,7 @@ def _bad(bad: Bad) -> dict[str, Any]:
 
 
 def _row(event_id: int) -> dict[str, Any]:
-    """Of which record an event tells, as it stands there now."""
+    """The table, id and current record of the row that an event is about."""
     named = select(EVENTS.c.table_name, EVENTS.c.row_id).where(EVENTS.c.id == event_id)
     row = db.session.execute(named).mappings().first()
     return dict(row) if row else {}

@@ -1,6 +1,6 @@
-"""Corrections are sealed with the trail: each statement that writes some leaves an event with their digests.
+"""Corrections are sealed with the trail: each statement that writes some adds an event with their digests.
 
-So an edited, deleted or inserted correction is named by whoever verifies the chain, for the event is sealed.
+So verifying the chain names an edited, deleted or inserted correction, because the event is sealed.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ NAME = "backoffice_seal_corrections"
 _DIGEST = """left(encode(sha256(convert_to(jsonb_build_array(
 c.id, c.figure, c.owner, c.key, c.before, c.after, c.cause, c.reason, c.actor, c.db_user, c.run_id,
 to_char(c.at AT TIME ZONE 'UTC', 'YYYYMMDDHH24MISSUS'))::text, 'UTF8')), 'hex'), 32)"""
-"""What an event keeps of a correction: it depends on no setting."""
+"""The digest of a correction in an event: it depends on no setting."""
 
 _EVENT = f"""INSERT INTO public.audit_events (table_name, row_id, action, after)
 SELECT 'corrections', concat_ws('–', min(c.id), nullif(max(c.id), min(c.id))), 'INSERT',
@@ -39,12 +39,12 @@ ORDER BY 1
 """
 
 AT_ONCE = 1_000
-"""Corrections of one event, where those that were there before are taken in."""
+"""Corrections per event when the existing ones are adopted."""
 
 
 @dataclass(frozen=True)
 class BadCorrection:
-    """A correction that is not what the trail says of it, and the event that does."""
+    """A correction that differs from its event, with that event."""
 
     id: int
     event: int | None
@@ -52,7 +52,7 @@ class BadCorrection:
 
 
 def sealing_object() -> DatabaseObject:
-    """The trigger that puts the digests of new corrections into the trail."""
+    """The trigger that adds the digests of new corrections to the trail."""
     event = _EVENT.format(rows="new_rows", which="")
     return DatabaseObject(
         NAME, f"\nBEGIN\n{event};\nRETURN NULL;\nEND", "corrections", ("insert",),
@@ -61,7 +61,7 @@ def sealing_object() -> DatabaseObject:
 
 
 def adopt(connection: Connection) -> None:
-    """Put into the trail what was written before corrections were sealed, as it stands now. As the owner."""
+    """Add the corrections written before sealing began to the trail, as they are now. Runs as the owner role."""
     listed = f"SELECT id FROM ({_RECORDED}) AS recorded"
     unreported = f"SELECT c.id FROM corrections c WHERE c.id NOT IN ({listed}) ORDER BY 1"
     ids = list(connection.scalars(text(unreported)))
@@ -71,6 +71,6 @@ def adopt(connection: Connection) -> None:
 
 
 def bad(connection: Connection) -> Iterator[BadCorrection]:
-    """Corrections that were edited, deleted or put in, by their ids."""
+    """Corrections that were edited, deleted or inserted, by id."""
     for row in connection.execute(text(_BAD)):
         yield BadCorrection(*row)

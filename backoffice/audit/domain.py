@@ -1,4 +1,4 @@
-"""What the audit trail has."""
+"""The domain of the audit trail."""
 
 from ..app.domain import Domain, NavigationEntry
 from ..base import N_

@@ -1,12 +1,12 @@
-"""Facts compared with the trail: the rows as they are beside what their events add up to.
+"""Facts compared with the trail: the current rows beside the state that their events add up to.
 
-A row's events are folded: from its INSERT on the last value of each column stands, up to a DELETE or a
-TRUNCATE. Events of one row are in the order of their ids, whatever their transactions: each was written
-while its row was locked. (The trail is sealed in another order; see `sealing`.) An event commits with
-the row that it tells of, so whoever reads both in one snapshot sees no difference that is none.
+A row's events are folded: from its INSERT on, the last value of each column counts, up to a DELETE or a TRUNCATE.
+Events of one row are in the order of their ids, whatever their transactions: each was written while its row was
+locked. (The trail is sealed in another order; see `sealing`.) An event commits with its row, so reading both in one
+snapshot shows no false difference.
 
-A column of which the trail says nothing is not compared: the row is older than the column, or it held
-no entered amount. Of secrets the trail knows no value.
+A column that the trail does not mention is not compared: the row is older than the column, or it held no entered
+amount. Of secrets the trail holds no value.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -58,13 +58,13 @@ REMOVED: Final = "removed"
 Kind = Literal["changed", "added", "removed"]
 
 ROWS_AT_A_TIME = 2_000
-"""Rows of a table that are compared in one snapshot: some tenths of a second."""
+"""Rows of a table compared in one snapshot; takes some tenths of a second."""
 
 EVENTS_AT_A_TIME = 50_000
-"""Events in which rows that are gone are looked for in one snapshot."""
+"""Events searched for deleted rows in one snapshot."""
 
 _GONE = '{"gone": true}'
-"""What stands in a folded document for a column that ceased to be recorded; no column holds an object so."""
+"""The value in a folded document of a column no longer recorded; no real column holds such an object."""
 
 Values = Mapping[str, Any]
 """Column → value, amounts as strings."""
@@ -72,11 +72,11 @@ Values = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Forgery:
-    """One row that is not what the trail says: `changed`, `added` or `removed` past it.
+    """One row that differs from the trail: `changed`, `added` or `removed` without an event.
 
-    `row` holds the row's values and `trail` the trail's, of the columns that differ; of a row that was
-    added or removed all of the side that there is. `whole` is all that is known of the row, `document`
-    what the trail says of it, as JSON.
+    `row` holds the row's values and `trail` the trail's, of the columns that differ; for a row that was added or
+    removed, all values of the side that exists. `whole` holds every known value of the row, `document` the trail's as
+    JSON.
     """
 
     table: str
@@ -89,7 +89,7 @@ class Forgery:
 
     @property
     def columns(self) -> frozenset[str]:
-        """The columns of which it tells."""
+        """The columns that differ."""
         return frozenset({*self.row, *self.trail})
 
 
@@ -104,11 +104,11 @@ class Facts:
 
     @property
     def columns(self) -> tuple[Column[Any], ...]:
-        """What is compared: facts, and figure columns in the rows in which they were entered."""
+        """The columns compared: facts, and figure columns in the rows where they were entered."""
         return (*self.audited.facts, *self.audited.entered)
 
     def forged(self, connection: Connection, ids: Collection[int]) -> list[Forgery]:
-        """Of the rows of these ids, there or not, those that are not what the trail says; in id order."""
+        """The rows with these ids, existing or not, that differ from the trail; in id order."""
         if not ids:
             return []
         with in_utc(connection):
@@ -116,23 +116,23 @@ class Facts:
         return [self._forgery(row) for row in found]
 
     def gone(self, connection: Connection, low: int, high: int) -> list[int]:
-        """The ids of rows that are not there, and of which an event from `low` to `high` tells.
+        """The ids of missing rows that the events from `low` to `high` mention.
 
-        Most were deleted with an event; `forged` says which were not.
+        Most were deleted with an event; `forged` returns those that were not.
         """
         return list(self._missing.run(connection, low=low, high=high).scalars())
 
     def next_ids(
         self, connection: Connection, after: int, size: int = ROWS_AT_A_TIME
     ) -> tuple[int, int] | None:
-        """The last id, and the number, of the next rows by id; None where there are no more."""
+        """The last id and the number of the next rows by id; None if there are no more."""
         ids = select(self.key.label("id")).where(self.key > _big(after)).order_by(self.key)
         page = ids.limit(size).subquery()
         high, count = connection.execute(select(func.max(page.c.id), func.count())).one()
         return None if count == 0 else (high, count)
 
     def ids_between(self, connection: Connection, low: int, high: int) -> list[int]:
-        """The ids of the rows that are there."""
+        """The ids of the existing rows from `low` to `high`."""
         return list(
             connection.scalars(select(self.key).where(self.key.between(_big(low), _big(high))))
         )
@@ -203,7 +203,7 @@ class Facts:
             .join(EVENTS, and_(mine, EVENTS.c.row_id == cast(wanted.c.id, Text)))
             .where(EVENTS.c.id > func.coalesce(emptied, 0))
         ).subquery("reported")  # fmt: skip
-        # Most rows were entered and never changed: what their one event says is the document already.
+        # Most rows were entered and never changed: their one event already holds the document.
         is_recorded_once = and_(reported.c.events == 1, reported.c.action == "INSERT")
         said = self._said(reported).where(not_(is_recorded_once)).lateral("said")
         last = aggregate_order_by(said.c.value, reported.c.id)
@@ -222,12 +222,12 @@ class Facts:
         )
 
     def _enters(self, reported: FromClause) -> ColumnElement[bool]:
-        """Whether these events make a row: an INSERT does; of derived rows, whatever enters a fact in one."""
+        """Whether these events create a row: an INSERT does; for derived rows, any event that enters a fact."""
         made = "INSERT" if self.audited.kept is None else any_(array(["INSERT", "UPDATE"]))
         return func.bool_or(reported.c.action == made)
 
     def _said(self, reported: FromClause) -> Select[Any]:
-        """What an event says of each column; of entered ones also that they are entered no more."""
+        """The columns and values of an event; for entered columns also that they are no longer entered."""
         after: ColumnElement[Any] = reported.c.after
         for column in self.audited.entered:
             name = column.key
@@ -238,7 +238,7 @@ class Facts:
         return select(pairs.c.key, pairs.c.value)
 
     def _apart(self, row: FromClause, document: ColumnElement[Any]) -> Iterator[ColumnElement[Any]]:
-        """For each column its name where row and trail differ, else NULL."""
+        """For each column its name if row and trail differ, else NULL."""
         for column in self.columns:
             said = document[column.key]
             differs = and_(said.is_not(None), said != _as_json(row.c[column.key]))
@@ -247,7 +247,7 @@ class Facts:
             yield case((differs, literal(column.key, Text)))
 
     def _document(self, row: FromClause) -> ColumnElement[Any]:
-        """The row's columns, as the trail would record them."""
+        """The row's columns, as the trail records them."""
         recorded = [(c.key, _as_json(row.c[c.key])) for c in self.audited.facts]
         recorded += [(c.key, literal("changed", Text)) for c in self.audited.secrets]
         parts = [recorded[i : i + 50] for i in range(0, len(recorded), 50)]
@@ -267,14 +267,14 @@ class Facts:
         return func.coalesce(replace(condition, lambda part: row.c[part.key]), False)
 
     def _kept(self, row: FromClause) -> ColumnElement[bool]:
-        """Whether the row holds an entered fact; of rows that are not derived every one does."""
+        """Whether the row holds an entered fact; always true for rows that are not derived."""
         kept = self.audited.kept
         return (
             true() if kept is None else func.coalesce(replace(kept, lambda p: row.c[p.key]), False)
         )
 
     def _kept_by(self, document: ColumnElement[Any]) -> ColumnElement[bool]:
-        """The same of the row that the trail tells of."""
+        """The same condition over the row as recorded in the trail."""
         kept = self.audited.kept
         if kept is None:
             return true()
@@ -283,7 +283,7 @@ class Facts:
 
     @cached_property
     def _missing(self) -> Statement:
-        """The ids that events from `low` to `high` made rows of, and where no row is now."""
+        """The ids of rows created by events from `low` to `high` that do not exist now."""
         made = ["INSERT"] if self.audited.kept is None else ["INSERT", "UPDATE"]
         is_number = EVENTS.c.row_id.op("~")(literal("^[0-9]{1,18}$", Text))
         number = case((is_number, cast(EVENTS.c.row_id, BigInteger)))
@@ -305,7 +305,7 @@ class Facts:
 def facts_by_table(
     metadata: MetaData = Base.metadata, figures: Registry = registry
 ) -> Mapping[str, Facts]:
-    """The facts of every audited table with entered rows that the app may read, by its name."""
+    """By table name, the facts of every audited table with entered rows that the app may read."""
     known = _KNOWN.get((metadata, figures))
     if known is None:
         known = {
@@ -318,20 +318,20 @@ def facts_by_table(
 
 
 _KNOWN: dict[tuple[MetaData, Registry], Mapping[str, Facts]] = {}
-"""Made once: nothing is declared after the start."""
+"""Cache, filled once: nothing is declared after start-up."""
 
 
 def last_event(connection: Connection) -> int:
-    """The highest id of an event that is seen."""
+    """The highest id of a visible event."""
     return connection.scalar(select(func.max(EVENTS.c.id))) or 0
 
 
 @contextmanager
 def in_utc(connection: Connection) -> Iterator[None]:
-    """Moments are compared as the trail holds them, whatever zone the connection speaks."""
+    """Read timestamps in UTC, as the trail holds them, whatever the connection's time zone."""
     driver = connection.connection.driver_connection
     assert isinstance(driver, psycopg.Connection)
-    zone = driver.info.parameter_status("TimeZone")  # PostgreSQL tells the driver of each change
+    zone = driver.info.parameter_status("TimeZone")  # PostgreSQL notifies the driver of each change
     if zone == "UTC":
         yield
         return
@@ -349,7 +349,7 @@ def _as_json(column: ColumnElement[Any]) -> ColumnElement[Any]:
 
 
 def _big(number: int) -> ColumnElement[int]:
-    """A number beyond the key's own type, perhaps: no row has it, but it may be compared."""
+    """A number possibly beyond the key's type, so that it can be compared although no row has it."""
     return literal(number, BigInteger)
 
 

@@ -1,6 +1,6 @@
-"""What the history of a record tells: every save and correction of it, and what each changed.
+"""The history of a record: every save and correction, with the changes of each.
 
-`macros/history.html` draws it.
+`macros/history.html` renders it.
 """
 
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ from datetime import datetime
 
 @dataclass(frozen=True)
 class Change:
-    """One thing that changed; `before` empty: it came, `after` empty: it went.
+    """One change; an empty `before`: the value was added, an empty `after`: it was removed.
 
-    `difference` is what it grew by, with its sign; empty of what is no number, or of what came or went.
+    `difference` is the increase, with its sign; empty if not a number, or if added or removed.
     """
 
     label: str

@@ -37,20 +37,20 @@ _ROW = AuditEvent
 
 @dataclass(frozen=True)
 class Person(Reference):
-    """What one user did; their events name them as `user:7`."""
+    """Filter by user; events name their actor as `user:7`."""
 
     def conditions(self, values: Mapping[str, str]) -> Iterator[ColumnElement[bool]]:
-        """The actor is that user."""
+        """The condition that the actor is that user."""
         if self.name in values:
             yield _ROW.actor == f"user:{int(values[self.name])}"
 
 
 @dataclass(frozen=True)
 class Transaction(Search):
-    """What one transaction did, by its number."""
+    """Filter by transaction number."""
 
     def conditions(self, values: Mapping[str, str]) -> Iterator[ColumnElement[bool]]:
-        """That transaction; what is no number is nobody's."""
+        """The condition for that transaction; text that is not a number matches nothing."""
         if self.name in values:
             text = values[self.name]
             yield _ROW.xid == xid_of(int(text) if is_id(text) else 0)
@@ -66,14 +66,14 @@ def _event(row: Any) -> str:
 
 
 def _document(column: ColumnElement[Any]) -> ColumnElement[Any]:
-    """A recorded document; an empty one for whatever a trigger has not written."""
+    """A recorded document; empty if it was not written by a trigger."""
     document = type_coerce(column, JSONB)
     is_one = func.jsonb_typeof(document) == "object"
     return case((is_one, document), else_=cast(literal("{}", Text), JSONB))
 
 
 def _amounts() -> str:
-    """By table, the columns that hold amounts, quantities, prices and counts; as JSON."""
+    """By table, the columns of amounts, quantities, prices and counts; as JSON."""
     return json.dumps(
         {
             table.name: [column.key for column in table.c if is_measured(column)]
@@ -83,7 +83,7 @@ def _amounts() -> str:
 
 
 def _fields() -> ColumnElement[str]:
-    """Every field with its values as they are recorded, for a file."""
+    """Every field with its recorded values, for the export."""
     before, after = map(_document, (EVENTS.c.before, EVENTS.c.after))
     keys = func.jsonb_object_keys(before.op("||")(after)).table_valued("name", name="fields")
     names = keys.render_derived()

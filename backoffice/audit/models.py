@@ -1,7 +1,7 @@
-"""The audit trail: who changed which row, from what to what; and the seals upon it.
+"""The audit trail (who changed which row, from what to what) and its seals.
 
-Events are written by triggers only, seals by a background run, checks by whoever verifies or anchors.
-All three are append-only.
+Events are written by triggers only, seals by a background run, checks by verification and anchoring. All three are
+append-only.
 """
 
 import json
@@ -30,11 +30,11 @@ from ..base import Base, Id, Moment
 from ..figures.models import Xid8
 
 ACTOR_DEFAULT = "coalesce(nullif(current_setting('backoffice.actor', true), ''), session_user)"
-"""Who acts: whom the app names for the transaction, else the database user."""
+"""The actor: set by the app for the transaction, else the database user."""
 
 
 class ExactValues(TypeDecorator[dict[str, Any]]):
-    """Column values as jsonb; numbers with decimals are read back as strings, never as floats."""
+    """Column values as jsonb; numbers with decimals are read as strings, never as floats."""
 
     impl = JSONB
     cache_ok = True
@@ -44,17 +44,16 @@ class ExactValues(TypeDecorator[dict[str, Any]]):
         return type_coerce(cast(column, Text), self)
 
     def process_result_value(self, value: Any, _dialect: Dialect) -> dict[str, Any] | None:
-        """The document with its amounts as the strings that PostgreSQL wrote."""
+        """The document, with its amounts as the strings that PostgreSQL wrote."""
         return None if value is None else json.loads(value, parse_float=str)
 
 
 class AuditEvent(Base):
     """One change of one row. Append-only.
 
-    An INSERT has only `after`, a DELETE only `before`; an UPDATE has the changed columns in both;
-    a TRUNCATE has neither, nor a row. `actor` is what the app says, `db_user` what PostgreSQL
-    knows. In (xid, id) order the trail is complete up to the oldest transaction still running,
-    which is the order in which it can be sealed.
+    An INSERT has only `after`, a DELETE only `before`; an UPDATE has the changed columns in both; a TRUNCATE has
+    neither, nor a row. `actor` is set by the app, `db_user` by PostgreSQL. In (xid, id) order the trail is complete
+    up to the oldest transaction still running, which is the order in which it can be sealed.
     """
 
     __tablename__ = "audit_events"
@@ -90,11 +89,10 @@ class AuditEvent(Base):
 class AuditSeal(Base):
     """A link of the chain: the digests of some events, in the order in which they were sealed.
 
-    `ids` are the events, `digests` 16 bytes for each: what their rows were, under `key`. `digest` is
-    over all other columns, `previous` the digest of the seal before. In (xid, id) order the events of
-    this database cluster (`system`) are sealed up to (`last_xid`, `last_id`); events with an id up to
-    `floor_id` come from another cluster, whose transactions were numbered otherwise, and are sealed.
-    `total` events are sealed so far, the highest of which is `highest_id`.
+    `ids` are the events, `digests` 16 bytes for each row, under `key`. `digest` is over all other columns, `previous`
+    the digest of the seal before. In (xid, id) order the events of this database cluster (`system`) are sealed up to
+    (`last_xid`, `last_id`); events with an id up to `floor_id` come from another cluster, with its own transaction
+    numbers, and are sealed. `total` events are sealed so far, the highest of which is `highest_id`.
     """
 
     __tablename__ = "audit_seals"
@@ -116,9 +114,9 @@ class AuditSeal(Base):
 
 
 class AuditCheck(Base):
-    """When the chain was verified or anchored, up to which seal, and how many bad rows that found.
+    """When the chain was verified or anchored, up to which seal, and how many bad rows were found.
 
-    Told for people's sake: what proves anything is the chain, the anchors and the key.
+    For information only: the proof is the chain, the anchors and the key.
     """
 
     __tablename__ = "audit_checks"

@@ -1,4 +1,4 @@
-"""What the trail has to say on Today: a chain that does not hold, or is not being made."""
+"""Notices of the trail on Today: a chain that fails verification, or is not being sealed."""
 
 from collections.abc import Iterator
 from typing import Any

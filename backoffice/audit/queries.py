@@ -1,4 +1,4 @@
-"""What happened to a record, newest first."""
+"""The history of a record, newest first."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from .models import AuditEvent
 
 
 def person_of(actor: Any) -> ColumnElement[str]:
-    """The name of the user whom a column names as `user:7`; null of programs; found by its key."""
+    """The name of the user in a column of actors like `user:7`, found by primary key; null for programs."""
     number = func.substring(actor, "^user:([0-9]{1,18})$")
     named = select(User.name).where(User.id == cast(number, BigInteger))
     return named.correlate_except(User).scalar_subquery()
@@ -27,8 +27,8 @@ def history(
 ) -> Sequence[AuditEvent]:
     """The last `limit` changes of one row and of its parts, newest first.
 
-    `parts` are the foreign keys by which rows of other tables belong to it (an order's lines);
-    those that have been deleted or moved elsewhere are among them.
+    `parts` are the foreign keys by which rows of other tables belong to it (an order's lines); deleted or moved ones
+    are included.
     """
     mine = and_(AuditEvent.table_name == table_name, AuditEvent.row_id == str(row_id))
     belongs = or_(mine, *(_of_part(part, row_id) for part in parts))
@@ -37,7 +37,7 @@ def history(
 
 
 def _of_part(part: InstrumentedAttribute[int], owner_id: object) -> ColumnElement[bool]:
-    """Events of the rows that point to `owner_id` through `part` now, or did once."""
+    """Events of the rows that point to `owner_id` through `part`, now or before."""
     key = next(iter(part.class_.__table__.primary_key))
     name = part.class_.__tablename__
     now = select(cast(key, Text)).where(part == owner_id)

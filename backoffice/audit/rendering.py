@@ -1,7 +1,7 @@
 """Events as people read them: who did what to which record, field by field.
 
-A page of events costs a statement for the people and one for each table whose rows are named in it,
-however many events it has.
+A page of events costs one statement for the users and one for each table that its values point to, however many
+events it has.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -63,7 +63,7 @@ SHARED_LABELS = {
     "product_id": N_("Product"),
     "user_id": N_("User"),
 }
-"""Columns that mean the same in every table; a table's own labels go first."""
+"""Labels of columns that mean the same in every table; a table's own labels take precedence."""
 
 _BY_SCALE: dict[int | None, Callable[[Decimal], str]] = {
     2: money_filter,
@@ -77,7 +77,7 @@ Row = Any
 
 @dataclass(frozen=True)
 class EventView:
-    """One event in words: by column of the list in `texts`. `href` leads to its record, if there is a way."""
+    """One rendered event; `texts` by column of the list. `href` is the address of its record, if there is one."""
 
     row: Row
     texts: Mapping[str, str]
@@ -87,19 +87,19 @@ class EventView:
 
 
 def moment(at: datetime) -> str:
-    """When it happened where the business is, to the second."""
+    """The moment in the business time zone, to the second."""
     return str(at) if is_out_of_calendar(at) else str(format_datetime(at, "d MMM y HH:mm:ss"))
 
 
 def event_views(session: Session, rows: Sequence[Row]) -> list[EventView]:
-    """The events in words, in their order."""
+    """The events rendered, in the same order."""
     names = _Names(session, rows)
     return [_reported(row, names) for row in rows]
 
 
 @dataclass(frozen=True)
 class _Sides:
-    """A row as two sources have it, in the shape of an event."""
+    """A row as two sources have it, shaped like an event."""
 
     table_name: str
     row_id: str
@@ -112,7 +112,7 @@ class _Sides:
 def teller(
     session: Session, events: Sequence[Row]
 ) -> Callable[[Row, Collection[str], str], Iterator[Change]]:
-    """Tells what an event of these changed of some columns, each label after `where`."""
+    """A function that renders the changes of some columns of one of these events, labels prefixed by `where`."""
     names = _Names(session, events)
 
     def tell(event: Row, columns: Collection[str], where: str = "") -> Iterator[Change]:
@@ -125,14 +125,14 @@ def teller(
 def differences(
     session: Session, table: str, row_id: int, before: Mapping[str, Any], after: Mapping[str, Any]
 ) -> tuple[Change, ...]:
-    """Two sides of a row in words; of a row that only one side has, what it holds."""
+    """The differences between two versions of a row; if only one exists, its values."""
     action = "UPDATE" if before and after else "INSERT"
     sides = _Sides(table, str(row_id), action, before, after)
     return tuple(_changes(sides, _Names(session, [sides])))
 
 
 class _Names:
-    """Names for the ids that some events hold, and the records that they belong to."""
+    """The names of the ids in some events, and the records that the rows belong to."""
 
     def __init__(self, session: Session, rows: Sequence[Row]) -> None:
         self._session = session
@@ -155,16 +155,16 @@ class _Names:
         }
 
     def of(self, table: str, key: str) -> str | None:
-        """What a row is called; None of one that is gone or has no name."""
+        """The name of a row; None if it is deleted or has no name."""
         return self._called.get((table, key))
 
     def place_of(self, row: Row) -> tuple[str, str]:
-        """The record where the row is shown: its own, or the one that it is a part of."""
+        """The record that shows the row: itself, or the record it is a part of."""
         own = (row.table_name, row.row_id or "")
         return self._owners.get(own, own)
 
     def _owners_of(self, rows: Sequence[Row]) -> dict[tuple[str, str], tuple[str, str]]:
-        """Part → the record that it belongs to, by what the event says, else as it is now."""
+        """Part → the record it belongs to, according to the event, else as stored now."""
         found: dict[tuple[str, str], tuple[str, str]] = {}
         for table in {row.table_name for row in rows}:
             part_of = _part_of(table)
@@ -190,7 +190,7 @@ class _Names:
             yield from self._columns(Base.metadata.tables[table], known.called, keys)
 
     def _columns(self, table: Any, column: Any, keys: set[str]) -> list[tuple[str, str]]:
-        """The values of a column as text, by the ids of the rows."""
+        """The values of a column as text, by row id."""
         own: Column[Any] = next(iter(table.primary_key))
         values = select(cast(own, SqlText).label("key"), cast(column, SqlText).label("value"))
         values = values.where(own.in_(_numbers(keys)))
@@ -230,7 +230,7 @@ def _reported(row: Row, names: _Names) -> EventView:
 
 
 def _address(known: Recorded, key: str, name: str) -> str | None:
-    """Where a record is shown, to whoever may see it."""
+    """The address of a record, for users who may see it."""
     if not known.endpoint or not may_open(known.endpoint):
         return None
     return url_for(known.endpoint, **known.address_of(key, name))
@@ -238,7 +238,7 @@ def _address(known: Recorded, key: str, name: str) -> str | None:
 
 def _changes(row: Row, names: _Names, columns: Collection[str] | None = None) -> Iterator[Change]:
     before, after = _sides(row)
-    empty = {"", NOTHING} if row.action != "UPDATE" else {""}  # of a whole row only what it holds
+    empty = {"", NOTHING} if row.action != "UPDATE" else {""}  # whole row: only its values
     for name in _in_order(row.table_name, {**before, **after}):
         old, new = (_written(row.table_name, name, side, names) for side in (before, after))
         is_wanted = name != "id" if columns is None else name in columns
@@ -250,14 +250,14 @@ def _changes(row: Row, names: _Names, columns: Collection[str] | None = None) ->
 
 
 def label_of(table: str, column: str) -> str:
-    """What a column is called on screen."""
+    """The label of a column on screen."""
     known = recorded(table)
     label = (known.labels.get(column) if known else None) or SHARED_LABELS.get(column)
     return _(label) if label else column.removesuffix("_id").replace("_", " ").capitalize()
 
 
 def difference_of(table: str, column: str, before: Any, after: Any) -> str:
-    """By how much an amount, quantity, price or count grew, with its sign; nothing where one is not there."""
+    """The signed change of an amount, quantity, price or count; empty if either value is missing."""
     known = _column(table, column)
     if known is None or not is_measured(known) or before is None or after is None:
         return ""
@@ -266,13 +266,13 @@ def difference_of(table: str, column: str, before: Any, after: Any) -> str:
 
 
 def is_measured(column: Column[Any]) -> bool:
-    """Whether it holds an amount, a quantity, a price or a count, and no row's number."""
+    """Whether the column holds an amount, quantity, price or count rather than an identifier."""
     is_number = isinstance(column.type, Numeric | Integer)
     return is_number and not column.primary_key and not column.foreign_keys
 
 
 def _in_order(table: str, columns: Mapping[str, Any]) -> list[str]:
-    """The columns as the table has them; those that it has no more come last."""
+    """The columns in table order; dropped columns come last."""
     places = _places(table)
     return sorted(columns, key=lambda column: places.get(column, len(places)))
 
@@ -284,7 +284,7 @@ def _places(table: str) -> Mapping[str, int]:
 
 
 def _written(table: str, name: str, side: Mapping[str, Any], names: _Names) -> str:
-    """A recorded value as people read it; what the row had no value for before or after is nothing."""
+    """A recorded value as displayed; empty if the row had no value before or after."""
     if name not in side:
         return ""
     value = side[name]
@@ -298,7 +298,7 @@ def _written(table: str, name: str, side: Mapping[str, Any], names: _Names) -> s
     try:
         return names.actors[str(value)] if _says_who(column) else _typed(column, value)
     except (ValueError, ArithmeticError, TypeError):
-        return _plain(value)  # the column was of another type once
+        return _plain(value)  # the column had another type at the time
 
 
 def _typed(column: Column[Any], value: Any) -> str:
@@ -316,7 +316,7 @@ def _typed(column: Column[Any], value: Any) -> str:
 def _plain(value: Any) -> str:
     if isinstance(value, bool):
         return _("yes") if value else _("no")
-    if isinstance(value, dict):  # digests by the number of what they are of
+    if isinstance(value, dict):  # digests keyed by the id of the correction
         return ", ".join(f"#{number}" for number in value)
     if isinstance(value, list):
         return ", ".join(map(_plain, value))
@@ -324,13 +324,13 @@ def _plain(value: Any) -> str:
 
 
 def _sides(row: Row) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """The values before and after; nothing for whatever a trigger has not written."""
+    """The values before and after; empty if not written by a trigger."""
     before, after = (side if isinstance(side, dict) else {} for side in (row.before, row.after))
     return before, after
 
 
 def _actors(row: Row) -> Iterator[str]:
-    """Who has written it, and whoever its values name."""
+    """The actor of the event, and the users that its values name."""
     yield row.actor
     for side in _sides(row):
         for name, value in side.items():
@@ -344,7 +344,7 @@ def _says_who(column: Column[Any]) -> bool:
 
 
 def _pointers(row: Row) -> Iterator[tuple[str, str]]:
-    """Rows of other tables that the event's values name."""
+    """References to rows of other tables in the event's values."""
     for side in _sides(row):
         for name, value in side.items():
             column = _column(row.table_name, name)
@@ -361,7 +361,7 @@ def _column(table: str, name: str) -> Column[Any] | None:
 
 @cache
 def _target_of(column: Column[Any]) -> str | None:
-    """The table that a column points to."""
+    """The table that a column references."""
     return next((key.column.table.name for key in column.foreign_keys), None)
 
 

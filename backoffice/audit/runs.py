@@ -23,7 +23,7 @@ def _one_chunk(_connection: Connection, _asked: Asked) -> Iterator[Chunk]:
 
 
 def _seal(work: Work) -> None:
-    """A seal a transaction, until there is nothing that can be sealed."""
+    """Seal one batch per transaction, until nothing more can be sealed."""
     keys = Keyring.of(current_app.config)
     sealed: int | None = 0
     while sealed is not None:
@@ -42,7 +42,7 @@ def _anchor(work: Work) -> None:
 
 
 def _verify(work: Work) -> None:
-    """Every part that is verified renews the claim, for a long trail takes longer than that stands."""
+    """Verify the chain; each part renews the claim, because a long trail takes longer than one lease."""
 
     def advance(count: int) -> None:
         with work.transaction() as step:

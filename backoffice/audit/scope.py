@@ -1,8 +1,7 @@
 """What the audit trail records: every business table, every column that a user enters.
 
-Every table is audited unless it is listed here with the reason; a test holds every table of the
-product to that. Figure columns are left out, since their corrections are their record, except in
-rows where they hold an amount that a user entered.
+Every table is audited unless it is listed here with the reason; a test enforces this for every table. Figure columns
+are left out, since their corrections are their record, except in rows where they hold an amount that a user entered.
 """
 
 from collections.abc import Mapping
@@ -42,7 +41,7 @@ NOT_AUDITED: Mapping[str, str] = {
     "schema_fingerprints": "which generated database objects are installed",
     "web_sessions": "who is signed in at the moment; sign-ins change with every page",
 }
-"""Table → why nothing that happens to it is in the trail."""
+"""Table → why its changes are not in the trail."""
 
 BOOKKEEPING: Mapping[str, str] = {
     "balance_changed_at": "says when a figure was last written; nobody enters it",
@@ -51,7 +50,7 @@ BOOKKEEPING: Mapping[str, str] = {
     "updated_at": "says when the row was last written; so does the event",
     "version": "counts saves, so that two editors notice each other",
 }
-"""Column, in any table → why it is left out. A change of these alone is no event."""
+"""Column, in any table → why it is left out. Changes of these columns alone create no event."""
 
 SECRETS: frozenset[str] = frozenset({"password_hash", "token_hash"})
 """Columns, in any table, of which only "changed" is recorded."""
@@ -61,9 +60,9 @@ SECRETS: frozenset[str] = frozenset({"password_hash", "token_hash"})
 class AuditedTable:
     """One table as the trail sees it.
 
-    `facts` are recorded always; `entered` where their condition holds for the row; of `secrets`
-    only that they changed. Where the rows themselves are derived, `kept` says which of them hold an
-    entered fact; the others are nobody's entry and are not recorded.
+    `facts` are recorded always; `entered` where their condition holds for the row; of `secrets` only that they
+    changed. Where the rows themselves are derived, `kept` is the condition for rows with an entered fact; the others
+    are not recorded.
     """
 
     table: Table
@@ -74,7 +73,7 @@ class AuditedTable:
 
     @property
     def is_entered(self) -> bool:
-        """Whether any row can hold what a user entered; else only that the table was emptied is recorded."""
+        """Whether any row can hold an entered value; if not, only truncation is recorded."""
         return not isinstance(self.kept, False_)
 
 
@@ -88,7 +87,7 @@ def audited_tables(metadata: MetaData, registry: Registry) -> list[AuditedTable]
 
 
 def _audited(table: Table, registry: Registry) -> AuditedTable:
-    # What PostgreSQL generates from other columns is no fact of its own.
+    # A generated column is not a fact of its own.
     recorded = [c for c in table.columns if c.key not in BOOKKEEPING and c.computed is None]
     keepers = {c: registry.keeper(c) for c in recorded}
     derived = registry.deriving(table)

@@ -1,9 +1,8 @@
 """The triggers that write the audit trail, generated for every business table.
 
-Statement-level with transition tables, so that a statement over 100,000 rows costs one pass.
-SECURITY DEFINER, owned by the owner role: whoever may write a table leaves a trail, and nobody
-needs the right to write the trail itself. The search path is pinned, so that no table or function
-of the caller can stand in for ours.
+Statement-level with transition tables, so that a statement over 100,000 rows costs one pass. SECURITY DEFINER, owned
+by the owner role: every write to a table leaves a trail, and no role needs the right to write the trail itself. The
+search path is pinned, so that no table or function of the caller can replace this app's.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,7 +33,7 @@ _DIALECT = make_url("postgresql+psycopg://").get_dialect()()
 _quote = _DIALECT.identifier_preparer.quote
 
 AROUND = (("search_path", "pg_catalog, pg_temp"), ("TimeZone", "UTC"))
-"""The settings under which the trail is written, whatever the caller's are."""
+"""The settings under which the trail is written, whatever the caller's."""
 
 _ACCEPT = """
 DECLARE
@@ -68,17 +67,17 @@ ACCEPT = DatabaseObject(
     settings=AROUND,
     takes="of_table text, of_row bigint, columns text[], before jsonb", answers="bigint",
 )  # fmt: skip
-"""The function by which the trail is let state what a row holds: a person has looked at it and accepted it.
+"""The function that records a row's current values in the trail, after a user has reviewed and accepted them.
 
-Whoever may write a table may let the trail state what one of its rows holds, and nothing else: the values are read
-from the row here. `before` is what the trail has said, of the same columns.
+A role that may write a table may accept the values of one of its rows, and nothing else: they are read from the row
+here. `before` holds the trail's last values of the same columns.
 """
 
 
 def sync(
     connection: Connection, metadata: MetaData = Base.metadata, figures: Registry = registry
 ) -> list[str]:
-    """Bring the audit triggers in step with the tables and figures; names what it changed."""
+    """Bring the audit triggers in step with the tables and figures; returns what it changed."""
     found = tampered(connection, GROUP, declared(metadata, figures))
     is_first = corrections.NAME not in installed(connection, GROUP)
     changed = sync_objects(connection, GROUP, declared(metadata, figures))
@@ -89,7 +88,7 @@ def sync(
 
 
 def record_repairs(connection: Connection, group: str, found: Mapping[str, str]) -> None:
-    """Leave an event for each object that a user had changed, and that is as declared again. As the owner."""
+    """Record an event for each object that was altered and is now restored. Runs as the owner role."""
     events = [
         {
             "table_name": "schema_fingerprints", "row_id": f"{group},{name}", "action": "UPDATE",
@@ -104,12 +103,12 @@ def record_repairs(connection: Connection, group: str, found: Mapping[str, str])
 def out_of_date(
     connection: Connection, metadata: MetaData = Base.metadata, figures: Registry = registry
 ) -> dict[str, str]:
-    """Audit triggers that are not as declared, each with what is wrong."""
+    """Audit triggers that differ from their declaration, each with the reason."""
     return differences(connection, GROUP, declared(metadata, figures))
 
 
 def declared(metadata: MetaData, figures: Registry) -> Sequence[DatabaseObject]:
-    """What writes the trail, what keeps it as it was written, and what puts corrections into it."""
+    """The objects that write the trail, protect it from changes, and add corrections to it."""
     return _declared(metadata, figures, len(metadata.tables))
 
 
@@ -121,7 +120,7 @@ def _declared(metadata: MetaData, figures: Registry, _tables: int) -> Sequence[D
 
 
 def audit_objects(tables: Iterable[AuditedTable]) -> list[DatabaseObject]:
-    """A function and trigger for each kind of change of each table."""
+    """A function and trigger for each table and kind of change."""
     statements = {"insert": _inserted, "update": _updated, "delete": _deleted}
     return [
         _object(audited, event, statements.get(event, _truncated)(audited))
@@ -164,7 +163,7 @@ WHERE {_kept(audited, "o")}"""
 
 
 def _updated(audited: AuditedTable) -> str:
-    """Pairs old and new rows by key; a row whose key was changed is one gone and one come."""
+    """The SQL that pairs old and new rows by key; a changed key counts as a deletion and an insertion."""
     same = [_unless(_differs(c), c) for c in audited.facts]
     secret_before = [_literal(c.key) for c in audited.secrets]
     secret_after = [_unless(_differs(c), c) for c in audited.secrets]
@@ -193,7 +192,7 @@ def _truncated(audited: AuditedTable) -> str:
 
 
 def _is_changed(audited: AuditedTable) -> str:
-    """Whether anything that the trail records differs between `o` and `n`."""
+    """The condition that a recorded column differs between `o` and `n`."""
     tests = [_differs(c) for c in (*audited.facts, *audited.secrets)]
     for c in audited.entered:
         tests.append(_entered_and_changed(audited, c, "o", "n"))
@@ -202,7 +201,7 @@ def _is_changed(audited: AuditedTable) -> str:
 
 
 def _entered_and_changed(audited: AuditedTable, col: Column[Any], mine: str, other: str) -> str:
-    """Whether row `mine` holds an entered amount that row `other` does not hold so."""
+    """The condition that row `mine` holds an entered amount that row `other` does not hold."""
     own = _entered(audited, col, mine)
     return f"({own} AND (NOT {_entered(audited, col, other)} OR {_differs(col)}))"
 
@@ -213,7 +212,7 @@ def _entered(audited: AuditedTable, col: Column[Any], rows: str) -> str:
 
 
 def _kept(audited: AuditedTable, rows: str) -> str:
-    """Whether a row is a user's entry: always, but where the rows themselves are derived."""
+    """The condition that a row holds an entry: always true, unless the rows are derived."""
     return "true" if audited.kept is None else _condition(audited, audited.kept, rows)
 
 
@@ -226,7 +225,7 @@ def _condition(audited: AuditedTable, condition: ColumnElement[Any], rows: str) 
 
 
 def _values(audited: AuditedTable, rows: str) -> str:
-    """A jsonb document of the recorded columns, 50 at a time: a function takes 100 arguments."""
+    """A jsonb document of the recorded columns, 50 at a time: a function takes at most 100 arguments."""
     pairs = [
         *(f"{_literal(c.key)}, {rows}.{_quote(c.key)}" for c in (*audited.facts, *audited.entered)),
         *(f"{_literal(c.key)}, 'changed'" for c in audited.secrets),
@@ -239,7 +238,7 @@ def _values(audited: AuditedTable, rows: str) -> str:
 
 
 def _without(names: Sequence[str]) -> str:
-    """Takes the named columns out of a document; a name that is NULL takes out nothing."""
+    """The SQL that removes the named columns from a document; a NULL name removes nothing."""
     return f" - array_remove(ARRAY[{', '.join(names)}]::text[], NULL)" if names else ""
 
 
@@ -256,7 +255,7 @@ def _is_empty(rows: str, col: Column[Any]) -> str:
 
 
 def _row_id(audited: AuditedTable, rows: str) -> str:
-    """The primary key as text; the parts of a composite one separated by commas."""
+    """The primary key as text; a composite key's parts separated by commas."""
     parts = ", ".join(f"{rows}.{_quote(k.key)}" for k in audited.table.primary_key)
     return f"concat_ws(',', {parts})"
 

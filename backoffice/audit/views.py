@@ -1,4 +1,4 @@
-"""The trail on screen: everything that happened, and one event with all that it changed."""
+"""The screens of the trail: the list of events, and one event with all its changes."""
 
 from functools import partial
 
@@ -19,7 +19,7 @@ bp = Blueprint("audit", __name__, url_prefix="/audit")
 @bp.get("")
 @requires("audit.read")
 def index() -> Response:
-    """What the filter leaves in, and how things stand with the chain."""
+    """The filtered list of events, and the status of the chain."""
     return lists.show(
         AUDIT,
         "audit/index.html",

@@ -1,7 +1,7 @@
-"""Lists that people live in: columns, filters, totals of the whole filter, saved views, exports.
+"""Lists: columns, filters, totals of the whole filter, saved views, exports.
 
-A domain names its columns and filters once (`List`); `show` is its screen. docs/lists.md says how.
-What draws and exports a list is loaded when a screen first asks for it: a command declares lists and draws none.
+A domain declares its columns and filters once (`List`); `show` is its screen. See docs/lists.md. The rendering and
+export modules are loaded when a screen first needs them: a command declares lists and renders none.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""What can be done with saved views. Never commits; everybody has only their own."""
+"""Actions on saved views. Never commits; users see only their own."""
 
 from collections.abc import Sequence
 
@@ -10,23 +10,23 @@ from ..base.refusals import Refusal
 from .models import SavedView
 
 MOST_VIEWS = 50
-"""Views that one person keeps of one list."""
+"""The most views that one user may save of one list."""
 
 
 class ViewNameTaken(Refusal):
-    """Two views of a list cannot share a name."""
+    """Another view of the list already has the name."""
 
     sentence = N_("You already have a view %(name)s of this list. Choose another name, or edit it.")
 
 
 class TooManyViews(Refusal):
-    """More views than anybody finds their way among."""
+    """The user has too many views of the list."""
 
     sentence = N_("You have %(most)s views of this list. Delete one that you no longer need.")
 
 
 def views_of(session: Session, user_id: int, listing: str) -> Sequence[SavedView]:
-    """The person's views of the list, by name."""
+    """The user's views of the list, by name."""
     own = (SavedView.user_id == user_id) & (SavedView.list == listing)
     return session.scalars(
         select(SavedView).where(own).order_by(func.lower(SavedView.name), SavedView.id)
@@ -34,7 +34,7 @@ def views_of(session: Session, user_id: int, listing: str) -> Sequence[SavedView
 
 
 def view_of(session: Session, user_id: int, view_id: int) -> SavedView | None:
-    """The view, if it is the person's own."""
+    """The view, if the user owns it."""
     return session.scalar(
         select(SavedView).where(SavedView.id == view_id, SavedView.user_id == user_id)
     )
@@ -43,10 +43,9 @@ def view_of(session: Session, user_id: int, view_id: int) -> SavedView | None:
 def save_view(
     session: Session, user_id: int, listing: str, name: str, query: str, *, is_default: bool
 ) -> SavedView:
-    """Keep a list's address under a name.
+    """Save a list's query under a name.
 
-    Raises:
-        ViewNameTaken, TooManyViews: as they say.
+    Raises ViewNameTaken and TooManyViews.
     """
     if len(views_of(session, user_id, listing)) >= MOST_VIEWS:
         raise TooManyViews(most=MOST_VIEWS)
@@ -60,7 +59,7 @@ def save_view(
 def change_view(
     session: Session, view: SavedView, name: str, query: str, *, is_default: bool
 ) -> None:
-    """Give a view another name or content. Raises ViewNameTaken."""
+    """Change a view's name or content. Raises ViewNameTaken."""
     own = (SavedView.user_id == view.user_id) & (SavedView.list == view.list)
     other = select(SavedView.id).where(own, SavedView.name == name)
     if view.id is not None:

@@ -1,4 +1,4 @@
-"""Rows that were computed in Python, as a list and its files read them."""
+"""Rows computed in Python, as a table for lists and their exports."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 
 def computed_rows(kinds: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> FromClause:
-    """A table of these rows; `kinds` are its columns. Amounts travel as texts, and so to the last digit."""
+    """A table of these rows; `kinds` are its columns. Amounts are passed as text, so every digit is kept."""
     sent = func.jsonb_to_recordset(cast(literal(json.dumps(list(rows), default=str)), JSONB))
     columns: Any = (column(name, kind) for name, kind in kinds.items())
     return sent.table_valued(*columns, name="computed").render_derived(with_types=True)

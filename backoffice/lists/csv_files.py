@@ -1,8 +1,8 @@
-"""A list as CSV: PostgreSQL writes the rows itself (COPY), at constant memory whatever their number.
+"""A list as CSV: PostgreSQL writes the rows (COPY), in constant memory.
 
-RFC 4180 with CRLF. Cells are formed in PostgreSQL too: a *text* that a spreadsheet would take for a
-formula gets a leading apostrophe; numbers stay numbers. Totals and rows are read in one snapshot, so
-the control totals at the end are those of the rows above them, to the last unit.
+RFC 4180 with CRLF. Cells are formed in PostgreSQL too: a *text* that a spreadsheet would read as a formula gets a
+leading apostrophe; numbers stay numbers. Totals and rows are read in one snapshot, so the control totals at the end
+equal the sums of the rows above them exactly.
 """
 
 import csv
@@ -22,27 +22,27 @@ from .state import State
 
 BYTE_ORDER_MARK = "\ufeff".encode()
 BLOCK = 64 * 1024
-"""Bytes that are sent at a time, at least."""
+"""The least number of bytes sent at a time."""
 
 FORMULA_STARTS = tuple("=+-@\t\r\n\0")
-"""First characters by which a spreadsheet takes a text for a formula; NUL is none of PostgreSQL's."""
+"""First characters that make a spreadsheet read a text as a formula; NUL never occurs in PostgreSQL's texts."""
 
 _STARTS = tuple(ord(character) for character in FORMULA_STARTS if character != "\0")
 
 
 class Flavour(NamedTuple):
-    """How the cells are parted, and the decimal point."""
+    """The cell separator and the decimal point."""
 
     delimiter: str
     point: str
 
 
 FLAVOURS: Mapping[str, Flavour] = {"csv": Flavour(",", "."), "csv-id": Flavour(";", ",")}
-"""`csv` for programs; `csv-id` for Excel where it speaks Indonesian."""
+"""`csv` for programs; `csv-id` for Excel with Indonesian settings."""
 
 
 def guarded(text: str) -> str:
-    """`text` as a cell: with a leading apostrophe where it would be taken for a formula."""
+    """`text` as a cell: with a leading apostrophe if it would be read as a formula."""
     return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
@@ -52,10 +52,10 @@ def rows_of(
     flavour: Flavour,
     parameters: Mapping[str, Any] | None = None,
 ) -> Generator[bytes]:
-    """The rows of `statement`, whose columns are cells, in blocks of whole lines.
+    """The rows of `statement`, one column per cell, in blocks of whole lines.
 
-    `parameters` are those that the statement leaves open. COPY ends lines by LF and sends each row by
-    itself; RFC 4180 wants CRLF.
+    `parameters` are the values of the statement's bound parameters. COPY ends lines with LF and sends each row
+    separately; RFC 4180 requires CRLF.
     """
     compiled = statement.compile(dialect=connection.dialect)
     complete = compiled.construct_expanded_state(dict(parameters or {}))
@@ -105,7 +105,7 @@ def cell_of(column: Column, flavour: Flavour) -> ColumnElement[Any]:
             value if flavour.point == "." else func.replace(cast(value, Text), ".", flavour.point)
         )
     if column.kind == "day":
-        return value  # written as DateStyle says, which is set to ISO
+        return value  # formatted by DateStyle, which is set to ISO
     if column.kind == "month":
         return func.to_char(value, "YYYY-MM")
     if column.kind == "moment":
@@ -118,6 +118,6 @@ def cell_of(column: Column, flavour: Flavour) -> ColumnElement[Any]:
 
 
 def _guarded(value: ColumnElement[Any]) -> ColumnElement[Any]:
-    if isinstance(value.type, Integer):  # what a row is called, which is no formula
+    if isinstance(value.type, Integer):  # a number as a name, which is no formula
         return cast(value, Text)
     return case((func.ascii(value).in_(_STARTS), func.concat("'", value)), else_=value)

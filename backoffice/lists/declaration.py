@@ -1,4 +1,4 @@
-"""What a list is: its rows, its columns, its filters. A domain names them; everything else follows."""
+"""The declaration of a list: its rows, its columns, its filters. Everything else is derived from it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
@@ -12,26 +12,25 @@ from .filters import Filter
 Kind = Literal[
     "text", "day", "month", "moment", "money", "quantity", "unit_price", "number", "percent"
 ]
-"""How a value is written; those of `NUMBERS` stand at the right. A month is a date: its first day."""
+"""The format of a value; those of `NUMBERS` are right-aligned. A month is a date: its first day."""
 
 NUMBERS = frozenset({"money", "quantity", "unit_price", "number", "percent"})
 
 Row = Any
-"""One row of a list: its `key`, and an attribute per column and per further value, by name."""
+"""One row of a list: its `key`, and an attribute per column and per additional value, by name."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """One column. `value` is what PostgreSQL answers, sorts and adds up; its name stands in addresses.
+    """One column. `value` is the expression that PostgreSQL selects, sorts and sums; `name` is used in addresses.
 
-    `total`: the sum over the whole filter stands in the totals row. `link` makes the cell a way on;
-    the first column with one is the row's own link, which takes the list's filter along. `words` says
-    what stored values are called, `empty` what is said of a missing one. `is_shown`: without anybody
-    choosing columns. `is_sortable=False` for what has no useful order. `tones` makes stored values
-    badges. `write` draws a row's cell on screen where its value alone does not say it; files hold
-    the value. `sorted_by` is what it is sorted by, where its value would take long. `stands_on` names
-    figures that the value is computed from, each with a SELECT of the row's owners of them; those whose
-    columns stand in the value itself are known without.
+    `total`: its sum over the whole filter is in the totals row. `link` makes the cell a link; the first column with
+    one is the row's own link, which includes the list's filter. `words` maps stored values to labels, `empty` is
+    shown for a missing one. `is_shown`: by default, without a choice of columns. `is_sortable=False` if there is no
+    useful order. `tones` renders stored values as badges. `write` renders a row's cell on screen if its value alone
+    is not enough; exports hold the value. `sorted_by` is the expression to sort by, if sorting by the value is slow.
+    `stands_on` names figures that the value is computed from, each with a SELECT of the ids of the row's owners;
+    figures with columns in the value itself are found without it.
     """
 
     name: str
@@ -53,12 +52,12 @@ class Column:
 
     @property
     def is_number(self) -> bool:
-        """Whether it stands at the right, in figures under figures."""
+        """Whether it is right-aligned with tabular digits."""
         return self.kind in NUMBERS
 
     @property
     def order(self) -> ColumnElement[Any]:
-        """What it is sorted by."""
+        """The expression it is sorted by."""
         value = self.value if self.sorted_by is None else self.sorted_by
         expression: ColumnElement[Any] = getattr(value, "expression", value)
         return expression
@@ -66,10 +65,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Buttons:
-    """What the buttons under a list are called, and how they are sent.
+    """Labels of the buttons under a list, and how they are sent.
 
-    `chosen` is that of the ticked rows, `matching` that of all that match, `counted` the same where
-    their number is known. `posts`: they begin something, with an idempotency key of their own.
+    `chosen` is for the ticked rows, `matching` for all that match, `counted` the same with their number. `posts`:
+    they start an action, with an idempotency key of their own.
     """
 
     chosen: str = N_("Edit selected")
@@ -81,17 +80,16 @@ class Buttons:
 
 @dataclass(frozen=True)
 class List:
-    """A list of rows that people filter, sort, add up, save views of, export and print.
+    """A list of rows that users filter, sort, sum, save views of, export and print.
 
-    `rows(user)` is a SELECT of the rows that `user` may see: FROM, joins and visibility; its columns
-    are replaced. Join with an *outer* join what only decorates (a name behind a key that is never
-    empty): PostgreSQL then leaves the join out wherever a statement does not need it. `path` is the
-    endpoint of the screen, `export` that of its files. `counted` says how many rows there are.
-    `also` are further values of a row, for links. `bulk` is the endpoint
-    that rows are chosen for: it is asked with `matching`, or with `selected` and the
-    keys of the chosen rows as `id`, by the `buttons` under the list. `is_computed`: no index gives the
-    rows, so that a page is better found in one statement than in two. `narrowed` answers the list as it
-    is where filters have these values: with columns of the same names that say what the filter leaves of them.
+    `rows(user)` is a SELECT of the rows that `user` may see: FROM, joins and visibility; its columns are replaced.
+    Use an *outer* join for tables that add only display values (a name by a NOT NULL foreign key): PostgreSQL then
+    omits the join wherever a statement does not need it. `path` is the endpoint of the screen, `export` that of its
+    exports. `counted` is the label of the number of rows. `also` are additional values of a row, for links. `bulk` is
+    the endpoint of bulk edits: the `buttons` under the list call it with `matching`, or with `selected` and the keys
+    of the chosen rows as `id`. `is_computed`: no index yields the rows, so one statement per page is faster than two.
+    `narrowed` returns the list for given filter values: with columns of the same names, limited to what the filter
+    includes of each row.
     """
 
     name: str
@@ -119,7 +117,7 @@ class List:
     classes: str = ""
 
     def __post_init__(self) -> None:
-        """Raises ValueError where the declaration contradicts itself."""
+        """Raises ValueError if the declaration is inconsistent."""
         names = [column.name for column in self.columns]
         arguments = [name for one in self.filters for name in one.arguments]
         taken = {"key", *self.also}
@@ -137,7 +135,7 @@ class List:
 
     @property
     def default_columns(self) -> tuple[str, ...]:
-        """The columns that are shown when nobody chose."""
+        """The columns shown without a choice by the user."""
         return tuple(column.name for column in self.columns if column.is_shown)
 
     def column(self, name: str) -> Column:
@@ -145,11 +143,11 @@ class List:
         return {column.name: column for column in self.columns}[name]
 
     def expression(self, name: str) -> ColumnElement[Any]:
-        """What stands behind a column when the list is sorted by it."""
+        """The expression that a column is sorted by."""
         return self.column(name).order
 
 
 RESERVED = frozenset(
     {"sort", "page", "columns", "totals", "print", "all", "id", "selected", "matching"}
 )
-"""Arguments of an address that every list has."""
+"""Arguments that every list has in its address."""

@@ -1,4 +1,4 @@
-"""What lists have: saved views and what stands beside every list."""
+"""The domain of lists: saved views and their screens."""
 
 from ..app.domain import Domain
 

@@ -1,4 +1,4 @@
-"""The cells of a page as its template draws them, written once in Python: a page has hundreds."""
+"""The cells of a page as its template renders them, formatted in Python because a page has hundreds."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ Written = Callable[[Any], str]
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A shown column: its name on screen, its classes, what is said where it has no value."""
+    """A shown column: its label, its classes, and the text for a missing value."""
 
     column: Column
     label: str
@@ -29,7 +29,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One value as text, and the way on from it. `is_row`: it leads to the row's own record.
+    """One value as text, with its link. `is_row`: the link opens the row's own record.
 
     `tone`: it is a badge of that tone. `mark`: it is known to be wrong.
     """
@@ -46,7 +46,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Foot:
-    """One cell of the totals row; no text under a column without a total."""
+    """One cell of the totals row; empty under a column without a total."""
 
     head: Head
     text: str
@@ -54,7 +54,7 @@ class Foot:
 
 
 def heads_of(columns: Sequence[Column]) -> list[Head]:
-    """The columns as they are drawn."""
+    """The columns as rendered."""
     return [
         Head(
             column,
@@ -71,7 +71,7 @@ def _class_of(column: Column) -> str:
 
 
 def writers_of(columns: Sequence[Column]) -> dict[str, Written]:
-    """Column → what writes its values as the user reads them, nothing for None."""
+    """Column → the function that formats its values for the user; empty for None."""
     style = number_format()
     kinds: dict[str, Written] = {
         "money": lambda value: money.format_amount(Decimal(value), style),

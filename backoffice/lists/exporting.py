@@ -1,4 +1,4 @@
-"""A list as a file: exactly the filter, and at its end what was exported, by whom, when, and the totals."""
+"""A list as a file: exactly the filtered rows, and a footer with the filter, the user, the time and the totals."""
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
@@ -29,24 +29,20 @@ from .wording import in_words
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 LONGEST = "15min"
-"""How long an export may keep its snapshot: as long as a user's slow connection takes to read it."""
+"""How long an export may keep its snapshot: enough for a slow connection to read it."""
 
 limited: Callable[[Callable[..., Any]], Callable[..., Any]] = limiter.shared_limit(
     "20 per minute; 300 per hour",
     scope="exports",
     key_func=lambda: f"user {current_user.get_id()}",
 )
-"""For the views of exports: everybody has so many, over all lists together."""
+"""The rate limit of export views: one count per user over all lists."""
 
 Line = Sequence[str | Decimal | int]
 
 
 def export(listing: List, flavour: str) -> Response:
-    """The list as the address asks for it, as a file of that flavour: a key of `FLAVOURS`, or `xlsx`.
-
-    Raises:
-        TooManyRows: the workbook would be too long.
-    """
+    """The list that the address describes, as a file; `flavour` is a key of `FLAVOURS`, or `xlsx`."""
     if flavour not in FLAVOURS and flavour != "xlsx":
         abort(404)
     state = state_of(listing, request.args)
@@ -67,17 +63,17 @@ def export(listing: List, flavour: str) -> Response:
 def add_export(
     bp: Blueprint, rule: str, endpoint: str, permission: str, listing: Callable[..., List]
 ) -> None:
-    """Let `bp` answer a list as a file for whoever has the permission; `listing` takes the rest of the address."""
+    """Add an export route to `bp` for users with the permission; `listing` takes the arguments of the path."""
 
     def view(flavour: str, **named: Any) -> Response:
-        """The same as a file."""
+        """The list as a file."""
         return export(listing(**named), flavour)
 
     bp.add_url_rule(rule, endpoint, requires(permission)(limited(view)), methods=["GET"])
 
 
 def _snapshot() -> Connection:
-    """A connection of its own on one snapshot; whatever is read over it belongs together."""
+    """A separate connection with one snapshot, so that everything read over it is consistent."""
     connection = db.engine.connect().execution_options(
         isolation_level="REPEATABLE READ", postgresql_readonly=True
     )
@@ -99,7 +95,7 @@ def _csv(
     head = BYTE_ORDER_MARK + csv_files.line_of([_(c.label) for c in columns], style)
     cells = csv_files.cells_of(current_user._get_current_object(), state, columns, style)
     blocks = _blocks(connection, head, csv_files.rows_of(connection, cells, style), footer, style)
-    first = next(blocks)  # so that what PostgreSQL refuses is still a page and no torn file
+    first = next(blocks)  # so that an error of PostgreSQL gives an error page, not a truncated file
 
     def all_of_it() -> Iterator[bytes]:
         yield first
@@ -107,7 +103,7 @@ def _csv(
 
     response = Response(all_of_it(), mimetype="text/csv")
     response.headers.set("Content-Disposition", "attachment", filename=_file_name(state, "csv"))
-    response.call_on_close(blocks.close)  # also when the browser goes away
+    response.call_on_close(blocks.close)  # also when the browser disconnects
     return response
 
 
@@ -150,7 +146,7 @@ def _workbook(
 
 
 def _plain(column: Column, value: Any) -> Any:
-    """A value as a workbook takes it: named, and a moment where the business is, to the second and without its zone."""
+    """A value for a workbook: labelled; a moment in the business time zone, to the second, without the zone."""
     if column.words and value in column.words:
         return _(column.words[value])
     if isinstance(value, datetime) and not is_out_of_calendar(value):
@@ -165,7 +161,7 @@ def _footer(
     totals: Totals,
     marks: Marked,
 ) -> Iterator[Line]:
-    """The control totals under their columns; then what this is, line by line."""
+    """The control totals under their columns; then a description of the export, line by line."""
     yield list(_control_line(columns, totals))
     with Session(connection) as session:
         yield [_("Filter"), in_words(session, current_user, state)]

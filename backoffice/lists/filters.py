@@ -1,6 +1,6 @@
-"""What narrows a list: each filter reads its arguments from the address and gives conditions.
+"""Filters of a list: each reads its arguments from the address and returns conditions.
 
-What makes no sense in an address is left out, never an error: addresses are typed, cut and mailed.
+Invalid arguments are ignored, never an error: addresses are typed, truncated and mailed.
 """
 
 import re
@@ -21,34 +21,34 @@ Given = Mapping[str, str]
 """Arguments of an address, each once."""
 
 Offered = Callable[[Session, Any], Sequence[tuple[int, str]]]
-"""What there is to choose from for a user: ids with their names."""
+"""The options for a user: ids with their names."""
 
 
 class Filter(Protocol):
-    """One way to narrow a list. `control` says how it is drawn; a quiet one only where it is in use."""
+    """One filter of a list. `control` names its input; a quiet one is shown only while in use."""
 
     control: ClassVar[str]
 
     @property
     def arguments(self) -> tuple[str, ...]:
-        """Its names in the address."""
+        """Its argument names in the address."""
 
     @property
     def is_quiet(self) -> bool:
-        """Whether it is drawn only where the address names it."""
+        """Whether it is shown only if the address names it."""
 
     def read(self, given: Given) -> Iterator[tuple[str, str]]:
-        """Its arguments as the address gives them, in so far as they make sense."""
+        """Its valid arguments from the address."""
 
     def conditions(self, values: Given) -> Iterator[ColumnElement[bool]]:
-        """What the rows must fulfil."""
+        """The conditions on the rows."""
 
 
 def containing(*columns: Any) -> Callable[[str], ColumnElement[bool]]:
-    """For `Search`: one of the columns holds the text, in any case.
+    """For `Search`: one of the columns contains the text, ignoring case.
 
-    By ILIKE on the bare columns, for PostgreSQL knows how often they hold a text; of `lower(column)`
-    it knows nothing, and then reads a million rows in the wrong order to find none.
+    Uses ILIKE on the bare columns, because PostgreSQL has statistics on them; for `lower(column)` it has none, and
+    then reads a million rows in the wrong order to find none.
     """
 
     def condition(text: str) -> ColumnElement[bool]:
@@ -58,18 +58,18 @@ def containing(*columns: Any) -> Callable[[str], ColumnElement[bool]]:
 
 
 def escaped(text: str) -> str:
-    """The text inside a pattern of LIKE with `escape="/"`, where % and _ mean themselves."""
+    """The text escaped for a LIKE pattern with `escape="/"`, so that % and _ are literal."""
     return re.sub(r"([/%_])", r"/\1", text)
 
 
 def text_in(given: Given, name: str) -> str:
-    """A text of the address without what stands around it; PostgreSQL's texts hold no NUL."""
+    """A stripped text argument, without NUL, which PostgreSQL's texts cannot hold."""
     return given.get(name, "").replace("\0", "").strip()[:LONGEST_TEXT]
 
 
 @dataclass(frozen=True)
 class Search:
-    """A text that `condition` turns into what the rows must fulfil; see `containing`."""
+    """A text that `condition` turns into a condition on the rows; see `containing`."""
 
     control: ClassVar[str] = "search"
 
@@ -91,16 +91,16 @@ class Search:
             yield self.name, text
 
     def conditions(self, values: Given) -> Iterator[ColumnElement[bool]]:
-        """What `condition` says of the text."""
+        """The condition for the text."""
         if self.name in values:
             yield self.condition(values[self.name])
 
 
 @dataclass(frozen=True)
 class Choice:
-    """One of a few fixed values: value → its name and its condition.
+    """One of a few fixed values: value → its label and its condition.
 
-    `assumed` is the name and the condition of what is meant where the address says nothing.
+    `assumed` is the label and the condition that apply if the address names no value.
     """
 
     control: ClassVar[str] = "choice"
@@ -124,7 +124,7 @@ class Choice:
             yield self.name, given[self.name]
 
     def conditions(self, values: Given) -> Iterator[ColumnElement[bool]]:
-        """The option's condition, or that of what is assumed."""
+        """The condition of the option, or of `assumed`."""
         if self.name in values:
             yield self.options[values[self.name]][1]
         elif self.assumed:
@@ -133,9 +133,9 @@ class Choice:
 
 @dataclass(frozen=True)
 class Reference:
-    """Rows whose `column` names one other row, which is chosen from what is `offered` to the user.
+    """Rows with a reference in `column` to a row chosen from the options `offered` to the user.
 
-    Drawn where there are two or more to choose from, or one is chosen.
+    Shown if there are two or more options, or if one is chosen.
     """
 
     control: ClassVar[str] = "reference"
@@ -154,20 +154,20 @@ class Reference:
         return (self.name,)
 
     def read(self, given: Given) -> Iterator[tuple[str, str]]:
-        """The id, if it can be one."""
+        """The id, if it is valid."""
         text = given.get(self.name, "")
         if is_id(text) and int(text) > 0:
             yield self.name, text
 
     def conditions(self, values: Given) -> Iterator[ColumnElement[bool]]:
-        """The column holds the id."""
+        """The column equals the id."""
         if self.name in values:
             yield self.column == int(values[self.name])
 
 
 @dataclass(frozen=True)
 class Days:
-    """Rows whose `column` is a day from `since` up to and including `until`; either may be open."""
+    """Rows with a day in `column` from `since` to `until`, inclusive; either may be open."""
 
     control: ClassVar[str] = "days"
 
@@ -185,14 +185,14 @@ class Days:
         return (self.since, self.until)
 
     def read(self, given: Given) -> Iterator[tuple[str, str]]:
-        """Those of the two that are days."""
+        """The valid days of the two."""
         for name in self.arguments:
             day = _day(given.get(name, ""))
             if day is not None:
                 yield name, day.isoformat()
 
     def conditions(self, values: Given) -> Iterator[ColumnElement[bool]]:
-        """Not before the first, not after the last."""
+        """Not before the first day, not after the last."""
         if self.since in values:
             yield self.column >= date.fromisoformat(values[self.since])
         if self.until in values:
@@ -201,9 +201,9 @@ class Days:
 
 @dataclass(frozen=True)
 class AsOf:
-    """The day as of which a list is computed: its `rows` know it, so it narrows nothing.
+    """The day as of which a list is computed: its `rows` read it, so it adds no condition.
 
-    `usual` answers the day that is meant where the address says nothing.
+    `usual` returns the default day.
     """
 
     control: ClassVar[str] = "as_of"
@@ -219,12 +219,12 @@ class AsOf:
         return (self.name,)
 
     def day(self, given: Given) -> date:
-        """The day that the address asks for; one that no record has is not meant."""
+        """The day in the address, or the default day if it is outside the calendar."""
         day = _day(given.get(self.name, ""))
         return day if day and 1900 <= day.year <= 2199 else self.usual()
 
     def read(self, given: Given) -> Iterator[tuple[str, str]]:
-        """The day, where it is not the usual one."""
+        """The day, unless it is the default."""
         day = self.day(given)
         if day != self.usual():
             yield self.name, day.isoformat()
@@ -236,7 +236,7 @@ class AsOf:
 
 @dataclass(frozen=True)
 class Said:
-    """A filter that the rows have gone through already; it only says so in files."""
+    """A filter that the rows have passed already; it is only described in exports."""
 
     control: ClassVar[str] = "hidden"
 
@@ -251,7 +251,7 @@ class Said:
         return (self.name,)
 
     def read(self, _given: Given) -> Iterator[tuple[str, str]]:
-        """What it says, whatever the address gives."""
+        """Its text, whatever the address holds."""
         yield self.name, self.value
 
     def conditions(self, _values: Given) -> Iterator[ColumnElement[bool]]:
@@ -261,16 +261,16 @@ class Said:
 
 @dataclass(frozen=True)
 class Moments(Days):
-    """As `Days`, of a column that holds moments: days where the business is."""
+    """Like `Days`, for a column of moments: days in the business time zone."""
 
     def read(self, given: Given) -> Iterator[tuple[str, str]]:
-        """Those of the two that are days on which anything can have happened."""
+        """The valid days of the two, within the calendar."""
         for name, day in super().read(given):
             if "1900" <= day[:4] <= "2199":
                 yield name, day
 
     def conditions(self, values: Given) -> Iterator[ColumnElement[bool]]:
-        """Not before the first day begins, and before the last one has ended."""
+        """From the start of the first day to the end of the last."""
         if self.since in values:
             yield self.column >= periods.start_of(date.fromisoformat(values[self.since]))
         if self.until in values:

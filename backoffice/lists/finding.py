@@ -1,6 +1,6 @@
-"""The rows of a list as what the search of the shell finds: by their number, by whose they are, by what they hold.
+"""Search in the rows of a list: by their number, by their owner, by the text they contain.
 
-Whatever is asked starts from the list's own `rows`: nobody finds what the list would not show them.
+Every search starts from the list's own `rows`: users find only rows that the list would show them.
 """
 
 import re
@@ -22,16 +22,16 @@ from .queries import matching, order_of, totals_cost, totals_of
 from .state import State, state_of
 
 Way = Callable[[Question, List], Sequence[Any]]
-"""One way to find rows: their keys, the likeliest first."""
+"""One way to find rows: returns their keys, the likeliest first."""
 
 Reader = Callable[[Question, List, Sequence[Any]], Sequence[Row]]
-"""What reads the rows of some keys, each with its `key`."""
+"""Reads the rows with the given keys, each with its `key`."""
 
 AFFORDABLE = 1_000.0
-"""What a look through a whole list may cost, in the planner's unit (about 100 a millisecond)."""
+"""The most that scanning a whole list may cost, in the planner's unit (about 100 a millisecond)."""
 
 MOST_LETTERS = 3
-"""Letters of a number that are looked for in either case each; of more, all of them in one."""
+"""Up to this many letters of a number are tried in each case separately; more are tried all in one case."""
 
 
 def kind_of(
@@ -46,11 +46,11 @@ def kind_of(
     rows: Reader | None = None,
     place: Callable[[Row], SearchResult],
 ) -> Findable:
-    """What the search finds in the list whose screen is `endpoint`: `ways` first, then what its filter `q` leaves in.
+    """The search in the list with the screen `endpoint`: `ways` first, then its filter `q`.
 
-    The latter only where the list is short, for no index helps with it. `place` makes a place of a row,
-    of which only the columns that it `reads` are asked for, and what the list has `also`; or of what `rows` reads. What
-    one way finds is told before the next is tried, which may take too long.
+    The filter is used only if the list is short, because no index supports it. `place` makes a result of a row, which
+    holds only the columns that it `reads` and the list's `also`, or what `rows` reads. The results of one way are
+    yielded before the next is tried, which may time out.
     """
     read = rows or partial(_rows, reads=reads)
 
@@ -78,9 +78,9 @@ def kind_of(
 
 
 def called(column: Any) -> Way:
-    """By the number itself, in any case: an index on the column gives it, in whatever collation.
+    """By the exact number, ignoring case: uses an index on the column, in any collation.
 
-    A name that is a whole number is nothing but its digits.
+    An integer column matches digits only.
     """
     is_text = isinstance(column.type, String)
 
@@ -90,7 +90,8 @@ def called(column: Any) -> Way:
             return ()
         asked: Sequence[Any] = in_either_case(text) if is_text else [int(text)]
         rows = listing.rows(question.user).where(column.in_(asked))
-        # A comparison can be known beforehand (a code that is none), and PostgreSQL sorts by no bare constant.
+        # A comparison may fold to a constant (a code that does not exist), and PostgreSQL rejects a bare constant to
+        # sort by.
         order = [case((column == asked[0], 0), else_=1), listing.key]
         found = prune_joins(rows, [listing.key.label("key")], order).limit(question.limit)
         return question.session.scalars(found).all()
@@ -99,7 +100,7 @@ def called(column: Any) -> Way:
 
 
 def beginning(column: Any) -> Way:
-    """By the beginning of a number, in any case: in the collation C an index on the column gives it."""
+    """By the beginning of a number, ignoring case: uses an index on the column in collation C."""
 
     def way(question: Question, listing: List) -> Sequence[Any]:
         rows = listing.rows(question.user)
@@ -120,12 +121,12 @@ def beginning(column: Any) -> Way:
 
 
 def owned_by(column: Any, owners: Callable[[Question], Sequence[int]]) -> Way:
-    """By whose they are: the first of each owner's rows in the list's own order."""
+    """By owner: the first rows of each owner, in the list's own order."""
     return belonging_to(lambda owner: column == owner, owners)
 
 
 def belonging_to(is_of: Callable[[int], Any], owners: Callable[[Question], Sequence[int]]) -> Way:
-    """As `owned_by`, where a condition says which rows are an owner's."""
+    """As `owned_by`, with a condition for the rows of an owner."""
 
     def way(question: Question, listing: List) -> Sequence[Any]:
         found = owners(question)
@@ -146,7 +147,7 @@ def belonging_to(is_of: Callable[[int], Any], owners: Callable[[Question], Seque
 
 
 def in_either_case(text: str) -> list[str]:
-    """The ways to write a number that may be stored in other letters: as typed first, none twice."""
+    """The spellings of a number in upper and lower case: as typed first, without duplicates."""
     letters = [position for position, sign in enumerate(text) if sign.lower() != sign.upper()]
     if len(letters) > MOST_LETTERS:
         return list(dict.fromkeys((text, text.upper(), text.lower(), text.capitalize())))
@@ -155,7 +156,7 @@ def in_either_case(text: str) -> list[str]:
 
 
 def _holding(question: Question, listing: List) -> Sequence[Any]:
-    """What the list's own filter leaves in, where that is quickly said."""
+    """The rows that match the list's own filter, if that is affordable."""
     state = _state(question, listing)
     if not _is_affordable(question, state):
         return ()
@@ -165,12 +166,12 @@ def _holding(question: Question, listing: List) -> Sequence[Any]:
 
 
 def _state(question: Question, listing: List) -> State:
-    """The list narrowed to the text, without columns that are added up."""
+    """The list filtered by the text, without columns, so that nothing is summed."""
     return replace(state_of(listing, {"q": question.text}), columns=())
 
 
 def _is_affordable(question: Question, state: State) -> bool:
-    """Whether the list can be looked through as a whole, as the planner sees it."""
+    """Whether scanning the whole list is affordable, by the planner's estimate."""
 
     def ask() -> bool:
         return totals_cost(question.session, question.user, state) <= AFFORDABLE
@@ -181,7 +182,7 @@ def _is_affordable(question: Question, state: State) -> bool:
 def _rows(
     question: Question, listing: List, keys: Sequence[Any], *, reads: Sequence[str]
 ) -> Sequence[Row]:
-    """The rows with these keys, as far as they are read and the list has it."""
+    """The rows with these keys, with the columns that are read."""
     if not keys:
         return ()
     values = {c.name: c.value for c in listing.columns if c.name in reads} | dict(listing.also)
@@ -191,7 +192,7 @@ def _rows(
 
 
 def status_in(listing: List, name: str, row: Row) -> dict[str, str]:
-    """What a place says of its row's state: the word and the tone of that column of the list."""
+    """The status of a row for a search result: the word and the tone of that column of the list."""
     column, value = listing.column(name), getattr(row, name)
     word = (column.words or {}).get(value, "")
     return {"status": _(word) if word else "", "tone": (column.tones or {}).get(value, "neutral")}

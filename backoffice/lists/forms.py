@@ -1,4 +1,4 @@
-"""What one types about a saved view."""
+"""The forms of saved views."""
 
 from urllib.parse import parse_qsl, urlencode
 
@@ -18,12 +18,12 @@ _REQUIRED = Required(_l("This cannot be empty."))
 
 
 def _as_query(text: str | None) -> str:
-    """What stands behind the `?` of an address, whatever was sent: it becomes part of a header."""
+    """A valid query string from any input, because it becomes part of a header."""
     return urlencode(parse_qsl(text or ""))
 
 
 class ViewForm(FlaskForm):
-    """The name of a view, and whether the list begins with it; `query` is what it shows."""
+    """The name of a view, and whether it is the list's default; `query` is its content."""
 
     name = StringField(
         _l("Name"),
@@ -37,13 +37,13 @@ class ViewForm(FlaskForm):
     next = HiddenField()
 
     def validate_name(self, field: StringField) -> None:
-        """Refuse a name that nobody sees. Raises ValidationError."""
+        """Refuse an invisible name. Raises ValidationError."""
         if not is_visible(field.data or ""):
             raise ValidationError(_("Write a name that one can read."))
 
 
 class ChangedViewForm(ViewForm):
-    """A view that is there already: it keeps its list, and may be given what that has just shown."""
+    """An existing view: it keeps its list, and may take the query that the list shows now."""
 
     listing = None
     is_replaced = BooleanField(_l("Show what the list showed just now"))

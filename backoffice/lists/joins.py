@@ -1,8 +1,7 @@
-"""Leaving out the joins that a statement does not need, and what joins may leave empty.
+"""Omits the joins that a statement does not need, and determines which joined values may be NULL.
 
-PostgreSQL removes an outer join on a unique key by itself, but still holds the key's column to be
-read: it then fetches every row where the index alone would do, and page 500 of a million rows takes
-ten times as long.
+PostgreSQL removes an outer join on a unique key by itself, but still treats the key's column as needed: it then
+fetches every row where an index-only scan would do, and page 500 of a million rows takes ten times as long.
 """
 
 from collections.abc import Sequence
@@ -17,7 +16,7 @@ from sqlalchemy.sql.visitors import iterate
 def prune_joins(
     rows: Select[Any], columns: Sequence[ColumnElement[Any]], order: Sequence[Any] = ()
 ) -> Select[Any]:
-    """`columns` of `rows` in `order`, without the outer joins that neither they nor `rows` name."""
+    """`columns` of `rows` in `order`, without the outer joins that neither they nor `rows` use."""
     whole = rows.with_only_columns(*columns).order_by(*order)
     froms = whole.get_final_froms()
     if len(froms) != 1 or rows._group_by_clauses or rows._distinct:
@@ -32,7 +31,7 @@ def prune_joins(
 
 
 def _kept(source: FromClause, named: set[str]) -> FromClause:
-    """`source` without its last joins, as long as nobody names them and they change no row."""
+    """`source` without its last joins, as long as they are unused and do not change the number of rows."""
     while (
         isinstance(source, Join)
         and source.isouter
@@ -45,12 +44,12 @@ def _kept(source: FromClause, named: set[str]) -> FromClause:
 
 
 def _adds_no_row(join: Join) -> bool:
-    """Whether every row on the left meets at most one on the right: by the right side's only key."""
+    """Whether every row on the left joins at most one on the right: by the right side's only primary key column."""
     return not join.full and bool(_beside_the_key(join))
 
 
 def _beside_the_key(join: Join) -> list[Any]:
-    """What the right side's only key is compared with; nothing where it is not by that alone that rows meet."""
+    """What the right side's only primary key column is compared with; empty if the join has any other condition."""
     on, keys = join.onclause, list(join.right.primary_key)
     if not isinstance(on, BinaryExpression) or on.operator is not operators.eq or len(keys) != 1:
         return []
@@ -59,13 +58,13 @@ def _beside_the_key(join: Join) -> list[Any]:
 
 
 def _tables_in(*expressions: ColumnElement[Any]) -> set[str]:
-    """The tables whose columns the expressions name, subqueries included."""
+    """The tables with columns in the expressions, subqueries included."""
     tables = (getattr(part, "table", None) for e in expressions for part in iterate(e))
     return {table.fullname for table in tables if isinstance(table, Table)}
 
 
 def may_lack(rows: Select[Any], value: ColumnElement[Any]) -> bool:
-    """Whether one of `rows` may have no `value`: its column allows that, or is joined only where there is a row."""
+    """Whether `value` may be NULL in `rows`: its column is nullable, or its table is joined by an optional join."""
     table = getattr(value, "table", None)
     if getattr(value, "nullable", True) or not isinstance(table, Table | Alias):
         return True
@@ -74,7 +73,7 @@ def may_lack(rows: Select[Any], value: ColumnElement[Any]) -> bool:
 
 
 def _always_holds(source: FromClause, table: str) -> bool:
-    """Whether every row of `source` has one of that table."""
+    """Whether every row of `source` has a row of that table."""
     if not isinstance(source, Join):
         return getattr(source, "name", None) == table
     if source.full:
@@ -85,7 +84,7 @@ def _always_holds(source: FromClause, table: str) -> bool:
 
 
 def _always_meets(join: Join) -> bool:
-    """Whether every row on the left meets one on the right: a foreign key that is never empty names it."""
+    """Whether every row on the left joins one on the right: by a NOT NULL foreign key."""
     right: Any = getattr(join.right, "element", join.right)
     return any(
         not getattr(other, "nullable", True)

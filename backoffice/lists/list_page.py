@@ -1,4 +1,4 @@
-"""A list as its templates draw it: what is shown, and every way on from there."""
+"""A list as its templates render it: its rows, and every link from there."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
@@ -22,7 +22,7 @@ from .state import State, state_of
 
 @dataclass(frozen=True)
 class Input:
-    """One input of the filter form; `options` where one chooses."""
+    """One input of the filter form; with `options` it is a select."""
 
     control: str
     name: str
@@ -34,7 +34,7 @@ class Input:
 
 @dataclass(frozen=True)
 class Choosable:
-    """A column that can be chosen; `up` is the address with it one place further to the left."""
+    """A column that can be chosen; `up` is the address with it moved one place to the left."""
 
     column: Column
     is_chosen: bool
@@ -52,10 +52,10 @@ class OwnView:
 
 @dataclass(frozen=True)
 class Shown:
-    """A list as its templates draw it: one page of rows, the totals if they are known, the ways on.
+    """A list as its templates render it: one page of rows, the totals if known, the links.
 
-    `columns` are those that are shown, in their order. `address` is what belongs to the screen's
-    address rather than to the list: its endpoint and the arguments of its path.
+    `columns` are those that are shown, in their order. `address` is the part of the address that belongs to the
+    screen rather than to the list: its endpoint and the arguments of its path.
     """
 
     declared: List
@@ -89,13 +89,13 @@ class Shown:
 
     @property
     def lead(self) -> int:
-        """How many columns stand before the first that has a total: room for the count."""
+        """The number of columns before the first total, which leave room for the row count."""
         totals = [position for position, column in enumerate(self.columns) if column.total]
         return min(totals, default=len(self.columns))
 
     @property
     def width(self) -> int:
-        """How many cells a row has."""
+        """The number of cells in a row."""
         return len(self.columns) + self.can_select
 
     @property
@@ -104,9 +104,9 @@ class Shown:
         return self.state.columns != self.declared.default_columns
 
     def url(self, **changes: Any) -> str:
-        """The list's address with some arguments changed; None takes one away. The page is the first.
+        """The list's address with some arguments changed; None removes one. The page is the first.
 
-        Where a saved view comes first, the whole list must say that it is meant.
+        If a default view exists, the address of the whole list needs an argument that requests it.
         """
         arguments = {**self.state.as_query, **changes}
         kept = {name: value for name, value in arguments.items() if value is not None}
@@ -125,7 +125,7 @@ class Shown:
 
     @property
     def begins_with_a_view(self) -> bool:
-        """Whether an address that asks for nothing shows a saved view."""
+        """Whether an address without arguments shows a saved view."""
         return any(view.is_default for view in self.saved)
 
     def export_url(self, flavour: str) -> str:
@@ -135,12 +135,12 @@ class Shown:
 
     @property
     def query(self) -> str:
-        """What a saved view keeps: the list without its page."""
+        """The query that a saved view stores: the list without its page."""
         return urlencode({n: v for n, v in self.state.as_query.items() if n != "all"})
 
     @property
     def views(self) -> list[OwnView]:
-        """The user's views; the one that says what is shown is the current one."""
+        """The user's views; the one that equals the shown list is the current one."""
         own = []
         for saved in self.saved:
             said = state_of(self.declared, dict(parse_qsl(saved.query))).as_query
@@ -150,7 +150,7 @@ class Shown:
 
     @property
     def path_url(self) -> str:
-        """The screen's address without any argument."""
+        """The screen's address without arguments."""
         return url_for(**{"endpoint": self.declared.path} | dict(self.address))
 
     @property
@@ -172,23 +172,23 @@ class Shown:
 
     @property
     def key_of_selection(self) -> str:
-        """The idempotency key of the buttons under the list, where they begin something."""
+        """The idempotency key of the buttons under the list, if they start an action."""
         return new_key() if self.declared.buttons.posts else ""
 
     @property
     def carried(self) -> Mapping[str, str]:
-        """What the filter form takes along: the sort and the columns, where they were chosen."""
+        """Hidden arguments of the filter form: the sort and the columns, if chosen."""
         query = self.state.as_query
         return {name: query[name] for name in ("sort", "columns") if name in query}
 
     @property
     def besides_columns(self) -> Mapping[str, str]:
-        """What the column chooser takes along: everything else."""
+        """Hidden arguments of the column chooser: all except the columns."""
         return {n: v for n, v in self.state.as_query.items() if n != "columns"}
 
     @property
     def digest(self) -> str:
-        """A name for what is asked; two questions never share it, so that no answer meets the other."""
+        """A digest of the list's state, distinct for every state, so that an htmx response cannot replace another's."""
         return sha256(repr(self.state.as_query).encode()).hexdigest()[:12]
 
     @property
@@ -198,12 +198,12 @@ class Shown:
 
     @cached_property
     def heads(self) -> list[Head]:
-        """The shown columns as they are drawn."""
+        """The shown columns as rendered."""
         return heads_of(self.columns)
 
     @property
     def body(self) -> Iterator[tuple[Row, list[Cell]]]:
-        """The rows with their cells."""
+        """The rows with their rendered cells."""
         writers, row_column = writers_of(self.columns), self.row_column
         marks = self.marked.cells
         for row in self.rows:
@@ -226,21 +226,21 @@ class Shown:
         ]
 
     def direction(self, column: Column) -> str:
-        """`ascending` or `descending` where the list is sorted by `column`; else nothing."""
+        """`ascending` or `descending` if the list is sorted by `column`; else empty."""
         name = self.state.sort.removeprefix("-")
         if column.name != name or self.is_part:
             return ""
         return "descending" if self.state.sort.startswith("-") else "ascending"
 
     def sorted_url(self, column: Column, *, down: bool | None = None) -> str:
-        """The address sorted by `column`: upwards first, then downwards, or as `down` says."""
+        """The address sorted by `column`: ascending first, then descending, or as `down` states."""
         is_up = self.state.sort == column.name
         return self.url(
             sort=f"-{column.name}" if (is_up if down is None else down) else column.name
         )
 
     def link(self, column: Column, row: Row) -> str | None:
-        """The way on from a cell; from the row's own it takes the list's filter along."""
+        """The link of a cell; the row's own link includes the list's filter."""
         if column is not self.row_column:
             return column.link(row) if column.link else None
         leading = self._leading
@@ -254,17 +254,17 @@ class Shown:
 
     @property
     def way(self) -> Mapping[str, str]:
-        """The arguments by which a record finds its neighbours in this list, and the way back."""
+        """The arguments by which a record finds its neighbours in this list, and the way back to it."""
         return self.state.as_query
 
     @cached_property
     def row_column(self) -> Column | None:
-        """The column whose cell is the row's own link; the first where the usual one is not shown."""
+        """The column with the row's own link; the first if the usual one is hidden."""
         leading = self._leading
         shown = leading is None or any(column is leading for column in self.columns)
         return leading if shown else self.columns[0]
 
     @cached_property
     def _leading(self) -> Column | None:
-        """The column that leads to a row's record."""
+        """The column that links to a row's record."""
         return next((column for column in self.declared.columns if column.link), None)

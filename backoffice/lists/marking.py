@@ -1,6 +1,6 @@
-"""Marks of values that are known to be wrong: in a page's cells, in its totals, at the end of its files.
+"""Marks of values with open findings: in a page's cells, in its totals, at the end of exports.
 
-Lists know no findings: whoever keeps them says in SQL which stored column of which row has one.
+Lists do not know findings: the domain that stores them declares in SQL which stored column of which row has one.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -28,10 +28,10 @@ from .state import State
 
 @dataclass(frozen=True)
 class Watched:
-    """A stored value that a column shows, or is computed from: by which figure it is kept.
+    """A stored value that a column shows or is computed from, with its figure.
 
-    `finding` is the number of what is known to be wrong of it in a row, else NULL. `may_be_wrong` holds for
-    every row that has one, and an index answers it.
+    `finding` is the id of the open finding on it in a row, else NULL. `may_be_wrong` is true for every row with a
+    finding, and is answered by an index.
     """
 
     figure: str
@@ -40,34 +40,34 @@ class Watched:
 
 
 class Findings(Protocol):
-    """What is known to be wrong of stored rows, as lists ask for it."""
+    """The interface by which lists read open findings on stored rows."""
 
     def is_any_open(self, session: Session | Connection, figures: Collection[str]) -> bool:
-        """Whether anything at all is known to be wrong of these figures."""
+        """Whether any finding of these figures is open."""
 
     def of_row(self, table: Table, column: str) -> Watched | None:
-        """A stored column in the rows of its table; None where nobody compares it with anything."""
+        """A stored column in the rows of its table; None if it is not verified."""
 
     def of_owners(self, figure: str, owners: Any) -> Watched:
         """A figure of the `owners` (a SELECT of ids) that belong to a row."""
 
     def address(self, finding: int) -> str | None:
-        """Where a finding is shown, to whoever may see it."""
+        """The address of a finding, for users who may see it."""
 
     def address_of(self, figures: Collection[str]) -> str | None:
-        """Where the findings of these figures are listed, to whoever may see them."""
+        """The address of the list of findings of these figures, for users who may see them."""
 
 
 @dataclass(frozen=True)
 class Mark:
-    """That a value is known to be wrong, and where that is told, if the user may go there."""
+    """A mark that a value is known to be wrong, with the address of its finding if the user may open it."""
 
     href: str | None
 
 
 @dataclass(frozen=True)
 class Marked:
-    """The marks of a page: of its cells by key and column, of `whole` columns of all that match by column."""
+    """The marks of a page: its cells by key and column, and `whole` columns by column over all rows that match."""
 
     cells: Mapping[tuple[Any, str], Mark] = field(default_factory=dict)
     whole: Mapping[str, Mark] = field(default_factory=dict)
@@ -82,9 +82,9 @@ def marked(
     *,
     whole: Sequence[Column],
 ) -> Marked:
-    """What is known to be wrong of these columns of these rows, and of the `whole` ones of all that match.
+    """The marks of these columns of these rows, and of the `whole` columns over all rows that match.
 
-    One statement where nothing is known to be wrong, else three at most, however many rows there are.
+    One statement if there is no open finding, else at most three, however many rows there are.
     """
     known = declared().findings
     if known is None:
@@ -103,7 +103,7 @@ def marked(
 
 
 def _watched(findings: Findings, column: Column, read: Collection[Table]) -> list[Watched]:
-    """What a column's value is made of, in so far as that is compared with anything in the tables that are read."""
+    """The verified values that a column is computed from, among the tables that are read."""
     if not column.is_number:
         return []
     named = [findings.of_owners(figure, owners) for figure, owners in column.stands_on.items()]

@@ -1,4 +1,4 @@
-"""Saved views: a list as a user wants to see it again."""
+"""Saved views: the state of a list, stored by a user under a name."""
 
 from sqlalchemy import ForeignKey, Index, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
@@ -8,9 +8,9 @@ from ..people.models import User
 
 
 class SavedView(Base):
-    """One person's view of one list: `query` is what stands behind the `?` of its address.
+    """One user's view of one list: `query` is the query string of its address.
 
-    The default view is what a list shows them when its address says nothing; one a list at most.
+    The default view is shown if the address has no arguments; at most one per list.
     """
 
     __tablename__ = "saved_views"

@@ -1,7 +1,7 @@
-"""The one query helper of every list: a page of rows, the totals of them all, the neighbours of one.
+"""The one query helper of every list: a page of rows, the totals of all rows, the neighbours of one row.
 
-A page is found in two steps: its keys by whatever index gives the order, then the rows of these
-keys. So a page far down the list reads an index that far, and joins only what it shows.
+A page is read in two steps: its keys by the index that yields the order, then the rows with these keys. So a page far
+down the list reads the index that far, and joins only the rows it shows.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,14 +24,14 @@ from .state import State
 
 @dataclass(frozen=True)
 class Totals:
-    """The number of rows that a filter leaves in, and the sum of each column that has one."""
+    """The number of rows that match a filter, and the sum of each column that has a total."""
 
     count: int
     sums: Mapping[str, Decimal] = field(default_factory=dict)
 
 
 def matching(user: Any, state: State) -> Select[Any]:
-    """The rows that `user` may see and `state` leaves in; the columns are the caller's to name."""
+    """The rows that `user` may see and that match `state`; the caller selects the columns."""
     return state.listing.rows(user).where(*state.conditions)
 
 
@@ -65,19 +65,19 @@ def _rows(found: Sequence[Any]) -> list[Row]:
 
 
 def values_of(listing: List) -> list[ColumnElement[Any]]:
-    """Everything that a row of the list holds."""
+    """All values of a row of the list."""
     values = {c.name: c.value for c in listing.columns} | dict(listing.also)
     return [listing.key.label("key"), *(v.label(name) for name, v in values.items())]
 
 
 def totals_of(session: Session | Connection, user: Any, state: State) -> Totals:
-    """The totals of everything that `state` leaves in, whatever page is shown; of the shown columns."""
+    """The totals over all rows that match `state`, on any page; of the shown columns."""
     row = session.execute(_totals(user, state)).one()
     return Totals(row[0], {c.name: row[i] for i, c in enumerate(_summed(state), 1)})
 
 
 def totals_cost(session: Session, user: Any, state: State) -> float:
-    """What PostgreSQL's planner thinks the totals cost, in its own unit; about 100 a millisecond."""
+    """The planner's estimated cost of the totals, in its own unit; about 100 a millisecond."""
     plan = session.execute(_Explained(_totals(user, state))).scalar_one()
     return float(plan[0]["Plan"]["Total Cost"])
 
@@ -95,9 +95,9 @@ def _summed(state: State) -> list[Column]:
 
 
 def order_of(rows: Select[Any], state: State) -> tuple[ColumnElement[Any], ...]:
-    """The sort of the list's `rows`, with a tie-break that makes paging stable; those without the value come last.
+    """The sort of the list's `rows`, with a tie-break that makes paging stable; NULLs last.
 
-    NULLS LAST only where there may be NULLs: an index gives the order only as it was built.
+    NULLS LAST only if there may be NULLs: an index yields the order only as it was built.
     """
     value = state.listing.expression(state.sort.removeprefix("-"))
     down = state.sort.startswith("-")
@@ -110,7 +110,7 @@ def order_of(rows: Select[Any], state: State) -> tuple[ColumnElement[Any], ...]:
 def neighbours(
     session: Session, user: Any, state: State, key: Any, wanted: ColumnElement[Any]
 ) -> tuple[Any, Any]:
-    """`wanted` of the rows before and after the row `key` in the list; None where there is none."""
+    """`wanted` of the rows before and after the row `key` in the list; None if there is none."""
     listing = state.listing
     column = listing.expression(state.sort.removeprefix("-"))
     value = session.scalar(listing.rows(user).with_only_columns(column).where(listing.key == key))
@@ -128,7 +128,7 @@ def after(rows: Select[Any], state: State, value: Any, key: Any) -> Select[Any]:
 
 
 def _beyond(rows: Select[Any], state: State, value: Any, key: Any, is_back: bool) -> Select[Any]:
-    """The rows of the list that come after the one with `value` and `key`, or before it; nearest first."""
+    """The rows of the list after the one with `value` and `key`, or before it; nearest first."""
     column = state.listing.expression(state.sort.removeprefix("-"))
     own_key = state.listing.key
     down = state.sort.startswith("-") is not is_back

@@ -1,4 +1,4 @@
-"""A list on a screen: the one view function that every list calls, and the list inside another page."""
+"""The screen of a list: the one view function that every list calls, and the list inside another page."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -21,20 +21,20 @@ from .state import State, state_of
 from .wording import in_words
 
 COSTLY = 5_000.0
-"""Totals that the planner holds to cost more follow the page in a request of their own."""
+"""Totals with a higher estimated cost are loaded by a separate request after the page."""
 
 MOST_PRINTED = 1_000
-"""Rows of the page that is to be printed."""
+"""The most rows of a printed page."""
 
 
 STANDARD = "lists/index.html"
-"""The screen of a list that needs nothing of its own."""
+"""The template of a list without one of its own."""
 
 
 def show(listing: List, template: str = STANDARD, **context: Any) -> Response:
-    """The list as the address asks for it: the page, its results for htmx, or the totals that follow.
+    """The list that the address describes: the page, its results for htmx, or the totals loaded later.
 
-    An address that asks nothing shows the user's default view, if they have one.
+    An address without arguments shows the user's default view, if they have one.
     """
     state = state_of(listing, request.args)
     if "totals" in request.args and wants_partial():
@@ -58,7 +58,7 @@ def show(listing: List, template: str = STANDARD, **context: Any) -> Response:
 
 
 def _drawn(template: str, block: str, **context: Any) -> Response:
-    """The page, or for htmx its block: a template that extends ours has those that it does not change."""
+    """The page, or its block for htmx: a template that extends this app's inherits the blocks it does not override."""
     own_blocks = current_app.jinja_env.get_template(template).blocks
     if wants_partial() and block not in own_blocks:
         template = STANDARD
@@ -83,12 +83,12 @@ def _can_select(listing: List) -> bool:
 
 
 def asked(listing: List) -> State:
-    """What the address of this request asks of the list; records take it along."""
+    """The list state in this request's address, which links to records include."""
     return state_of(listing, request.args)
 
 
 def look(state: State, **how: Any) -> Shown:
-    """The page that `state` asks for; a page beyond the last is the last."""
+    """The page that `state` describes; a page number beyond the last gives the last."""
     columns = [state.listing.column(name) for name in state.columns]
     is_printed = "print" in request.args
     session, size = db.session(), MOST_PRINTED if is_printed else PAGE_SIZE
@@ -117,9 +117,9 @@ def look(state: State, **how: Any) -> Shown:
 
 
 def part(listing: List, *, without: Sequence[str] = (), **address: Any) -> Shown:
-    """The list inside another record's page, whose `endpoint` and arguments are its address.
+    """The list inside another record's page, with the address given by `endpoint` and arguments.
 
-    `listing` is narrowed by its own `rows`; `without` leaves out columns that say the same in every row.
+    `listing` is filtered by its own `rows`; `without` leaves out columns with the same value in every row.
     """
     asked_for = state_of(listing, {"page": request.args.get("page", "")})
     columns = tuple(name for name in asked_for.columns if name not in without)
@@ -136,7 +136,7 @@ def _is_cheap(state: State) -> bool:
 
 
 def _inputs(listing: List, state: State) -> Iterator[Input]:
-    """The inputs of the filter form: those that always stand there, and the quiet ones in use."""
+    """The inputs of the filter form: the permanent ones, and the quiet ones in use."""
     for one in listing.filters:
         values = {name: state.values.get(name, "") for name in one.arguments}
         if one.is_quiet and not any(values.values()):

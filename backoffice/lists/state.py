@@ -1,4 +1,4 @@
-"""What an address asks of a list: what it is narrowed to, sorted by, and which columns it shows."""
+"""The state of a list in an address: its filters, its sort and its shown columns."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from .declaration import List
 
 @dataclass(frozen=True)
 class State:
-    """A list as an address describes it. `-` before the column's name sorts downwards."""
+    """The state of a list as its address describes it. `-` before the column's name sorts descending."""
 
     listing: List
     values: Mapping[str, str] = field(default_factory=dict)
@@ -20,11 +20,11 @@ class State:
     columns: tuple[str, ...] = ()
     page: int = 1
     is_whole: bool = False
-    """Whether the address says that the whole list is meant, though a saved view comes first."""
+    """Whether the address requests the whole list in spite of a default view."""
 
     @property
     def as_query(self) -> dict[str, str]:
-        """The arguments that describe it in an address; none for the whole list as it comes."""
+        """Its arguments in an address; none for the whole list in default order."""
         found = dict(self.values)
         if self.sort != self.listing.default_sort:
             found["sort"] = self.sort
@@ -34,19 +34,19 @@ class State:
 
     @property
     def is_narrow(self) -> bool:
-        """Whether it leaves anything out."""
+        """Whether a filter is active."""
         return bool(self.values)
 
     @property
     def conditions(self) -> list[ColumnElement[bool]]:
-        """What the rows that it leaves in fulfil."""
+        """The conditions of the active filters."""
         return [
             condition for one in self.listing.filters for condition in one.conditions(self.values)
         ]
 
 
 def state_of(listing: List, arguments: Mapping[str, Any]) -> State:
-    """The state that the arguments of an address ask for; what makes no sense in them is left out."""
+    """The state in the arguments of an address; invalid arguments are ignored."""
     given = {name: str(arguments[name]) for name in arguments}
     values = {name: text for one in listing.filters for name, text in one.read(given)}
     listing = listing.narrowed(values) if listing.narrowed else listing
@@ -62,7 +62,7 @@ def state_of(listing: List, arguments: Mapping[str, Any]) -> State:
 
 
 def _columns(listing: List, arguments: Mapping[str, Any]) -> tuple[str, ...]:
-    """The chosen columns in their order: one argument with commas, or an argument each."""
+    """The chosen columns in their order: one argument with commas, or one argument each."""
     several = getattr(arguments, "getlist", None)
     texts = several("columns") if several else [arguments.get("columns", "")]
     known = {column.name for column in listing.columns}

@@ -1,4 +1,4 @@
-"""Saved views: saving the list as it is, renaming, replacing, deleting. Everybody's own, and nobody else's."""
+"""The screens of saved views: save, rename, replace, delete; each user's own only."""
 
 from flask import Blueprint, Response, abort, flash, request, url_for
 from flask_babel import gettext as _
@@ -19,7 +19,7 @@ bp = Blueprint("lists", __name__, url_prefix="/lists")
 @bp.post("/views")
 @requires("profile.own")
 def create() -> Response:
-    """Keep the list as it is shown under a name."""
+    """Save the list as shown under a name."""
     form = ViewForm()
     if not form.validate_on_submit():
         return _page(form, None, 422)
@@ -41,7 +41,7 @@ def create() -> Response:
 @bp.get("/views/<int:view_id>")
 @requires("profile.own")
 def view(view_id: int) -> Response:
-    """One view: its name, whether the list begins with it, and whether it shall show something else."""
+    """One view: its name, whether it is the default, and whether to replace its query."""
     found = _own(view_id)
     shown_now = {"query": request.args.get("query", ""), "next": _back()}
     kept = {"name": found.name, "is_default": found.is_default}
@@ -51,7 +51,7 @@ def view(view_id: int) -> Response:
 @bp.post("/views/<int:view_id>")
 @requires("profile.own")
 def update(view_id: int) -> Response:
-    """Rename it, make the list begin with it, or let it show what the list showed just now."""
+    """Rename it, make it the default, or replace its query by the last shown list."""
     found, form = _own(view_id), ChangedViewForm()
     if not form.validate_on_submit():
         return _page(form, found, 422)
@@ -69,7 +69,7 @@ def update(view_id: int) -> Response:
 @bp.post("/views/<int:view_id>/delete")
 @requires("profile.own")
 def delete(view_id: int) -> Response:
-    """Forget it; what it showed stays as it is."""
+    """Delete it; the list stays as it is."""
     found = _own(view_id)
     db.session.delete(found)
     flash(_("The view %(name)s is deleted.", name=found.name), "success")
@@ -81,12 +81,12 @@ def _own(view_id: int) -> SavedView:
 
 
 def _back() -> str:
-    """The list's own address, which the form brought along."""
+    """The list's own address, from the form."""
     return safe_next(request.values.get("next")) or ""
 
 
 def _shown(view: SavedView) -> Response:
-    """Send the browser to the list as the view shows it."""
+    """Redirect to the list as the view shows it."""
     back = _back()
     if not back:
         return hx_redirect(url_for("people.start"))

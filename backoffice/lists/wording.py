@@ -1,4 +1,4 @@
-"""A list's filter in words, as a file, a printed page or a preview says what it holds."""
+"""A list's filter in words, for exports, printed pages and previews."""
 
 from collections.abc import Iterator
 from datetime import date
@@ -13,7 +13,7 @@ from .state import State
 
 
 def in_words(session: Session, user: Any, state: State) -> str:
-    """What the list is narrowed to, in one line; that it is not, where it is not."""
+    """The filter in one line, or the statement that there is none."""
     reported = [
         f"{_(label)}: {value}"
         for one in state.listing.filters

@@ -1,4 +1,4 @@
-"""A list as an Excel workbook: for people, and so for as many rows as people look at."""
+"""A list as an Excel workbook, for people, so limited in its number of rows."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -16,21 +16,21 @@ from ..base.refusals import Refusal
 from .declaration import Column
 
 MOST_ROWS = 50_000
-"""Rows of a workbook; a CSV file has no limit."""
+"""The most rows of a workbook; a CSV file has no limit."""
 
 EXACT_DIGITS = 15
-"""Digits that Excel keeps of a number; one with more is written as text, lest it be rounded."""
+"""The number of digits that Excel keeps; a longer number is written as text to avoid rounding."""
 
 _IN_MEMORY = 4 * 1024 * 1024
 _FORMATS = {"day": "yyyy-mm-dd", "month": "yyyy-mm", "moment": "yyyy-mm-dd hh:mm"}
 _LEAST_DECIMALS = {"money": 2, "quantity": 0, "unit_price": 2}
-"""Decimals of a number that has no more; whatever more it has is shown, lest a difference look like none."""
+"""The least decimals shown; any further decimals are shown too, so that a difference does not appear as zero."""
 
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
 
 class TooManyRows(Refusal):
-    """A workbook for people who would not look at all of it."""
+    """The list has more rows than a workbook may have."""
 
     sentence = N_(
         "This list has %(count)s rows, and a workbook takes at most %(most)s. "
@@ -44,7 +44,7 @@ def workbook_of(
     rows: Iterable[Sequence[Any]],
     footer: Iterable[Sequence[Any]],
 ) -> IO[bytes]:
-    """The workbook as a file to be read: heads, rows, and the footer under them."""
+    """The workbook as a readable file: heads, rows, and the footer."""
     book = Workbook(write_only=True)
     sheet = book.create_sheet(re.sub(r"[\[\]:*?/\\]", " ", title)[:31])
     sheet.freeze_panes = "A2"
@@ -56,14 +56,14 @@ def workbook_of(
         sheet.append([_cell(sheet, value, _format_of(kind, value)) for value, kind in cells])
     for line in footer:
         sheet.append([_cell(sheet, value, _format_of("", value), font=bold) for value in line])
-    file = SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 (the answer reads and closes it)
+    file = SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 (the response reads and closes it)
     book.save(file)
     file.seek(0)
     return file
 
 
 def _format_of(kind: str, value: Any) -> str:
-    """How a cell of that kind is written; a total, of no kind, as money where it has decimals."""
+    """The number format of a cell of that kind; a total, without a kind, as money if it has decimals."""
     if kind and kind not in _LEAST_DECIMALS:
         return _FORMATS.get(kind, "")
     if not isinstance(value, Decimal | int) or not Decimal(value).is_finite():
@@ -76,7 +76,7 @@ def _format_of(kind: str, value: Any) -> str:
 
 
 def _cell(sheet: Any, value: Any, form: str = "", font: Font | None = None) -> WriteOnlyCell:
-    """A cell that is what it looks like: a text is a text, however it begins."""
+    """A cell of the value's own type: a text stays text, whatever its first character."""
     is_too_long = isinstance(value, Decimal) and len(value.as_tuple().digits) > EXACT_DIGITS
     if is_too_long or is_out_of_calendar(value):
         value = str(value)

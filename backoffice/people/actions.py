@@ -1,4 +1,4 @@
-"""What may be done with users. Never commits; raises a Refusal named after the law that was broken."""
+"""The actions on users. Never commits; raises a Refusal named after the rule that was broken."""
 
 from collections.abc import Mapping
 
@@ -16,25 +16,25 @@ Db = Session | scoped_session[Session]
 
 
 class EmailTaken(Refusal):
-    """Two users cannot share an address."""
+    """Another user already has the e-mail address."""
 
     sentence = N_("Another user already has the address %(email)s.")
 
 
 class EmailMalformed(Refusal):
-    """Not an e-mail address."""
+    """The text is not an e-mail address."""
 
     sentence = N_("%(email)s is not an e-mail address. Write one like name@company.com.")
 
 
 class NameMissing(Refusal):
-    """A user without a name."""
+    """The user's name is empty."""
 
     sentence = N_("Write the person's name.")
 
 
 class LastAdministrator(Refusal):
-    """A user must always be able to manage users."""
+    """At least one active user must be able to manage users."""
 
     sentence = N_(
         "%(name)s is the last active administrator. Make another user an administrator first."
@@ -42,7 +42,7 @@ class LastAdministrator(Refusal):
 
 
 class OwnAccount(Refusal):
-    """An administrator must not lock themselves out by accident."""
+    """Administrators must not lock themselves out by accident."""
 
     sentence = N_(
         "You cannot disable yourself or take away your own administrator role. "
@@ -51,11 +51,11 @@ class OwnAccount(Refusal):
 
 
 class UserChanged(Stale):
-    """Another administrator has saved the user since the form was opened, and the form says otherwise."""
+    """Another administrator has saved different values since the form was opened."""
 
 
 class WrongPassword(Refusal):
-    """The present password, asked for before a change, was not right."""
+    """The current password, required for a change, was wrong."""
 
     sentence = N_("That is not your present password.")
 
@@ -84,7 +84,7 @@ def authenticate(session: Db, email: str, password: str) -> User | None:
 
 
 def _rehashed(session: Db, user: User, password: str) -> User | None:
-    """The user, whose password is hashed anew, once; None if it is another one since it was looked at."""
+    """Rehash the password under a row lock, once; None if the user was changed or disabled meanwhile."""
     session.refresh(user, with_for_update={"key_share": True})
     if not (user.is_active and passwords.matches(user.password_hash, password)):
         return None
@@ -94,7 +94,7 @@ def _rehashed(session: Db, user: User, password: str) -> User | None:
 
 
 def create_user(session: Db, *, email: str, name: str, role: str, password: str = "") -> User:
-    """A new, active user. Without a password nobody can sign in as them yet."""
+    """A new, active user; without a password they cannot sign in yet."""
     email = normal_email(email)
     _check_email_is_free(session, email)
     user = User(email=email, name=_normal_name(name), role=role, is_active=True)
@@ -107,7 +107,7 @@ def create_user(session: Db, *, email: str, name: str, role: str, password: str 
 
 
 def facts_of(user: User) -> dict[str, str]:
-    """What is entered of a user, as two administrators' forms are compared."""
+    """The editable facts of a user, for comparing the forms of two administrators."""
     return {"name": user.name, "email": user.email, "role": user.role}
 
 
@@ -121,10 +121,10 @@ def edit_user(
     by: User | None = None,
     opened: Mapping[str, str] | None = None,
 ) -> None:
-    """Change who a user is and what they may do; a new role ends their sessions.
+    """Change a user's name, e-mail address and role; a new role ends their sessions.
 
-    `opened` are the facts that editing started from. Raises UserChanged where another administrator has saved others
-    since, so that a form that was open for long gives nobody back what was taken from them.
+    `opened` are the facts that editing started from. Raises UserChanged if another administrator has saved others
+    since, so that a form left open cannot restore a right that was withdrawn.
     """
     email = normal_email(email)
     mine = {"name": _normal_name(name), "email": email, "role": role}
@@ -160,9 +160,9 @@ def set_password(session: Db, user: User, password: str) -> None:
 
 
 def change_own_password(session: Db, user: User, *, present: str, new: str) -> None:
-    """Set a new password for `user`, who proves to know the present one.
+    """Set a new password for `user`, who must give the current one.
 
-    Looked at once nobody else can change it: whoever knew an old one takes nothing back from who has set another.
+    The current password is checked under a row lock, so a former password cannot undo a concurrent change.
     """
     session.refresh(user, with_for_update={"key_share": True})
     if not passwords.matches(user.password_hash, present):
@@ -171,7 +171,7 @@ def change_own_password(session: Db, user: User, *, present: str, new: str) -> N
 
 
 def disable(session: Db, user: User, *, by: User | None = None) -> None:
-    """Keep `user` out from now on. Their name stays on everything they did."""
+    """Disable `user`. Their name remains on everything they did."""
     administrators = _lock(session, user)
     if not user.is_active:
         return
@@ -182,13 +182,13 @@ def disable(session: Db, user: User, *, by: User | None = None) -> None:
 
 
 def enable(session: Db, user: User) -> None:
-    """Let a disabled user in again."""
+    """Enable a disabled user."""
     user.is_active = True
     session.flush()
 
 
 def end_sessions(session: Db, user: User) -> int:
-    """Sign `user` out of every browser; returns out of how many."""
+    """Sign `user` out of every browser; returns the number of sessions ended."""
     session.flush()
     was_live = session.scalars(
         delete(WebSession)
@@ -199,13 +199,13 @@ def end_sessions(session: Db, user: User) -> int:
 
 
 def choose(user: User, *, language: str = "", number_format: str = "") -> None:
-    """Remember the user's language and number format, where one is given."""
+    """Store the user's language and number format, if given."""
     user.language = language or user.language
     user.number_format = number_format or user.number_format
 
 
 def forget_expired_sessions(session: Db) -> None:
-    """Delete the rows of sessions that ended by themselves."""
+    """Delete the rows of expired sessions."""
     session.execute(delete(WebSession).where(WebSession.expires_at < func.now()))
 
 
@@ -223,9 +223,9 @@ def _check_email_is_free(session: Db, email: str) -> None:
 
 
 def _lock(session: Db, user: User) -> list[int]:
-    """Lock `user`, as they are now, and every active administrator, in id order; answers the administrators.
+    """Lock `user` and every active administrator in id order, and reload them; returns the administrators' ids.
 
-    So two administrators cannot demote each other at once, and nobody decides by what was read before they waited.
+    So two administrators cannot demote each other at once, and no decision rests on values read before the wait.
     """
     session.flush()
     administers = and_(User.role == "admin", User.is_active)
@@ -240,7 +240,7 @@ def _lock(session: Db, user: User) -> list[int]:
 
 
 def _check_another_administers(user: User, by: User | None, administrators: list[int]) -> None:
-    """Refuse to lose the last administrator, and an administrator's slip against themselves."""
+    """Refuse removing the last administrator, and an administrator's action against their own account."""
     if by is not None and by.id == user.id:
         raise OwnAccount()
     if administrators == [user.id]:

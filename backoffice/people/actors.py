@@ -1,4 +1,4 @@
-"""Who acted, in words: what trail, corrections and runs hold as text is named here, in the reader's language."""
+"""Names of actors: renders the actor texts of trail, corrections and runs in the reader's language."""
 
 from collections.abc import Iterable, Mapping
 
@@ -16,23 +16,23 @@ _MANNERS = {
     "token": N_("%(name)s (token)"),
     "worker": N_("%(name)s (worker)"),
 }
-"""What stands before the colon → how the rest, or its name, is told. Users have only their names."""
+"""Prefix before the colon → the format of the name. Users are shown by name alone."""
 
 _NAMED: Mapping[str, type[User] | type[ApiToken]] = {"user": User, "token": ApiToken}
-"""What stands before the colon → whose number stands after it."""
+"""Prefix before the colon → the model that the number after it identifies."""
 
 _PROGRAMS = {"demo": N_("The demo company"), "upgrade": N_("The upgrade")}
-"""Parts of Backoffice that act without anybody asking."""
+"""Parts of Backoffice that act without a request."""
 
 
 def names_of(
     session: Session | scoped_session[Session], actors: Iterable[str]
 ) -> Mapping[str, str]:
-    """What each of `actors` is called on a screen; a statement for users and one for tokens, if there are any.
+    """The display name of each of `actors`; at most one statement for users and one for tokens.
 
-    `user:7` is the person's name (`#7` of a user who is gone), `token:2` the program's; `cli:root`,
-    `schedule:nightly` and `worker:…` say what they are, as do parts of Backoffice; another text
-    without a colon is a database user.
+    `user:7` becomes the user's name (`#7` for a deleted user), `token:2` the program's; `cli:root`,
+    `schedule:nightly` and `worker:…` name the kind of process, as do parts of Backoffice; any other text without a
+    colon is a database user.
     """
     asked = set(actors)
     named = {
@@ -44,7 +44,7 @@ def names_of(
 
 
 class Actors:
-    """Who acted, for something that says many names; those of `actors` are read at once."""
+    """Names of many actors; those of `actors` are read at once."""
 
     def __init__(
         self, session: Session | scoped_session[Session], actors: Iterable[str] = ()
@@ -53,12 +53,12 @@ class Actors:
         self._names = names_of(session, actors)
 
     def actor(self, actor: str) -> str:
-        """What one of them, or another, is called on a screen."""
+        """The display name of an actor, preloaded or not."""
         return self._names.get(actor) or name_of(self._session, actor)
 
 
 def name_of(session: Session | scoped_session[Session], actor: str) -> str:
-    """What one actor is called on a screen."""
+    """The display name of one actor."""
     return names_of(session, [actor])[actor]
 
 
@@ -92,6 +92,6 @@ def _name(actor: str, named: Mapping[str, str]) -> str:
 
 
 def _key(kind: str, actor: str) -> int | None:
-    """The number in `user:7`; None of everything else, also of what no key can be."""
+    """The number in `user:7`; None if there is none, or if no key can hold it."""
     reported, _colon, key = actor.partition(":")
     return int(key) if reported == kind and is_id(key) else None

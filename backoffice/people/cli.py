@@ -1,4 +1,4 @@
-"""`backoffice users …`: users without a browser, for the first administrator and for scripts."""
+"""`backoffice users …`: user administration without a browser, for the first administrator and for scripts."""
 
 import json
 import sys
@@ -102,7 +102,7 @@ def enable(email: str) -> None:
 
 @contextmanager
 def committed() -> Iterator[None]:
-    """Commit what the block does, in the name of whoever runs the command."""
+    """Commit the block's changes, with the user who runs the command as the actor."""
     with acting_as(operator()):
         try:
             yield

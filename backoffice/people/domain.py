@@ -1,4 +1,4 @@
-"""What people have: sign-in, users, tokens."""
+"""The domain of people: sign-in, users, tokens."""
 
 from ..app.domain import Domain, NavigationEntry
 from ..base import N_

@@ -1,4 +1,4 @@
-"""What the search finds of users, for those who manage them: by name or address."""
+"""The search for users by name or address, for those who manage them."""
 
 from flask import url_for
 from flask_babel import gettext as _

@@ -1,4 +1,4 @@
-"""What people type about people."""
+"""The forms of sign-in, users, tokens and the profile."""
 
 import json
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ class SignInForm(FlaskForm):
 
 
 class UserForm(FlaskForm):
-    """Who a user is, and their role."""
+    """Name, e-mail address and role of a user."""
 
     name = StringField(_l("Name"), [_REQUIRED, at_most(200)], render_kw={"autocomplete": "off"})
     email = EmailField(_l("E-mail"), [_REQUIRED, at_most(254)], render_kw={"autocomplete": "off"})
@@ -47,22 +47,22 @@ class UserForm(FlaskForm):
 
 
 class EditUserForm(OpenedForm, UserForm):
-    """The same over a stored user."""
+    """The same form over a stored user."""
 
     @classmethod
     def over(cls, person: User, facts: Mapping[str, str] | None = None) -> Self:
-        """The form over the user as stored; with `facts` instead of what is stored."""
+        """The form over the stored user, or with `facts` in place of the stored values."""
         stored = facts_of(person)
         data = {**(stored if facts is None else facts), "base": json.dumps(stored)}
         return cls(formdata=None, data=data)
 
     def facts(self) -> dict[str, str]:
-        """What was entered, as it would be stored."""
+        """The entered facts, as they would be stored."""
         email = trimmed(self.email.data).lower()
         return {"name": tidy(self.name.data), "email": email, "role": self.role.data}
 
     def merged(self, person: User) -> tuple[Self, Conflict]:
-        """The form over the user as another administrator has saved them: mine beside theirs."""
+        """The form over the user as another administrator saved them, with the differences between both edits."""
         mine = self.facts()
         found = differences(self.base_facts(), facts_of(person), mine, "")
         conflict = conflict_over(found, self._label_of, _in_words, "", None)
@@ -77,13 +77,13 @@ def _in_words(name: str, fact: str) -> str:
 
 
 class NewUserForm(UserForm):
-    """A user to be, with the first password if they shall be able to sign in."""
+    """A new user, with the first password if they are to sign in."""
 
     password = PasswordField(_l("First password"), [at_most(LONGEST)], render_kw=_PASSWORD_HELP)
 
 
 class SetPasswordForm(FlaskForm):
-    """A password that an administrator sets for a user."""
+    """An administrator's form to set a user's password."""
 
     password = PasswordField(
         _l("New password"), [_REQUIRED, at_most(LONGEST)], render_kw=_PASSWORD_HELP
@@ -91,7 +91,7 @@ class SetPasswordForm(FlaskForm):
 
 
 class OwnPasswordForm(FlaskForm):
-    """A password that one changes for oneself."""
+    """A user's form to change their own password."""
 
     present = PasswordField(
         _l("Present password"),
@@ -114,7 +114,7 @@ API_SCOPES = {
     "read": N_("API: read %(domain)s"),
     "write": N_("API: read and change %(domain)s"),
 }
-"""What a scope of the API of records opens; the domain is called as in addresses."""
+"""Scope of the API of records → its title; the domain is named as in addresses."""
 
 
 class NewTokenForm(FlaskForm):
@@ -145,7 +145,7 @@ class NewTokenForm(FlaskForm):
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Offer only what a token opens in this app."""
+        """Offer only the scopes that open a route of this app."""
         super().__init__(*args, **kwargs)
         offered = open_scopes()
         known = [choice for choice in self.scope.choices if choice.value in offered]

@@ -1,4 +1,4 @@
-"""Users, their sessions, the keys under which a form was already carried out, and programs' tokens."""
+"""Users, their sessions, idempotency keys of forms and API requests, and programs' tokens."""
 
 import re
 from datetime import datetime
@@ -12,7 +12,7 @@ from ..base import Base, Id, Moment
 
 
 class User(Base):
-    """A person who signs in, or whose name stands on orders. `password_hash` empty: cannot sign in.
+    """A person who signs in, or is named on orders. `password_hash` empty: cannot sign in.
 
     `language` and `number_format` are empty until the person chooses; then they outrank the
     deployment's defaults.
@@ -35,16 +35,16 @@ class User(Base):
     created_at: Mapped[Moment]
 
     is_authenticated = True
-    """What Flask-Login asks; a visitor who is nobody is another class."""
+    """Read by Flask-Login; an anonymous visitor has another class."""
     is_anonymous = False
 
     def get_id(self) -> str:
-        """What Flask-Login keeps of a signed-in user."""
+        """The id that Flask-Login keeps of a signed-in user."""
         return str(self.id)
 
 
 class WebSession(Base):
-    """A browser that visits. `id` is a digest of its cookie, so the table alone opens nothing."""
+    """A browser session. `id` is a digest of its cookie, so a copy of the table grants no access."""
 
     __tablename__ = "web_sessions"
     __table_args__ = (
@@ -60,7 +60,7 @@ class WebSession(Base):
 
 
 class IdempotencyKey(Base):
-    """One form, carried out once: its body's digest, and the answer that was given.
+    """One form submission, processed once: the digest of its body, and the response.
 
     `response` is null only inside the transaction that does the work.
     """
@@ -77,23 +77,23 @@ class IdempotencyKey(Base):
 
 
 SCOPES = ("health", "metrics")
-"""What a token may open beside records; each opens only the routes that name it."""
+"""Scopes of a token beside those of records; each opens only the routes that name it."""
 
 OF_RECORDS = re.compile(r"[a-z_]+:(read|write)")
-"""The scopes of the API of records: a domain, and whether a program may change it. Writing includes reading."""
+"""The scopes of the API of records: a domain, and read or write access. Writing includes reading."""
 
 
 def opens(held: str, wanted: str) -> bool:
-    """Whether a token of the scope `held` opens what names the scope `wanted`."""
+    """Whether a token of the scope `held` opens a route that requires the scope `wanted`."""
     domain, colon, _right = wanted.partition(":")
     return held == wanted or (bool(colon) and held == f"{domain}:write")
 
 
 class ApiToken(Base):
-    """What another program signs in with, for one scope. The table holds only a digest of the token.
+    """The token with which another program signs in, for one scope. The table holds only a digest of the token.
 
-    It opens nothing once it is revoked or `expires_at` has passed (empty: it never expires).
-    `last_used_at` is kept to within some minutes. Of two live tokens, no two have one name.
+    It opens nothing once it is revoked or `expires_at` has passed (empty: it never expires). `last_used_at` is
+    accurate to some minutes. Names of live tokens are unique.
     """
 
     __tablename__ = "api_tokens"
@@ -119,7 +119,7 @@ class ApiToken(Base):
 
 
 class ApiRequest(Base):
-    """One request of another program under an `Idempotency-Key`, carried out once: its digest, and its answer.
+    """One API request with an `Idempotency-Key`, processed once: its digest, and its response.
 
     `status` is null only inside the transaction that does the work.
     """

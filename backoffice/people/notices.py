@@ -1,4 +1,4 @@
-"""What there is to say on Today about the programs that sign in: whose token will end soon."""
+"""Notices on Today about tokens of programs that expire soon."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -12,7 +12,7 @@ from ..app.attention import Notice, Source
 from . import tokens
 
 SOON = timedelta(days=14)
-"""How long before its end a user should make another token."""
+"""How long before expiry a replacement token should be made."""
 
 
 def _ending(session: Session, _user: Any) -> Iterator[Notice]:

@@ -1,4 +1,4 @@
-"""Passwords: what is good enough, and their argon2 hashes."""
+"""Passwords: the rules they must meet, and their argon2 hashes."""
 
 from functools import cache
 
@@ -10,7 +10,7 @@ from ..base.refusals import Refusal
 
 SHORTEST = 10
 LONGEST = 200
-"""A limit, because hashing takes time in proportion."""
+"""The longest password allowed, because hashing time grows with length."""
 
 # fmt: off
 _TOO_COMMON = frozenset({
@@ -25,7 +25,7 @@ _TOO_COMMON = frozenset({
     "indonesia123", "indonesia45", "merdeka1945", "sayang12345", "bismillah123", "jakarta123",
 })
 # fmt: on
-"""Passwords of allowed length that everybody tries first."""
+"""Passwords of allowed length that attackers try first."""
 
 # OWASP's first choice for argon2id: 19 MiB, 2 passes, 1 lane. Many people may sign in at once.
 _hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
@@ -44,13 +44,13 @@ class PasswordTooLong(Refusal):
 
 
 class PasswordTooCommon(Refusal):
-    """One of those that are guessed first."""
+    """One of the passwords that attackers try first."""
 
     sentence = N_("This password is among the first that anybody would guess. Choose another one.")
 
 
 def check_is_good_enough(password: str, *, about: tuple[str, ...] = ()) -> None:
-    """Raise a Refusal unless `password` may be used by the person that the words of `about` name."""
+    """Raise a Refusal unless `password` is acceptable for the user described by the words of `about`."""
     if len(password) < SHORTEST:
         raise PasswordTooShort(shortest=SHORTEST)
     if len(password) > LONGEST:
@@ -66,9 +66,9 @@ def hashed(password: str) -> str:
 
 
 def matches(password_hash: str, password: str) -> bool:
-    """Whether `password` is the one behind `password_hash`.
+    """Whether `password` matches `password_hash`.
 
-    Takes as long when there is no hash: the time must not tell whether an address is known.
+    Takes equally long without a hash, so that the time does not reveal whether an address is registered.
     """
     if len(password) > LONGEST:
         return False
@@ -80,7 +80,7 @@ def matches(password_hash: str, password: str) -> bool:
 
 
 def is_outdated(password_hash: str) -> bool:
-    """Whether the hash was made with other parameters than today's."""
+    """Whether the hash was made with other parameters than the current ones."""
     return _hasher.check_needs_rehash(password_hash)
 
 

@@ -1,4 +1,4 @@
-"""Reading users, for the administration screens and commands."""
+"""Queries of users, for the administration screens and commands."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ STATES = ("active", "disabled")
 
 @dataclass(frozen=True)
 class Listed:
-    """A user in the list, with the number of browsers they are signed in on."""
+    """A user in the list, with the number of their live sessions."""
 
     user: User
     sessions: int
@@ -30,7 +30,7 @@ def find_users(
     page: int = 1,
     size: int = PAGE_SIZE,
 ) -> Page[Listed]:
-    """The users whose name or address contains every word of `search`, by name."""
+    """The users with every word of `search` in their name or address, by name."""
     wanted = _conditions(search, role, state)
     total = session.scalar(select(func.count()).select_from(User).where(*wanted)) or 0
     number = max(1, min(page, -(-total // size)))
@@ -45,17 +45,17 @@ def find_users(
 
 
 def user_by_email(session: Session | scoped_session[Session], email: str) -> User | None:
-    """The user with this address, however it is written."""
+    """The user with this address, in any letter case."""
     return session.scalar(select(User).where(User.email == email.strip().lower()))
 
 
 def acting_user(session: Session | scoped_session[Session]) -> User | None:
-    """The person on whose behalf this process acts; None of a command, a program or nobody."""
+    """The user that this process represents; None for a command, a program or no actor."""
     return user_acting_as(session, actor.get())
 
 
 def user_acting_as(session: Session | scoped_session[Session], name: str) -> User | None:
-    """The person whom the trail calls `user:7`, as they are now; None of any other actor."""
+    """The current row of the actor `user:7`; None for any other actor."""
     reported, _colon, key = name.partition(":")
     if reported != "user" or not is_id(key):
         return None
@@ -63,7 +63,7 @@ def user_acting_as(session: Session | scoped_session[Session], name: str) -> Use
 
 
 def live_sessions_of(session: Session | scoped_session[Session], user: User) -> int:
-    """On how many browsers `user` is signed in."""
+    """The number of browsers on which `user` is signed in."""
     return session.scalar(select(_live_sessions()).where(User.id == user.id)) or 0
 
 

@@ -1,4 +1,4 @@
-"""The tokens of other programs: who has one, making one, taking it back."""
+"""The screens of programs' tokens: list, create, revoke."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -21,7 +21,7 @@ STATES = {
     "expired": (N_("Expired"), "warning"),
     "revoked": (N_("Revoked"), "neutral"),
 }
-"""State → its word and tone."""
+"""State → its label and tone."""
 
 
 @bp.get("/settings/tokens")
@@ -45,7 +45,7 @@ def token_new() -> Response:
 @bp.post("/settings/tokens/new")
 @requires("tokens.manage")
 def token_create() -> Response:
-    """Make a token, and show it in the answer: it stands nowhere else, and cannot be shown again."""
+    """Create a token and show its secret in this response only: it is stored nowhere and cannot be shown again."""
     form = NewTokenForm()
     if form.validate_on_submit():
         days = int(form.days.data)
@@ -64,7 +64,7 @@ def token_create() -> Response:
 @bp.post("/settings/tokens/<int:token_id>/revoke")
 @requires("tokens.manage")
 def token_revoke(token_id: int) -> Response:
-    """Let a token open nothing any more."""
+    """Revoke a token."""
     token = db.session.get(ApiToken, token_id) or abort(404)
     tokens.revoke(db.session, token)
     flash(

@@ -1,4 +1,4 @@
-"""Tokens: what another program signs in with. Shown once, when made; kept as a digest."""
+"""Tokens, with which other programs sign in. Shown once, when made; stored as a digest."""
 
 import hashlib
 import hmac
@@ -20,15 +20,15 @@ from .models import OF_RECORDS, SCOPES, ApiToken
 Db = Session | scoped_session[Session]
 
 PREFIX = "bo_"
-"""How every token begins, so that logs, and those who look for leaked ones, know one when they see it."""
+"""The prefix of every token, so that logs and scanners for leaked secrets recognize one."""
 
 LONGEST_NAME = 100
 
 LIFETIME = timedelta(days=365)
-"""How long a token is good for unless its maker says otherwise."""
+"""The default lifetime of a token."""
 
 TOUCH = timedelta(minutes=10)
-"""How exactly `last_used_at` is kept: most uses of a token write nothing."""
+"""The accuracy of `last_used_at`: most uses of a token write nothing."""
 
 _WELL_FORMED = re.compile(re.escape(PREFIX) + r"[A-Za-z0-9_-]{43}")
 
@@ -41,50 +41,50 @@ _GOOD = select(ApiToken).where(
 
 
 class TokenNameMissing(Refusal):
-    """A token without a name."""
+    """The token's name is empty."""
 
     sentence = N_("Write a name for the token: the program that will use it.")
 
 
 class TokenNameTooLong(Refusal):
-    """A name that no column holds."""
+    """The token's name is longer than its column."""
 
     sentence = N_("The name of a token has at most %(most)s characters.")
 
 
 class TokenNameTaken(Refusal):
-    """Two live tokens cannot share a name, or nobody would know which one to revoke."""
+    """A live token already has the name; revoking by name requires unique names."""
 
     sentence = N_("Another token is called %(name)s. Choose another name, or revoke that one.")
 
 
 class UnknownScope(Refusal):
-    """A scope that opens nothing."""
+    """The scope opens no route of this app."""
 
     sentence = N_("No token opens %(scope)s. Choose one of these: %(scopes)s.")
 
 
 class EndsInThePast(Refusal):
-    """A token that nobody could ever use."""
+    """The token would be expired from the start."""
 
     sentence = N_("A token must end in the future.")
 
 
 @dataclass(frozen=True)
 class Issued:
-    """A new token, and the secret that is known only now."""
+    """A new token with its secret, which is available only now."""
 
     token: ApiToken
     secret: str
 
 
 def digest(secret: str) -> str:
-    """What the table knows of a token."""
+    """The digest of a token's secret, as stored."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def create(session: Db, *, name: str, scope: str, expires_at: datetime | None) -> Issued:
-    """Make a token for `scope`; with `expires_at` None it never expires. Raises a Refusal."""
+    """Create a token for `scope`; with `expires_at` None it never expires. Raises a Refusal."""
     name = " ".join(name.split())
     if not is_visible(name):
         raise TokenNameMissing()
@@ -110,14 +110,14 @@ def create(session: Db, *, name: str, scope: str, expires_at: datetime | None) -
 
 
 def revoke(session: Db, token: ApiToken) -> None:
-    """Let a token open nothing from now on. Its row stays, for whoever reads what it did."""
+    """Revoke a token from now on. Its row stays, to name the actor of its changes."""
     if token.revoked_at is None:
         token.revoked_at = datetime.now(UTC)
         session.flush()
 
 
 def live_token_called(session: Db, name: str) -> ApiToken | None:
-    """The token of that name that is not revoked."""
+    """The live (not revoked) token of that name."""
     return session.scalar(
         select(ApiToken).where(ApiToken.name == name, ApiToken.revoked_at.is_(None))
     )
@@ -131,7 +131,7 @@ def all_tokens(session: Db) -> Sequence[ApiToken]:
 
 
 def ending_before(session: Db, moment: datetime) -> Sequence[ApiToken]:
-    """The tokens that are good now and will not be at `moment`."""
+    """The tokens that are valid now and expire before `moment`."""
     return session.scalars(
         select(ApiToken)
         .where(
@@ -144,7 +144,7 @@ def ending_before(session: Db, moment: datetime) -> Sequence[ApiToken]:
 
 
 def token_behind(session: Db, secret: str) -> ApiToken | None:
-    """The token that `secret` opens now; None of what is unknown, expired or revoked."""
+    """The token that `secret` identifies; None if unknown, expired or revoked."""
     if not _WELL_FORMED.fullmatch(secret):
         return None
     known = digest(secret)
@@ -155,12 +155,12 @@ def token_behind(session: Db, secret: str) -> ApiToken | None:
 
 
 def is_due_for_touch(token: ApiToken) -> bool:
-    """Whether `last_used_at` is so old that this use shall be remembered."""
+    """Whether `last_used_at` is old enough for this use to be stored."""
     return token.last_used_at is None or datetime.now(UTC) - token.last_used_at > TOUCH
 
 
 def touch(connection: Connection, token_id: int) -> None:
-    """Remember that a token was used now."""
+    """Set `last_used_at` of a token to now."""
     connection.execute(
         update(ApiToken).where(ApiToken.id == token_id).values(last_used_at=func.clock_timestamp())
     )

@@ -1,4 +1,4 @@
-"""`backoffice tokens …`: what other programs sign in with."""
+"""`backoffice tokens …`: the tokens with which other programs sign in."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -38,7 +38,7 @@ LONGEST_DAYS = 3650
 @never_together("never_expires", "days")
 def create(name: str, scope: str, days: int, never_expires: bool, as_json: bool) -> None:
     """Make a token and show it, this once."""
-    from ..security.permissions import open_scopes  # of the web, which no other command here reads
+    from ..security.permissions import open_scopes  # imports the web, unlike the rest here
 
     expires_at = None if never_expires else datetime.now(UTC) + timedelta(days=days)
     if scope not in open_scopes():

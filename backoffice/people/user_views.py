@@ -1,4 +1,4 @@
-"""The administration of users: who there is, what they may do, and keeping them out."""
+"""The administration of users: list, edit, set passwords, disable."""
 
 from flask import Response, abort, flash, request, url_for
 from flask_babel import gettext as _
@@ -104,7 +104,7 @@ def user_edit(user_id: int) -> AnyResponse:
 @bp.post("/settings/users/<int:user_id>/password")
 @requires("users.manage")
 def user_password(user_id: int) -> AnyResponse:
-    """Set a password for a user, who is signed out everywhere."""
+    """Set a user's password and sign them out everywhere."""
     person, form = _user_or_404(user_id), SetPasswordForm()
     if form.validate_on_submit():
         try:
@@ -125,7 +125,7 @@ def user_password(user_id: int) -> AnyResponse:
 @bp.post("/settings/users/<int:user_id>/disable")
 @requires("users.manage")
 def user_disable(user_id: int) -> AnyResponse:
-    """Keep a user out."""
+    """Disable a user."""
     person = _user_or_404(user_id)
     try:
         actions.disable(db.session, person, by=current_user)
@@ -139,7 +139,7 @@ def user_disable(user_id: int) -> AnyResponse:
 @bp.post("/settings/users/<int:user_id>/enable")
 @requires("users.manage")
 def user_enable(user_id: int) -> AnyResponse:
-    """Let a user in again."""
+    """Enable a user."""
     person = _user_or_404(user_id)
     actions.enable(db.session, person)
     flash(_("%(name)s can sign in again.", name=person.name), "success")
@@ -188,7 +188,7 @@ def _user_page(
 
 
 def _field_of(form: UserForm, refusal: Refusal) -> Field:
-    """The field that a refusal is about; what is about nothing else is about the role."""
+    """The field that a refusal is about; the role if it is about no other."""
     if isinstance(refusal, actions.EmailTaken | actions.EmailMalformed):
         return form.email
     if isinstance(refusal, actions.NameMissing):

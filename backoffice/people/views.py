@@ -1,4 +1,4 @@
-"""Signing in and out, and one's own profile."""
+"""Signing in and out, and the user's own profile."""
 
 import hashlib
 import hmac
@@ -44,9 +44,9 @@ log = structlog.get_logger("backoffice.people")
 
 
 def _typed_email() -> str:
-    """What stands for the typed address in the limiter's counts and log, which are no place for it.
+    """A digest that represents the typed address in the limiter's counts and log, which must not contain it.
 
-    Raises nothing: the limiter takes every error for the loss of its storage.
+    Must not raise: the limiter treats every error as a failure of its storage.
     """
     try:
         email = request.form.get("email", "").strip().lower()[:254]
@@ -79,7 +79,7 @@ def login() -> AnyResponse:
 @limiter.limit("5 per minute; 20 per hour", key_func=_email_from_here, deduct_when=_failed)
 @limiter.limit("100 per hour", key_func=_typed_email, deduct_when=_failed)
 def login_post() -> AnyResponse:
-    """Sign in. One answer for a wrong address, a wrong password and a disabled user."""
+    """Sign in. The response is the same for a wrong address, a wrong password and a disabled user."""
     form = SignInForm()
     if form.validate_on_submit():
         user = actions.authenticate(db.session, form.email.data or "", form.password.data or "")
@@ -88,7 +88,7 @@ def login_post() -> AnyResponse:
             begin_session(user)
             log.info("signed in", actor=f"user:{user.id}")
             response = redirect(safe_next(request.args.get("next")) or url_for("people.start"), 303)
-            if user.language:  # known then without the database, too
+            if user.language:  # so that it is known without the database, too
                 preferences.remember(response, "language", user.language)
             return response
         known = queries.user_by_email(db.session, form.email.data or "")
@@ -101,7 +101,7 @@ def login_post() -> AnyResponse:
 @bp.post("/logout")
 @public
 def logout() -> AnyResponse:
-    """Sign out: the session is deleted, so a copy of its cookie opens nothing."""
+    """Sign out: the session is deleted, so a copied cookie grants nothing."""
     if current_user.is_authenticated:
         log.info("signed out")
     logout_user()
@@ -112,28 +112,28 @@ def logout() -> AnyResponse:
 @bp.get("/")
 @requires("profile.own")
 def start() -> AnyResponse:
-    """The first screen that this user may see."""
+    """Redirect to the first screen that this user may see."""
     return redirect(home())
 
 
 @bp.get("/signed-in")
 @requires("profile.own")
 def signed_in() -> AnyResponse:
-    """Where one signs in again for a page that is open in another window."""
+    """Shown after signing in again for a page that is open in another window."""
     return render("people/signed_in.html")
 
 
 @bp.get("/session")
 @requires("profile.own")
 def who() -> AnyResponse:
-    """Who is signed in, and the token of their forms: for a page that was open before they were."""
+    """The signed-in user and the CSRF token, for a page that was open before they signed in."""
     return jsonify(user=current_user.get_id(), name=current_user.name, token=generate_csrf())
 
 
 @bp.post("/preferences")
 @public
 def preferences_post() -> AnyResponse:
-    """Language, number format or theme, chosen in the top bar."""
+    """Save language, number format or theme, chosen in the top bar."""
     response = redirect(safe_next(request.form.get("next")) or url_for("people.start"), 303)
     for name, choices in _CHOICES.items():
         chosen = request.form.get(name, "")
@@ -154,7 +154,7 @@ _CHOICES = {
 @bp.get("/profile")
 @requires("profile.own")
 def profile() -> AnyResponse:
-    """One's own settings."""
+    """The user's own settings."""
     return _profile_page(_profile_form(), OwnPasswordForm())
 
 
@@ -177,7 +177,7 @@ def profile_post() -> AnyResponse:
 @requires("profile.own")
 @limiter.limit("10 per hour", key_func=lambda: f"user {current_user.get_id()}", deduct_when=_failed)
 def own_password() -> AnyResponse:
-    """Change one's own password, and be signed out everywhere else."""
+    """Change the user's own password and sign them out everywhere else."""
     form = OwnPasswordForm()
     if not form.validate_on_submit():
         return _profile_page(_profile_form(), form, status=422)
@@ -206,7 +206,7 @@ def begin_session(user: User) -> None:
 
 
 def _me() -> User:
-    """The signed-in user themselves, not Flask-Login's stand-in for them."""
+    """The signed-in User object rather than Flask-Login's proxy."""
     user: User = current_user._get_current_object()
     return user
 
@@ -225,5 +225,5 @@ def _profile_page(form: ProfileForm, password_form: OwnPasswordForm, status: int
 
 
 def blame(field: Field, refusal: Refusal) -> None:
-    """Say at the field of a form what was refused."""
+    """Show a refusal as an error of a form's field."""
     field.errors = [*field.errors, _(refusal.sentence, **refusal.values)]

@@ -1,1 +1,1 @@
-"""The search of the top bar: what each domain finds, and its screen."""
+"""The search of the top bar: the results of each domain, and the screen."""

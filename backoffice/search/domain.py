@@ -1,4 +1,4 @@
-"""What the search of the shell has."""
+"""The domain of the search."""
 
 from ..app.domain import Domain
 

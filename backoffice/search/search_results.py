@@ -1,7 +1,7 @@
-"""What the search of the shell finds: each domain declares its kinds of records, and its screens, in its `finding.py`.
+"""Results of the search: each domain declares its kinds of records, and its screens, in its `finding.py`.
 
-Names no domain; imported by domains. A kind is asked only for people who may open its own screen, and
-finds among the rows that its domain shows them: nothing here says anew who may see what.
+Names no domain; imported by domains. A kind is searched only for users who may open its own screen, and among the
+rows that its domain shows them: no permission is defined a second time here.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
@@ -15,7 +15,7 @@ LONGEST_TEXT = 100
 
 @dataclass(frozen=True)
 class Question:
-    """A text, who asks for it, and how many places of a kind are wanted at most."""
+    """A search text, the user who searches, and the most results wanted of a kind."""
 
     session: Session
     user: Any
@@ -24,7 +24,7 @@ class Question:
     _known: dict[Hashable, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def once(self, name: Hashable, ask: Callable[[], Any], *, otherwise: Any = None) -> Any:
-        """What `ask` answers, asked once for all kinds; where that failed, the others get `otherwise`."""
+        """The result of `ask`, called once for all kinds; after a failure, later callers get `otherwise`."""
         if name not in self._known:
             self._known[name] = otherwise
             self._known[name] = ask()
@@ -33,10 +33,9 @@ class Question:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """One thing that was found: its name, its address, and what tells it apart from others.
+    """One result: its title, its address, and details that distinguish it from others.
 
-    `status` is a word with its `tone`. `names` are what it can be called exactly: its title, if they
-    are not given.
+    `status` is a word with its `tone`. `names` are its exact names: its title, if not given.
     """
 
     title: str
@@ -48,24 +47,24 @@ class SearchResult:
     names: Sequence[str] = ()
 
     def is_called(self, text: str) -> bool:
-        """Whether `text` is one of its names, in any case."""
+        """Whether `text` equals one of its names, ignoring case."""
         return text.casefold() in (name.casefold() for name in self.names or (self.title,))
 
     def is_written(self, text: str) -> bool:
-        """Whether `text` is one of its names to the letter."""
+        """Whether `text` equals one of its names exactly."""
         return text in (self.names or (self.title,))
 
 
 Ask = Callable[[Question], Iterable[SearchResult]]
-"""Finds the likeliest places first, at most as many as the question wants; what came before it took long is shown."""
+"""Yields the likeliest results first, at most the question's limit; after a timeout, those yielded are shown."""
 
 
 @dataclass(frozen=True)
 class Findable:
-    """One kind of record that can be found: what it is called, and the screen whose readers may find it.
+    """One kind of record that can be searched: its title, and the screen that its users must be allowed to open.
 
-    Those of a lower `rank` are asked and shown first. `all_of`: where everything stands that holds a text;
-    `count` says how many these are, None where that would take long.
+    Kinds of a lower `rank` are searched and shown first. `all_of` is the address of the list filtered by a text;
+    `count` returns the number of its rows, None if counting would take long.
     """
 
     name: str
@@ -79,12 +78,12 @@ class Findable:
 
 
 def wanted(typed: str) -> str:
-    """What is looked for where a user typed that; PostgreSQL's texts hold no NUL."""
+    """The search text of a typed text; PostgreSQL's texts hold no NUL."""
     return " ".join(typed[: LONGEST_TEXT * 4].replace("\0", "").split())[:LONGEST_TEXT]
 
 
 def meant(places: Sequence[SearchResult], text: str, *, is_all: bool) -> SearchResult | None:
-    """The one place that the text names: to the letter, else in any case; else the only one, if that `is_all`."""
+    """The one result that the text names: exactly, else ignoring case; else the only one, if `is_all`."""
     for names in (SearchResult.is_written, SearchResult.is_called):
         named = [place for place in places if names(place, text)]
         if named:

@@ -1,6 +1,6 @@
-"""The search of the shell: what fits as one types, everything that was found, and straight to what is meant.
+"""The search of the shell: suggestions while typing, all results, and a direct jump to an exact match.
 
-Each kind of record is asked in a time of its own, so that one which takes long keeps nobody from the others.
+Each kind of record has its own time limit, so that a slow one does not delay the others.
 """
 
 import time
@@ -31,10 +31,10 @@ bp = Blueprint("search", __name__)
 PAGE = "search/index.html"
 
 _CANCELLED = "57014"
-"""PostgreSQL's code of a statement that took longer than it may."""
+"""PostgreSQL's error code of a statement cancelled by its timeout."""
 
 SHORTEST = 0.02
-"""Seconds; with less left nothing is asked any more, and a kind may overrun its time by as much."""
+"""Seconds; with less left no statement is started, and a kind may exceed its limit by as much."""
 
 
 class _TooLateError(Exception):
@@ -43,7 +43,7 @@ class _TooLateError(Exception):
 
 @dataclass(frozen=True)
 class Pace:
-    """How many places of a kind are asked for, and how many seconds a kind and all of them may take."""
+    """The most results per kind, and the seconds for one kind and for all of them."""
 
     limit: int
     kind: float
@@ -56,9 +56,9 @@ WHOLE_PAGE = Pace(10, 1.0, 4.0)
 
 @dataclass(frozen=True)
 class Group:
-    """What was found of a kind. `count`: how many its list holds, where that was quickly said.
+    """The results of one kind. `count`: the number of rows in its list, if quickly counted.
 
-    `is_late`: there may be more, which took too long.
+    `is_late`: it timed out, so there may be more.
     """
 
     kind: Findable
@@ -70,7 +70,7 @@ class Group:
 @bp.get("/search")
 @requires("profile.own")
 def index() -> Response:
-    """Everything that fits a text, by kind. `go`: straight to what is meant, if that is one record."""
+    """All results for a text, by kind. `go`: redirect to the match, if the text names one record."""
     wanted = places.wanted(request.args.get("q", ""))
     pace = SUGGESTIONS if wants_partial() else WHOLE_PAGE
     groups = list(_groups(wanted, pace)) if wanted else []
@@ -86,7 +86,7 @@ def index() -> Response:
 
 
 def _groups(wanted: str, pace: Pace) -> Iterator[Group]:
-    """What each kind finds whose screen the present user may open; then the time is nobody's any more."""
+    """The results of each kind with a screen that the current user may open; then the timeout is reset."""
     user = current_user._get_current_object()
     question = Question(db.session(), user, wanted, pace.limit)
     end = time.monotonic() + pace.all_kinds
@@ -97,7 +97,7 @@ def _groups(wanted: str, pace: Pace) -> Iterator[Group]:
 
 
 def _in_time(kind: Findable, question: Question, pace: Pace, end: float) -> Group:
-    """What the kind finds in its time; where that ends first, what it had found by then."""
+    """The results of a kind within its time limit; after a timeout, those found by then."""
     found: list[SearchResult] = []
     try:
         with _until(min(time.monotonic() + pace.kind, end), question.session):
@@ -113,7 +113,7 @@ def _in_time(kind: Findable, question: Question, pace: Pace, end: float) -> Grou
 
 @contextmanager
 def _until(end: float, session: Session) -> Iterator[None]:
-    """Each statement may take what the others have left of the time; set anew only where that is less by much."""
+    """Limit each statement to the time left; the setting is renewed only if noticeably less is left."""
     limit = float("inf")
 
     def before(_statement: ORMExecuteState | None) -> None:
@@ -135,7 +135,7 @@ def _until(end: float, session: Session) -> Iterator[None]:
 
 
 def _give_back_the_time() -> None:
-    """From here on a statement may take as long as any."""
+    """Reset the statement timeout to its default."""
     try:
         db.session.execute(text("SET LOCAL statement_timeout TO DEFAULT"))
     except DBAPIError as error:
@@ -143,7 +143,7 @@ def _give_back_the_time() -> None:
 
 
 def _start_anew(error: DBAPIError) -> None:
-    """Go on after a statement that took too long, with no setting of the old transaction."""
+    """Start a new transaction, with default settings, after a statement that timed out."""
     if sqlstate_of(error) != _CANCELLED:
         raise error
     db.session.rollback()
@@ -151,7 +151,7 @@ def _start_anew(error: DBAPIError) -> None:
 
 
 def _screens(question: Question) -> list[SearchResult]:
-    """The screens whose name, in the user's language or in English, has all the words; that begin so first."""
+    """The screens with all the words in their name, in the user's language or English; prefix matches first."""
     words = question.text.casefold().split()
     named = [(entry.label, entry.endpoint) for entry in declared().navigation]
     named += [(label, endpoint) for endpoint, label in declared().pages.items()]

@@ -1,1 +1,1 @@
-"""Who may do what, and how they prove who they are."""
+"""Permissions, and authentication of users and programs."""

@@ -1,7 +1,7 @@
 """Programs sign in with a token, in `Authorization: Bearer …` and nowhere else.
 
-Only a view that names a scope looks at tokens at all; anywhere else they open nothing. Whoever
-signs in so has no session and no cookie that a browser would send along, and so needs no CSRF token.
+Only a view that names a scope reads tokens; elsewhere they are ignored. A program that signs in this way has no
+session and no cookie that a browser would send, and so needs no CSRF token.
 """
 
 from dataclasses import dataclass
@@ -28,13 +28,13 @@ REALM = "Backoffice"
 
 @dataclass(frozen=True)
 class Program:
-    """Another program, signed in by its token for this one request. It is no user: `id` is nobody's."""
+    """Another program, signed in by its token for this one request. It is no user: its `id` matches none."""
 
     token_id: int
     name: str
     scope: str
     permissions: frozenset[str] = frozenset()
-    """What it may do beyond opening the view."""
+    """Its permissions beyond opening the view."""
 
     id = 0
     is_authenticated = True
@@ -42,12 +42,12 @@ class Program:
 
     @property
     def actor(self) -> str:
-        """In whose name it acts."""
+        """The actor recorded for its changes."""
         return f"token:{self.token_id}"
 
 
 class TokenRefused(HTTPException):
-    """A request that its token does not open; `error` is RFC 6750's word for it."""
+    """A request that its token does not open; `error` is the error code of RFC 6750."""
 
     code = 401
     error = ""
@@ -59,20 +59,20 @@ class TokenRefused(HTTPException):
 
     @property
     def challenge(self) -> str:
-        """What `WWW-Authenticate` says."""
+        """The value of the `WWW-Authenticate` header."""
         error = f', error="{self.error}"' if self.error else ""
         return f'Bearer realm="{REALM}", scope="{self.scope}"{error}'
 
 
 class TokenInvalid(TokenRefused):
-    """Unknown, expired or revoked: which of them is nobody's business."""
+    """The token is unknown, expired or revoked; the response does not reveal which."""
 
     error = "invalid_token"
     sentence = N_("This token is unknown, has expired or was revoked.")
 
 
 class TokenOfAnotherScope(TokenRefused):
-    """A good token, for something else."""
+    """A valid token of another scope."""
 
     code = 403
     error = "insufficient_scope"
@@ -80,10 +80,10 @@ class TokenOfAnotherScope(TokenRefused):
 
 
 def program_for(scope: str, permission: str = "") -> Program | None:
-    """The program that has signed in with a token of `scope`, and may do what `permission` names; None without one.
+    """The program signed in with a token of `scope`, granted `permission`; None without a token.
 
-    Raises TokenRefused, and TooManyRequests after too many that failed. A good token is let in
-    however many failed before from the same address: a number of 256 bits is not guessed.
+    Raises TokenRefused, and TooManyRequests after too many failures. A valid token is accepted however many attempts
+    from the same address failed before: a 256-bit number cannot be guessed.
     """
     kind, _space, secret = request.headers.get("Authorization", "").partition(" ")
     if kind.lower() != "bearer":
@@ -101,15 +101,15 @@ def program_for(scope: str, permission: str = "") -> Program | None:
 
 
 def signed_in_program() -> Program | None:
-    """Who signed in by a token for this request."""
+    """The program that signed in by a token for this request."""
     found: Program | None = g.get("program")
     return found
 
 
 def wants_a_token() -> bool:
-    """Whether a visitor who is nobody is a program: no browser asks without naming HTML.
+    """Whether an anonymous visitor is a program: it does not accept HTML, or has a token in its address.
 
-    Nor does one bring a token in its address, from where it would get into histories and logs.
+    A token in the address is not accepted, because addresses end up in histories and logs.
     """
     is_in_address = any(value.startswith(tokens.PREFIX) for value in request.args.values())
     is_a_browser = is_htmx() or "text/html" in request.headers.get("Accept", "")
@@ -117,7 +117,7 @@ def wants_a_token() -> bool:
 
 
 def refusal(error: TokenRefused) -> Response:
-    """The answer: a sentence, as JSON where that was asked for."""
+    """The response to a refused token: a sentence, as JSON if requested."""
     db.session.rollback()
     sentence = _(error.sentence)
     if is_api():
@@ -135,11 +135,11 @@ def refusal(error: TokenRefused) -> Response:
 
 @limiter.shared_limit("20 per minute; 200 per hour", scope="tokens")
 def _count_failure() -> None:
-    """Count a failed attempt of this address, whatever it tried to open."""
+    """Count a failed attempt from this address, whatever route it was for."""
 
 
 def _remember_use(token: ApiToken) -> None:
-    """Note the use now and then; a scrape goes on where that cannot be written."""
+    """Record the use of a token from time to time; if that fails, the request goes on."""
     if not tokens.is_due_for_touch(token):
         return
     try:

@@ -1,4 +1,4 @@
-"""What protects every answer and limits every question: headers, hosts, sizes."""
+"""Response headers and request limits: security headers, trusted hosts, sizes."""
 
 from io import BytesIO
 from typing import IO, Any
@@ -27,7 +27,7 @@ HEADERS = {
 _ADDED = (*HEADERS.items(), ("Cache-Control", "no-store"))
 
 UPLOAD_LIMIT = 32 * 1024 * 1024
-"""Bytes of a whole request; an import file is the largest thing that anybody sends."""
+"""Bytes of a whole request; an import file is the largest upload."""
 
 FORM_LIMIT = 2 * 1024 * 1024
 """Bytes of a typed form: thousands of order lines."""
@@ -47,13 +47,13 @@ class _LimitedFormParser(FormDataParser):
 
 
 class LimitedRequest(Request):
-    """A request whose form is limited whatever its encoding."""
+    """A request with a limited form, whatever its encoding."""
 
     form_data_parser_class = _LimitedFormParser
     _form_is_too_large = False
 
     def _load_form_data(self) -> None:
-        # Whoever asks second must hear it too: the first may have been a caller that swallows errors.
+        # Raise on every access: the first caller may have swallowed the error.
         if self._form_is_too_large:
             raise RequestEntityTooLarge()
         try:
@@ -64,7 +64,7 @@ class LimitedRequest(Request):
 
 
 class StorableInteger(IntegerConverter):
-    """A number in an address that PostgreSQL can look up; a longer one is simply not found."""
+    """An integer in an address that PostgreSQL can look up; a longer one is not found (404)."""
 
     def __init__(self, map: Map, *args: Any, **options: Any) -> None:
         super().__init__(map, *args, **{"max": 2**63 - 1, **options})
@@ -84,11 +84,11 @@ def _protect(response: Response) -> Response:
 
 
 def init_app(app: Flask) -> None:
-    """Limit what comes in, and put the headers on what goes out.
+    """Limit requests and add the headers to responses.
 
-    `TRUSTED_HOSTS` (a list) makes Flask refuse any other Host header. Nothing here builds an
-    absolute address from that header, so a forged one has no effect even where the list is empty.
-    Forwarded headers are believed only as far as `TRUSTED_PROXIES` proxies stand before us.
+    `TRUSTED_HOSTS` (a list) makes Flask refuse any other Host header. Nothing here builds an absolute address from
+    that header, so a forged one has no effect even where the list is empty. Forwarded headers are trusted for
+    `TRUSTED_PROXIES` proxies in front of the app.
     """
     proxies = app.config["TRUSTED_PROXIES"]
     if proxies:

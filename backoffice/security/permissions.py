@@ -1,8 +1,8 @@
-"""Who may call which view: the marks on the views, and the guard that reads them. The table is in `rights`.
+"""Who may call which view: the decorators on the views, and the guard that reads them. The table is in `rights`.
 
-A view says who may call it with `@requires("orders.write")` or `@public`. The guard runs before
-every request and refuses a view that says neither, so that nothing is open by forgetting.
-`@requires("metrics.read", scope="metrics")` opens a view to programs with a token of that scope too.
+A view declares who may call it with `@requires("orders.write")` or `@public`. The guard runs before every request and
+refuses a view that declares neither, so that no view is open by omission. `@requires("metrics.read",
+scope="metrics")` opens a view to programs with a token of that scope too.
 """
 
 from collections.abc import Callable
@@ -58,29 +58,29 @@ def open_scopes() -> list[str]:
 
 
 def public(view: View) -> View:
-    """Mark a view as open to everybody, signed in or not."""
+    """Mark a view as open to everyone, signed in or not."""
     view.is_public = True  # type: ignore[attr-defined]
     return view
 
 
 def for_programs(view: View) -> View:
-    """Mark a view as open to tokens alone: nobody's browser can be made to use it."""
+    """Mark a view as open to tokens alone: no browser can be made to call it."""
     view.is_for_programs = True  # type: ignore[attr-defined]
     return view
 
 
 def stateless(view: View) -> View:
-    """Mark a view as open to everybody and the same for all: no session is read for it, so none is needed."""
+    """Mark a view as open to everyone and the same for all: no session is read for it."""
     view.is_stateless = True  # type: ignore[attr-defined]
     return public(view)
 
 
 class UndeclaredView(RuntimeError):
-    """A route whose view says neither `@requires` nor `@public`."""
+    """A route with a view that declares neither `@requires` nor `@public`."""
 
 
 def guard() -> None:
-    """Refuse the request unless its view is open to whoever sends it, and say who is acting."""
+    """Refuse the request unless the caller may open its view, and set the actor."""
     view = current_app.view_functions.get(request.endpoint or "")
     if getattr(view, "is_stateless", False):
         session.give_up()  # type: ignore[attr-defined]
@@ -108,11 +108,11 @@ def guard() -> None:
 
 
 def _forget_actor(_error: BaseException | None = None) -> None:
-    actor.set("")  # a server's thread serves another user next
+    actor.set("")  # the server's thread is reused for another user
 
 
 def init_app(app: Backoffice) -> None:
-    """Install the guard; call this before CSRF, so that an ended session is told so first."""
+    """Install the guard; call this before CSRF, so that an ended session is reported first."""
     app.guard = guard
     app.before_request(guard)
     app.teardown_request(_forget_actor)

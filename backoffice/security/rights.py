@@ -1,4 +1,4 @@
-"""Which role may do what: one table, which screens, verbs and workers ask alike. Knows nothing of Flask."""
+"""Which role may do what: one table, used by screens, actions and workers alike. Does not import Flask."""
 
 from typing import Any, Protocol
 
@@ -46,7 +46,7 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "finance": _FINANCE,
     "admin": _FINANCE | {"users.manage", "tokens.manage", "metrics.read"},
 }
-"""Role → what it may do. An account manager lacks `orders.read_all`: only their own rows exist for them."""
+"""Role → its permissions. Without `orders.read_all`, account managers see only their own rows."""
 
 ROLES: dict[str, str] = {
     "viewer": N_("Viewer"),
@@ -57,28 +57,28 @@ ROLES: dict[str, str] = {
 """Role → its name on screen."""
 
 KNOWN = frozenset().union(*PERMISSIONS.values())
-"""Every permission that a role has."""
+"""Every permission that any role has."""
 
 
 class Person(Protocol):
-    """What the table is asked about: a user, or an anonymous visitor."""
+    """The subject of a permission check: a user, or an anonymous visitor."""
 
     @property
     def is_authenticated(self) -> bool:
-        """Whether we know who it is."""
+        """Whether they are signed in."""
 
     @property
     def is_active(self) -> bool:
-        """Whether they are let in."""
+        """Whether they are enabled."""
 
 
 def allowed(user: Person, permission: str) -> bool:
-    """Whether `user` may do what `permission` names. A visitor and a disabled user may do nothing.
+    """Whether `user` has `permission`. A visitor and a disabled user have none.
 
-    A program has no role: its token names what it may do.
+    A program has no role: its token grants the permissions.
     """
     behind = getattr(user, "_get_current_object", None)
-    person: Person = user if behind is None else behind()  # asked for once, not for each attribute
+    person: Person = user if behind is None else behind()  # resolved once, not for each attribute
     given = getattr(person, "permissions", None)
     held = PERMISSIONS.get(getattr(person, "role", ""), frozenset()) if given is None else given
     if permission not in held:
@@ -87,7 +87,7 @@ def allowed(user: Person, permission: str) -> bool:
 
 
 def sees_all(user: Any, permission: str) -> bool:
-    """Whether the rows of everybody exist for `user`. A program is nobody's: its token opens all rows of its domain."""
+    """Whether `user` may see all users' rows. A program owns no rows: its token opens all rows of its domain."""
     given = getattr(user, "permissions", None)
     if given is None:
         return allowed(user, permission)
@@ -95,5 +95,5 @@ def sees_all(user: Any, permission: str) -> bool:
 
 
 def mine_or(user: Any, permission: str, owner: ColumnElement[Any]) -> ColumnElement[bool]:
-    """The rows that `user` may see: all with `permission`, else those whose `owner` column names them."""
+    """The condition for rows that `user` may see: all with `permission`, else those they own by the `owner` column."""
     return true() if sees_all(user, permission) else owner == user.id

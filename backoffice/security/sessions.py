@@ -1,8 +1,8 @@
 """Sessions in PostgreSQL: the browser holds a random number, the table only its digest.
 
-A session is read at most once a request, together with its user, in one statement, and written
-only when something in it changed. A cookie is dead the moment its row is gone: after signing out,
-when the user is disabled, and when their password or role changes.
+A session is read at most once a request, together with its user, in one statement, and written only when something in
+it changed. A cookie is invalid as soon as its row is deleted: after signing out, when the user is disabled, and when
+their password or role changes.
 """
 
 import hashlib
@@ -30,16 +30,16 @@ from ..people.models import User, WebSession
 log = structlog.get_logger("backoffice.security.sessions")
 
 IDLE = timedelta(hours=8)
-"""A session that nobody uses ends after this."""
+"""A session ends after this much time without use."""
 
 LONGEST = timedelta(hours=24)
-"""A session ends after this, used or not."""
+"""A session ends after this much time, used or not."""
 
 UNKNOWN_VISITOR = timedelta(hours=2)
-"""How long a visitor may look at the sign-in page before its form is too old."""
+"""How long an anonymous visitor's sign-in form stays valid."""
 
 TOUCH = timedelta(minutes=15)
-"""How much of the idle time may pass before a request extends it: most requests write nothing."""
+"""How much of the idle time may pass before a request extends it, so that most requests write nothing."""
 
 _FLASK_LOGIN_ONLY = ("_id", "_fresh")
 """Keys that Flask-Login writes for features that are switched off here."""
@@ -47,7 +47,7 @@ _FLASK_LOGIN_ONLY = ("_id", "_fresh")
 _USER = inspect(User).column_attrs.keys()
 _OF_SESSION = (WebSession.user_id, WebSession.data, WebSession.created_at, WebSession.expires_at)
 _OF_USER = len(_OF_SESSION)
-"""Where in the row the user begins."""
+"""The index in the row at which the user's columns begin."""
 
 _READ = str(
     select(*_OF_SESSION, *(getattr(User, name) for name in _USER))
@@ -58,15 +58,15 @@ _READ = str(
 
 
 def digest(token: str) -> str:
-    """What the table knows of a cookie's `token`."""
+    """The digest of a cookie's `token`, as stored in the table."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
 class ServerSession(SessionMixin):
-    """One browser's session: a mapping, read from the table when first looked into.
+    """One browser's session: a mapping, read from the table on first access.
 
-    `user` is the signed-in, active user that the same statement brought along, or None; `choices`
-    are their language and number format, which stay known when the database is gone.
+    `user` is the signed-in, active user fetched by the same statement, or None; `choices` are their language and
+    number format, which remain available when the database is down.
     """
 
     def __init__(self, token: str | None) -> None:
@@ -92,12 +92,12 @@ class ServerSession(SessionMixin):
 
     @property
     def is_loaded(self) -> bool:
-        """Whether anything looked into the session during this request."""
+        """Whether the session was accessed during this request."""
         return self._data is not None
 
     @property
     def data(self) -> dict[str, Any]:
-        """The content, read from the table at the first call."""
+        """The content, read from the table at the first access."""
         if self._data is None:
             self._data = self._read()
         return self._data
@@ -106,13 +106,13 @@ class ServerSession(SessionMixin):
         if self.token is None:
             return {}
         edge.begin()
-        # By itself, outside of the request's transaction: a page that asks for nothing else is one round trip.
+        # Outside the request's transaction: a page that reads nothing else needs one round trip.
         row = row_outside(db.engine, _READ, {"digest": digest(self.token)})
         if row is None:
             return self._of_anonymous()
         user_id, data, began_at, ends_at = row[:_OF_USER]
         of_user = dict(zip(_USER, row[_OF_USER:], strict=True))
-        if user_id != of_user["id"]:  # the statement brings only an active user along
+        if user_id != of_user["id"]:  # the statement fetches only an active user
             return self._of_anonymous()
         self.began_at, self.ends_at = began_at, ends_at
         if user_id is None:
@@ -127,23 +127,23 @@ class ServerSession(SessionMixin):
         return {}
 
     def start_over(self) -> None:
-        """Forget what this request read of the session and did to it, because it is repeated."""
+        """Discard what this request read from and wrote to the session, because it is repeated."""
         vars(self).update(vars(ServerSession(self._cookie)))
 
     def give_up(self) -> None:
-        """Answer without the database from here on: as to nobody, and nothing is stored.
+        """Answer without the database from here on: as to an anonymous visitor, and nothing is stored.
 
-        The cookie stays as it is: whoever was signed in still is when the database is back.
+        The cookie stays as it is: the user is still signed in when the database is back.
         """
         self._data, self.user, self.is_given_up = {}, None, True
         for name in edge.OF_THE_SESSION:
             g.pop(name, None)
 
     def renew(self, proved_hash: str = "") -> None:
-        """Continue under a new random id; the old cookie is dead once this request is saved.
+        """Continue under a new random id; the old cookie is invalid once this request is saved.
 
         Called wherever the rights of a session change, so that a planted or stolen id gains nothing. `proved_hash` is
-        that of the password by which the user is let in: of one whose password is another by then no session is stored.
+        the hash of the password given at sign-in: if the password was changed meanwhile, no session is stored.
         """
         data = self.data
         if self.is_stored and self.token is not None:
@@ -172,7 +172,7 @@ class ServerSession(SessionMixin):
 
 
 def _user_of(read: dict[str, Any]) -> User:
-    """The user whom the statement brought along, as if the request's own session had read them."""
+    """The user fetched by the statement, as if the request's own session had read them."""
     user: User = inspect(User).class_manager.new_instance()
     vars(user).update(read)
     make_transient_to_detached(user)
@@ -188,10 +188,10 @@ def _cookie_name(secret_key: str) -> str:
 
 
 class PostgresSessions(SessionInterface):
-    """Opens a session without touching the database, and saves it only when there is something to save."""
+    """Opens a session without touching the database, and saves it only if it changed."""
 
     def get_cookie_name(self, app: Flask) -> str:
-        """A name of this installation's own: cookies do not tell two ports of one machine apart."""
+        """A cookie name unique to this installation: cookies do not distinguish two ports of one host."""
         return _cookie_name(str(app.secret_key))
 
     def open_session(self, app: Flask, request: Request) -> ServerSession:
@@ -199,7 +199,7 @@ class PostgresSessions(SessionInterface):
         return ServerSession(request.cookies.get(self.get_cookie_name(app)) or None)
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
-        """Store what changed, after the request's own work has been committed or rolled back."""
+        """Store the changes, after the request's own work has been committed or rolled back."""
         if not isinstance(session, ServerSession) or not session.is_loaded or session.is_given_up:
             return
         if not session.modified and not _is_due_for_extension(session):
@@ -207,14 +207,14 @@ class PostgresSessions(SessionInterface):
                 self._drop_cookie(app, response)
             return
         if not response.is_streamed:
-            db.session.rollback()  # gives its connection back; what was to be kept is committed
+            db.session.rollback()  # release the connection; the request's own work has ended already
         try:
             is_kept = _store(session)
         except DBAPIError as error:
             if not (session.is_stored and current_request.method in edge.SAFE_METHODS):
                 raise
             log.warning("session not stored", sqlstate=edge.sqlstate_of(error))
-            return  # a user who only reads goes on, on a standby too, with the session that is there
+            return  # reading goes on with the existing session, on a standby too
         if is_kept:
             self._set_cookie(app, session, response)
         else:
@@ -249,12 +249,12 @@ def _end(began_at: datetime, *, signed_in: bool) -> datetime:
 def _store(session: ServerSession) -> bool:
     """Write `session`; return whether it still exists afterwards.
 
-    A row that a user deleted meanwhile (signed out elsewhere, disabled) is never written again.
+    A row deleted meanwhile (signed out elsewhere, disabled) is never written again.
     """
     kept = {k: v for k, v in session.data.items() if k not in _FLASK_LOGIN_ONLY}
     user_id = kept.pop("_user_id", None)
     if user_id is not None and not session.is_renewed:
-        user_id = session.user_id  # nobody becomes a user under an id that was there before
+        user_id = session.user_id  # never sign in under an id that existed before
     signed_in = user_id is not None
     values: dict[str, Any] = {"user_id": int(user_id) if signed_in else None, "data": kept}
     with db.engine.begin() as connection:
@@ -278,14 +278,14 @@ def _store(session: ServerSession) -> bool:
 
 
 def _is_still_let_in(connection: Connection, user_id: int, proved_hash: str) -> bool:
-    """Whether the password is the one that was proved; whoever changes it waits for us, and ends this session, too."""
+    """Whether the password is still the one given; a concurrent change waits for this lock, then ends the session."""
     same = select(User.id).where(User.id == user_id, User.password_hash == proved_hash)
     return connection.scalar(same.with_for_update(read=True)) is not None
 
 
 @login_manager.user_loader  # type: ignore[untyped-decorator]
 def _load_user(user_id: str) -> User | None:
-    """The user that the session brought along in its one statement."""
+    """The user that the session fetched with its own statement."""
     user = current_session.user if isinstance(current_session, ServerSession) else None
     return user if user is not None and user.get_id() == user_id else None
 
@@ -293,8 +293,8 @@ def _load_user(user_id: str) -> User | None:
 def init_app(app: Flask) -> None:
     """Keep this app's sessions in its database, and let Flask-Login read its user from them.
 
-    A CSRF token lives as long as its session. Flask-Login's own session protection and its
-    "remember me" cookie are off: the session says everything, and dies with its row.
+    A CSRF token lives as long as its session. Flask-Login's own session protection and its "remember me" cookie are
+    off: the session holds everything, and ends with its row.
     """
     app.session_interface = PostgresSessions()
     app.config["WTF_CSRF_TIME_LIMIT"] = None

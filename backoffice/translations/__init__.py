@@ -1,8 +1,7 @@
-"""The catalogues, and the one command that keeps them: `python -m backoffice.translations`.
+"""The catalogues, and the command that updates them: `python -m backoffice.translations`.
 
-It extracts every marked string, updates `en` and `id`, compiles both, and lists what still waits for
-an Indonesian sentence. English is the msgid itself, so its catalogue holds the plurals alone. With `compile`
-it only compiles.
+It extracts every marked string, updates `en` and `id`, compiles both, and lists the strings without an Indonesian
+translation. English is the msgid itself, so its catalogue holds only the plurals. With `compile` it only compiles.
 """
 
 import tempfile
@@ -36,12 +35,12 @@ KEYWORDS: dict[str, tuple[int, ...] | None] = {
 
 
 def po_file(language: str) -> Path:
-    """Where a language's catalogue is kept."""
+    """The path of a language's catalogue."""
     return HERE / language / "LC_MESSAGES" / "messages.po"
 
 
 def read(language: str) -> Catalog:
-    """A language's catalogue; an empty one when there is none yet."""
+    """A language's catalogue; an empty one if there is none yet."""
     path = po_file(language)
     if not path.exists():
         return _empty(language)
@@ -50,7 +49,7 @@ def read(language: str) -> Catalog:
 
 
 def extract() -> dict[str | tuple[str, ...], set[str]]:
-    """Every string that the code and the templates mark → the files that it stands in."""
+    """Every string that the code and the templates mark → the files that contain it."""
     with (HERE / "babel.cfg").open() as file:
         methods, options = parse_mapping_cfg(file)
     found: dict[str | tuple[str, ...], set[str]] = {}
@@ -86,7 +85,7 @@ def update() -> None:
 
 
 def compile() -> None:
-    """Write the binary catalogues that the app reads, where they are older than the texts."""
+    """Write the binary catalogues that the app reads, if they are older than the texts."""
     for language in LANGUAGES:
         source = po_file(language)
         target = source.with_suffix(".mo")
@@ -99,12 +98,12 @@ def compile() -> None:
 
 
 def is_held(language: str, message: str | tuple[str, ...]) -> bool:
-    """Whether the language's catalogue says the message: English says but its plurals otherwise."""
+    """Whether the language's catalogue contains the message; English contains only plurals."""
     return language != "en" or not isinstance(message, str)
 
 
 def missing(language: str) -> Iterator[Message]:
-    """The messages of a language that have no translation, or only a guessed one."""
+    """The messages of a language that have no translation, or only a fuzzy one."""
     for message in read(language):
         texts = message.string if isinstance(message.string, tuple | list) else [message.string]
         if message.id and (message.fuzzy or not all(texts)):
@@ -119,7 +118,7 @@ def _is_ours(folder: str) -> bool:
 def _empty(language: str) -> Catalog:
     then = datetime(
         2026, 11, 21, tzinfo=UTC
-    )  # fixed: a date that moves is a conflict in every merge
+    )  # fixed: a date that changes is a conflict in every merge
     catalogue = Catalog(
         locale=language,
         header_comment=f"# Backoffice in {Locale.parse(language).english_name}.",

@@ -6,7 +6,7 @@ from . import compile, missing, update
 
 
 def main(arguments: list[str]) -> int:
-    """Update (or only compile) the catalogues; 1 when an Indonesian sentence is missing."""
+    """Update (or only compile) the catalogues; 1 if an Indonesian translation is missing."""
     if arguments == ["compile"]:
         compile()
         return 0

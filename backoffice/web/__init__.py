@@ -1,1 +1,1 @@
-"""What every screen is made with: forms, formats, lists' pages, conflicts."""
+"""The building blocks of every screen: forms, formats, paging, conflicts."""

@@ -1,4 +1,4 @@
-"""What domains add to the screens of other domains' records; those know none of them."""
+"""Additions by domains to the screens of other domains' records, which do not know them."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Addition:
-    """A template on the screen of every record `of` a model, and what it needs.
+    """A template on the screen of every record `of` a model, and its context.
 
-    `context` is a function of the record, the user and the page asked for; None: there is nothing to show to this user.
+    `context` is a function of the record, the user and the page number; None: nothing to show to this user.
     """
 
     of: type
@@ -26,7 +26,7 @@ class Addition:
 
 @dataclass(frozen=True)
 class Columns:
-    """Columns of the list `of` a model, as the user may see them; their values correlate with its id."""
+    """Additional columns in the list `of` a model, as the user may see them; their values correlate with its id."""
 
     of: type
     ask: Callable[[Any], Sequence["Column"]]
@@ -34,14 +34,14 @@ class Columns:
 
 @dataclass(frozen=True)
 class Notes:
-    """What is told beside the saves in the history of a record `of` a model, by its id: transaction → sentence."""
+    """Notes beside the saves in the history of a record `of` a model, by its id: transaction → sentence."""
 
     of: type
     ask: Callable[[Session, int], Mapping[int, str]]
 
 
 def parts_of(record: Any, user: Any, number: int = 1) -> list[dict[str, Any]]:
-    """What other domains show of the record: templates with their contexts."""
+    """The additions of other domains to the record's screen: templates with their contexts."""
     parts = [part for part in declared().parts if isinstance(record, part.of)]
     contexts = [(part, part.context(record, user, number)) for part in parts]
     return [
@@ -50,11 +50,11 @@ def parts_of(record: Any, user: Any, number: int = 1) -> list[dict[str, Any]]:
 
 
 def columns_of(model: type, user: Any) -> Iterator["Column"]:
-    """What other domains show in the list of the model."""
+    """The columns that other domains add to the list of the model."""
     return (c for added in declared().columns if added.of is model for c in added.ask(user))
 
 
 def notes_of(session: Session, record: Any) -> dict[int, str]:
-    """What other domains tell beside the saves of the record, by their transactions."""
+    """The notes of other domains on the saves of the record, by transaction."""
     asked = (added for added in declared().notes if isinstance(record, added.of))
     return {xid: note for added in asked for xid, note in added.ask(session, record.id).items()}

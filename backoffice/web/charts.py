@@ -1,7 +1,7 @@
-"""Charts as the server draws them: bars of exact amounts, a scale to read them by, links to the rows behind.
+"""Charts rendered by the server: bars of exact amounts, a scale, links to the underlying rows.
 
-Every number that is shown stays a Decimal. Only geometry (percent of the width, pixels of the
-height) is float: nothing reads an amount back from it.
+Displayed numbers stay Decimal. Only geometry (percent of the width, pixels of the height) is float; no amount is read
+back from it.
 """
 
 from collections.abc import Sequence
@@ -17,10 +17,10 @@ HEIGHT = 180
 """Pixels between the lowest and the highest tick."""
 
 MOST_LABELS = 12
-"""Names under the bars; where there are more bars, only some are named."""
+"""The most labels under the bars; with more bars, only some are labelled."""
 
 SHORT_LABEL = 3
-"""Letters of a name that always has room: Jan."""
+"""Characters of a label that always fits, such as Jan."""
 
 _STEPS = 4
 _NICE = (Decimal(1), Decimal(2), Decimal("2.5"), Decimal(5), Decimal(10))
@@ -30,15 +30,12 @@ _SHORT = {
     6: N_("%(number)sM"),
     3: N_("%(number)sK"),
 }
-"""Power of ten → how a tick of that size is written short, as the language has it."""
+"""Power of ten → the abbreviation of a tick of that size, by language."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """One bar: `label` stands under it, `title` says it in full, `href` leads to what is behind it.
-
-    `mark` is a line across the bar (a target); `beside` is a second, paler bar (another year).
-    """
+    """One bar: `label` stands under it, `title` is its full name, `href` leads to its underlying rows."""
 
     label: str
     title: str
@@ -60,9 +57,9 @@ class Box:
 
 @dataclass(frozen=True)
 class Bar:
-    """A point with its places in the drawing. `room` is the whole strip that it stands in.
+    """A point with its positions in the drawing. `room` is the whole strip around it.
 
-    `gives_way`: on a narrow screen its name is left out, so that those beside it can be read.
+    `gives_way`: on a narrow screen its label is hidden, so that its neighbours stay legible.
     """
 
     point: Point
@@ -77,7 +74,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Tick:
-    """A line of the scale and what stands beside it."""
+    """A line of the scale and its label."""
 
     y: str
     label: str
@@ -94,9 +91,9 @@ class Chart:
 
 
 def bar_chart(points: Sequence[Point], *, counts: bool = False) -> Chart:
-    """The drawing of `points`, in their order, over a scale that holds all of them.
+    """The chart of `points`, in their order, over a scale that contains all of them.
 
-    `counts`: they are numbers of things, of which there are no halves on the scale either.
+    `counts`: the values are counts, so the scale has no fractions.
     """
     numbers = [n for p in points for n in (p.value, p.mark, p.beside) if n is not None]
     lowest, highest = min(numbers, default=Decimal(0)), max(numbers, default=Decimal(0))
@@ -110,7 +107,7 @@ def bar_chart(points: Sequence[Point], *, counts: bool = False) -> Chart:
 
 
 def scale(lowest: Decimal, highest: Decimal, *, counts: bool = False) -> list[Decimal]:
-    """Round numbers at equal distances that take in `lowest`, `highest` and 0; whole ones of `counts`."""
+    """Round numbers at equal distances that include `lowest`, `highest` and 0; integers for `counts`."""
     low, high = min(lowest, Decimal(0)), max(highest, Decimal(0))
     if low == high:
         return [Decimal(0), Decimal(1)]
@@ -126,7 +123,7 @@ def scale(lowest: Decimal, highest: Decimal, *, counts: bool = False) -> list[De
 
 
 def short(amount: Decimal) -> str:
-    """A round amount as briefly as the language writes it: 2.5M, 2,5 jt."""
+    """A round amount abbreviated in the user's language: 2.5M, 2,5 jt."""
     for power, words in _SHORT.items():
         if abs(amount) >= Decimal(1).scaleb(power):
             number = money.format_quantity(amount.scaleb(-power), number_format())
@@ -135,13 +132,13 @@ def short(amount: Decimal) -> str:
 
 
 def share(part: Decimal, whole: Decimal) -> str:
-    """How long the bar of `part` is where that of `whole` fills its place; never negative."""
+    """The CSS length of the bar of `part`, where `whole` is full length; never negative."""
     return _percent(100 * float(max(part, Decimal(0)) / whole)) if whole > 0 else "0%"
 
 
 @dataclass(frozen=True)
 class _Places:
-    """Where things stand between the lowest and the highest tick, `count` bars side by side."""
+    """Positions between the lowest and the highest tick, for `count` bars side by side."""
 
     lowest: Decimal
     highest: Decimal

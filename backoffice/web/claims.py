@@ -1,4 +1,4 @@
-"""One effect per posted form, on the web side: claim its key, or send the browser where it was sent before."""
+"""One effect per posted form, on the web side: claim its key, or repeat the first redirect."""
 
 from typing import Any
 
@@ -11,9 +11,9 @@ from .idempotency import once, remember
 
 
 class Claim:
-    """The key that a form was sent with, claimed for an action: do the work, and answer `complete`.
+    """The idempotency key of a form, claimed for an action: do the work, then return `complete`.
 
-    Of a form that comes again the request ends here, with the first answer; see `idempotency.once`.
+    If the form was submitted before, the request ends here with the first response; see `idempotency.once`.
     """
 
     def __init__(self, action: str) -> None:
@@ -27,6 +27,6 @@ class Claim:
             abort(hx_redirect(earlier["location"]))
 
     def complete(self, location: str) -> Response:
-        """Send the browser to `location`, and every repetition of the form too."""
+        """Redirect the browser to `location`, now and on every repetition of the form."""
         remember(db.session, **self._names, response={"location": location})
         return hx_redirect(location)

@@ -1,6 +1,6 @@
-"""Two editors, one record: where theirs, saved meanwhile, differs from mine, and what the form then holds.
+"""Two editors, one record: the differences between a form and a concurrent save, and how they are merged.
 
-Names no domain; imported by domains. `macros/editing.html` draws it.
+Names no domain; imported by domains. `macros/editing.html` renders it.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -13,7 +13,7 @@ Fact = TypeVar("Fact")
 
 @dataclass(frozen=True)
 class Difference(Generic[Fact]):
-    """A fact that they changed and that my form says otherwise; `taken`: the form now holds theirs."""
+    """A fact that another user changed and that differs in this form; `taken`: the form now holds theirs."""
 
     name: str
     theirs: Fact
@@ -27,11 +27,11 @@ def differences(
     mine: Mapping[str, Fact],
     none: Fact,
 ) -> list[Difference[Fact]]:
-    """Where they changed what I see differently; `none` stands for a fact that is missing.
+    """The facts changed by the other user that differ in mine; `none` stands for a missing fact.
 
-    What I did not touch since `base` (the facts that I started from) takes their value, so that saving
-    again loses nothing of theirs by accident; what both of us changed stays mine. What they left as it
-    was is simply my edit. Without a `base` everything stays mine.
+    A fact that I left unchanged since `base` (the facts at the start of editing) takes their value, so that saving
+    again does not undo their change by accident; a fact that both changed keeps mine. A fact that they left unchanged
+    is simply my edit. Without a `base` all facts keep mine.
     """
     found = []
     for name in {**theirs, **mine}:
@@ -45,7 +45,7 @@ def differences(
 
 @dataclass(frozen=True)
 class Disagreement:
-    """A difference as people read it, and who saved theirs when, where that is known of each."""
+    """A difference as rendered, with who saved theirs and when, if known."""
 
     label: str
     theirs: str
@@ -57,7 +57,7 @@ class Disagreement:
 
 @dataclass(frozen=True)
 class Conflict:
-    """What the form shows above its fields after another user was faster: who saved when, and the rest."""
+    """The conflict shown above the form's fields: who saved first, when, and the differences."""
 
     who: str
     at: datetime | None
@@ -76,7 +76,7 @@ def conflict_over(
     who: str,
     at: datetime | None,
 ) -> Conflict:
-    """The differences as people read them: `label` names a fact, `write` says what it is."""
+    """The conflict as rendered: `label` returns a fact's label, `write` formats its value."""
     reported = (
         Disagreement(label(d.name), write(d.name, d.theirs), write(d.name, d.mine), d.taken)
         for d in found

@@ -1,4 +1,4 @@
-"""What the form macros need to know of WTForms: the attributes of an input, all errors of a form."""
+"""Helpers of the form macros for WTForms: the attributes of an input, all errors of a form."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from .idempotency import new_key
 
 @dataclass(frozen=True)
 class FormError:
-    """One error: the id of the field that it is about (empty: the whole form), its label, the sentence."""
+    """One error: the id of its field (empty: the whole form), its label, the sentence."""
 
     id: str
     label: str
@@ -26,7 +26,7 @@ class FormError:
 
 
 def form_errors(form: BaseForm) -> list[FormError]:
-    """Every error of `form`, in the order of the screen, those of rows and sub-forms too."""
+    """Every error of `form` in screen order, including those of rows and sub-forms."""
     whole = [
         said if isinstance(said, FormError) else FormError("", "", str(said))
         for said in getattr(form, "form_errors", ())
@@ -61,7 +61,7 @@ def input_attributes(
     help: str | None = None,
     attributes: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The attributes of a field's input: its class, and what ties help and error to it."""
+    """The attributes of a field's input: its class, and the references to its help and error."""
     given = hyphenated(attributes or {})
     own_class = given.pop("class", "")
     result = {"class": f"{_class_of(field)} {own_class}".strip(), **given}
@@ -91,7 +91,7 @@ def _class_of(field: Field) -> str:
 
 
 class _OurTranslations:
-    """WTForms' own sentences, from our catalogues: its package has no Indonesian."""
+    """WTForms' messages from this app's catalogues: its package has no Indonesian."""
 
     def gettext(self, message: str) -> str:
         return _(message)
@@ -106,11 +106,11 @@ WTFORMS_SAYS = (
     N_("Not a valid integer value."),
     N_("This field is required."),
 )
-"""What WTForms may say where a field has no sentence of its own."""
+"""WTForms' own messages, used where a field defines none."""
 
 
 def init_app(app: Flask) -> None:
-    """Give the macros these functions, and WTForms our languages."""
+    """Give the macros these functions, and WTForms this app's translations."""
     flask_wtf.form.translations = _OurTranslations()
     app.jinja_env.globals.update(
         form_errors=form_errors, input_attributes=input_attributes, new_key=new_key

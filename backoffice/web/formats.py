@@ -1,6 +1,6 @@
-"""Numbers and dates as people read them, in the number format of whoever is asking.
+"""Numbers and dates as displayed, in the current user's number format.
 
-What is known of numbers is in `base/money.py`; the fields that read them are in `typed_fields.py`.
+Parsing and rounding are in `base/money.py`; the fields that read numbers are in `typed_fields.py`.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from .preferences import number_format
 
 
 def money_filter(value: Decimal | int | None, symbol: bool = False) -> str:
-    """An amount as the user reads it, with the currency's symbol if asked; nothing for None."""
+    """An amount in the user's format, with the currency's symbol if requested; empty for None."""
     if value is None:
         return ""
     return money.format_amount(_exact(value), number_format(), symbol=symbol)
@@ -26,24 +26,24 @@ def money_filter(value: Decimal | int | None, symbol: bool = False) -> str:
 def signed_filter(
     value: Decimal | int | None, write: Callable[..., str] = money_filter, **how: bool
 ) -> str:
-    """A difference as the user reads it, with its sign: +250.00, -250.00, 0.00; nothing for None."""
+    """A difference in the user's format, with its sign: +250.00, -250.00, 0.00; empty for None."""
     if value is None:
         return ""
     return ("+" if value > 0 else "") + write(value, **how)
 
 
 def quantity_filter(value: Decimal | int | None) -> str:
-    """A quantity, or a count, as the user reads it; nothing for None."""
+    """A quantity, or a count, in the user's format; empty for None."""
     return "" if value is None else money.format_quantity(_exact(value), number_format())
 
 
 def unit_price_filter(value: Decimal | int | None) -> str:
-    """A price per unit as the user reads it; nothing for None."""
+    """A price per unit in the user's format; empty for None."""
     return "" if value is None else money.format_unit_price(_exact(value), number_format())
 
 
 def percent_filter(value: Decimal | None) -> str:
-    """A percentage as the user reads it; nothing for None."""
+    """A percentage in the user's format; empty for None."""
     return "" if value is None else money.format_percent(_exact(value), number_format())
 
 
@@ -52,34 +52,34 @@ MONTH = "LLLL y"
 
 
 def month_filter(value: date | None, pattern: str = MONTH) -> str:
-    """The month of a day as the user's language names it, by default with its year; nothing for None."""
+    """The month of a day in the user's language, by default with its year; empty for None."""
     return _as_written(value) or ("" if value is None else str(format_date(value, pattern)))
 
 
 def day_filter(value: date | None) -> str:
-    """A calendar day as the user's language writes it; nothing for None."""
+    """A calendar day in the user's language; empty for None."""
     return _as_written(value) or ("" if value is None else str(format_date(value, "d MMM y")))
 
 
 def recorded_day(value: object) -> str:
-    """A day that the audit trail or a file holds as text, as day_filter writes it."""
+    """A day that the audit trail or a file holds as text, formatted as by day_filter."""
     return day_filter(stored_day(str(value)))
 
 
 def moment_filter(value: datetime | None) -> str:
-    """A moment where the business is, to the minute; nothing for None."""
+    """A moment in the business time zone, to the minute; empty for None."""
     if value is None:
         return ""
     return _as_written(value) or str(format_datetime(value, "d MMM y HH:mm"))
 
 
 def _as_written(value: date | None) -> str:
-    """A stored date or moment that no record can have, as it is stored; nothing for any other."""
+    """A stored date or moment outside the calendar, unformatted; empty for any other."""
     return str(value) if is_out_of_calendar(value) else ""
 
 
 def in_words(refusal: Refusal) -> str:
-    """The sentence of a refusal in the user's language, its amounts of money and days as they read them."""
+    """The sentence of a refusal in the user's language, with its amounts and days formatted."""
     values = {name: _in_words(value) for name, value in refusal.values.items()}
     return str(gettext(refusal.sentence, **values))
 
@@ -102,11 +102,11 @@ FILTERS: dict[str, Callable[..., str]] = {
     "number": quantity_filter,
     "unit_price": unit_price_filter,
 }
-"""Name in templates → what writes the number."""
+"""Name in templates → the function that formats the value."""
 
 
 def init_app(app: Flask) -> None:
-    """Give templates the filters, the currency's symbol for labels beside inputs, and what two values differ by."""
+    """Give templates the filters, the currency's symbol for labels beside inputs, and the difference function."""
     app.jinja_env.filters.update(FILTERS)
     app.jinja_env.globals["currency_symbol"] = money.currency_symbol
     app.jinja_env.globals["difference_of"] = differences.difference

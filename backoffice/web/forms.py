@@ -1,7 +1,4 @@
-"""What the forms of records share: typed texts, numbers that are addresses, and what editing started from.
-
-Names no domain; imported by domains.
-"""
+"""Shared parts of record forms: typed texts, numbers in addresses, and the state that editing started from."""
 
 import json
 from collections.abc import Mapping
@@ -25,7 +22,7 @@ Record = TypeVar("Record")
 
 
 def month_or_404(text: str) -> Month:
-    """The month that an address names."""
+    """The month in an address; 404 if it is not a month."""
     try:
         return Month.parse(text)
     except ValueError:
@@ -33,25 +30,25 @@ def month_or_404(text: str) -> Month:
 
 
 def trimmed(text: str | None) -> str:
-    """A typed text without the spaces around it."""
+    """A typed text without surrounding spaces."""
     return (text or "").strip()
 
 
 def tidy(text: str | None) -> str:
-    """A typed text on one line, without needless spaces."""
+    """A typed text on one line, with single spaces."""
     return " ".join((text or "").split())
 
 
 def at_most(characters: int) -> Length:
-    """A validator: the text has no more characters than that."""
+    """A validator: the text has at most that many characters."""
     return Length(max=characters, message=_l("At most %(max)d characters."))
 
 
 class Required:
-    """A validator: something must be typed; blanks are nothing, and 0 is something.
+    """A validator: a value is required; blanks are none, and 0 is one.
 
-    What was typed and refused keeps its own sentence. WTForms' InputRequired takes blanks for an
-    input, and its DataRequired takes 0 for none.
+    A value refused by its field keeps that error. WTForms' InputRequired takes blanks for an input, and its
+    DataRequired takes 0 for none.
     """
 
     field_flags: ClassVar[dict[str, bool]] = {"required": True}
@@ -60,16 +57,16 @@ class Required:
         self.message = message
 
     def __call__(self, _form: object, field: Field) -> None:
-        """Raises StopValidation, with the sentence where there is none yet."""
+        """Raises StopValidation, with the error message unless the field has one already."""
         is_blank = isinstance(field.data, str) and not field.data.strip()
         if field.data is None or is_blank:
             raise StopValidation("" if field.errors else str(self.message))
 
 
 class Stamp(NamedTuple):
-    """What a form says unseen of the record that it was opened on. In its hidden field: `17:3`.
+    """The hidden identity of the record that a form was opened on: id and version, `17:3`.
 
-    The number in an address may belong to another record by the time that the form is sent; an id never does.
+    The number in an address may belong to another record by the time the form is sent; an id never does.
     """
 
     record_id: int
@@ -77,12 +74,12 @@ class Stamp(NamedTuple):
 
     @classmethod
     def read(cls, text: str | None) -> "Stamp":
-        """What a hidden field holds; of no record where it cannot be read."""
+        """Parse the hidden field; a stamp of no record if it cannot be parsed."""
         record_id, _colon, version = (text or "").partition(":")
         return cls(whole_number(record_id), whole_number(version))
 
     def version_of(self, record_id: int) -> int:
-        """The version that was opened of that record. Raises AnotherRecord where another one was."""
+        """The version that was opened of that record. Raises AnotherRecord if another one was opened."""
         if self.record_id != record_id:
             raise AnotherRecord()
         return self.version
@@ -92,12 +89,12 @@ class Stamp(NamedTuple):
 
 
 class OpenedForm(FlaskForm):
-    """A form over something stored, that holds unseen what was stored when it was opened."""
+    """A form over a stored record, with the stored facts at opening in a hidden field."""
 
     base = HiddenField("")
 
     def base_facts(self) -> Mapping[str, Any] | None:
-        """The facts that editing started from; None where the field does not hold them."""
+        """The facts at the start of editing; None if the field does not hold them."""
         try:
             facts = json.loads(self.base.data or "")
             return {str(name): str(fact) for name, fact in facts.items()}
@@ -106,9 +103,9 @@ class OpenedForm(FlaskForm):
 
 
 class RecordForm(OpenedForm):
-    """A form over a stored record: the stamp of what was opened, its facts then, and a key for one effect.
+    """A form over a stored record: the stamp of what was opened, its facts then, and an idempotency key.
 
-    `warning` is what the box above the form says beside what another user has changed.
+    `warning` is shown in the box above the form, beside another user's changes.
     """
 
     version = HiddenField("")
@@ -119,35 +116,35 @@ class RecordForm(OpenedForm):
 
     @classmethod
     def over(cls, record_id: int, version: int, **data: Any) -> Self:
-        """The form over a stored record at that version; `data` is what its fields hold."""
+        """The form over a stored record at that version; `data` are its field values."""
         stamp = str(Stamp(record_id, version))
         return cls(formdata=None, data={**data, "version": stamp, "idempotency_key": new_key()})
 
     def expected_version(self, record_id: int) -> int:
-        """The version that was opened of that record. Raises AnotherRecord where another one was."""
+        """The version that was opened of that record. Raises AnotherRecord if another one was opened."""
         return Stamp.read(self.version.data).version_of(record_id)
 
     def opened(self, session: Session, model: type[Record], record_id: int) -> Record | None:
-        """The record that was opened; where it is gone, that of `record_id`, which has its number now."""
+        """The record that was opened; if it is deleted, that of `record_id`, which has its number now."""
         opened_id = Stamp.read(self.version.data).record_id
         return session.get(model, opened_id) or session.get(model, record_id)
 
     def reopen(self, record_id: int, version: int) -> None:
-        """Let what was typed be about that record and version, which the user is shown now."""
+        """Rebase the form on that record and version, which the user is shown now."""
         self.warning = self.warning_over(record_id)
         self.version.data = str(Stamp(record_id, version))
 
     def warning_over(self, record_id: int) -> str:
-        """What to say where the form was opened on another record than that one."""
+        """The warning if the form was opened on another record than that one."""
         opened_id = Stamp.read(self.version.data).record_id
         return "" if opened_id == record_id else self.in_words(AnotherRecord())
 
     def in_words(self, refusal: Refusal) -> str:
-        """The sentence of a refusal as the form says it."""
+        """The sentence of a refusal, as this form shows it."""
         return in_words(refusal)
 
     def add_errors(self, problems: Mapping[str, Refusal]) -> None:
-        """Show each problem at its field; the one of no name above the form."""
+        """Show each problem at its field; one without a name above the form."""
         for name, problem in problems.items():
             sentence = self.in_words(problem)
             if not name:

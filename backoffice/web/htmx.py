@@ -19,7 +19,7 @@ def is_htmx() -> bool:
 
 
 def wants_partial() -> bool:
-    """Whether the answer will be swapped into a page that is already there."""
+    """Whether the response will be swapped into an existing page."""
     return is_htmx() and request.headers.get("HX-Request-Type") != "full"
 
 
@@ -35,9 +35,9 @@ def render(template: str, block: str | None = None, status: int = 200, **context
 
 
 def render_inherited_block(template: str, block: str, **context: Any) -> str:
-    """A block that the template has from one that it extends, with its own blocks in it; `render_block` knows no such.
+    """An inherited block of the template, with its own blocks in it; `render_block` does not support these.
 
-    Raises KeyError where none of them has it.
+    Raises KeyError if no parent defines it.
     """
     environment = current_app.jinja_env
     current_app.update_template_context(context)
@@ -50,7 +50,7 @@ def render_inherited_block(template: str, block: str, **context: Any) -> str:
 
 
 def _parents(template: Template) -> Iterator[Template]:
-    """The templates that it extends, the nearest first; a frame that a view gives by name is none of them."""
+    """The parent templates, the nearest first; without a frame that a view passes by name."""
     environment = current_app.jinja_env
     while template.name is not None and environment.loader is not None:
         source, _path, _is_current = environment.loader.get_source(environment, template.name)
@@ -74,7 +74,7 @@ def hx_redirect(location: str) -> Response:
 
 
 def trigger(response: Response, event: str, **detail: Any) -> Response:
-    """Let `response` fire `event` in the page, beside those that it already fires."""
+    """Add `event` to the events that `response` triggers in the page."""
     events = json.loads(response.headers.get("HX-Trigger", "{}"))
     events[event] = detail
     response.headers["HX-Trigger"] = json.dumps(events)

@@ -1,8 +1,8 @@
-"""One effect per form: a double click, F5, a replayed or a concurrent POST gets the first answer.
+"""One effect per form: a double click, F5, a replayed or a concurrent POST gets the first response.
 
-The form carries a random key. The first request that claims it does the work and stores its answer
-in the same transaction; a second one waits for that transaction (the INSERT does), then returns the
-stored answer. When the first rolls back, its claim goes with it and the second does the work.
+The form has a random key. The first request that claims it does the work and stores its response in the same
+transaction; a second one waits for that transaction (the INSERT does), then returns the stored response. If the first
+rolls back, its claim is rolled back too and the second does the work.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ _NOT_PART_OF_THE_BODY = ("csrf_token", "idempotency_key")
 
 
 class IdempotencyMismatch(Refusal):
-    """A key that was used before came back with another body."""
+    """A used key was sent again with another body."""
 
     sentence = N_(
         "This form was already sent with other contents. Load the page again to see what was saved."
@@ -33,7 +33,7 @@ class IdempotencyMismatch(Refusal):
 
 
 class UnusableIdempotencyKey(Refusal):
-    """A key that is empty or too long to be one of ours."""
+    """A key that is empty or too long to be one of this app's."""
 
     sentence = N_("This form has lost its key. Load the page again and repeat your change.")
 
@@ -46,12 +46,12 @@ Body = Mapping[str, Any] | _MultiDict
 
 
 def new_key() -> str:
-    """A key for the hidden field of a form that moves money or starts work."""
+    """A new key for the hidden field of a form that moves money or starts work."""
     return secrets.token_urlsafe(16)
 
 
 def digest(body: Body) -> str:
-    """A digest of a form's contents, whatever the order of its fields; the tokens don't count."""
+    """A digest of a form's contents, whatever the order of its fields; tokens are ignored."""
     try:
         pairs = list(body.items(multi=True))  # type: ignore[call-arg]
     except TypeError:
@@ -64,10 +64,10 @@ def digest(body: Body) -> str:
 def once(
     session: Session | scoped_session[Session], *, user_id: int, action: str, key: str, body: Body
 ) -> dict[str, Any] | None:
-    """Claim `key` for `action`. None: do the work, then `remember` the answer, in this transaction.
+    """Claim `key` for `action`. None: do the work, then `remember` the response, in this transaction.
 
-    Otherwise the answer that was given the first time. Waits for a concurrent request with the
-    same key. Raises IdempotencyMismatch when the key was used with another body.
+    Otherwise returns the first response. Waits for a concurrent request with the same key. Raises IdempotencyMismatch
+    if the key was used with another body.
     """
     if not key or len(key) > LONGEST_KEY:
         raise UnusableIdempotencyKey()
@@ -92,6 +92,6 @@ def remember(
     key: str,
     response: Mapping[str, Any],
 ) -> None:
-    """Store the answer that every repetition of this form shall get."""
+    """Store the response for every repetition of this form."""
     names = {"user_id": user_id, "action": action, "key": key}
     session.execute(update(IdempotencyKey).filter_by(**names).values(response=dict(response)))

@@ -1,10 +1,10 @@
-"""Parts of a page that are the same for many requests: rendered once, then filled in.
+"""Template fragments cached in memory: rendered once, then filled in per request.
 
-`kept("shell/top.html", {"name": current_user.name}, role=current_user.role)` renders the template
-with its arguments the first time, and keeps the text by template, language and arguments. What belongs to
-this request or person comes as a *slot*: in the kept text stands a mark, and each page has its own
-value there, escaped. So a kept template reads nothing but its arguments, its slots and what is the same
-for the whole app (`tests/shell/test_kept.py` reads them for anything else).
+`kept("shell/top.html", {"name": current_user.name}, role=current_user.role)` renders the template with its arguments
+the first time, and caches the text by template, language and arguments. Values of this request or user are *slots*:
+the cached text holds a marker, and each page inserts its own value there, escaped. So a cached template reads nothing
+but its arguments, its slots and values that are the same for the whole app (`tests/shell/test_kept.py` checks for
+anything else).
 """
 
 import re
@@ -19,23 +19,23 @@ from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
 MOST = 500
-"""Texts that are kept at most: of each page of the navigation one for every role and language."""
+"""The most cached texts: for each page of the navigation one for every role and language."""
 
 Key = tuple[Hashable, ...]
 
 
 class KeptParts:
-    """The texts of one app, each cut at its slots: text, slot, text, slot, …, text."""
+    """The cached texts of one app, each split at its slots: text, slot, text, slot, …, text."""
 
     def __init__(self) -> None:
-        self._mark = f"slot-{secrets.token_hex(8)}-"  # nobody can type it
+        self._mark = f"slot-{secrets.token_hex(8)}-"  # random, so that no user can type it
         self._texts: dict[Key, list[str]] = {}
 
     @pass_context
     def kept(
         self, context: Context, name: str, slots: Mapping[str, Any], /, **arguments: Hashable
     ) -> Markup:
-        """The template's text for these arguments in the reader's language, with this request's slots."""
+        """The template's text for these arguments in the user's language, with this request's slots."""
         language = context["language"]
         spoken = str(get_locale())
         key = (name, language, spoken, request.script_root, *sorted(arguments.items()))

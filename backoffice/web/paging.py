@@ -1,4 +1,4 @@
-"""Server-side paging: one page of a list, and what its footer says."""
+"""Server-side paging: one page of a list, and the numbers of its footer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ PAGE_SIZE = 50
 
 @dataclass(frozen=True)
 class Page(Generic[Row]):
-    """Page `number` (from 1) of a list of `total` rows, `size` a page."""
+    """Page `number` (from 1) of a list of `total` rows, `size` per page."""
 
     items: Sequence[Row]
     number: int
@@ -20,12 +20,12 @@ class Page(Generic[Row]):
 
     @property
     def pages(self) -> int:
-        """How many pages there are; an empty list has one."""
+        """The number of pages; 1 for an empty list."""
         return max(1, -(-self.total // self.size))
 
     @property
     def first(self) -> int:
-        """Position of the first row shown, from 1; 0 when there is none."""
+        """Position of the first row shown, from 1; 0 if there is none."""
         return (self.number - 1) * self.size + 1 if self.items else 0
 
     @property
@@ -35,7 +35,7 @@ class Page(Generic[Row]):
 
 
 def page_number(text: str | None) -> int:
-    """The page that a query string asks for: 1 for anything that is not a sensible number."""
+    """The page number in a query string: 1 for anything that is not a valid number."""
     if text and text.isascii() and text.isdigit() and len(text) <= 6:
         return max(1, int(text))
     return 1

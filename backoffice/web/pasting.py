@@ -1,14 +1,14 @@
-"""Cells that were copied from a spreadsheet, or stand in a small file."""
+"""Cells pasted from a spreadsheet, or read from a small file."""
 
 import csv
 from io import StringIO
 
 
 def rows_of(block: str, delimiter: str = "\t") -> list[list[str]]:
-    """The cells of each row, without the space around them; a blank row is one empty cell."""
+    """The cells of each row, stripped; a blank row is one empty cell."""
     lines = block.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "")
     try:
         rows = list(csv.reader(StringIO(lines, newline=""), delimiter=delimiter))
-    except csv.Error:  # a cell without end
+    except csv.Error:  # a cell above csv's size limit, as after an unclosed quotation mark
         rows = [line.split(delimiter) for line in lines.split("\n")]
     return [[cell.strip() for cell in row] or [""] for row in rows]

@@ -1,11 +1,11 @@
 """Language, number format and theme: the user's own, else this browser's, else the deployment's.
 
-A page that tells of an outage is drawn without the database: there what was read of the user before
-counts, and of a user unknown the language that their browser prefers.
+An error page during an outage is rendered without the database: it uses the user's choices if they were read before,
+else the browser's preferred language.
 
-The number format is a setting apart from the language: switching the language never changes how a
-typed amount is read. The theme belongs to the browser, so it lives in a cookie only; the cookies
-are set by the server and hold nothing but a word of these lists.
+The number format is separate from the language: switching the language never changes how a typed amount is read. The
+theme belongs to the browser, so it is stored in a cookie only; the cookies are set by the server and hold nothing but
+a word of these lists.
 """
 
 from typing import Any
@@ -22,10 +22,10 @@ LANGUAGES = {"en": "English", "id": "Bahasa Indonesia"}
 """Language → its own name for itself."""
 
 _LOCALES = {language: Locale.parse(language) for language in LANGUAGES}
-"""Parsed once: Babel would parse the language of every request anew."""
+"""Parsed once: Babel would otherwise parse the language for every request."""
 
 NUMBER_FORMATS = {"en": "1,000.50", "id": "1.000,50", "plain": "1000.50"}
-"""Number format → what it looks like."""
+"""Number format → an example."""
 
 THEMES = {"auto": N_("Like this device"), "light": N_("Light"), "dark": N_("Dark")}
 
@@ -33,7 +33,7 @@ _YEAR = 365 * 24 * 3600
 
 
 def language() -> str:
-    """The language to speak."""
+    """The language of this request."""
     chosen = _choice("language", LANGUAGES)
     if not chosen and (_is_without_database() or is_of_a_program()):
         chosen = request.accept_languages.best_match(tuple(LANGUAGES)) or ""
@@ -45,7 +45,7 @@ def _locale() -> Locale:
 
 
 def number_format() -> str:
-    """The number format to read and write amounts in; programs write a point."""
+    """The number format to read and write amounts in; programs use a decimal point."""
     if is_of_a_program():
         return "en"
     chosen = _choice("number_format", NUMBER_FORMATS)
@@ -53,18 +53,18 @@ def number_format() -> str:
 
 
 def is_of_a_program() -> bool:
-    """Whether a program that has signed in with a token sent the request."""
+    """Whether the request comes from a program signed in with a token."""
     return has_request_context() and g.get("program") is not None
 
 
 def theme() -> str:
-    """`light`, `dark`, or `auto`: whatever the device prefers."""
+    """`light`, `dark`, or `auto`: the device's preference."""
     chosen = request.cookies.get("theme", "") if has_request_context() else ""
     return chosen if chosen in THEMES else "auto"
 
 
 def remember(response: Response, name: str, value: str) -> None:
-    """Keep one choice in this browser, so that the sign-in page already knows it."""
+    """Store one choice in this browser, so that the sign-in page uses it."""
     response.set_cookie(
         name, value, max_age=_YEAR, httponly=True, samesite="Lax", secure=request.is_secure
     )
@@ -92,7 +92,7 @@ def _for_templates() -> dict[str, Any]:
 
 
 def init_app(app: Flask) -> None:
-    """Bind Flask-Babel, which asks `language` on every request, and name the choices in templates."""
+    """Bind Flask-Babel, which calls `language` on every request, and list the choices in templates."""
     babel.init_app(
         app,
         default_locale=app.config["LANGUAGE_DEFAULT"],

@@ -1,4 +1,4 @@
-"""What went wrong, as programs read it: problem details by RFC 9457."""
+"""Errors for programs: problem details by RFC 9457."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -12,12 +12,12 @@ from ..base.refusals import Invalid, Refusal
 
 
 def is_api() -> bool:
-    """Whether the request is one of the API, which no browser shows."""
+    """Whether the request is for the API."""
     return request.path.startswith("/api/")
 
 
 def as_json(value: Any) -> Any:
-    """A value as programs read it: a number that must be exact as text, a day as 2026-03-31."""
+    """A value for JSON: an exact number as text, a day as 2026-03-31."""
     if isinstance(value, Decimal):
         return f"{value:f}"
     if isinstance(value, Mapping):
@@ -28,10 +28,9 @@ def as_json(value: Any) -> Any:
 
 
 def problem(status: int, sentence: str, cause: object = None) -> Response:
-    """The answer of `status`, saying `sentence`, which is translated already.
+    """The error response of `status` with `sentence`, which is already translated.
 
-    `code` is the name of what was refused, for programs to tell one from another; `errors` name the fields that
-    cannot be.
+    `code` identifies the refusal for programs; `errors` name the invalid fields.
     """
     body: dict[str, object] = {
         "type": cause.type if isinstance(cause, Refusal) else "about:blank",

@@ -1,7 +1,7 @@
-"""What people call the rows of figures, and where they are shown: each domain says it of its own tables.
+"""Names and addresses of the rows of figures: each domain declares those of its own tables.
 
-Drift, runs and reconciliations know a row by its figure, its owner and its key. Names no domain;
-imported by domains.
+Drift, runs and reconciliations identify a row by its figure, its owner and its key. Names no domain; imported by
+domains.
 """
 
 import json
@@ -32,12 +32,12 @@ from ..figures import Figure, UnknownFigure, registry
 from ..figures.showing.terms import label_of as label_of_column
 
 Name = Callable[[ColumnElement[int], ColumnElement[Any]], ColumnElement[Any]]
-"""Of an owner's id and a key (JSON, values as text): the row's name, as an expression of PostgreSQL."""
+"""From an owner's id and a key (JSON, values as text): the row's name, as an SQL expression."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """One row of a figure: whose it is, its key, and what it is called; no name: it is gone."""
+    """One row of a figure: its owner, its key, and its name; an empty name: it is deleted."""
 
     owner: int
     key: Mapping[str, Any]
@@ -46,10 +46,10 @@ class Place:
 
 @dataclass(frozen=True)
 class Subject:
-    """The rows of one table (by its name): what they are called, and where they are shown.
+    """The rows of one table (by its name): their names, and where they are shown.
 
-    `record` is the address of a row, `calculation` that of how the figure in one of its columns was
-    calculated. `named` finds the owner whose rows a person means by a text.
+    `record` returns the address of a row, `calculation` that of how the figure in one of its columns was calculated.
+    `named` selects the owners that match a text typed by a user.
     """
 
     table: str
@@ -61,9 +61,9 @@ class Subject:
 
 @dataclass(frozen=True)
 class Word:
-    """What a run calls its items of that name, rows of no figure: its title, and of which table they are.
+    """The name of a run's items that are rows of no figure: its title, and the table they belong to.
 
-    `labels` are what the values before and after are called.
+    `labels` are the titles of the values before and after.
     """
 
     name: str
@@ -73,13 +73,13 @@ class Word:
 
 
 def names() -> Iterator[str]:
-    """Whatever an item may be of: the figures, and the words of kinds of runs."""
+    """All names of items: the figures, and the words of kinds of runs."""
     yield from (figure.name for figure in registry.figures)
     yield from declared().words
 
 
 def title_of(figure: str) -> str:
-    """What a figure is called, to be translated; its name where nothing declares it any more."""
+    """The title of a figure, to be translated; its name if it is no longer declared."""
     if figure in declared().words:
         return declared().words[figure].title
     found = _figure(figure)
@@ -87,13 +87,13 @@ def title_of(figure: str) -> str:
 
 
 def titles_of_bundle(bundle: str) -> list[str]:
-    """What the figures are called that are recomputed together, to be translated; the name of a bundle that is gone."""
+    """The titles, to be translated, of the figures recomputed together; the bundle's name if it is gone."""
     figures = [figure for one in registry.bundles if one.name == bundle for figure in one.figures]
     return [figure.title for figure in figures] or [title_of(bundle)]
 
 
 def label_of(figure: str, column: str) -> str:
-    """What a column of a figure's table is called, to be translated."""
+    """The label of a column of a figure's table, to be translated."""
     if figure in declared().words:
         return declared().words[figure].labels.get(column, column)
     found = _figure(figure)
@@ -105,7 +105,7 @@ def label_of(figure: str, column: str) -> str:
 
 
 def labels_of(figure: str) -> Mapping[str, str]:
-    """Column → what it is called, to be translated, of every value that an item of that name may hold."""
+    """Column → its label, to be translated, for every value that an item of that name may hold."""
     if figure in declared().words:
         return declared().words[figure].labels
     found = _figure(figure)
@@ -115,7 +115,7 @@ def labels_of(figure: str) -> Mapping[str, str]:
 def name_in_sql(
     figure: ColumnElement[str], owner: ColumnElement[int], key: ColumnElement[Any]
 ) -> ColumnElement[str]:
-    """What the row is called, for a SELECT; NULL where it is gone or nobody says."""
+    """The row's name, for a SELECT; NULL if it is deleted or no domain names it."""
     called = [
         (figure.in_(_names_in(table)), subject.name(owner, key))
         for table, subject in declared().subjects.items()
@@ -126,14 +126,14 @@ def name_in_sql(
 def name_of_one_in_sql(
     figure: str, owner: ColumnElement[int], key: ColumnElement[Any]
 ) -> ColumnElement[str]:
-    """The same where all rows are of one figure: only the table of its rows is asked."""
+    """The same if all rows are of one figure: only the table of its rows is read."""
     found = (s for table, s in declared().subjects.items() if figure in _names_in(table))
     subject = next(found, None)
     return cast(null(), String) if subject is None else subject.name(owner, key)
 
 
 def _names_in(table: str) -> list[str]:
-    """What items may be of whose rows stand in `table`."""
+    """The names of items with rows in `table`."""
     of_figures = [figure.name for figure in registry.figures if figure.table.name == table]
     return of_figures + [name for name, word in declared().words.items() if word.table == table]
 
@@ -141,14 +141,14 @@ def _names_in(table: str) -> list[str]:
 def numbered_in_sql(
     figure: ColumnElement[str], owner: ColumnElement[int], key: ColumnElement[Any]
 ) -> ColumnElement[str]:
-    """The same, with the owner's number where there is no name."""
+    """The same, with the owner's number if there is no name."""
     return func.coalesce(name_in_sql(figure, owner, key), func.concat("#", cast(owner, String)))
 
 
 def called(
     connection: Connection, rows: Iterable[tuple[str, int | None, Mapping[str, Any]]]
 ) -> list[str | None]:
-    """What each of these rows (figure, owner, key) is called, by one statement; None as for `name_in_sql`."""
+    """The name of each of these rows (figure, owner, key), by one statement; None as for `name_in_sql`."""
     asked = [
         {"place": place, "figure": figure, "owner": owner, "key": key}
         for place, (figure, owner, key) in enumerate(rows)
@@ -167,19 +167,19 @@ def called(
 
 
 def record_url(figure: str, place: Place) -> str | None:
-    """Where the row is shown; None of one that is gone or that no domain shows."""
+    """The address of the row; None if it is deleted or no domain shows it."""
     subject = _of(figure)
     return (subject.record(place) or None) if subject and place.name else None
 
 
 def calculation_url(figure: str, place: Place, column: str) -> str | None:
-    """Where it is shown how the figure was calculated; None as for `record_url`."""
+    """The address of how the figure was calculated; None as for `record_url`."""
     subject = _of(figure)
     return (subject.calculation(place, column) or None) if subject and place.name else None
 
 
 def owners_named(figure: str, text: str) -> Select[Any] | None:
-    """The ids of the owners that a person means by `text`, for a SELECT; None where nobody can say."""
+    """The ids of the owners that match `text`, for a SELECT; None if no domain declares the match."""
     subject = _of(figure)
     return subject.named(text) if subject and subject.named else None
 

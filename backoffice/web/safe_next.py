@@ -1,4 +1,4 @@
-"""Where a person may be sent after signing in: a page of this app, never another site."""
+"""Where to redirect a user after signing in: a page of this app, never another site."""
 
 from urllib.parse import SplitResult, urlsplit
 
@@ -10,9 +10,9 @@ from werkzeug.routing import RequestRedirect
 def safe_next(target: str | None) -> str | None:
     r"""`target` as a path of this app that can be opened with GET, or None.
 
-    An absolute address of this very host is accepted (htmx tells its page's address that way);
-    everything that a browser might read as another site is not: `//evil.example`, `/\evil.example`,
-    control characters, other schemes and hosts.
+    An absolute address of this host is accepted (htmx sends its page's address that way); everything that a browser
+    might read as another site is not: `//evil.example`, `/\evil.example`, control characters, other schemes and
+    hosts.
     """
     parts = _parts_of(target or "")
     if parts is None:
@@ -29,7 +29,7 @@ def safe_next(target: str | None) -> str | None:
 
 
 def _parts_of(target: str) -> SplitResult | None:
-    """The parts of an address; None of what a browser might read otherwise, or cannot be one (`//[::1`)."""
+    """The parts of an address; None if a browser might read it otherwise, or if it is invalid (`//[::1`)."""
     if not target or any(ord(character) <= 32 or character == "\\" for character in target):
         return None
     try:

@@ -1,7 +1,7 @@
-"""What templates say, in the reader's language.
+"""Translation in templates, in the reader's language.
 
-A page says fifty sentences before it says anything of its own. Flask-Babel finds out for each of
-them whose request it is, in which domain and in which catalogue; here that is done by language.
+A page translates fifty sentences before any of its own. For each, Flask-Babel looks up the request, the domain and
+the catalogue; here the translations are looked up by language.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from markupsafe import Markup
 
 
 def init_app(app: Flask) -> None:
-    """Let `_` and `gettext` of templates be ours; plurals are as they were."""
+    """Replace `_` and `gettext` of templates by this module's; plurals are unchanged."""
     said = _in_templates()
     app.jinja_env.globals.update({"_": said, "gettext": said})
 
@@ -27,14 +27,14 @@ def _in_templates() -> Callable[..., str]:
 
     @pass_context
     def gettext(context: Context, sentence: str, /, **values: Any) -> str:
-        """The sentence in the reader's language with its values, which are escaped where the template escapes."""
+        """The sentence in the reader's language with its values, escaped if the template escapes."""
         locale = get_locale()
         catalogue = catalogues.get(locale) if locale else get_translations()
         if catalogue is None:
             catalogue = catalogues[locale] = get_translations()
         said: str = catalogue.ugettext(sentence)
         if context.eval_ctx.autoescape:
-            said = Markup(said)  # noqa: S704 (a catalogue's sentence is ours)
+            said = Markup(said)  # noqa: S704 (a catalogue's sentence is trusted)
         return said % values if "%" in said else said
 
     return gettext

@@ -1,6 +1,6 @@
-"""Form fields that read numbers and dates, in the number format of whoever is asking.
+"""Form fields that read numbers and dates, in the current user's number format.
 
-All that they know of numbers is in `base/money.py`; how a number is written is in `formats.py`.
+Parsing and rounding are in `base/money.py`; formatting is in `formats.py`.
 """
 
 from decimal import Decimal
@@ -19,10 +19,9 @@ from .preferences import number_format
 class AmountField(Field):
     """An amount in the deployment's currency, typed in the user's number format.
 
-    `data` is a Decimal, or None where nothing was typed or what was typed is refused; the refusal
-    is a sentence among `errors`, and the field shows what the user typed. `empty_is_zero` reads
-    an empty field as 0; without it, validators such as `forms.Required` decide. `minimum=None`
-    allows negative amounts.
+    `data` is a Decimal, or None if nothing was typed or the text is refused; the refusal is a sentence in `errors`,
+    and the field shows the typed text. `empty_is_zero` reads an empty field as 0; without it, validators such as
+    `forms.Required` decide. `minimum=None` allows negative amounts.
     """
 
     widget = TextInput()
@@ -45,7 +44,7 @@ class AmountField(Field):
         self.maximum = maximum
 
     def read(self, text: str) -> Decimal:
-        """The number that `text` says. Raises `money.AmountError`."""
+        """The amount in `text`. Raises `money.AmountError`."""
         return money.parse_amount(text, number_format(), minimum=self.minimum, maximum=self.maximum)
 
     def write(self, value: Decimal) -> str:
@@ -53,7 +52,7 @@ class AmountField(Field):
         return money.format_amount(value, number_format())
 
     def process_formdata(self, valuelist: list[Any]) -> None:
-        """Read what was typed. Raises ValueError with the sentence, as WTForms wants it."""
+        """Parse the typed text. Raises ValueError with the sentence, as WTForms requires."""
         if not valuelist:
             return
         text = str(valuelist[0])
@@ -76,7 +75,7 @@ class QuantityField(AmountField):
     """A quantity with up to three decimals; else as AmountField."""
 
     def read(self, text: str) -> Decimal:
-        """The quantity that `text` says. Raises `money.AmountError`."""
+        """The quantity in `text`. Raises `money.AmountError`."""
         return money.parse_quantity(
             text,
             number_format(),
@@ -90,10 +89,10 @@ class QuantityField(AmountField):
 
 
 class FactorField(QuantityField):
-    """What something is multiplied by, with up to six decimals; else as AmountField."""
+    """A multiplication factor with up to six decimals; else as AmountField."""
 
     def read(self, text: str) -> Decimal:
-        """The factor that `text` says. Raises `money.AmountError`."""
+        """The factor in `text`. Raises `money.AmountError`."""
         return money.parse_factor(text, number_format())
 
 
@@ -101,7 +100,7 @@ class UnitPriceField(AmountField):
     """A price per unit with up to four decimals; else as AmountField."""
 
     def read(self, text: str) -> Decimal:
-        """The price that `text` says. Raises `money.AmountError`."""
+        """The price in `text`. Raises `money.AmountError`."""
         return money.parse_amount(
             text,
             number_format(),
@@ -132,7 +131,7 @@ class DayField(DateField):
         self.data = day
 
     def __call__(self, **attributes: Any) -> Any:
-        """The browser's calendar; a plain text where what is stored stands in none, which it would drop."""
+        """A date input; a text input if the stored value is outside the calendar, as a date input would drop it."""
         if is_out_of_calendar(self.data):
             return TextInput()(self, **attributes)
         return super().__call__(**attributes)

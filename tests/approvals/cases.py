@@ -1,4 +1,4 @@
-"""Every verb that two people look at, as its tests ask for it: a book, an address, and the form that is sent."""
+"""A test case for every verb that needs approval: its records, an address, and the submitted form."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ Asked = tuple[str, MultiDict[str, str]]
 
 @dataclass(frozen=True)
 class Case:
-    """`make` fills the book; `ask` answers where to post what. After the SQL of `overtake` it is not as shown."""
+    """`make` creates the records; `ask` returns the address and the form. The SQL of `overtake` changes the outcome."""
 
     verb: str
     endpoint: str
@@ -46,7 +46,7 @@ class Case:
 
 
 def a_book(session: Any) -> dict[str, Any]:
-    """Ada owes 1,500 on M-A, of which 400 is paid by P-A; she also has M-B; 250 and 300 of hers wait. Budi has M-C."""
+    """Ada owes 1,500 on M-A, of which P-A pays 400; she also has M-B, and 250 and 300 unallocated. Budi has M-C."""
     ada, budi = (CustomerFactory(code=c, name=n) for c, n in (("ADA", "Ada"), ("BUDI", "Budi")))
     meters = {n: MeterFactory(number=n) for n in ("M-A", "M-B", "M-C", "M-D", "M-E")}
     held = MeterAssignmentFactory(meter=meters["M-A"], customer=ada)
@@ -117,7 +117,7 @@ def _end(browser: FlaskClient, book: dict[str, Any]) -> Asked:
 def _of_assignment(
     verb: str, which: str, meter: str, button: str = ""
 ) -> Callable[[FlaskClient, dict[str, Any]], Asked]:
-    """The button beside an assignment, sent to the address of `verb`; also where it is not offered."""
+    """The form of the button beside an assignment, posted to the address of `verb`, even if it is not offered."""
 
     def ask(browser: FlaskClient, book: dict[str, Any]) -> Asked:
         address = f"/billing/meters/{meter}/assignments/{book[which]}"
@@ -179,7 +179,7 @@ def _undo(browser: FlaskClient, book: dict[str, Any]) -> Asked:
 
 
 def _gas(session: Any) -> dict[str, Any]:
-    """Ada paid 1,000,000 in advance and was read on five days at a price from January on."""
+    """Ada paid 1,000,000 in advance and has readings on five days, at a price from January on."""
     ada = CustomerFactory(code="ADA", name="Ada")
     price = GasPriceFactory(customer=ada)
     DepositFactory(customer=ada)

@@ -1,4 +1,4 @@
-"""Every route that changes anything is spoken for: a new one says here whether it can change much at one press."""
+"""Every route that changes data is classified here: a new one declares whether it can change much at one press."""
 
 from flask import Flask
 
@@ -14,10 +14,10 @@ DRY_RUNS = {
     "wallets.verify", "wallets.preview_heal", "balance_health.auto_heal", "balance_health.preview",
     "balance_health.scheduled_maintenance", "balance_health.verify", "ledger.preview_open",
 }  # fmt: skip
-"""Begin a run that only looks, or a dry run where it would write (tests/runs/test_four_eyes)."""
+"""Start a read-only run, or a dry run of one that would write (tests/runs/test_four_eyes)."""
 
 RUNS = {"runs.apply", "billing.apply_recalculation", "runs.approve", "runs.cancel"}
-"""What becomes of a dry run: applied with a reason under the limits, approved by another user, stopped."""
+"""Act on a dry run: apply with a reason under the limits, approve by another user, cancel."""
 
 ENTRIES = {
     "orders.create", "orders.update", "orders.delete_post", "customers.create", "customers.update",
@@ -35,7 +35,7 @@ ENTRIES = {
     "accounts.create", "accounts.update", "entries.create", "entries.update", "entries.post_post",
     "entries.reverse_post", "entries.delete_post", "ledger.post_open",
 }  # fmt: skip
-"""One document, or a file of them, as a user has typed it: the audit trail has each under their name."""
+"""One document, or a file of them, entered by a user: the audit trail records each under their name."""
 
 API = {
     f"api.{record.domain}_{verb}"
@@ -46,23 +46,23 @@ API = {
         *(verb.name for verb in record.program_verbs),
     )
 } | {"api.imports_wallet_charges"}
-"""One record, or a file of them, as a program has sent it: the audit trail has each under its token."""
+"""One record, or a file of them, sent by a program: the audit trail records each under its token."""
 
 PREVIEWS = {
     "orders.preview", "targets.preview", "payments.preview", "payments.preview_replacement",
     "invoices.preview", "invoices.propose", "payments.preview_move", "pricing.preview",
     "reconciliation.make", "gas_prices.preview", "gas_entry.preview", "entries.preview",
 }  # fmt: skip
-"""Write nothing of the books: what is typed is computed, or a report is made."""
+"""Write no business data: a calculation is previewed, or a report is made."""
 
 DECISIONS = {"drift.accept_post", "drift.restore_post"}
-"""What becomes of one row that was written past the triggers: shown beside the trail, with a reason (tests/drift)."""
+"""Decide about one row that was written past the triggers: shown beside the trail, with a reason (tests/drift)."""
 
 OWN = {
     "lists.create", "lists.update", "lists.delete", "people.login_post", "people.logout", "people.preferences_post",
     "people.profile_post", "people.own_password",
 }  # fmt: skip
-"""Concern nobody but whoever is signed in."""
+"""Concern only the signed-in user."""
 
 ADMINISTRATION = {
     "people.token_create", "people.token_revoke", "people.user_create", "people.user_edit",

@@ -43,7 +43,7 @@ def ana(session: Any) -> User:
 
 
 def stored(outside: Outside) -> dict[str, list[Any]]:
-    """Every row of every business table, but for what counts saves."""
+    """Every row of every business table, except those that count saves."""
     tables = sorted(set(Base.metadata.tables) - set(NOT_AUDITED) - {"users"})
     tables += ["price_changes", "price_change_orders"]
     return {
@@ -55,7 +55,7 @@ def stored(outside: Outside) -> dict[str, list[Any]]:
 
 
 def totals(outside: Outside) -> dict[tuple[str, int], dict[str, str]]:
-    """Every stored total: figure and primary key → what its columns hold."""
+    """Every stored total: figure and primary key → the values of its columns."""
     found = {}
     for figure in registry.figures:
         columns = ", ".join(f"{c.key}::text" for c in (figure.primary_key, *figure.columns))
@@ -130,7 +130,7 @@ def test_above_a_limit_of_amounts_it_waits_for_another_user(
 ) -> None:
     book, browser = case.make(session), sign_in(ana)
     if case.verb == "orders.bulk-edit":
-        book["ids"] = book["ids"][2:]  # the closed one counts toward a manager's target
+        book["ids"] = book["ids"][2:]  # the closed one counts towards a manager's target
     app.config["APPROVAL_ABOVE_AMOUNT"] = 0
     before = stored(owner_connection)
     waiting(session, browser, case, book)
@@ -199,7 +199,7 @@ def test_above_a_limit_nothing_is_written_until_another_user_approves_and_then_e
 
 
 def _is_exactly(items: Any, were: Any, are: Any) -> None:
-    """What was shown of stored totals is what changed of them: no row less, none more."""
+    """Assert that the stored totals shown are exactly those that changed."""
     changed = set()
     for name, key in {*were, *are}:
         before, after = were.get((name, key)), are.get((name, key))

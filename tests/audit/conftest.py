@@ -1,4 +1,4 @@
-"""A sealed trail, and a surgeon whom no trigger and no privilege stops."""
+"""A sealed trail, and a superuser connection that bypasses every trigger and privilege."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,13 +31,13 @@ def keys(app: Flask) -> Keyring:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Where the anchors of a test stand."""
+    """The folder of a test's anchors."""
     return tmp_path / "anchors"
 
 
 @pytest.fixture
 def surgeon(admin_database_url: str, app: Flask) -> Iterator[psycopg.Connection[Any]]:
-    """A superuser whose statements fire no trigger."""
+    """A superuser connection that fires no trigger."""
     with psycopg.connect(admin_database_url, autocommit=True) as connection:
         connection.execute("SET session_replication_role = replica")
         yield connection

@@ -1,4 +1,4 @@
-"""Nobody who runs the app, and nobody by accident, changes what stands in the trail."""
+"""Neither the app's role nor the owner, by accident, can change the trail."""
 
 from typing import Any
 
@@ -29,13 +29,13 @@ TAMPERING = {
 
 @pytest.fixture
 def one_event(session: Session) -> None:
-    """A trail with something in it."""
+    """A trail with one event."""
     CustomerFactory(code="A")
     session.commit()
 
 
 def count(connection: psycopg.Connection[Any]) -> int:
-    """Events in the trail."""
+    """The number of events in the trail."""
     row = connection.execute("SELECT count(*) FROM audit_events").fetchone()
     assert row is not None
     return int(row[0])

@@ -1,4 +1,4 @@
-"""`backoffice audit …`, and the same as runs."""
+"""`backoffice audit …`, and the same tasks as runs."""
 
 import json
 from collections.abc import Callable
@@ -25,14 +25,14 @@ Surgeon = psycopg.Connection[Any]
 
 @pytest.fixture(autouse=True)
 def own_home(app: Flask, tmp_path: Path) -> Path:
-    """Anchors of a test stand in its own folder."""
+    """A separate folder for a test's anchors."""
     app.config["BACKOFFICE_HOME"] = tmp_path
     return tmp_path
 
 
 @pytest.fixture
 def do(session: Session, engine: Engine) -> Callable[[str], Run]:
-    """`do("audit.seal")`: asks for a run of that kind and performs it."""
+    """`do("audit.seal")`: requests a run of that kind and performs it."""
 
     def do(kind: str) -> Run:
         run = runs.request(session, kind, {})

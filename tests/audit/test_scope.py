@@ -1,4 +1,4 @@
-"""Which tables are audited, and that the database's triggers are those that the code asks for."""
+"""Which tables are audited, and that the database's triggers match the declarations."""
 
 from typing import Any
 
@@ -63,12 +63,12 @@ def test_the_functions_run_as_the_owner_with_a_pinned_search_path(
 
 
 def owners(url: str) -> Any:
-    """A transaction of the owner's that is rolled back."""
+    """A transaction of the owner role that is rolled back."""
     return create_engine(url.replace("postgresql:", "postgresql+psycopg:", 1), poolclass=NullPool)
 
 
 def in_rolled_back_transaction(url: str, work: Any) -> None:
-    """Run `work` with a connection of the owner's whose changes vanish."""
+    """Run `work` with a connection of the owner role and roll back its changes."""
     engine = owners(url)
     with engine.connect() as connection:
         work(connection)

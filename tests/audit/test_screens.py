@@ -1,4 +1,4 @@
-"""The trail on screen: what is shown of an event, to whom, and how it is found."""
+"""The screens of the trail: what is shown of an event, to which users, and how it is found."""
 
 import csv
 from collections.abc import Callable
@@ -53,7 +53,7 @@ def office(session: Session) -> dict[str, Any]:
 
 
 def rows(page: str) -> list[str]:
-    """The table's rows as text, white space made single."""
+    """The table's rows as text, with single spaces."""
     from re import sub
 
     body = page.split("<tbody>", 1)[1].split("</tbody>", 1)[0] if "<tbody>" in page else ""
@@ -223,7 +223,7 @@ def test_a_page_costs_the_same_statements_for_any_number_of_events(
             event.remove(db.engine, "before_cursor_execute", note)
         return len(sent)
 
-    statements()  # the first page of a process looks once at what later ones know
+    statements()  # the first page of a process fills a cache that later pages use
     few = statements()
     for number in range(15):
         OrderFactory(

@@ -84,7 +84,7 @@ def test_a_batch_that_is_not_committed_leaves_nothing(
 
 
 def interrupted(database_url: str) -> psycopg.Connection[Any]:
-    """A transaction that has drawn its number and written its event, and commits later."""
+    """A transaction that has its number and has written its event, but commits later."""
     late = psycopg.connect(database_url)
     late.execute("INSERT INTO customers (code, name) VALUES ('LATE', 'Late')")
     return late
@@ -118,7 +118,7 @@ def test_the_bound_is_what_saves_the_late_committer(
     database_url: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Without it, whoever commits late is passed over for ever; so the test above bites."""
+    """Without the bound, an event committed late is never sealed; this shows that the test above would fail."""
     monkeypatch.setattr(sealing, "oldest_running", sealing.next_to_come)
     write(2)
     with interrupted(database_url) as late:
@@ -160,7 +160,7 @@ def test_several_sealers_make_one_chain(
 def test_the_lock_is_what_lets_the_second_sealer_wait(
     engine: Engine, keys: Keyring, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Under another lock it makes the same seal, and its number refuses it; so the test above bites."""
+    """Under another lock it makes the same seal, which the unique number refuses; so the test above needs the lock."""
     write(4)
     failures: list[Exception] = []
 
@@ -301,7 +301,7 @@ def test_fault_15_nobody_changes_the_chain_by_its_front_door(
 def test_a_seal_has_one_number(
     session: Session, engine: Engine, keys: Keyring, write: Write
 ) -> None:
-    """What is left where the lock were not: two sealers cannot add the same link."""
+    """The second guard beside the lock: two sealers cannot add the same link."""
     write()
     seal(engine, keys)
     with engine.connect() as connection:

@@ -1,4 +1,4 @@
-"""Fault 18: whatever is done to the trail behind our back, verifying the chain names the first bad row."""
+"""Fault 18: after any manipulation of the trail in the database, verifying the chain names the first bad row."""
 
 import json
 from collections.abc import Callable
@@ -22,7 +22,7 @@ Write = Callable[..., None]
 
 EVENTS = 30
 BATCH = 7
-"""Events 1 to 7 stand in seal 2, 8 to 14 in seal 3, and so on; seal 1 opens the chain."""
+"""Events 1 to 7 are in seal 2, 8 to 14 in seal 3, and so on; seal 1 opens the chain."""
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +34,7 @@ def chain(engine: Engine, keys: Keyring, write: Write) -> None:
 
 @pytest.fixture
 def anchored(engine: Engine, keys: Keyring, folder: Path) -> Callable[[], None]:
-    """Writes the head down."""
+    """Anchors the head of the chain."""
 
     def anchored() -> None:
         with engine.begin() as connection:
@@ -44,7 +44,7 @@ def anchored(engine: Engine, keys: Keyring, folder: Path) -> Callable[[], None]:
 
 
 def first(found: Verification) -> tuple[str, int, int | None]:
-    """What is wrong first, and where."""
+    """The first defect, and its position."""
     bad = found.bad[0]
     return bad.kind, bad.seal, bad.event
 
@@ -217,7 +217,7 @@ def test_a_tail_cut_after_the_last_anchor_cannot_be_seen(
     keys: Keyring,
     write: Write,
 ) -> None:
-    """Nobody can know of what nothing is left; docs/audit.md says so, and anchors are made hourly."""
+    """A tail removed after the last anchor leaves no evidence (docs/audit.md); so anchors are made hourly."""
     anchored()
     write(5)
     seal(engine, keys)

@@ -1,4 +1,4 @@
-"""The audit trail: every change of every business row, by whomever, exactly once."""
+"""The audit trail: every change of every business row, by any writer, exactly once."""
 
 from datetime import date
 from decimal import Decimal

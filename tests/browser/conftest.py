@@ -1,7 +1,7 @@
-"""A real Chromium on the real app: a live server on the tests' database, and what pages must stand.
+"""A real Chromium on the real app: a live server on the tests' database, and the checks of every page.
 
-`browse(role)` gives a page that is signed in; `axe(page)` fails on any finding; `is_sound(page, name)`
-looks at a page as it stands in every look, and with BACKOFFICE_SCREENSHOTS=folder takes its pictures.
+`browse(role)` returns a signed-in page; `axe(page)` fails on any finding; `is_sound(page, name)` checks a page as it
+is in every look, and with BACKOFFICE_SCREENSHOTS=folder takes screenshots.
 """
 
 import os
@@ -21,7 +21,7 @@ from tests.signing_in import cookie_for, someone
 
 HERE = Path(__file__).parent
 PATIENCE = 20_000
-"""Milliseconds in which a page becomes what is expected; on a busy machine the usual five seconds pass with nothing."""
+"""Milliseconds to wait for an expectation; on a busy machine the usual five seconds are not enough."""
 
 expect.set_options(timeout=PATIENCE)
 
@@ -35,7 +35,7 @@ CHROMIUM = next(
     ),
     None,
 )
-"""The shell is the same engine without the windows of a browser: a page costs it a third."""
+"""The headless shell is the same engine without windows: a page costs a third."""
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -49,7 +49,7 @@ ARGUMENTS = [
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All of them are slow; without a Chromium, say how to get one."""
+    """Mark all of them slow; without a Chromium, report how to install one."""
     how = "No Chromium here. Install it with: apt-get install chromium-headless-shell (or brew install chromium)"
     for item in items:
         if HERE in item.path.parents:
@@ -60,7 +60,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
-    """One browser for all tests; every test gets windows of its own."""
+    """One browser for all tests; every test gets separate windows."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser
@@ -69,7 +69,7 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def live_server(app: Flask) -> Iterator[str]:
-    """The app behind a real port, CSRF protection on; its address."""
+    """The app on a real port with CSRF protection; its address."""
     app.config["WTF_CSRF_ENABLED"] = True
     server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever, args=[0.02], daemon=True)
@@ -82,7 +82,7 @@ def live_server(app: Flask) -> Iterator[str]:
 
 @pytest.fixture
 def open_page(chromium: Browser, live_server: str) -> Iterator[Callable[..., Page]]:
-    """`open_page(width="narrow", language="id", theme="dark")`: a window that nobody signed in with.
+    """`open_page(width="narrow", language="id", theme="dark")`: a window that is not signed in.
 
     A script error or a refused (CSP) resource on any page fails the test.
     """
@@ -113,7 +113,7 @@ def open_page(chromium: Browser, live_server: str) -> Iterator[Callable[..., Pag
 
 
 def _note(complaints: list[str], line: Any) -> None:
-    # What a test provokes (a 4xx, a lost connection) is logged too; that is no complaint of the page.
+    # Errors that a test provokes (a 4xx, a lost connection) are logged too; they are no fault of the page.
     provoked = ("Failed to load resource", "Failed to fetch")
     if line.type == "error" and not any(words in line.text for words in provoked):
         complaints.append(line.text)
@@ -147,7 +147,7 @@ def axe() -> Callable[[Page], None]:
 
 @pytest.fixture
 def screenshot() -> Callable[[Page, str], None]:
-    """`screenshot(page, "order")`: a picture for people to look at; only if a user asked for it."""
+    """`screenshot(page, "order")`: a screenshot for people; only on request."""
 
     def screenshot(page: Page, name: str, full_page: bool = True) -> None:
         folder = os.environ.get("BACKOFFICE_SCREENSHOTS")
@@ -161,15 +161,15 @@ def screenshot() -> Callable[[Page, str], None]:
 
 @pytest.fixture(scope="session")
 def seen() -> Seen:
-    """What this process has found sound in some look."""
+    """The parts of pages that this process has already found sound."""
     return Seen()
 
 
 @pytest.fixture
 def is_sound(seen: Seen, screenshot: Callable[[Page, str], None]) -> Callable[..., None]:
-    """`is_sound(page, "order")`: as it stands, in every look of its language, axe finds nothing and it fits.
+    """`is_sound(page, "order")`: in every look of its language, axe finds nothing and the page fits the width.
 
-    The page itself stays as it was, wide and light. A test asks it in both languages.
+    The page itself stays as it was, wide and light. A test calls it in both languages.
     """
 
     def is_sound(page: Page, name: str, widths: Iterable[str] = WIDTHS) -> None:
@@ -187,7 +187,7 @@ def every_look(
     def every_look(screens: Mapping[str, str], who: str | Any = "finance") -> None:
         for language in LANGUAGES:
             page = browse(who, language=language)
-            page.add_init_script(AXE)  # a fifth of what it costs a page that is open
+            page.add_init_script(AXE)  # a fifth of the cost of adding it to an open page
             for name, path in screens.items():
                 page.goto(path)
                 assert page.evaluate("document.documentElement.lang") == language, path

@@ -1,4 +1,4 @@
-"""What hands and networks do that a page's own methods have no word for."""
+"""Input and network actions that Playwright's pages have no method for."""
 
 from re import Pattern
 
@@ -20,7 +20,7 @@ def paste(page: Page, selector: str, block: str) -> None:
 
 
 def hold_the_first(page: Page, address: str | Pattern[str]) -> list[Route]:
-    """The first request to the address, as soon as there is one: it is not answered; later ones go on."""
+    """Hold the first request to the address without an answer; later ones go on."""
     held: list[Route] = []
 
     def hold(route: Route) -> None:
@@ -34,5 +34,5 @@ def hold_the_first(page: Page, address: str | Pattern[str]) -> list[Route]:
 
 
 def wait_for_a_frame(page: Page) -> None:
-    """Until the page has been drawn once more: what a dialog covered takes the focus again from then on."""
+    """Wait until the page has rendered another frame: from then on, elements covered by a dialog can take the focus."""
     page.evaluate("() => new Promise(done => requestAnimationFrame(() => setTimeout(done)))")

@@ -1,9 +1,8 @@
-"""What a page must stand in every look: axe finds nothing, it fits, and no look is examined twice for the same thing.
+"""The checks of a page in every look: axe finds nothing, the page fits, and nothing is examined twice.
 
-Whether colours can be told apart is a matter of the ink, what it stands on, its size and its weight (WCAG 1.4.3): a
-page is measured in a theme where it is written in inks that have not been found sound there. What is there only in one
-width, or only in the other, has a shape: where all of them have been seen, the names and roles of the page are those
-that the wide look has seen.
+Contrast depends on the text colour, the background, the size and the weight (WCAG 1.4.3), here an *ink*: a page is
+checked in a theme only for inks not yet found sound there. An element shown in only one of the widths has a *shape*:
+if all of them have been checked, the names and roles of the page are those checked in the wide look.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -15,8 +14,8 @@ from playwright.sync_api import Page
 
 AXE = (Path(__file__).parent / "vendor" / "axe-core-4.14.1" / "axe.min.js").read_text()
 
-# The page as it stays: axe measures colours, and half-way through a transition they are neither. No rule that we
-# ask reads the style sheets and media that axe would fetch first.
+# Waits for animations to end: axe measures colours, which are intermediate during a transition. No rule used here reads
+# the style sheets and media that axe would fetch first.
 FINDINGS = """async ([rules, inks]) => {
     if (!window.axe) return null;
     const moving = () => document.getAnimations().filter(
@@ -34,14 +33,14 @@ THEMES = ("light", "dark")
 
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 COLOURS = ["color-contrast", "link-in-text-block"]
-"""What another theme may break: it changes colours and nothing else (tests/shell/test_themes.py)."""
+"""Rules that another theme may break: it changes only colours (tests/shell/test_themes.py)."""
 ROOM = [
     "target-size",
     "scrollable-region-focusable",
     "landmark-unique",
     "label-content-name-mismatch",
 ]
-"""What may break where there is less room, whatever is shown."""
+"""Rules that less room may break, whatever the content."""
 NAMES = [
     "aria-command-name",
     "aria-dialog-name",
@@ -70,7 +69,7 @@ NAMES = [
     "table-duplicate-name",
     "valid-lang",
 ]
-"""What other words may break."""
+"""Rules that other words may break."""
 
 EVERYTHING: dict[str, Any] = {"runOnly": RULES}
 ONLY_COLOURS = {"runOnly": {"type": "rule", "values": COLOURS}}
@@ -79,9 +78,9 @@ ONLY_ROOM = {"runOnly": {"type": "rule", "values": ROOM}}
 ONLY_WORDS = {"runOnly": {"type": "rule", "values": [*ROOM, *NAMES]}}
 
 IN_COLOUR = (("light", "wide"), ("light", "narrow"), ("dark", "narrow"), ("dark", "wide"))
-"""In an order in which a page is laid out anew twice."""
+"""An order in which a page is laid out anew only twice."""
 IN_WORDS = (("light", "wide"), ("light", "narrow"))
-"""Another language changes words and nothing else (tests/shell/test_themes.py), so its colours have been seen."""
+"""Another language changes only words (tests/shell/test_themes.py), so its colours have been checked."""
 
 WEAR = """theme => {
     document.documentElement.dataset.bsTheme = theme;
@@ -89,7 +88,7 @@ WEAR = """theme => {
     for (const button of document.querySelectorAll("button[name=theme]"))
         button.setAttribute("aria-pressed", button.value === theme);
 }"""
-"""Give a page that is open another theme, as the server would have written it."""
+"""Set another theme on an open page, as the server would have rendered it."""
 
 INKS = """async () => {
     const moving = () => document.getAnimations().filter(
@@ -123,7 +122,7 @@ INKS = """async () => {
     }
     return [...inked.keys()];
 }"""
-"""Every ink in which anything is written now, with what it stands on; the page remembers where."""
+"""Every ink of visible text, with its background; the page keeps the elements of each."""
 
 REMEMBER = """() => {
     window.shownWide = new Set([...document.body.querySelectorAll("*")].filter(e => e.checkVisibility()));
@@ -145,11 +144,11 @@ SHAPES = r"""() => {
     }
     return [...shapes];
 }"""
-"""What is shown now and was not when the page was wide, or the other way round."""
+"""The shapes of elements that are visible now and were not in the wide look, or the reverse."""
 
 
 def findings_of(page: Page, rules: Any, inks: Sequence[str] | None = None) -> list[str]:
-    """What axe-core finds on the page as it stands, or where it is written in these inks: the element and the cure."""
+    """axe-core's findings on the page, or on its elements in these inks: the element and the remedy."""
     findings = page.evaluate(FINDINGS, [rules, inks])
     if findings is None:
         page.evaluate(AXE)
@@ -164,13 +163,13 @@ def findings_of(page: Page, rules: Any, inks: Sequence[str] | None = None) -> li
 def assert_no_axe_findings(
     page: Page, rules: Any = EVERYTHING, inks: Sequence[str] | None = None
 ) -> None:
-    """Fail with every finding of axe-core, its element and the cure."""
+    """Fail with every finding of axe-core, its element and the remedy."""
     reported = findings_of(page, rules, inks)
     assert not reported, f"axe-core on {page.url}:\n" + "\n".join(reported)
 
 
 def wear(page: Page, theme: str, width: str) -> None:
-    """Let the open page stand in this theme and width."""
+    """Show the open page in this theme and width."""
     across, down = WIDTHS[width]
     if page.viewport_size != {"width": across, "height": down}:
         page.set_viewport_size({"width": across, "height": down})
@@ -179,7 +178,7 @@ def wear(page: Page, theme: str, width: str) -> None:
 
 @dataclass
 class Seen:
-    """What this process has found sound: inks by theme, and shapes that only one width shows."""
+    """The parts already found sound in this process: inks by theme, and shapes that only one width shows."""
 
     inks: dict[str, set[str]] = field(default_factory=lambda: {theme: set() for theme in THEMES})
     shapes: set[str] = field(default_factory=set)
@@ -187,13 +186,13 @@ class Seen:
     def examine(
         self, page: Page, name: str, widths: Iterable[str], picture: Callable[[Page, str], None]
     ) -> None:
-        """Look at the page in every look of its language; it is left wide and light."""
+        """Check the page in every look of its language; it is left wide and light."""
         language, has_axe = page.evaluate("[document.documentElement.lang, 'axe' in window]")
         if not has_axe:
             page.evaluate(AXE)
             page.add_init_script(
                 AXE
-            )  # with the next page: a fifth of what it costs one that is open
+            )  # for the next page: a fifth of the cost of adding it to an open one
         for theme, width in IN_COLOUR if language == LANGUAGES[0] else IN_WORDS:
             if width not in widths:
                 continue

@@ -12,7 +12,7 @@ from tests.factories.products import ProductFactory
 
 
 def orders_of_tea(session: Any) -> dict[str, Order]:
-    """Tea at 10, and open orders of it: two plain, one at a negotiated price, one that would be in the red."""
+    """Tea at 10, and open orders of it: two plain, one at a negotiated price, one that would become negative."""
     tea = ProductFactory(code="TEA", name="Green tea", prices={"2026-01-01": "10000"})
     ProductFactory(code="CUPS", name="Cups and saucers", prices={"2026-01-01": "2500"})
     ProductFactory(code="OLD", name="Old stock", is_active=False, prices={"2026-01-01": "1"})

@@ -1,4 +1,4 @@
-"""The audit trail in a real browser: finding out who changed something, in every look and without JavaScript."""
+"""The audit trail in a real browser: finding the author of a change, in every look and without JavaScript."""
 
 from collections.abc import Callable
 from datetime import date
@@ -24,7 +24,7 @@ Browse = Callable[..., Page]
 
 @pytest.fixture
 def trail(session: Any, app: Any) -> None:
-    """Ayu entered an order and changed its promo; the customer came and went. All of it is sealed."""
+    """Ayu entered an order and changed its promo; a customer was created and deleted. All of it is sealed."""
     ayu = UserFactory(name="Ayu Lestari")
     session.commit()
     with acting_as(f"user:{ayu.id}"):

@@ -1,4 +1,4 @@
-"""Invoices, statements and the ageing in a real browser: the amount follows every keystroke."""
+"""Invoices, statements and the ageing in a real browser: the amount is updated on every keystroke."""
 
 import re
 from collections.abc import Callable
@@ -110,7 +110,7 @@ def test_a_slow_earlier_answer_never_wins(browse: Browse, invoice: Invoice) -> N
     typed = {"units": "111", "rate": "100", "csrf_token": token}
     answer = page.request.post("/billing/invoices/preview", form=typed)
     assert "11,100.00" in answer.text()
-    with suppress(Error):  # the browser has given that request up already: the better outcome
+    with suppress(Error):  # the browser may have cancelled that request, which is as good
         held[0].fulfill(status=200, content_type="text/html", body=answer.text())
     page.get_by_label("Fixed charge").fill("0")
     expect(amount(page)).to_have_text("Rp 2,000.00")

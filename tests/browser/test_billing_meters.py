@@ -1,4 +1,4 @@
-"""Meters in a real browser: a meter changes hands, an adjustment is posted and voided, and every screen is sound."""
+"""Meters in a real browser: a meter is reassigned, an adjustment is posted and voided, and every screen is sound."""
 
 import itertools
 from collections.abc import Callable
@@ -20,7 +20,7 @@ Browse = Callable[..., Page]
 
 @pytest.fixture
 def company(session: Any) -> None:
-    """RINA owes 1,100 on M-1 and paid 250 too much on M-2; M-3 was hers; BUDI has nothing."""
+    """RINA owes 1,100 on M-1 and paid 250 too much on M-2; M-3 was formerly hers; BUDI has nothing."""
     rina = CustomerFactory(code="RINA", name="Rina Wijaya")
     CustomerFactory(code="BUDI", name="Budi Santoso")
     owing = meter_of(rina, "M-1", owed=1500, paid=400, assigned_from=date(2026, 1, 1))

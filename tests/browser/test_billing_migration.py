@@ -1,4 +1,4 @@
-"""The migration in a real browser: preview, run, what is left, in every look and without JavaScript."""
+"""The migration in a real browser: preview, run, remaining payments, in every look and without JavaScript."""
 
 import re
 import threading
@@ -22,7 +22,7 @@ from tests.billing.books_of_meters import (
 
 @pytest.fixture
 def book(session):
-    """One payment that surely belongs somewhere, and one that does not."""
+    """One payment with a certain match, and one without."""
     ada = a_customer("A", "M-A")
     an_invoice("INV-A", ada)
     a_payment("P-A", ada)
@@ -32,7 +32,7 @@ def book(session):
 
 @contextmanager
 def a_worker(app):
-    """A user who does whatever is asked for, until the block ends."""
+    """A worker that performs every requested run until the block ends."""
     done = threading.Event()
 
     def work():

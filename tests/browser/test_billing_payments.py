@@ -1,4 +1,4 @@
-"""Payments in a real browser: recorded by keyboard alone, allocations that stay as typed, one click to match."""
+"""Payments in a real browser: recorded by keyboard alone, allocations kept as typed, matched by one click."""
 
 from collections.abc import Callable
 from datetime import date
@@ -57,7 +57,7 @@ def stored(session: Any) -> list[tuple[Any, ...]]:
 
 
 class Keys:
-    """A user at the keyboard; a word typed without a pause counts as one action."""
+    """Input by keyboard; a word typed without a pause counts as one action."""
 
     def __init__(self, page: Page) -> None:
         self.keyboard, self.actions = page.keyboard, 0
@@ -158,7 +158,7 @@ def test_what_is_typed_before_a_slow_answer_comes_stays(
     page.route("**/billing/payments/preview", hold, times=1)
     with page.expect_request("**/billing/payments/preview"):
         page.locator("#amount").fill("150")
-    page.locator(fields[0]).evaluate("field => { field.value = '12' }")  # typed, and not yet sent
+    page.locator(fields[0]).evaluate("field => { field.value = '12' }")  # typed, but not sent yet
     with page.expect_response("**/billing/payments/preview"):
         held[0].continue_()
     expect(page.locator(fields[1])).to_have_value("50.00")
@@ -168,7 +168,7 @@ def test_what_is_typed_before_a_slow_answer_comes_stays(
 def test_what_is_typed_just_before_another_field_is_filled_counts(
     browse: Browse, customer: Customer, fields: list[str]
 ) -> None:
-    """A filled field says that something was entered too; it may hold the same as ever."""
+    """A field that is filled in counts as entered, even if its value is unchanged."""
     page = browse("finance")
     page.goto(f"{NEW}?customer=ALFKI")
     page.locator("#amount").fill("90")

@@ -1,4 +1,4 @@
-"""A recalculation of all customers in a real browser: from the button to the report to its application."""
+"""A recalculation of all customers in a real browser: from the button to the report to applying it."""
 
 import itertools
 import re
@@ -19,7 +19,7 @@ from tests.browser.looks import LANGUAGES
 
 @pytest.fixture
 def book(session, admin_database_url):
-    """Ana is 250.00 too low, Budi 60.50 overpaid too much, Citra right."""
+    """Ana's balance is 250.00 too low, Budi's overpayment 60.50 too high, Citra's figures are right."""
     a_customer("C-1", name="Ana", invoiced="5250")
     a_customer("C-2", name="Budi", paid="40")
     a_customer("C-3", name="Citra", invoiced="10", paid="10")
@@ -36,7 +36,7 @@ def only_run(session, **which):
 
 
 def perform(run_id, chunks):
-    """Its plan and that many chunks; as a worker would."""
+    """Perform its plan and that many chunks, as a worker would."""
     tried = itertools.count()
     working.perform(db.engine, run_id, stopping=lambda: next(tried) > chunks)
 
@@ -122,7 +122,7 @@ def test_every_screen_in_every_look(session, browse, is_sound, book, language):
 def test_the_files_of_the_changes_are_within_reach_on_a_phone(
     session, browse, book, monkeypatch, admin_database_url
 ):
-    """The head of the significant changes said too much in Indonesian for its buttons beside it."""
+    """The heading of the significant changes was too long in Indonesian to leave room for its buttons."""
     monkeypatch.setattr(recalculation_screens, "MOST_SHOWN", 1)
     with psycopg.connect(admin_database_url, autocommit=True) as connection:
         connection.execute("SET session_replication_role = replica")

@@ -1,4 +1,4 @@
-"""Receipts put right, statements on paper, and the documents of the ageing, in a real browser."""
+"""Receipts corrected, statements printed, and the documents of the ageing, in a real browser."""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Choosing products in the form of an order, in a real browser: by keyboard, by pasting, without JavaScript."""
+"""Choosing products in an order's form, in a real browser: by keyboard, by pasting, without JavaScript."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +17,7 @@ Browse = Callable[..., Page]
 
 @pytest.fixture
 def orders(session: Any) -> dict[str, Order]:
-    """Tea at 10, and open orders of it: two plain, one at a negotiated price, one that would be in the red."""
+    """Tea at 10, and open orders of it: two plain, one at a negotiated price, one that would become negative."""
     return orders_of_tea(session)
 
 

@@ -1,4 +1,4 @@
-"""Customers in a real browser: list, form, and a merge that is previewed, done and undone."""
+"""Customers in a real browser: list, form, and a merge that is previewed, applied and undone."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +18,7 @@ Browse = Callable[..., Page]
 
 @pytest.fixture
 def company(session: Any) -> None:
-    """Two customers that are one, with three orders between them, and a third one."""
+    """Two records of one customer, with three orders between them, and a third customer."""
     alfreds = CustomerFactory(
         code="ALFKI", name="Alfreds Futterkiste", contact_name="Maria Anders", phone="030-0074321",
         city="Berlin", country="Germany",

@@ -1,4 +1,4 @@
-"""A session that ends while a user types: nothing is lost, and the same person saves it in the end."""
+"""A session that ends while a user types: no input is lost, and the same user can save it afterwards."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +19,7 @@ PASSWORD = "seventeen brown hens"
 
 @pytest.fixture
 def people(session: Any) -> dict[str, User]:
-    """Two people who can sign in with a password, and an order."""
+    """Two users who can sign in with a password, and an order."""
     made = {
         name: actions.create_user(
             session,
@@ -37,7 +37,7 @@ def people(session: Any) -> dict[str, User]:
 
 @pytest.fixture
 def typed(browse: Browse, session: Any, people: dict[str, User]) -> Page:
-    """Ayu's page: a promo is typed over, her session has ended, and she has pressed Ctrl+S."""
+    """Ayu's page: a new promo is typed, her session has ended, and she has pressed Ctrl+S."""
     page = browse(people["ayu"])
     page.goto("/orders/SO-1/edit")
     page.get_by_label("Promo", exact=True).fill("77")
@@ -113,7 +113,7 @@ def test_another_user_who_signs_in_is_told_whose_page_it_is_and_saves_nothing(
 def test_a_page_that_was_open_before_signing_in_anew_saves_at_the_second_attempt(
     browse: Browse, session: Any, people: dict[str, User], app: Any
 ) -> None:
-    """Signed out and in again in another window: the page's token is of a session that is gone."""
+    """Signed out and in again in another window: the page's token belongs to a deleted session."""
     page = browse(people["ayu"])
     page.goto("/orders/SO-1/edit")
     other = page.context.new_page()

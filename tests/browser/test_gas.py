@@ -1,4 +1,4 @@
-"""Gas in a browser: a price previewed while it is typed, the grid by keys and by paste, and every look."""
+"""Gas in a browser: a price previewed while it is typed, the grid by keyboard and by pasting, and every look."""
 
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -18,7 +18,7 @@ D = Decimal
 
 
 def _gas(session: Any) -> None:
-    """Two customers, the first read in two months, once before its first price."""
+    """Two customers, the first with readings in two months, one of them before the first price."""
     one = CustomerFactory(code="G-1", name="Gas One")
     GasPriceFactory(
         customer=one, effective_from=date(2026, 1, 2), price_per_sm3=D(100), correction_factor=D(1)

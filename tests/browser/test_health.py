@@ -1,4 +1,4 @@
-"""Drift is mended in four clicks, and the pages of Health in a real browser: both languages, dark, narrow, axe."""
+"""Drift is healed in four clicks, and the pages of Health in a real browser: both languages, dark, narrow, axe."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ Browse = Callable[..., Page]
 
 @pytest.fixture
 def wrong(session: Any, admin_database_url: str) -> Iterator[dict[str, Order]]:
-    """Three orders; two of them a user wrote past every trigger, which was found."""
+    """Three orders; two of them were changed past every trigger, and verification found it."""
     nancy = AccountManagerFactory(name="Nancy Davolio")
     orders = {number: an_order(number, account_manager=nancy) for number in ("A-1", "A-2", "A-3")}
     session.commit()
@@ -41,7 +41,7 @@ def wrong(session: Any, admin_database_url: str) -> Iterator[dict[str, Order]]:
 
 
 def work_on(page: Page) -> int:
-    """Be the worker for the run that the page shows; its number."""
+    """Perform the run that the page shows, as a worker would; returns its number."""
     expect(page).to_have_url(re.compile(r"/runs/\d+$"))
     number = int(page.url.rpartition("/")[2])
     working.perform(db.engine, number)

@@ -1,4 +1,4 @@
-"""Importing files in a real browser: the way of a file with mistakes, and every screen in every look."""
+"""Importing files in a real browser: correcting a file with mistakes, and every screen in every look."""
 
 import re
 
@@ -22,7 +22,7 @@ SO-9;ALFKI;nancy@northwind.example;02/04/2026;05/04/2026;3.000.000,00;;
 
 
 def office(session):
-    """Who and what the file names."""
+    """The users and records that the file names."""
     CustomerFactory(code="ALFKI", name="Alfreds Futterkiste")
     AccountManagerFactory(email="nancy@northwind.example", name="Nancy Davolio")
     OrderFactory(number="SO-9", total_price=2_000_000, promo=0, reductions=0, additions=0)

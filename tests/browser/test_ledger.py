@@ -54,7 +54,7 @@ def test_an_entry_is_typed_by_keys_alone_and_both_totals_follow(
     page.keyboard.type("1000")
     expect(total).to_contain_text("Balanced")
     page.locator("#lines-2-debit").focus()
-    page.keyboard.press("Enter")  # from the last row there are more
+    page.keyboard.press("Enter")  # Enter in the last row adds rows
     expect(page.locator("#lines-3-debit")).to_be_focused()
     page.keyboard.press("Control+Enter")
     expect(page.locator(".badge-tone")).to_have_text("Draft")

@@ -22,7 +22,7 @@ Chart = dict[str, Account]
 
 @pytest.fixture
 def chart(session: Any) -> Chart:
-    """Cash in three accounts beneath each other; loan and capital of the last year, sales and rent of this one."""
+    """Cash in three nested accounts; loan and capital of last year, sales and rent of this year."""
     made = {
         code: AccountFactory(code=code, name=name, type=kind)
         for code, name, kind in (

@@ -1,4 +1,4 @@
-"""Lists in a real browser: ticking, views, columns, files, and totals that follow."""
+"""Lists in a real browser: ticking rows, views, columns, exports, and totals loaded later."""
 
 import csv
 import re
@@ -227,7 +227,7 @@ def test_the_totals_stay_in_sight(browse: Browse, book: None) -> None:
 def test_the_widest_lists_show_their_last_column_on_a_small_laptop(
     browse: Browse, session: Any, language: str
 ) -> None:
-    """The amount that a list is read for stands there."""
+    """The last column holds the amount that the list is read for."""
     customer = CustomerFactory(
         name="Ana Trujillo Emparedados y helados", contact_name="Ana Trujillo", phone="(5) 555-4729",
         city="México D.F.",

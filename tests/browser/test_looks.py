@@ -1,4 +1,4 @@
-"""The looks that every page is given see what they are there to see, each in the language that is asked for it."""
+"""The checks of every look find the faults they are meant to find, each in the language requested."""
 
 from collections.abc import Callable
 
@@ -30,7 +30,7 @@ BROKEN = {
     "too long": ("id", ".long {white-space: nowrap}", f"<p class=long>{LONG}</p>", "light-narrow.*too wide"),
     "too small": ("id", SMALL, f"<nav class=small aria-label=Dekat>{LINKS}</nav>", "light-narrow.*target-size"),
 }  # fmt: skip
-"""Language, style sheet and markup of what is broken, and the look and rule that find it."""
+"""The language, style sheet and markup of each fault, and the look and rule that find it."""
 
 
 @pytest.mark.parametrize("what", BROKEN)
@@ -40,7 +40,7 @@ def test_what_is_broken_is_seen(
     language, css, html, finding = BROKEN[what]
     page = open_page(language=language)
     page.goto("/login")
-    is_sound(page, "whole")  # whatever is seen of it now is not looked at once more
+    is_sound(page, "whole")  # marks everything else on the page as checked
     page.evaluate(WRITE, [css, html])
     with pytest.raises(AssertionError, match=f"(?s)broken-{language}-{finding}"):
         is_sound(page, "broken")

@@ -1,4 +1,4 @@
-"""Orders in a real browser: the total follows every keystroke, and nothing that was typed is lost."""
+"""Orders in a real browser: the total is updated on every keystroke, and no input is lost."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -48,7 +48,7 @@ def stored(session: Any, order: Order) -> Order:
     return order
 
 
-# The total follows, saving keeps it
+# The total is updated, saving keeps it
 
 
 def test_the_total_follows_what_is_typed_and_is_the_same_after_saving_and_reloading(
@@ -105,7 +105,7 @@ def test_a_slow_earlier_answer_never_wins(browse: Browse, order: Order) -> None:
             "csrf_token": page.locator('meta[name="csrf-token"]').get_attribute("content"),
         },
     )
-    with suppress(Error):  # the browser has given that request up already: the better outcome
+    with suppress(Error):  # the browser may have cancelled that request, which is as good
         held[0].fulfill(status=200, content_type="text/html", body=answer.text())
     page.wait_for_timeout(300)
     expect(total(page)).to_have_text("Rp 3,740,000.00")
@@ -127,7 +127,7 @@ def test_what_is_typed_counts_where_the_next_field_ends_as_it_was(
             }
         }""",
         [["lines-0-quantity", "10"], ["promo", "93,802.5"], ["promo", "93,802.50"]],
-    )  # all within the pause
+    )  # all within the debounce time
     expect(page.locator("#lines-0-amount")).to_have_text("1,400,000.00")
     expect(total(page)).to_have_text("Rp 3,370,000.00")
 

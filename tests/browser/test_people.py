@@ -9,7 +9,7 @@ PASSWORD = "seventeen brown hens"
 
 
 def office(session):
-    """A handful of users as an office has them."""
+    """A few users, as in an office."""
     people = [
         ("Ayu Lestari", "ayu", "finance"),
         ("Budi Santoso", "budi", "account_manager"),

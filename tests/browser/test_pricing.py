@@ -17,7 +17,7 @@ Browse = Callable[..., Page]
 
 @pytest.fixture
 def orders(session: Any) -> dict[str, Order]:
-    """Tea at 10, and open orders of it: two plain, one at a negotiated price, one that would be in the red."""
+    """Tea at 10, and open orders of it: two plain, one at a negotiated price, one that would become negative."""
     return orders_of_tea(session)
 
 
@@ -107,7 +107,7 @@ def test_a_slow_earlier_preview_never_wins(browse: Browse, orders: dict[str, Ord
     }
     late = page.request.post("/pricing/preview", form=fields, headers={"HX-Request": "true"})
     assert "15,000.00" in late.text()
-    with suppress(Error):  # the browser has given that request up already: the better outcome
+    with suppress(Error):  # the browser may have cancelled that request, which is as good
         held[0].fulfill(status=200, content_type="text/html", body=late.text())
     page.get_by_label("Change order SO-1").uncheck()
     expect(difference(page)).to_have_text("+Rp 20,000.00")
@@ -125,7 +125,7 @@ def test_a_box_that_is_unticked_while_a_preview_is_on_its_way_stays_so(
         page.get_by_label("New unit price").fill("12,000")
     page.get_by_label("Change order SO-1").uncheck()
     expect(difference(page)).to_have_text("+Rp 20,000.00")
-    with suppress(Error):  # the browser has given that request up already
+    with suppress(Error):  # the browser may have cancelled that request
         held[0].continue_()
     page.get_by_label("Change order SO-3").check()
     expect(difference(page)).to_have_text("+Rp 32,500.00")

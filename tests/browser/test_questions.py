@@ -1,4 +1,4 @@
-"""What the invoice form asks, in a real browser: both languages, light and dark, wide and narrow."""
+"""The confirmations of the invoice form in a real browser: both languages, light and dark, wide and narrow."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""The revenue report in a real browser: the filter, the chart, and the way from a number to its orders."""
+"""The revenue report in a real browser: the filter, the chart, and the links from a number to its orders."""
 
 from collections.abc import Callable
 from datetime import date

@@ -1,4 +1,4 @@
-"""Runs and reconciliations in a real browser: from progress to apply to a second person's approval."""
+"""Runs and reconciliations in a real browser: from progress to applying to a second user's approval."""
 
 import itertools
 
@@ -34,7 +34,7 @@ def ask(session, by, **asked):
 
 
 def perform(run_id, chunks=None):
-    """All of a run, or its plan and that many chunks; as a worker would."""
+    """Perform a whole run, or its plan and that many chunks, as a worker would."""
     tried = itertools.count()
     stopping = (lambda: next(tried) > chunks) if chunks is not None else (lambda: False)
     working.perform(db.engine, run_id, stopping=stopping)
@@ -187,7 +187,7 @@ def test_every_screen_is_sound_in_every_look(
     is_sound(page, "runs-live")
     perform(run_id)
     expect(page.locator("#apply-heading")).to_be_visible()
-    expect(page.locator(".items-table tbody tr")).to_have_count(8)  # the orders' customers too
+    expect(page.locator(".items-table tbody tr")).to_have_count(8)  # includes the orders' customers
     is_sound(page, "runs-found")
     page.locator("form[action$=apply] button").click()
     expect(page.locator("[data-error-summary]")).to_be_visible()

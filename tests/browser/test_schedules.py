@@ -1,4 +1,4 @@
-"""Schedules in a real browser: what is done by itself, run now, and the screen in every look."""
+"""Schedules in a real browser: the list of scheduled work, running one now, and the screen in every look."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -16,7 +16,7 @@ from tests.browser.looks import LANGUAGES
 
 
 def every_state(session):
-    """Schedules that are on time, failed, waiting, overdue, missed."""
+    """Schedules in every state: on time, failed, waiting, overdue, missed."""
     since = datetime.now(UTC) - timedelta(days=200)
     session.add_all(KnownSchedule(name=s.name, known_since=since) for s in SCHEDULES)
     for name, kind, status in (

@@ -1,4 +1,4 @@
-"""The search in the top bar: by keyboard, by mouse, on a phone, read aloud, and without JavaScript."""
+"""The search in the top bar: by keyboard, by mouse, on a phone, with a screen reader, and without JavaScript."""
 
 import re
 from collections.abc import Callable
@@ -22,7 +22,7 @@ Browse = Callable[..., Page]
 
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Time enough for every kind on the busiest machine."""
+    """Time limits for the busiest machine."""
     monkeypatch.setattr(search, "SUGGESTIONS", search.Pace(search.SUGGESTIONS.limit, 60.0, 300.0))
     monkeypatch.setattr(search, "WHOLE_PAGE", search.Pace(search.WHOLE_PAGE.limit, 60.0, 300.0))
 
@@ -55,7 +55,7 @@ def test_from_the_key_to_the_record_without_a_mouse(browse: Browse, book: None) 
     page.keyboard.press("/")
     expect(field(page)).to_be_focused()
     page.keyboard.type("alf", delay=30)
-    expect(options(page)).to_have_count(6)  # customer, two orders, invoice, meter; everything
+    expect(options(page)).to_have_count(6)  # customer, two orders, invoice, meter; all results
     expect(field(page)).to_have_attribute("aria-expanded", "true")
     expect(page.locator("#search-said")).to_have_text("5 found. Arrow down to choose.")
     expect(chosen(page)).to_have_count(0)
@@ -81,7 +81,7 @@ window.setTimeout = (work, wait, ...given) =>
 
 
 def test_what_is_typed_before_htmx_listens_is_searched_for(browse: Browse, book: None) -> None:
-    """It begins in a task of its own, which on a busy machine comes long after the page."""
+    """htmx starts in a separate task, which on a busy machine runs long after the page is shown."""
     page = browse("finance")
     page.add_init_script(LATE)
     page.goto("/today")
@@ -142,7 +142,7 @@ def test_a_slow_earlier_answer_never_wins(browse: Browse, book: None) -> None:
         page.keyboard.type("so")
     page.keyboard.type("-1")
     expect(options(page)).to_have_count(2)
-    with suppress(Error):  # the browser has given that request up already: the better outcome
+    with suppress(Error):  # the browser may have cancelled that request, which is as good
         held[0].fulfill(status=200, content_type="text/html", body="<p>late</p>")
     expect(options(page)).to_have_count(2)
     expect(page.locator("#search-found")).not_to_contain_text("late")

@@ -1,4 +1,4 @@
-"""What every page has: keys, menus, themes, toasts, the entry grid; and all of it without JavaScript."""
+"""The shell of every page: shortcuts, menus, themes, toasts, the entry grid; and all of it without JavaScript."""
 
 import re
 
@@ -25,7 +25,7 @@ GRID = """
 
 @pytest.fixture
 def grid(browse):
-    """A page with an entry grid whose button adds a row a moment later, as a server would."""
+    """A page with an entry grid; its button adds a row a moment later, as a server would."""
     page = browse("finance")
     page.goto("/profile")
     page.evaluate(
@@ -100,7 +100,7 @@ def test_a_single_cell_pastes_as_the_browser_pastes_it(grid):
     paste(grid, "[data-column=name]", "Queso\r\n")
     assert cells(grid) == [
         ["package", "", ""]
-    ]  # a synthetic event inserts nothing: nobody prevented it
+    ]  # a synthetic event inserts nothing: no handler prevented it
 
 
 def test_a_block_goes_to_the_server_where_the_grid_names_an_address(grid):
@@ -146,13 +146,13 @@ def test_a_number_is_regrouped_when_its_field_is_left_but_never_when_in_doubt(gr
             "format => { document.documentElement.dataset.numberFormat = format }", number_format
         )
         quantity.fill(typed)
-        assert quantity.input_value() == typed  # never while one types
+        assert quantity.input_value() == typed  # never while the user types
         quantity.blur()
         seen.append((number_format, typed, quantity.input_value()))
     assert seen == REGROUPED
 
 
-# ---------- keys ----------
+# ---------- keyboard shortcuts ----------
 
 
 def test_keys_find_make_and_explain(browse):
@@ -251,7 +251,7 @@ def test_a_second_click_sends_nothing(browse):
     assert sent == ["POST"]
 
 
-# ---------- trouble ----------
+# ---------- failures ----------
 
 
 def test_an_expired_session_leads_to_the_sign_in_page_and_back(app, browse, session):

@@ -1,4 +1,4 @@
-"""Targets in a real browser: entering a year without the mouse, and what the charts and pages lead to."""
+"""Targets in a real browser: entering a year without the mouse, and the links of the charts and pages."""
 
 from collections.abc import Callable
 from datetime import date

@@ -1,4 +1,4 @@
-"""Settings → Tokens in a real browser: made by the keyboard, copied, revoked after being asked."""
+"""Settings → Tokens in a real browser: created by keyboard, copied, revoked after confirmation."""
 
 import re
 

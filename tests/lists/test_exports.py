@@ -1,4 +1,4 @@
-"""What a file holds is what the screen shows: its rows, and its totals to the last unit."""
+"""An export holds what the screen shows: its rows, and its totals exactly."""
 
 import csv
 from collections.abc import Callable
@@ -34,7 +34,7 @@ AMOUNTS = ("total_price", "additions", "promo", "reductions", "grand_total")
 
 @pytest.fixture
 def unlimited(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    """More exports than anybody makes in a minute."""
+    """Lift the rate limit of exports."""
     monkeypatch.setattr(limiter, "enabled", False)
 
 
@@ -84,7 +84,7 @@ FILTERS = st.fixed_dictionaries(
 
 
 def counted_by_hand(query: dict[str, Any], user_id: int | None) -> dict[str, Any]:
-    """The same question in SQL of its own."""
+    """The same query in independent SQL."""
     said = {
         "q": "(o.number ILIKE :q OR c.code ILIKE :q OR c.name ILIKE :q)",
         "manager": "o.account_manager_id = :manager",

@@ -1,4 +1,4 @@
-"""What every list does: its address, its columns, its totals, its pages, its statements."""
+"""The behaviour of every list: its address, its columns, its totals, its pages, its statements."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -28,7 +28,7 @@ SignIn = Callable[..., FlaskClient]
 
 @contextmanager
 def statements() -> Iterator[list[str]]:
-    """What is asked of the database meanwhile."""
+    """The statements sent to the database inside the block."""
     asked: list[str] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
@@ -65,7 +65,7 @@ def test_the_number_of_statements_does_not_follow_the_number_of_rows(
             if "page=2" not in path or more:
                 counts.append(len(asked))
     assert len(set(counts)) == 1
-    assert counts[0] <= 7  # the seventh asks whether anything of what is shown is known to be wrong
+    assert counts[0] <= 7  # the seventh checks for open findings on the shown figures
 
 
 def test_totals_that_take_long_follow_by_themselves_or_by_their_link(

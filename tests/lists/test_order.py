@@ -1,4 +1,4 @@
-"""A list's order: rows without the value come last, and whoever goes on from a row misses none."""
+"""A list's order: rows without the value come last, and paging from any row skips none."""
 
 import sys
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ from tests.signing_in import someone
 
 @pytest.fixture
 def book(session: Any) -> None:
-    """Everything once, and beside it what names nobody: meters, invoices, payments, accounts."""
+    """One record of everything, and meters, invoices, payments and accounts without their optional references."""
     write_everything()
     for number in range(3):
         meter = MeterFactory(number=f"M-FREE-{number}")
@@ -40,7 +40,7 @@ def book(session: Any) -> None:
 
 
 def every_list() -> Iterator[List]:
-    """The lists that modules declare, and those that a function makes of what the user may see."""
+    """The lists that modules declare, and those that functions build by the user's rights."""
     found = {
         id(value): value
         for name, module in list(sys.modules.items())
@@ -54,7 +54,7 @@ def every_list() -> Iterator[List]:
 
 
 def walked(session: Any, user: Any, listing: List, sort: str) -> None:
-    """Compare the page with the rows that follow each other, forwards, backwards and by cursor."""
+    """Compare the page with the rows that follow each other: forwards, backwards and by cursor."""
     state = state_of(listing, {"sort": sort})
     rows, _more = page_of(session, user, state, 1, 1_000)
     keys = [row.key for row in rows]

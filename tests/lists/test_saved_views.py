@@ -1,4 +1,4 @@
-"""A saved view is a list's address under a name; everybody has only their own."""
+"""A saved view is a list's address under a name; users see only their own."""
 
 import re
 from collections.abc import Callable

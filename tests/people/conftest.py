@@ -9,7 +9,7 @@ PASSWORD = "seventeen brown hens"
 
 @pytest.fixture
 def office(session):
-    """Users by their first name."""
+    """The users by first name."""
     people = {
         "ayu": ("Ayu Lestari", "finance"),
         "budi": ("Budi Santoso", "account_manager"),

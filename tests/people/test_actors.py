@@ -1,4 +1,4 @@
-"""Who acted, in words."""
+"""Names of actors."""
 
 from flask_babel import force_locale
 from sqlalchemy import event

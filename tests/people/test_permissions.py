@@ -1,6 +1,6 @@
-"""Every route × role × method against the table of permissions. It grows by itself with every screen.
+"""Every route × role × method against the table of permissions. It covers every new screen automatically.
 
-FAULTS.md, lines 47 (CSRF on every verb, GET changes nothing) and 48 (the matrix).
+FAULTS.md, lines 47 (CSRF on every unsafe method, GET changes nothing) and 48 (the matrix).
 """
 
 import contextvars
@@ -26,7 +26,7 @@ UNSAFE = {"POST", "PUT", "PATCH", "DELETE"}
 
 @pytest.fixture
 def people(app, session):
-    """One user of each role; an order x of a customer x, a product x, and x of all billing: pages exist."""
+    """One user of each role, and a record named x of every kind, so that every page exists."""
     records_called_x()
     session.commit()
     return {role: someone(app, role) for role in ROLES}
@@ -40,13 +40,13 @@ def signed_in(app, user_id):
 
 
 def send(app, method, address, user_id=None, **headers):
-    """Send an empty request as this user, in a browser of its own."""
+    """Send an empty request as this user, in a separate browser."""
     browser = app.test_client() if user_id is None else signed_in(app, user_id)
     return browser.open(address, method=method, headers=headers)
 
 
 def is_for_programs(view):
-    """Whether only a token opens it; tests/records/test_api.py says which."""
+    """Whether the view is open to tokens alone; tests/records/test_api.py tests which."""
     return getattr(view, "is_for_programs", False)
 
 
@@ -72,7 +72,7 @@ def test_every_cell_of_route_role_and_method_is_as_the_table_says(app, people):
             browser = browsers.pop(role, None) or signed_in(app, user_id)
             answer = browser.open(address, method=method)
             if "Set-Cookie" not in answer.headers:
-                browsers[role] = browser  # its session has not ended with this
+                browsers[role] = browser  # the session is still valid
             status = answer.status_code
             if (status in (401, 403)) == may or status >= 500:
                 wrong.append((method, address, role, "may" if may else "may not", status))
@@ -130,7 +130,7 @@ def test_nobody_in_particular_is_sent_to_the_sign_in_page(app, people):
         plain = send(app, method, address, Accept="text/html,*/*;q=0.8")
         htmx = send(app, method, address, HX_Request="true")
         program = send(app, method, address, Accept="application/json")
-        bare = send(app, method, address)  # as curl asks, and Prometheus
+        bare = send(app, method, address)  # as curl and Prometheus send it
         expected = 401 if getattr(view, "token_scope", "") else 302
         if bare.status_code != expected:
             wrong.append((method, address, "bare", bare.status_code))
@@ -154,7 +154,7 @@ def test_nothing_that_changes_anything_is_accepted_without_its_csrf_token(app, p
             continue
         answer = send(app, method, address, people["admin"])
         if is_for_programs(view) and answer.status_code == 401:
-            continue  # no cookie opens it, so nobody's browser can be made to
+            continue  # no cookie opens it, so no browser can be made to call it
         if answer.status_code not in (303, 400) or (
             answer.status_code == 303 and rule.endpoint != "people.login_post"
         ):
@@ -189,7 +189,7 @@ def test_postgresql_itself_refuses_a_get_that_writes(app, people):
 
 
 def everything_stored(app):
-    """A digest of every table that the app may read but the sessions, which the tests themselves open."""
+    """A digest of every table that the app may read, except the sessions, which the tests themselves open."""
     with app.app_context():
         tables = db.session.scalars(
             text(

@@ -1,4 +1,4 @@
-"""Sessions live in PostgreSQL, and die when they should. FAULTS.md, lines 45 and 46."""
+"""Sessions are stored in PostgreSQL, and end when they should. FAULTS.md, lines 45 and 46."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,6 @@
-"""The sign-in page: who gets in, what a refusal tells, how often one may try. FAULTS.md, lines 34, 46, 49, 55."""
+"""The sign-in page: who may sign in, what a refusal reveals, how many attempts are allowed. FAULTS.md, lines 34, 46,
+49, 55.
+"""
 
 import re
 import threading
@@ -78,7 +80,7 @@ def test_a_disabled_user_gets_the_same_answer_as_a_wrong_password(client, sessio
 
 def test_an_unknown_address_takes_as_long_as_a_wrong_password(session, ayu):
     def seconds(email):
-        start = time.process_time()  # of ours alone: others may be at work on the machine
+        start = time.process_time()  # of this process only: others may be running on the machine
         actions.authenticate(session, email, "wrong")
         return time.process_time() - start
 
@@ -130,7 +132,7 @@ def test_the_csrf_token_changes_at_sign_in_and_the_new_one_works(app, client, ay
     assert client.post("/profile", data=settings).status_code == 303
 
 
-# ---------- where one is sent afterwards ----------
+# ---------- where the user is redirected afterwards ----------
 
 
 @pytest.mark.parametrize("target", ["/profile", "/settings/users?q=a%20b&page=2"])
@@ -185,7 +187,7 @@ def test_an_expired_session_comes_back_to_the_page_it_was_on(client):
 
 
 def test_a_save_after_the_session_ended_leaves_the_page_as_it_is(client):
-    """The page asks its reader to sign in beside it; without a script the way leads back to the form."""
+    """The page prompts the user to sign in in another window; without JavaScript, sign-in leads back to the form."""
     refused = client.post("/profile", headers={"HX-Request": "true"})
     assert refused.status_code == 401
     assert refused.headers["HX-Trigger"] == '{"sessionEnded": {}}'
@@ -209,7 +211,7 @@ def test_a_page_finds_out_who_is_signed_in_now(client, ayu):
 
 
 def test_a_token_of_another_session_is_told_apart_from_a_form_that_is_too_old(app, client, ayu):
-    """The browser belongs to a user: their page fetches a token of the present session."""
+    """The browser belongs to a user: their page fetches a token of the current session."""
     attempt(client)
     app.config["WTF_CSRF_ENABLED"] = True
     stale = {"csrf_token": "stale", "language": "en", "number_format": "en"}
@@ -222,7 +224,7 @@ def test_a_token_of_another_session_is_told_apart_from_a_form_that_is_too_old(ap
     assert saved.status_code == 204
 
 
-# ---------- how often one may try ----------
+# ---------- how many attempts are allowed ----------
 
 
 def test_guessing_is_slowed_down_and_the_right_password_waits_too(client, ayu):
@@ -260,7 +262,7 @@ def test_without_redis_one_can_still_sign_in_and_guessing_is_still_slowed_down(
     app, client, ayu, services
 ):
     redis = Redis.from_url(services.redis.url)
-    redis.execute_command("CLIENT", "PAUSE", 4000, "ALL")  # frozen, the worst way of being gone
+    redis.execute_command("CLIENT", "PAUSE", 4000, "ALL")  # frozen, the worst kind of failure
     try:
         start = time.monotonic()
         answer = attempt(client)
@@ -276,7 +278,7 @@ def test_without_redis_one_can_still_sign_in_and_guessing_is_still_slowed_down(
 
 
 class HeldUp:
-    """Checks of passwords that wait, once they have found out whether the password is right."""
+    """Password checks that block after the comparison, before they return."""
 
     def __init__(self, monkeypatch):
         monkeypatch.setattr(limiter, "enabled", False)
@@ -310,7 +312,7 @@ def test_whoever_signs_in_while_the_password_is_changed_is_not_let_in_by_the_old
 def test_whoever_knew_the_old_password_does_not_take_the_new_one_back(
     app, session, ayu, sign_in, monkeypatch
 ):
-    """One who holds a stolen session and the old password, and an administrator who sets another one at that moment."""
+    """A thief with a stolen session and the old password, and an administrator who sets another one concurrently."""
     thief, key, held = sign_in(ayu), ayu.id, HeldUp(monkeypatch)
     session.rollback()
     typed = {"present": PASSWORD, "password": "a thief's own one"}

@@ -1,4 +1,4 @@
-"""An account manager's pages are the same whatever orders others have: nothing of them is shown, counted or summed."""
+"""An account manager's pages do not depend on others' orders: none is shown, counted or summed."""
 
 import re
 from datetime import date
@@ -22,20 +22,20 @@ FURTHER = (
 )  # fmt: skip
 
 ELSEWHERE = ("/api", "/metrics", "/static", "/login", "/healthz", "/readyz")
-"""What is no page of a user."""
+"""Addresses that are not pages of a user."""
 
 SUGGESTS = "/orders/new"
-"""Suggests the number that follows the newest one, whosever that is."""
+"""Suggests the number after the newest order's, with any owner."""
 
 
 def as_read(page):
-    """A page without what is another text each time that it is asked for."""
+    """A page without the parts that differ on every request."""
     page = re.sub(r"[\w.-]{22,}", "token", page)
     return re.sub(r"\d\d[:.]\d\d([:.]\d\d)?", "time", page)
 
 
 def changed_by(session, change, order):
-    """The order is one of those that the price change has changed."""
+    """Record the order among those changed by the price change."""
     session.add(
         PriceChangeOrder(
             price_change_id=change.id, order_id=order.id, number=order.number, outcome="applied",

@@ -1,4 +1,4 @@
-"""Settings → Tokens: made, shown once, listed without what opens anything, revoked."""
+"""Settings → Tokens: created, shown once, listed without secrets, revoked."""
 
 import re
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Tokens: what another program signs in with. FAULTS.md, line 52: expired, of another scope, replayed."""
+"""Tokens, with which other programs sign in. FAULTS.md, line 52: expired, of another scope, replayed."""
 
 import json
 import re
@@ -26,14 +26,14 @@ BROWSER = "text/html,application/xhtml+xml,*/*;q=0.8"
 
 @pytest.fixture(autouse=True)
 def fresh_limits(app):
-    """Nobody has failed yet."""
+    """Reset the counts of failed attempts."""
     with app.app_context():
         limiter.reset()
 
 
 @pytest.fixture
 def issue(session):
-    """Make a committed token; answers its secret."""
+    """Create a committed token; returns its secret."""
 
     def issue(scope="metrics", name="prometheus", expires_at=None):
         issued = tokens.create(session, name=name, scope=scope, expires_at=expires_at)
@@ -44,7 +44,7 @@ def issue(session):
 
 
 def ask(app, secret="", address="/metrics", **headers):
-    """Ask as another program, with nothing but its token."""
+    """Send a request as another program, with only its token."""
     if secret:
         headers["Authorization"] = f"Bearer {secret}"
     return app.test_client().get(address, headers=headers)
@@ -155,7 +155,7 @@ def test_a_revoked_token_opens_nothing_and_its_name_is_free_again(run_command, i
     assert states == ["revoked", "revoked"]
 
 
-# What a token opens
+# What a token grants
 
 
 def test_a_token_opens_what_it_is_for(app, issue):
@@ -292,7 +292,7 @@ def test_the_last_use_is_kept_to_within_minutes_and_is_no_event(app, issue, sess
     assert session.scalar(select(func.count()).select_from(AuditEvent)) == before
 
 
-# A program that changes something
+# A program that makes changes
 
 
 @pytest.fixture

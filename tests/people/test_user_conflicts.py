@@ -1,4 +1,4 @@
-"""Two administrators and one user: what was taken from somebody is not given back by a form that was open."""
+"""Two administrators and one user: a form left open does not restore a right that was withdrawn."""
 
 import html
 import re
@@ -18,7 +18,7 @@ def fresh(session, user):
 
 
 def as_opened(browser, user):
-    """The form over a user as the browser has it, the unseen fields too."""
+    """The form over a user as the browser has it, with its hidden fields."""
     page = browser.get(f"/settings/users/{user.id}").text
     base = re.search(r'name="base"[^>]*value="([^"]*)"', page)[1]
     return {"name": user.name, "email": user.email, "role": user.role, "base": html.unescape(base)}
@@ -57,7 +57,7 @@ def test_two_who_save_the_same_of_a_user_have_nothing_to_decide(session, sign_in
 def test_what_is_decided_of_a_user_is_decided_of_them_as_they_are_under_the_lock(
     app, session, office
 ):
-    """Gita is made an administrator and Eka stops being one, while another is about to take Gita's role."""
+    """Gita becomes an administrator and Eka stops being one, while a third user is about to take Gita's role."""
     gita = actions.create_user(session, email="gita@northwind.example", name="Gita", role="viewer")
     session.commit()
     seen = session.get(User, gita.id)

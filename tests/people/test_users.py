@@ -1,4 +1,4 @@
-"""The administration of users, and one's own profile."""
+"""The administration of users, and the user's own profile."""
 
 import threading
 
@@ -168,7 +168,7 @@ def test_a_user_that_is_not_there_is_not_found(eka):
     assert eka.get("/settings/users/99999999999999999999999").status_code == 404
 
 
-# ---------- administrators don't lock anybody out, themselves least of all ----------
+# ---------- administrators cannot lock anyone out by accident, least of all themselves ----------
 
 
 def test_an_administrator_cannot_disable_or_demote_themselves_by_accident(session, eka, office):
@@ -260,7 +260,7 @@ def test_sessions_are_counted_and_ended_from_the_screen(session, sign_in, eka, o
     assert all(browser.get("/profile").status_code == 302 for browser in browsers)
 
 
-# ---------- one's own profile ----------
+# ---------- the user's own profile ----------
 
 
 def test_language_and_number_format_are_two_settings(session, sign_in, office):
@@ -294,7 +294,7 @@ def test_a_visitor_chooses_language_and_theme_before_signing_in(client):
 
 def test_preferences_lead_back_to_the_page_they_were_chosen_on(client):
     back = client.post("/preferences", data={"theme": "dark", "next": "/login?next=/profile"})
-    assert back.location == "/"  # the sign-in page is no place to return to by address
+    assert back.location == "/"  # the sign-in page is not a valid target after signing in
     away = client.post("/preferences", data={"theme": "dark", "next": "//evil.example"})
     assert away.location == "/"
 

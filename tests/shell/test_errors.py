@@ -1,4 +1,4 @@
-"""Errors become sentences: on a page, in a toast for htmx, or in JSON. None of them tells a secret.
+"""Errors become sentences: on a page, in a toast for htmx, or in JSON. None of them reveals a secret.
 
 FAULTS.md, lines 25 and 54 (their answers; the locks themselves are tested elsewhere).
 """
@@ -43,7 +43,7 @@ def database_error(sqlstate, message="secret detail", kind=OperationalError):
 
 
 class PriceBelowCost(Refusal):
-    """A law of this test."""
+    """A Refusal for these tests."""
 
     sentence = "The price of %(name)s is below its cost. Raise it."
 
@@ -98,7 +98,7 @@ def test_an_error_is_told_on_a_page_in_a_toast_and_in_json(failing, error, statu
     assert toast.headers["HX-Reswap"] == "none"
     reported = json.loads(toast.headers["HX-Trigger"])["toast"]
     assert (reported["kind"], reported["message"]) == ("error", toast.text)
-    if status != 500:  # whose reference differs
+    if status != 500:  # which has a different reference
         assert data.json == {"error": toast.text}
     for said in (page, toast, data):
         assert ("Retry-After" in said.headers) == (status in (503, 429))

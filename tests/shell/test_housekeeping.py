@@ -1,4 +1,4 @@
-"""What is cleared away by itself, and what is not."""
+"""What housekeeping deletes, and what it keeps."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -25,7 +25,7 @@ HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 
 def do(chore: str) -> Run:
-    """Do a chore here and now; its run."""
+    """Perform a chore immediately; returns its run."""
     run_id = actions.request(db.session(), "chore", {"chore": chore}, is_paced=False).id
     db.session.commit()
     perform(db.engine, run_id)

@@ -22,12 +22,12 @@ from tests.signing_in import someone
 
 @pytest.fixture
 def user_id(app):
-    """Who sends the form."""
+    """The user who sends the form."""
     return someone(app, "finance")
 
 
 def send(user_id, key, body, *, action="customers.create", fail=False):
-    """The shape of every view that has an effect: claim, work, remember."""
+    """The pattern of every view that has an effect: claim, work, remember."""
     names = {"user_id": user_id, "action": action, "key": key}
     earlier = once(db.session, **names, body=body)
     if earlier is not None:
@@ -106,7 +106,7 @@ def test_a_concurrent_twin_waits_for_the_first_one(app, session, user_id, first_
     assert inside.wait(10)
     threads[1].start()
     threads[1].join(0.5)
-    assert threads[1].is_alive()  # waiting, not acting
+    assert threads[1].is_alive()  # waiting, not working
     go.set()
     for thread in threads:
         thread.join(10)

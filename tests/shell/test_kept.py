@@ -1,4 +1,4 @@
-"""The parts of a page that are kept: the same as rendered anew, and nobody sees anything of anybody else."""
+"""Cached parts of a page: the same as rendered anew, and without data of other users."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -15,9 +15,9 @@ OF_THE_APP = {
     "_", "url_for", "asset", "navigation", "may_open", "health_dot",
     "LANGUAGES", "NUMBER_FORMATS", "THEMES", "ROLES", "SEARCH_ENDPOINT", "NEW_ENDPOINT",
 }  # fmt: skip
-"""What is the same for everybody with the same role; `navigation` and `may_open` ask for nothing else of them.
+"""Names that are the same for all users of a role; `navigation` and `may_open` depend on nothing else.
 
-`health_dot` asks for nothing but the number format, by which its text is kept too.
+`health_dot` depends only on the number format, by which its text is cached too.
 """
 
 CALL = re.compile(r"""kept\(["']([^"']+)["'], \{(.*?)\}(.*?)\)\s*[,}]""", re.DOTALL)
@@ -29,7 +29,7 @@ SignIn = Callable[..., FlaskClient]
 
 
 def calls(app: Flask) -> Iterator[tuple[str, set[str]]]:
-    """Each template that is kept, and the names that are handed to it."""
+    """Each cached template, and the names passed to it."""
     source = app.jinja_env.loader.get_source(app.jinja_env, "base.html")[0]  # type: ignore[union-attr]
     assert DOT in source
     source = source.replace(DOT, "dot")
@@ -45,7 +45,7 @@ def asked_by(app: Flask, name: str) -> set[str]:
     for other in meta.find_referenced_templates(tree):
         if other and not other.startswith(
             "macros/"
-        ):  # these are imported, and see the app's names only
+        ):  # these are imported, and see only the app's names
             asked |= asked_by(app, other) - {"shell_navigation", "shell_preferences"}
     return asked
 
@@ -57,12 +57,12 @@ def test_what_is_kept_reads_nothing_but_what_it_is_given(app: Flask) -> None:
         "shell/bottom.html",
     }  # fmt: skip
     for name, given in found.items():
-        inside = {"language", "icon"}  # kept by; a macro that is imported where it is needed
+        inside = {"language", "icon"}  # key of the cache; a macro imported where it is needed
         assert asked_by(app, name) <= given | OF_THE_APP | inside, name
 
 
 def plain(page: str) -> str:
-    """The page without its token, which is another one every second, and without keys of forms."""
+    """The page without its token, which changes every second, and without idempotency keys."""
     page = re.sub(r'(name="csrf[-_]token"\s+(?:value|content)=)"[^"]+"', r"\1", page)
     return re.sub(r'(name="idempotency_key"\s+value=)"[^"]+"', r"\1", page)
 

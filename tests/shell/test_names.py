@@ -1,4 +1,4 @@
-"""A name that nobody can see is none."""
+"""A name without visible characters is refused."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The search of the shell: who finds what, how exactly, how fast, and where Enter leads."""
+"""The search of the shell: which users find what, exact matches, time limits, and where Enter leads."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -42,7 +42,7 @@ HTMX = {"HX-Request": "true"}
 
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Time enough on the busiest machine: what is tested of time sets its own."""
+    """Time limits for the busiest machine; tests of the limits set their own."""
     monkeypatch.setattr(search, "SUGGESTIONS", search.Pace(search.SUGGESTIONS.limit, 60.0, 300.0))
     monkeypatch.setattr(search, "WHOLE_PAGE", search.Pace(search.WHOLE_PAGE.limit, 60.0, 300.0))
 
@@ -54,7 +54,7 @@ def nancy(session: Any) -> User:
 
 @pytest.fixture
 def book(session: Any, nancy: User) -> None:
-    """One customer who has something of everything, another with an order of Nancy's, and a product."""
+    """One customer with a record of every kind, another with an order of Nancy's, and a product."""
     alfreds = CustomerFactory(code="ALFKI", name="Alfreds Futterkiste", city="Berlin")
     OrderFactory(number="SO-1", customer=alfreds)
     OrderFactory(number="SO-2", customer=alfreds)
@@ -67,7 +67,7 @@ def book(session: Any, nancy: User) -> None:
 
 
 def suggested(browser: FlaskClient, wanted: str) -> list[str]:
-    """The addresses that are listed as one types."""
+    """The addresses suggested while typing."""
     answer = browser.get("/search", query_string={"q": wanted}, headers=HTMX)
     assert answer.status_code == 200, answer.text
     options = re.findall(r'<a role="option".*?href="([^"]+)"', answer.text, re.DOTALL)
@@ -75,7 +75,7 @@ def suggested(browser: FlaskClient, wanted: str) -> list[str]:
 
 
 def page_of(browser: FlaskClient, wanted: str) -> str:
-    """The page of what was found, between its heading and its end."""
+    """The page of results, between its heading and its end."""
     answer = browser.get("/search", query_string={"q": wanted})
     assert answer.status_code == 200
     main: str = answer.text.partition("<main")[2].partition("</main>")[0]
@@ -353,7 +353,7 @@ def test_only_kinds_whose_screen_the_person_may_open_are_asked(
 
 @contextmanager
 def statements() -> Iterator[list[tuple[str, Any]]]:
-    """What is asked of the database meanwhile."""
+    """The statements sent to the database inside the block."""
     asked: list[tuple[str, Any]] = []
 
     def note(_connection: Any, _cursor: Any, statement: str, values: Any, *_rest: Any) -> None:
@@ -382,14 +382,14 @@ def test_the_number_of_statements_does_not_follow_the_number_of_rows(
         browser.get("/search?q=Q", headers=headers)
         with statements() as asked:
             assert browser.get("/search?q=Q", headers=headers).status_code == 200
-        # How often the time is set anew depends on the time.
+        # How often the timeout is renewed depends on timing.
         counts.append(sum("set_config" not in statement for statement, _values in asked))
     assert len(set(counts)) == 1
     assert counts[0] <= 60
 
 
 def plan_of(session: Any, way: finding.Way, wanted: str) -> tuple[int, str]:
-    """How many rows a way finds, and how PostgreSQL looks for them where it may not read everything."""
+    """How many rows a way finds, and PostgreSQL's plan with sequential scans and sorts off."""
     user = session.scalars(select(User)).first()
     user.role = "finance"
     session.execute(text("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off"))
@@ -421,7 +421,7 @@ def test_a_whole_number_is_looked_up_by_equality_which_an_index_answers_in_any_c
 
 
 def cancelled(question: Question) -> Iterator[SearchResult]:
-    """A kind that PostgreSQL cancels at once, whatever time it has."""
+    """A kind with a statement that PostgreSQL cancels at once, whatever its timeout."""
     connection = question.session.connection()
     connection.execute(text("SET LOCAL statement_timeout = 20"))
     connection.execute(text("SELECT pg_sleep(600)"))
@@ -444,7 +444,7 @@ def test_a_kind_that_takes_long_keeps_nobody_from_the_others(
     assert "takes long" in text_of(page)
     assert 'href="/orders/SO-1"' in page
     assert go(browser, "so-1") == (303, "/orders/SO-1")
-    assert go(browser, "queso") == (200, None)  # the slow kind may hold that too
+    assert go(browser, "queso") == (200, None)  # the slow kind may contain it too
 
 
 def test_what_a_quick_way_found_stays_when_a_later_one_takes_long(

@@ -1,4 +1,4 @@
-"""What protects every answer, and limits every question. FAULTS.md, lines 44 and 55."""
+"""Response headers and request limits. FAULTS.md, lines 44 and 55."""
 
 import io
 
@@ -11,7 +11,7 @@ FORM = "application/x-www-form-urlencoded"
 
 
 class Endless(io.RawIOBase):
-    """A body without an end, that counts what was read of it."""
+    """An endless body that counts the bytes read."""
 
     def __init__(self):
         self.taken = 0
@@ -109,7 +109,7 @@ def test_odd_bytes_break_nothing(sign_in, path):
 
 
 def test_a_form_too_large_does_not_make_the_limiter_forget_its_counts(client):
-    """It took the refusal for the loss of its storage, and counted anew in memory."""
+    """The limiter took the refusal for a failure of its storage, and started new counts in memory."""
     assert client.post("/login", data=b"&" * FIELD_LIMIT, content_type=FORM).status_code == 413
     assert not limiter._storage_dead
 

@@ -1,4 +1,4 @@
-"""What templates say: in the reader's language, with values that are escaped, and one per cent as one."""
+"""Sentences in templates: in the reader's language, with escaped values, and a literal percent sign."""
 
 from flask import Flask, render_template_string
 from flask_babel import force_locale

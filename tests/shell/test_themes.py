@@ -1,17 +1,17 @@
-"""A theme changes colours and a language words, and nothing else: what a look at one has seen holds of the other."""
+"""A theme changes only colours and a language only words, so findings in one look hold in the others."""
 
 import re
 
 from backoffice.app.config import ROOT
 
 SAYS_WHICH = {"base.html", "shell/preferences.html"}
-"""The templates that write the theme or the language down, and which button is pressed."""
+"""The templates that write the theme or the language, and mark the pressed button."""
 
 FOLDER = ROOT / "templates"
 
 
 def asking_for(name: str) -> set[str]:
-    """The templates of which an expression reads this variable; a sentence may name it."""
+    """The templates with an expression that reads this variable; a sentence may contain its name."""
     asks = re.compile(rf"\{{[{{%][^}}]*(?<![\w.]){name}\b[^}}]*[}}%]\}}")
     texts = {p: re.sub(r'_\("[^"]*"', "_(", p.read_text()) for p in FOLDER.rglob("*.html")}
     return {str(p.relative_to(FOLDER)) for p, text in texts.items() if asks.search(text)}

@@ -1,1 +1,1 @@
-"""The chain upon the trail: sealed, written down elsewhere, verified."""
+"""The hash chain over the audit trail: sealing, anchoring outside the database, verification."""

@@ -1,7 +1,7 @@
-"""Anchors: the head of the chain, written down outside the database.
+"""Anchors: the head of the chain, recorded outside the database.
 
-A file of lines, to which is only added, for its owner's eyes only; the log tells the same. Whoever
-cuts the trail's tail or makes the chain anew cannot make the anchors say so too.
+An append-only file of lines, readable by its owner only; the log holds the same lines. Truncating the trail or
+rebuilding the chain cannot change the anchors to match.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ log = structlog.get_logger("backoffice.audit")
 
 @dataclass(frozen=True)
 class Anchor:
-    """What the chain's head was at a moment. `restored` says why a later head was given up, where one was."""
+    """The head of the chain at one moment; `restored` is the reason if a later head was given up."""
 
     at: str
     seal: int
@@ -37,7 +37,7 @@ class Anchor:
     key: str
 
     def mac(self, keys: Keyring) -> str | None:
-        """What proves that the line is ours; None of a key that is not."""
+        """The HMAC that proves the line genuine; None for an unknown key."""
         age = keys.age_of(self.key)
         if age is None:
             return None
@@ -47,24 +47,24 @@ class Anchor:
 
 @dataclass(frozen=True)
 class Anchors:
-    """Every anchor that stands, oldest first, and the lines that cannot be believed."""
+    """Every valid anchor, oldest first, and the lines that failed authentication."""
 
     standing: tuple[Anchor, ...] = ()
     unbelievable: tuple[str, ...] = ()
 
 
 def folder_of(settings: Mapping[str, Any]) -> Path:
-    """Where this deployment's anchors are."""
+    """The folder of this deployment's anchors."""
     return Path(settings["BACKOFFICE_HOME"]) / "audit-anchors"
 
 
 def anchor(
     connection: Connection, keys: Keyring, folder: Path, *, restored: str = ""
 ) -> Anchor | None:
-    """Write the present head down; None where nothing is sealed yet.
+    """Record the current head; None if nothing is sealed yet.
 
-    `restored` is the reason why later seals are gone: a backup was restored. Earlier anchors that know
-    of them count no more.
+    `restored` is the reason why later seals are gone: a backup was restored. Earlier anchors of those seals no longer
+    count.
     """
     head = head_of(connection)
     if head is None:
@@ -79,10 +79,10 @@ def anchor(
 
 
 def anchors_in(folders: Iterable[Path], keys: Keyring, *, until: str = "") -> Anchors:
-    """The anchors in all these folders, in the order of their times; with `until`, made up to then.
+    """The anchors in all these folders, in order of time; with `until`, only those made up to then.
 
-    A backup knows nothing of what was anchored after it was taken. A time without an offset is one of the business
-    time zone, as on the screens. Raises ValueError for no time.
+    A backup cannot match anchors made after it was taken. A time without an offset is in the business time zone, as
+    on the screens. Raises ValueError if `until` is not a time.
     """
     end = datetime.fromisoformat(until) if until else None
     if end is not None and end.tzinfo is None:
@@ -103,7 +103,7 @@ def anchors_in(folders: Iterable[Path], keys: Keyring, *, until: str = "") -> An
 
 
 def _append(folder: Path, line: str) -> None:
-    """Add a line and wait for the disk; a line that a crash cut short stays alone."""
+    """Append a line and fsync it; it starts on a new line even after one truncated by a crash."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = folder / f"{datetime.now(UTC):%Y}.jsonl"
     with open(path, "a+b", opener=_for_its_owner) as file:
@@ -128,7 +128,7 @@ def _last_byte(file: BinaryIO) -> bytes:
 def _lines(folders: Iterable[Path]) -> Iterator[tuple[str, str]]:
     for folder in folders:
         for path in sorted(folder.glob("*.jsonl")):
-            # Only this ends a line: a reason may hold whatever else Python takes for an end.
+            # Split on this only: a reason may contain other characters that Python treats as line ends.
             for number, line in enumerate(path.read_text("utf-8", "replace").split("\n"), 1):
                 if line.strip():
                     yield f"{path}:{number}", line

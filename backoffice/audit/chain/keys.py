@@ -1,7 +1,7 @@
-"""The secrets under which the trail is sealed: whoever lacks them cannot make a seal that holds.
+"""The secrets under which the trail is sealed; without them no valid seal can be made.
 
-A secret is never used itself; each purpose has a key of its own, derived from it. So AUDIT_KEY may be
-a SECRET_KEY that was in use before, and a seal's key says nothing about what signs cookies.
+A secret is never used directly; each purpose has its own derived key. So AUDIT_KEY may be a former SECRET_KEY, and a
+seal's key reveals nothing about the key that signs cookies.
 """
 
 import hmac
@@ -13,28 +13,28 @@ from typing import Any
 
 @dataclass(frozen=True, repr=False)
 class Key:
-    """One secret. `name` tells it from others, and tells nothing about it."""
+    """One secret. `name` identifies it and reveals nothing about it."""
 
     secret: bytes
 
     @cached_property
     def name(self) -> str:
-        """What seals and anchors call the key that they were made with."""
+        """The identifier of the key, as recorded in seals and anchors."""
         return self._derived("name").hex()[:16]
 
     @cached_property
     def of_events(self) -> bytes:
-        """For the digests of single events."""
+        """The key for the digests of single events."""
         return self._derived("events")
 
     @cached_property
     def of_seals(self) -> bytes:
-        """For the digests of seals."""
+        """The key for the digests of seals."""
         return self._derived("seals")
 
     @cached_property
     def of_anchors(self) -> bytes:
-        """For the digests of anchors."""
+        """The key for the digests of anchors."""
         return self._derived("anchors")
 
     def _derived(self, purpose: str) -> bytes:
@@ -42,7 +42,7 @@ class Key:
 
 
 class Keyring:
-    """The secrets of a deployment, the newest first: it seals, the others only verify."""
+    """The secrets of a deployment, newest first: the newest seals, the others only verify."""
 
     def __init__(self, secrets: Sequence[str]) -> None:
         """Raises ValueError without any secret."""
@@ -52,7 +52,7 @@ class Keyring:
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> "Keyring":
-        """Those of the app's settings."""
+        """The keyring of the app's settings."""
         return cls(settings["AUDIT_KEY"])
 
     @property
@@ -61,9 +61,9 @@ class Keyring:
         return self._keys[0]
 
     def age_of(self, name: str) -> int | None:
-        """How many keys are newer than the one of that name; None of one that is not ours."""
+        """How many keys are newer than the one of that name; None for an unknown key."""
         return next((age for age, key in enumerate(self._keys) if key.name == name), None)
 
     def key(self, age: int) -> Key:
-        """The key that so many are newer than."""
+        """The key of that age: 0 is the newest."""
         return self._keys[age]

@@ -1,4 +1,4 @@
-"""How things stand with the chain upon the trail."""
+"""The status of the chain over the trail."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,15 +11,15 @@ from .records import EVENTS
 from .sealing import Head, head_of, stalled, waiting
 
 MOST_COUNTED = 10_000
-"""Events that wait to be sealed are counted up to here, so that the screen never waits for them."""
+"""Events waiting to be sealed are counted up to this number, to keep the screen fast."""
 
 LONGEST_STALL = timedelta(minutes=15)
-"""How long an event may wait for its seal before a user is told."""
+"""How long an event may wait for its seal before users are notified."""
 
 
 @dataclass(frozen=True)
 class Chain:
-    """The chain upon the trail: how far it goes, what waits, and when it was last looked at."""
+    """The status of the chain: its head, the events waiting, and the last anchoring and verification."""
 
     head: Head | None
     waiting: int
@@ -29,12 +29,12 @@ class Chain:
 
     @property
     def has_many_waiting(self) -> bool:
-        """Whether more wait than are counted."""
+        """Whether more events wait than are counted."""
         return self.waiting > MOST_COUNTED
 
 
 def chain_of(session: Session) -> Chain:
-    """How things stand with the chain now."""
+    """The current status of the chain."""
     head = head_of(session)
     unsealed = select(EVENTS.c.id).where(waiting(head)).limit(MOST_COUNTED + 1).subquery()
     count = session.scalar(select(func.count()).select_from(unsealed)) or 0
@@ -49,7 +49,7 @@ def chain_of(session: Session) -> Chain:
 
 
 def is_sealed(session: Session, event: AuditEvent) -> bool:
-    """Whether an event stands in the chain."""
+    """Whether an event is sealed."""
     head = head_of(session)
     late = select(EVENTS.c.id).where(EVENTS.c.id == event.id, waiting(head))
     return session.scalar(late) is None

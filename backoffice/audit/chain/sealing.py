@@ -1,8 +1,8 @@
-"""Sealing: the trail's events are put into a chain of digests, in the background and in batches.
+"""Sealing: the trail's events are added to a hash chain, in the background and in batches.
 
-Only events of transactions older than the oldest one still running are sealed. So nothing that
-commits later comes before what is sealed, and (xid, id) is an order in which nobody is skipped; the
-order of ids alone is none, for whoever draws a number first may commit last.
+Only events of transactions older than the oldest running one are sealed. So nothing that commits later sorts before
+what is sealed, and (xid, id) is an order that omits no event; the order of ids alone is not, because the transaction
+that draws a number first may commit last.
 """
 
 import hmac
@@ -48,10 +48,10 @@ from .records import (
 SEALS = table_of(AuditSeal)
 
 ONE_AT_A_TIME = 0x5EA1
-"""Key of the advisory lock under which sealers wait for each other."""
+"""Key of the advisory lock that serializes sealers."""
 
 BATCH = 10_000
-"""Events of one seal, at most; one short transaction each."""
+"""The most events in one seal; each seal is one short transaction."""
 
 
 class UnknownKey(Refusal):
@@ -64,7 +64,7 @@ class UnknownKey(Refusal):
 
 
 class BrokenChain(Refusal):
-    """The last seal is not one of ours."""
+    """The last seal does not verify under any key of this deployment."""
 
     sentence = N_(
         "Seal %(seal)s is not genuine, and nothing is sealed after it. "
@@ -74,9 +74,9 @@ class BrokenChain(Refusal):
 
 @dataclass(frozen=True)
 class Head:
-    """The last seal, without its events; what the fields mean stands in `AuditSeal`.
+    """The last seal, without its events; `AuditSeal` describes the fields.
 
-    `has_moved`: since then the trail was brought here from another cluster.
+    `has_moved`: the trail has since been moved here from another cluster.
     """
 
     number: int
@@ -93,12 +93,12 @@ class Head:
 
     @classmethod
     def of(cls, seal: Any) -> "Head":
-        """A seal without its events."""
+        """The head of a seal, without its events."""
         return cls(**{each.name: seal[each.name] for each in fields(cls)})
 
 
 def _system() -> ColumnElement[int]:
-    """The cluster of databases that this one belongs to."""
+    """The system identifier of this database cluster."""
     control = func.pg_control_system().table_valued("system_identifier", name="control")
     return select(control.c.system_identifier).scalar_subquery()
 
@@ -106,11 +106,11 @@ def _system() -> ColumnElement[int]:
 _HAS_MOVED = or_(
     SEALS.c.system != _system(), cast(cast(SEALS.c.last_xid, Text), Xid8) >= next_to_come()
 ).label("has_moved")
-"""Another cluster, or one whose count of transactions went back."""
+"""Whether the cluster is another one, or its transaction counter went back."""
 
 
 def head_of(connection: Connection | Session) -> Head | None:
-    """The last seal; None where nothing has been sealed yet."""
+    """The last seal; None if nothing has been sealed yet."""
     names = (each.name for each in fields(Head) if each.name in SEALS.c)
     newest = (
         select(*(SEALS.c[name] for name in names), _HAS_MOVED)
@@ -128,10 +128,10 @@ def seal(
     size: int = BATCH,
     progress: Callable[[int], None] = lambda _count: None,
 ) -> int:
-    """Seal everything that can be sealed now, a transaction a batch; answers how many events that was.
+    """Seal every event that can be sealed now, one transaction per batch; returns the number of events.
 
-    Raises UnknownKey where the chain was continued under a key that is not among ours, and
-    BrokenChain where its last seal is not genuine.
+    Raises UnknownKey if the chain was continued under a key that the keyring lacks, and BrokenChain if its last seal
+    is not genuine.
     """
     count = 0
     while True:
@@ -144,9 +144,9 @@ def seal(
 
 
 def seal_batch(connection: Connection, keys: Keyring, size: int = BATCH) -> int | None:
-    """Add one seal, in the caller's transaction; answers its number of events, None when there was nothing.
+    """Add one seal in the caller's transaction; returns its number of events, or None if there was nothing to seal.
 
-    Sealers wait for each other here, until the other's commit. Raises UnknownKey and BrokenChain.
+    Concurrent sealers wait here until the other one commits. Raises UnknownKey and BrokenChain.
     """
     connection.execute(select(func.pg_advisory_xact_lock(ONE_AT_A_TIME)))
     head = _genuine_head(connection, keys)
@@ -164,7 +164,7 @@ def seal_batch(connection: Connection, keys: Keyring, size: int = BATCH) -> int 
 
 
 def _genuine_head(connection: Connection, keys: Keyring) -> Head | None:
-    """The last seal, proved: what goes on from a forged one would look sealed, or never be."""
+    """The last seal, verified: a chain continued from a forged seal would look sealed, or never be sealed."""
     newest = select(SEALS, _HAS_MOVED).order_by(SEALS.c.number.desc()).limit(1)
     seal = connection.execute(newest).mappings().first()
     if seal is None:
@@ -178,10 +178,10 @@ def _genuine_head(connection: Connection, keys: Keyring) -> Head | None:
 
 
 def _open(connection: Connection, key: Key, head: Head | None, system: int) -> int:
-    """The first seal in this cluster of databases, with what was not sealed where the trail comes from.
+    """Write the first seal in this cluster, over the events that came unsealed from the previous cluster.
 
-    A cluster numbers its transactions itself, so the order of a restored trail cannot be continued.
-    What it brought along has ids up to the floor; what is written here has higher ones.
+    A cluster numbers its own transactions, so the order of a restored trail cannot be continued. Events from the
+    previous cluster have ids up to the floor; events written here have higher ones.
     """
     foreign = select(func.max(EVENTS.c.id)).where(EVENTS.c.xid >= next_to_come())
     floor = max(connection.scalar(foreign) or 0, head.highest_id if head else 0)
@@ -218,7 +218,7 @@ def _add(
 
 
 def digest_of_seal(seal: Any, key: Key) -> bytes:
-    """The digest of a seal over all its other columns, each with its length before it."""
+    """The digest of a seal over all its other columns, each preceded by its length."""
     parts = (
         *(
             pack(">q", seal[name])
@@ -236,9 +236,9 @@ def digest_of_seal(seal: Any, key: Key) -> bytes:
 
 
 def waiting(head: Head | None) -> ColumnElement[bool]:
-    """Events that are seen and not sealed yet, the chain going as far as `head`.
+    """The condition for visible events that are not sealed yet, with `head` as the end of the chain.
 
-    In the cluster that made them nothing seen has a number to come; that number is invented.
+    In the cluster that wrote them no visible event has a future transaction id; such an id is forged.
     """
     if head is None:
         return true()
@@ -248,9 +248,9 @@ def waiting(head: Head | None) -> ColumnElement[bool]:
 
 
 def stalled(connection: Connection | Session) -> timedelta | None:
-    """The age of the oldest event that could have been sealed and is not; None where there is none.
+    """The age of the oldest event that could have been sealed but is not; None if there is none.
 
-    What a transaction still running keeps from being sealed does not count.
+    Events held back by a running transaction do not count.
     """
     head = head_of(connection)
     could = [EVENTS.c.xid < oldest_running()] if head is None else _sealable(head)
@@ -263,7 +263,7 @@ def stalled(connection: Connection | Session) -> timedelta | None:
 
 
 def is_sealed() -> ColumnElement[bool]:
-    """Whether an event stands in any seal; reads them all."""
+    """The condition for events that stand in any seal; reads all seals."""
     sealed = select(func.unnest(SEALS.c.ids).label("id")).subquery("sealed")
     return exists(select(1).select_from(sealed).where(sealed.c.id == EVENTS.c.id))
 

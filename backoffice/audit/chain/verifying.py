@@ -1,8 +1,8 @@
-"""Verifying the chain: whether the trail is what was sealed, and the chain what was anchored.
+"""Verifying the chain: the trail against its seals, and the chain against its anchors.
 
-Every seal is proved by its key and the seal before it, every event by its digest in its seal; so a bad
-row is named, and those after it are still told apart. Everything is read in one snapshot, in which
-what is being written at the moment is not sealed yet: it gives no false alarm.
+Every seal is verified by its key and the previous seal, every event by its digest in its seal; so a bad row is named,
+and later rows are still checked one by one. Everything is read in one snapshot, where events being written are not
+sealed yet: they raise no false alarm.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,10 +21,10 @@ from .records import DIGEST_SIZE, EVENTS, digest_of, events, records_of
 from .sealing import SEALS, Head, digest_of_seal, head_of, is_sealed, waiting
 
 AT_A_TIME = 10_000
-"""Events that are read at a time, about."""
+"""The approximate number of events read at a time."""
 
 LISTED = 100
-"""Bad rows that are listed; all of them are counted."""
+"""The most bad rows that are listed; all of them are counted."""
 
 KINDS = {
     "changed": N_("Event %(event)s is not what was sealed: the row was changed, or put in another's place."),
@@ -40,14 +40,14 @@ KINDS = {
     "correction removed": N_("Correction %(correction)s is gone: the row was deleted after it was recorded."),
     "correction added": N_("Correction %(correction)s is in no event of the trail: the row was put in."),
 }  # fmt: skip
-"""What can be wrong → how it is said."""
+"""Kind of defect → its message."""
 
 _LAST = float("inf")
 
 
 @dataclass(frozen=True)
 class Bad:
-    """One thing that is wrong, with the seal at which it shows, and the event if one can be named."""
+    """One defect, with the seal at which it was found, and the event if it can be identified."""
 
     kind: str
     seal: int
@@ -56,23 +56,23 @@ class Bad:
 
     @property
     def place(self) -> tuple[float, float]:
-        """Where it stands in the chain."""
+        """Its position in the chain, to sort by."""
         return self.seal, _LAST if self.event is None else self.event
 
     @property
     def reported(self) -> dict[str, Any]:
-        """The values of its sentence."""
+        """The parameters of its message."""
         return {"seal": self.seal, "event": self.event, **self.values}
 
     @property
     def sentence(self) -> str:
-        """What is wrong, in English; `KINDS` is translated where it is shown."""
+        """The message in English; `KINDS` is translated when rendered."""
         return KINDS[self.kind] % self.reported
 
 
 @dataclass
 class Verification:
-    """What verifying the chain has found; `bad` in the order of the chain."""
+    """The result of a verification; `bad` is in the order of the chain."""
 
     seals: int = 0
     events: int = 0
@@ -84,7 +84,7 @@ class Verification:
     bad_count: int = 0
 
     def add(self, bad: Bad, count: int = 1) -> None:
-        """Count what is wrong, `count` of a kind, and list it unless the list is long already."""
+        """Count a defect `count` times, and list it unless the list is full."""
         self.bad_count += count
         if len(self.bad) < LISTED:
             self.bad.append(bad)
@@ -106,7 +106,7 @@ def verify(
 
 
 def record(connection: Connection, found: Verification) -> None:
-    """Remember that the chain was verified, and what that found."""
+    """Record that the chain was verified, and the result."""
     first = found.bad[0].sentence if found.bad else ""
     connection.execute(
         insert(table_of(AuditCheck)).values(
@@ -137,7 +137,7 @@ class _Verifying:
             self._anchored.setdefault(one.seal, []).append(one)
 
     def result(self) -> Verification:
-        """What is found."""
+        """The result of the pass."""
         previous: Any = None
         for group in self._groups():
             for seal in group:
@@ -156,7 +156,7 @@ class _Verifying:
         return self._found.head.number if self._found.head else 0
 
     def _groups(self) -> Iterator[list[Any]]:
-        """The seals in their order, as many at a time as hold some thousands of events under one key."""
+        """The seals in order, in groups of some thousands of events under one key."""
         chain = select(SEALS).order_by(SEALS.c.number)
         streamed = chain.execution_options(stream_results=True, max_row_buffer=20)
         group: list[Any] = []
@@ -171,7 +171,7 @@ class _Verifying:
             yield group
 
     def _check_link(self, seal: Any, previous: Any) -> None:
-        """The seal is genuine and follows the one before; it is the one that was anchored."""
+        """Check that the seal is genuine, follows the previous one, and matches its anchors."""
         self._found.seals += 1
         number = seal["number"]
         expected = previous["number"] + 1 if previous else 1
@@ -188,7 +188,7 @@ class _Verifying:
                 self._found.add(Bad("other", number, values={"at": one.at}))
 
     def _check_events(self, group: Sequence[Any]) -> None:
-        """Each event that the seals hold is there, and is what it was."""
+        """Check that each event of these seals exists and is unchanged."""
         ids = [event_id for seal in group for event_id in seal["ids"]]
         self._found.events += len(ids)
         age = self._keys.age_of(group[0]["key"])
@@ -202,7 +202,7 @@ class _Verifying:
         self._progress(len(ids))
 
     def _digests(self, ids: Sequence[int], key: Key | None) -> dict[int, bytes]:
-        """The digests of these events as they are now; of an id that stands there twice, one that is none."""
+        """The current digests of these events; an id that occurs twice gets an empty digest, which never matches."""
         digests: dict[int, bytes] = {}
         wanted = events().where(EVENTS.c.id == func.any(list(ids)))
         for event_id, row in records_of(self._connection, wanted):
@@ -220,7 +220,7 @@ class _Verifying:
                 self._found.add(Bad("changed", seal["number"], event_id))
 
     def _check_rest(self) -> None:
-        """Nothing else stands where everything is sealed, and the chain reaches as far as was anchored."""
+        """Check for events added among sealed ones, and that the chain reaches every anchored seal."""
         head = self._found.head
         here = self._connection.scalar(select(func.count()).select_from(EVENTS)) or 0
         late = select(func.count()).select_from(EVENTS).where(waiting(head))
@@ -234,13 +234,13 @@ class _Verifying:
                 self._found.add(Bad("cut", number, values={"at": at}))
 
     def _check_corrections(self) -> None:
-        """Every correction is the one of which an event tells; the events themselves are sealed."""
+        """Check every correction against the event that records it; the events themselves are sealed."""
         for wrong in corrections.bad(self._connection):
             place = self._last if wrong.event is None else 0
             self._found.add(Bad(wrong.kind, place, wrong.event, {"correction": wrong.id}))
 
     def _name_added(self, count: int) -> None:
-        """Name what stands among sealed events without being sealed itself."""
+        """List the unsealed events that sort before the end of the chain."""
         head = self._found.head
         if head is None:
             return
@@ -251,7 +251,7 @@ class _Verifying:
         self._found.bad_count += count
 
     def _seal_around(self, event_id: int, xid: int) -> int:
-        """The first seal that goes further than this place."""
+        """The first seal that extends beyond this position."""
         beyond = select(func.min(SEALS.c.number)).where(
             tuple_(SEALS.c.last_xid, SEALS.c.last_id) > tuple_(xid, event_id),
             SEALS.c.floor_id < event_id,
@@ -260,7 +260,7 @@ class _Verifying:
 
 
 def _is_genuine(seal: Any, key: Key, previous: Any) -> bool:
-    """Whether the key made it, and after the seal before; of one that is missing that is said already."""
+    """Whether the key made the seal, after the previous seal; a missing previous seal is reported elsewhere."""
     follows = previous is None or previous["number"] + 1 < seal["number"]
     return digest_of_seal(seal, key) == seal["digest"] and (
         follows or seal["previous"] == previous["digest"]
