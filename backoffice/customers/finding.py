@@ -1,4 +1,4 @@
-"""How the search finds customers, by code or name, and the customers whose records it finds as well."""
+"""How the search finds customers, by code or name, and for which of them it finds their records as well."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -29,7 +29,7 @@ COMPONENT_OF_KIND = {
 class Order(Base):
     """A sale. Closed when `closing_date` is set; without one it counts toward no target.
 
-    `itemised` names the kinds whose component is the sum of its lines; the component of any
+    `itemised` names the kinds that have the sum of their lines as component; the component of any
     other kind is an amount that a user entered. All amounts are in the deployment's currency.
     """
 

@@ -56,7 +56,7 @@ def _searched(session: Session, text: str | None) -> Found:
 
 
 def checked(found: Found, present_id: int | None) -> Product | None:
-    """The product that was found, if any, and if a line whose present product is `present_id` may have it.
+    """The product that was found, if any, and if a line that now has the product `present_id` may have it.
 
     Raises UnknownProduct, SeveralProducts, InactiveProduct.
     """

@@ -18,7 +18,7 @@ def by_code(session: Session, code: str) -> Product | None:
 
 
 def matching(text: str, *, kind: str = "", only_active: bool = False) -> Select[Product]:
-    """Products whose code or name holds `text`, in any case; the best match first, else by code.
+    """Products with `text` in their code or name, in any case; the best match first, then by code.
 
     All products when `text` is blank. `kind`: only those that are sold as that kind of order line.
     """

@@ -167,7 +167,7 @@ def propose(
     The proposal is what the manager achieved in the same month of the year before, plus `growth`
     percent, rounded to the currency's smallest unit; `otherwise` where nothing was achieved.
     Without `update` only months without a target get one; with it existing targets are replaced. `achieved`
-    holds the corrected achieved amounts of the months whose stored amount is wrong.
+    holds the corrected achieved amounts of the months in which the stored amount is wrong.
     """
     will_be = achieved or {}
     people = session.scalars(select(User).where(*_IS_ACTIVE).order_by(User.id)).all()

@@ -151,7 +151,7 @@ def years(session: Session, user: Any) -> range:
 
 
 def year_of(session: Session, user: Any, year: int, manager_id: int | None) -> Year:
-    """The twelve months of a year, of one manager or of all whom `user` may see."""
+    """The twelve months of a year, of one manager or of all who are visible to `user`."""
     rows = session.execute(_months(user, year, manager_id)).all()
     months = [
         MonthSum(**_sum(row), month=Month.of(row.month), running=Sum(**_sum(row, "_so_far")))
