@@ -70,7 +70,7 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("here")
     for name in (*READERS, SUPERVISED):
         os.environ.pop(name, None)
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # of the many processes each would compile all
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else every process compiles all
     sys.dont_write_bytecode = False
     log_to_standard_error()
 

@@ -57,6 +57,6 @@ def held_by(session: Session, customer: Customer) -> dict[OwnedRecord, int]:
 
 
 def upsert_customers(session: Session, rows: Select[Any]) -> Upserted:
-    """Create and update the customers that `rows` names by code; columns it lacks stay."""
+    """Create and update the customers that `rows` names by code; columns that it lacks are left unchanged."""
     changed = {"version": Customer.__table__.c.version + 1, "updated_at": func.now()}
     return upsert(session, Customer, rows, "code", on_change=changed)

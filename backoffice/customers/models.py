@@ -31,7 +31,7 @@ class Customer(Owing, Base):
     `merged_into_id`: this row was a duplicate of that one; it stays so that its code still refers to
     it. `name_key` and `phone_key` are equal in two rows of the same party. `balance`
     is what the customer owes for their meters and `overpayment` what they have paid beyond it, in the
-    deployment's currency; both are figures, and one meter's overpayment pays no other one's balance.
+    deployment's currency; both are figures, and overpayment for one meter does not reduce the balance of another.
     """
 
     __tablename__ = "customers"

@@ -118,7 +118,7 @@ def create(session: Session, entry: OrderEntry) -> Order:
 def update(session: Session, order_id: int, entry: OrderEntry, version: int) -> Order:
     """Change an order to `entry`, if it is still at `version`; saving what is stored already changes nothing.
 
-    Raises RecordGone, RecordChanged: another user was faster. Impossible as for `create`.
+    Raises RecordGone; RecordChanged: the order was saved since that version; Impossible as for `create`.
     """
     order: Order = records.locked(session, Order, [order_id], key_share=True)[order_id]
     records.check_version(order, version, order.number)
@@ -132,7 +132,7 @@ def update(session: Session, order_id: int, entry: OrderEntry, version: int) -> 
 
 
 def check_may_go(_session: Session, order: Order) -> None:
-    """Raises ClosedOrderKept."""
+    """Raises ClosedOrderKept if the order is closed."""
     if order.closing_date is not None:
         raise ClosedOrderKept(number=order.number)
 

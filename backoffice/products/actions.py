@@ -65,7 +65,7 @@ def remove_price(session: Session, product: Product, price_id: int, today: date)
 
 
 def upsert_products(session: Session, rows: Select[Any]) -> Upserted:
-    """Create and update the products that `rows` names by code; columns it lacks stay."""
+    """Create and update the products that `rows` names by code; columns that it lacks are left unchanged."""
     changed = {"version": Product.version + 1}
     return upsert(session, Product, rows, "code", on_change=changed)
 

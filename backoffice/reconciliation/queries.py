@@ -82,6 +82,6 @@ def latest(session: Session) -> list[Reconciliation]:
 
 
 def kept(session: Session, report_id: int) -> Reconciliation | None:
-    """A finished report that is still kept."""
+    """The finished report with that id, if it is still kept."""
     report = session.get(Reconciliation, report_id)
     return report if report is not None and report.finished_at is not None else None

@@ -40,7 +40,7 @@ def many_parts(unlimited: None, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def make(session: Any) -> Run:
-    """The nightly run, performed."""
+    """Perform the nightly run."""
     run = actions.request(db.session(), NIGHTLY.name, {}, is_paced=False)
     session.commit()
     working.perform(db.engine, run.id)
