@@ -1,4 +1,4 @@
-"""Every address of the app, and records for which they are pages."""
+"""Every address of the app, and records with which these addresses show pages."""
 
 from collections.abc import Iterator
 from decimal import Decimal
@@ -25,7 +25,7 @@ from tests.factories.wallets import WalletFactory
 def addresses(app: Flask, **known: object) -> Iterator[tuple[Rule, str, str]]:
     """Every rule with each of its methods and an address that it matches.
 
-    A number in an address is 1 and a word is x, except for the `known` arguments of that kind.
+    Numbers in an address are 1 and words are x, except for the `known` arguments.
     """
     adapter = app.url_map.bind("localhost")
     for rule in app.url_map.iter_rules():
@@ -41,7 +41,7 @@ def _value(converter: BaseConverter, known: object) -> object:
 
 
 def records_called_x() -> None:
-    """An order x of a customer x, x of all else that is entered, gas of the customer: pages exist. Not committed."""
+    """Create a customer x with an order x, gas and every other entered record x, so that pages exist. Not committed."""
     order = OrderFactory(
         number="x", customer__code="x", lines=[("package", "Queso", "12", "14.00")]
     )

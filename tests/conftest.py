@@ -1,7 +1,7 @@
-"""The tests' own PostgreSQL and Redis, and the law that no test leaves a figure wrong behind.
+"""The tests' own PostgreSQL and Redis, and the check that no test leaves a wrong figure.
 
-Every pytest process has its own services in its own temporary home, so any number of them may run
-at a time, beside a running copy. Tests commit for real; afterwards the tables are emptied.
+Every pytest process has its own services in its own temporary home, so that any number of them can run
+at the same time, and beside a running app. Tests really commit; afterwards the tables are emptied.
 """
 
 import contextvars
@@ -53,11 +53,11 @@ registry.declare(
 SETTINGS = {"TESTING": True, "WTF_CSRF_ENABLED": False}
 
 TEARDOWN_SECONDS = 150
-"""What cleaning up may take; a test that has run out of its own time is cleaned up after, too."""
+"""The limit of a teardown in seconds; it also applies after a test that has timed out."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare our markers, and forget the environment of a running copy."""
+    """Declare the markers, and remove the environment variables of a running app."""
     config.addinivalue_line(
         "markers", "leaves_drift: the test tampers with figures and does not heal all of them"
     )
@@ -65,19 +65,19 @@ def pytest_configure(config: pytest.Config) -> None:
         "markers",
         "slow: a browser, a whole company's book, a long search, races or processes of its own; see make test-quick",
     )
-    # Nobody has promised how fast an example is; the first one of a process reads Unicode's tables.
+    # Examples have no deadline; the first one of a process loads the Unicode tables.
     settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("here")
     for name in (*READERS, SUPERVISED):
         os.environ.pop(name, None)
-    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # of the many processes each would compile all
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else every process compiles all
     sys.dont_write_bytecode = False
     log_to_standard_error()
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown() -> Generator[None, None, None]:
-    """End a process whose cleaning up hangs: pytest-timeout has one shot, and the test may have had it."""
+    """End a process that hangs in a teardown: pytest-timeout acts only once, and may have done so in the test."""
     faulthandler.dump_traceback_later(TEARDOWN_SECONDS, exit=True, file=sys.__stderr__)
     try:
         return (yield)
@@ -86,20 +86,20 @@ def pytest_runtest_teardown() -> Generator[None, None, None]:
 
 
 class StandardError(io.TextIOBase):
-    """Whatever standard error is at the moment; logs don't go among what commands print."""
+    """The current standard error, so that logs are not mixed with the output of commands."""
 
     def write(self, text: str) -> int:
-        """Write it there."""
+        """Write `text` to it."""
         return sys.stderr.write(text)
 
 
 def log_to_standard_error() -> None:
-    """Where the tests' own process logs, unless a test says otherwise."""
+    """Let the tests' own process log to standard error, unless a test configures something else."""
     ours = [h for h in logging.root.handlers if isinstance(h, logs_of_backoffice.StandardError)]
     for handler in ours:
         logging.root.removeHandler(handler)
     logging.root.setLevel("WARNING")
-    for log in loggers():  # one that has written goes on writing as it did then
+    for log in loggers():  # a logger that was used keeps its first configuration
         vars(log).pop("bind", None)
     structlog.reset_defaults()
     *processors, _ = structlog.get_config()["processors"]
@@ -110,7 +110,7 @@ def log_to_standard_error() -> None:
 
 
 def loggers() -> list[Any]:
-    """The logger of every module of ours that has one; asked anew when modules have been imported since."""
+    """The loggers of this app's modules; collected again when more modules have been imported."""
     if KNOWN_LOGGERS.get("modules") != len(sys.modules):
         ours = [m for name, m in list(sys.modules.items()) if name.startswith("backoffice.")]
         KNOWN_LOGGERS["logs"] = [m.log for m in ours if hasattr(getattr(m, "log", None), "bind")]
@@ -121,25 +121,25 @@ def loggers() -> list[Any]:
 KNOWN_LOGGERS: dict[str, Any] = {}
 
 PLAIN = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
-"""A traceback with every variable in colours takes seconds to draw, and nobody looks at it."""
+"""A renderer with plain tracebacks: coloured ones with every variable take seconds to render."""
 
 
 class SeparateClient(FlaskClient):
-    """A test client whose requests see nothing of the test's own app context, as over a network.
+    """A test client with requests that are isolated from the test's own app context, as over a network.
 
     Otherwise Flask would share the test's `g`, its database session and its signed-in user.
     """
 
     def open(self, *args: Any, **kwargs: Any) -> Any:
-        """Send a request in a context of its own."""
+        """Send a request in a separate context."""
         return contextvars.Context().run(super().open, *args, **kwargs)
 
 
 @pytest.fixture(scope="session")
 def home() -> Iterator[Path]:
-    """This process's own BACKOFFICE_HOME; child processes find it in the environment."""
+    """This process's own BACKOFFICE_HOME; child processes inherit it in the environment."""
     folder = Path(tempfile.mkdtemp(prefix="backoffice-tests-"))
-    folder.chmod(0o711)  # root's PostgreSQL runs as another user and passes through here
+    folder.chmod(0o711)  # as root, PostgreSQL runs as another user, who has to traverse this folder
     os.environ["BACKOFFICE_HOME"] = str(folder)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
@@ -147,9 +147,9 @@ def home() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def services(home: Path) -> Iterator[Services]:
-    """A PostgreSQL and a Redis, empty; they die with this process whatever happens to it."""
+    """An empty PostgreSQL and an empty Redis, which end with this process however it ends."""
     services = Services(home, durable=False)
-    # What the planner knows of a table is what a test has told it, and not when the minute was full.
+    # The planner's statistics are those that a test has collected, whatever the time.
     services.postgres.settings = services.postgres.settings | {"autovacuum": "off"}
     with services.in_use(services.postgres, services.redis, tied=True):
         yield services
@@ -157,9 +157,9 @@ def services(home: Path) -> Iterator[Services]:
 
 @pytest.fixture(scope="session")
 def made_app(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Flask]:
-    """`made_app(domains)`: an app whose requests see nothing of a test's.
+    """`made_app(domains)`: an app with requests that are isolated from a test's context.
 
-    Its templates are compiled once for all processes of this run; each would spend seconds on them.
+    Its templates are compiled once for all processes of this test run; that takes seconds.
     """
     own = tmp_path_factory.getbasetemp()
     folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "templates"
@@ -176,36 +176,36 @@ def made_app(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Flask]:
 
 @pytest.fixture(scope="session")
 def application(services: Services, made_app: Callable[..., Flask]) -> Flask:
-    """The app on a database migrated by the real command; made once. Tests take `app`."""
+    """The app on a database migrated by the real command; made once. Tests use `app`."""
     translations.compile()
     application = made_app()
     done = application.test_cli_runner().invoke(main, ["db", "upgrade"])
     assert done.exit_code == 0, f"{done.output}\n{done.exception!r}"
-    standing.SECONDS = float("inf")  # no page looks anew, so that what a page asks can be counted;
+    standing.SECONDS = float("inf")  # no page reads it again: a page's queries can be counted
     with application.app_context():
-        standing.known()  # a test of the dot itself makes it forget
-    work.LONGEST_REST = 0.0  # nobody sits at a screen for whom a run here would rest
+        standing.known()  # a test of the dot itself clears it
+    work.LONGEST_REST = 0.0  # no user at a screen, so runs need not pause
     gc.collect()
-    gc.freeze()  # the app stays: looking through all of it again and again takes a tenth of the tests' time
+    gc.freeze()  # the app is never freed: collecting it again and again takes a tenth of the tests' time
     gc.set_threshold(20_000, 20, 20)
     return application
 
 
 @pytest.fixture(scope="session")
 def database_url(application: Flask, services: Services) -> str:
-    """The database as the app's role, for psycopg, psql and child processes."""
+    """The database's address with the app's role, for psycopg, psql and child processes."""
     return services.postgres.url(APP)
 
 
 @pytest.fixture(scope="session")
 def owner_database_url(application: Flask, services: Services) -> str:
-    """The database as the role that owns the tables."""
+    """The database's address with the role that owns the tables."""
     return services.postgres.url(OWNER)
 
 
 @pytest.fixture(scope="session")
 def admin_database_url(application: Flask, services: Services) -> str:
-    """The database as its superuser."""
+    """The database's address with a superuser's role."""
     return services.postgres.url(ADMIN)
 
 
@@ -216,7 +216,7 @@ def sweeper(admin_database_url: str, services: Services, home: Path) -> Iterator
         psycopg.connect(admin_database_url, autocommit=True) as connection,
         Redis.from_url(services.redis.url) as redis,
     ):
-        # No trigger notes or refuses the emptying; a transaction left open fails it quickly.
+        # Triggers are off while tables are emptied; a transaction that was left open makes it fail quickly.
         connection.execute("SET session_replication_role = replica")
         connection.execute("SET lock_timeout = '10s'")
         yield Sweeper(connection, redis, home)
@@ -224,21 +224,21 @@ def sweeper(admin_database_url: str, services: Services, home: Path) -> Iterator
 
 @pytest.fixture(scope="session")
 def sweep(sweeper: Sweeper) -> Callable[[], None]:
-    """Empties everything, for a test that begins anew again and again."""
+    """Empties everything, for a test that starts again repeatedly."""
     return sweeper.sweep
 
 
 @pytest.fixture(autouse=True)
 def logs() -> None:
-    """Whatever an earlier test did to them."""
+    """Reset logging, whatever an earlier test has configured."""
     log_to_standard_error()
 
 
 @pytest.fixture(autouse=True)
 def no_drift_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
-    """After every test that wrote into the database: every figure is right; then everything is emptied.
+    """After every test that wrote into the database, assert that every figure is right; then empty everything.
 
-    A figure of which no table was touched is as right as it was before the test.
+    Figures without a changed table are not checked again.
     """
     if "application" not in request.fixturenames:
         yield
@@ -262,7 +262,7 @@ def no_drift_is_left(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def asked_database(application: Flask, owner_database_url: str) -> Iterator[Engine]:
-    """The database that is asked what a test has left wrong; as the owner, for tests end connections of the app's."""
+    """The database in which drift is looked for, with the owner's role, as tests end connections of the app's role."""
     with rightness.asking(owner_database_url) as engine:
         yield engine
 
@@ -271,7 +271,7 @@ def asked_database(application: Flask, owner_database_url: str) -> Iterator[Engi
 def assert_no_drift(
     application: Flask, asked_database: Engine, sweeper: Sweeper
 ) -> Callable[[], None]:
-    """Fails with every figure that is wrong of those that read or keep a table that was changed."""
+    """Fails with all drift of the figures that read or are stored in a changed table."""
     return lambda: rightness.assert_no_drift(
         application, asked_database, sweeper.changed(), sweeper.most
     )
@@ -283,7 +283,7 @@ def kept_book(
 ) -> Callable[[str, Callable[[], object]], None]:
     """`kept_book("name", make)`: the book that `make` writes and commits, made once in each process.
 
-    Later tests find the same rows under the same ids. It is put down before a test writes anything.
+    Later tests find the same rows with the same ids. It is restored before a test writes anything.
     """
     is_exempt = request.node.get_closest_marker("leaves_drift") is not None
 
@@ -303,7 +303,7 @@ def kept_book(
 
 @pytest.fixture
 def northwind(kept_book: Callable[[str, Callable[[], object]], None], run_command: Any) -> None:
-    """The company Northwind, imported by the real command."""
+    """The company Northwind, imported with the real command."""
     kept_book("northwind", lambda: imported(run_command))
 
 
@@ -311,7 +311,7 @@ def northwind(kept_book: Callable[[str, Callable[[], object]], None], run_comman
 def application_of(
     application: Flask, made_app: Callable[..., Flask]
 ) -> Callable[[Sequence[Domain]], Flask]:
-    """The app of some domains on the same database, made once for each choice of them."""
+    """The app with some domains on the same database, made once for each selection of them."""
     made = {DOMAINS: application}
 
     def application_of(domains: Sequence[Domain]) -> Flask:
@@ -325,7 +325,7 @@ def application_of(
 
 @pytest.fixture
 def domains() -> Sequence[Domain]:
-    """The domains of the app; a test, a module or a folder that has some of its own says so by this name."""
+    """The domains of the app; a test, a module or a folder with other domains overrides this fixture."""
     return DOMAINS
 
 
@@ -333,7 +333,7 @@ def domains() -> Sequence[Domain]:
 def app(
     application_of: Callable[[Sequence[Domain]], Flask], domains: Sequence[Domain]
 ) -> Iterator[Flask]:
-    """The app; what a test changes in its configuration is put back."""
+    """The app; what a test changes in its configuration is restored."""
     app = application_of(domains)
     before = dict(app.config)
     yield app
@@ -343,13 +343,13 @@ def app(
 
 @pytest.fixture
 def client(app: Flask) -> FlaskClient:
-    """A browser that nobody has signed in with yet."""
+    """A browser that is not signed in."""
     return app.test_client()
 
 
 @pytest.fixture
 def sign_in(app: Flask) -> Callable[..., FlaskClient]:
-    """`sign_in("finance")`, or `sign_in(user)` with a committed user: a client of their own."""
+    """`sign_in("finance")`, or `sign_in(user)` with a committed user: a separate client, signed in."""
 
     def sign_in(who: str | Any = "finance", **attributes: Any) -> FlaskClient:
         user_id = someone(app, who, **attributes) if isinstance(who, str) else who.id
@@ -362,7 +362,7 @@ def sign_in(app: Flask) -> Callable[..., FlaskClient]:
 
 @pytest.fixture
 def session(app: Flask) -> Iterator[Any]:
-    """The app's own session, inside an app context. Commit what another session shall see."""
+    """The app's own session, inside an app context. Commit what other sessions have to see."""
     with app.app_context():
         yield db.session
         db.session.rollback()
@@ -370,22 +370,22 @@ def session(app: Flask) -> Iterator[Any]:
 
 @pytest.fixture
 def db_session(session: Any) -> Any:
-    """Another name of `session`."""
+    """Another name for `session`."""
     return session
 
 
 @pytest.fixture
 def owner_connection(owner_database_url: str) -> Iterator[psycopg.Connection[Any]]:
-    """A psycopg connection of the owner's role, each statement a transaction of its own."""
+    """A psycopg connection with the owner's role in autocommit mode."""
     with psycopg.connect(owner_database_url, autocommit=True, options=LOCKS_END) as connection:
         yield connection
 
 
 @pytest.fixture
 def means(app: Flask, owner_database_url: str) -> Iterator[Callable[..., None]]:
-    """`means(currency="VND", timezone="Europe/Berlin")`: this process and the book, for this test.
+    """`means(currency="VND", timezone="Europe/Berlin")`: set the meaning of this process and the book, for this test.
 
-    Child processes inherit the settings; connections of another meaning are closed.
+    Child processes inherit the settings; connections that were checked against another meaning are closed.
     """
     before = of_this_process()
 
@@ -405,14 +405,14 @@ def means(app: Flask, owner_database_url: str) -> Iterator[Callable[..., None]]:
 
 @pytest.fixture
 def surgery(admin_database_url: str) -> Iterator[psycopg.Connection[Any]]:
-    """A superuser who writes with every trigger off."""
+    """A connection with a superuser's role and all triggers off."""
     with past_every_trigger(admin_database_url) as connection:
         yield connection
 
 
 @pytest.fixture
 def app_connection(database_url: str) -> Iterator[psycopg.Connection[Any]]:
-    """A plain psycopg connection of the app's role: an outside program's way in."""
+    """A plain psycopg connection with the app's role, as another program would use."""
     with psycopg.connect(database_url, autocommit=True, options=LOCKS_END) as connection:
         yield connection
 

@@ -1,8 +1,8 @@
-"""How deeply the tests look that look at random: TEST_DEPTH, 1 unless it is set.
+"""The depth of randomized tests: TEST_DEPTH, 1 unless it is set.
 
-`TEST_DEPTH=25 make test` makes twenty-five times as many examples, requests and rounds, and races that
-much longer, some of them hours (`deep`); the defaults are what still finds the mutants of each test in the
-time that the suite has.
+`TEST_DEPTH=25 make test` makes twenty-five times as many examples, requests and rounds, and makes races last
+that much longer, some of them hours (`deep`); the defaults still find the mutants of each test in the time
+that the suite has.
 """
 
 import os
@@ -14,17 +14,17 @@ LONG = 25
 
 
 def examples(usual: int) -> int:
-    """So many examples, rounds or rows, times the depth; at least one."""
+    """The number of examples, rounds or rows, multiplied by the depth; at least one."""
     return max(1, round(usual * DEPTH))
 
 
 def rounds(usual: int, deep: int) -> int:
-    """`usual` rounds, and `deep` at the depth of the long suite; in between and beyond in proportion."""
+    """`usual` rounds at depth 1, `deep` at the depth of the long suite, other depths linearly."""
     return max(1, round(_between(usual, deep)))
 
 
 def seconds(usual: float, deep: float | None = None) -> float:
-    """So many seconds of a race, times the depth; or `deep` at the depth of the long suite, as `rounds`."""
+    """The seconds of a race, multiplied by the depth; with `deep`, as in `rounds`."""
     return usual * DEPTH if deep is None else _between(usual, deep)
 
 

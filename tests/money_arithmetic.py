@@ -1,7 +1,7 @@
-"""The lint that refuses arithmetic on money in templates, forms and screens; `make lint` runs it.
+"""A lint that refuses arithmetic on money in templates, forms and screens; `make lint` runs it.
 
-A derived amount has one definition, beside the figures of its domain; what shows it names it. An amount is whatever is
-called like a column of numbers, or like an attribute that classes declare as Decimal and none as anything else.
+A derived amount is defined once, beside the figures of its domain, and referred to by name where it is shown. A name
+is an amount if it is that of a numeric column, or of an attribute that classes declare only as Decimal.
 """
 
 import ast
@@ -26,24 +26,24 @@ SHOWING = (
     "flask.request", "flask.flash", "flask.render_template",
     "web.htmx", "web.forms", "web.typed_fields", "web.formats", "web.charts",
 )  # fmt: skip
-"""Whatever imports one of these is of screens or forms: views, forms, lists, wordings, notices, commands."""
+"""A module that imports one of these belongs to screens or forms: views, forms, lists, wording, notices, commands."""
 
 ROOMS = ("views", "forms", "listing", "wording", "cli")
 
 EXEMPT = {
     "backoffice/web/charts.py": "its arithmetic makes pixels and the steps of an axis of amounts",
 }
-"""Modules that may, each with its why."""
+"""Exempt modules, each with the reason."""
 
 OPERATORS = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow)
 COMPUTING = {
     "abs", "round", "sum", "fsum", "divmod", "quantize", "add", "sub", "mul", "truediv", "neg",
 }  # fmt: skip
-"""What functions and methods that compute are called, in Python and PostgreSQL alike."""
+"""The names of functions and methods that compute, in Python and in PostgreSQL."""
 PASSING = {"max", "min", "coalesce", "greatest", "least", "nullif", "cast", "literal", "getattr"}
-"""Functions that answer an amount where they are given one."""
+"""Functions that return an amount if an argument is one."""
 WRAPPING = {"label", "filter", "over"}
-"""Methods that answer the amount that they are called on."""
+"""Methods that return the amount that they are called on."""
 
 JINJA_OPERATORS = (
     nodes.Add, nodes.Sub, nodes.Mul, nodes.Div, nodes.FloorDiv, nodes.Mod, nodes.Pow, nodes.Neg,
@@ -51,11 +51,11 @@ JINJA_OPERATORS = (
 JINJA_COMPUTING = {"abs", "round", "sum"}
 JINJA_PASSING = {"default", "d", "first", "last", "max", "min", "list", "map"}
 WRITING = {"money", "signed", "signed_price", "unit_price", "percent"}
-"""Filters that write an amount: whatever is computed right before them is one, whatever it is called."""
+"""Filters that format an amount: what is computed right before them is one, whatever its name."""
 
 
 def amounts() -> frozenset[str]:
-    """What amounts, prices and quantities are called."""
+    """The names of amounts, prices and quantities."""
     Declared(DOMAINS).import_models()
     tables = Base.metadata.tables.values()
     columns = {c.key for table in tables for c in table.c if isinstance(c.type, Numeric)}
@@ -68,7 +68,7 @@ def amounts() -> frozenset[str]:
 
 
 def _attributes(tree: ast.Module) -> Iterator[tuple[str, ast.expr]]:
-    """Attributes and properties of classes, with what they are declared as."""
+    """The attributes and properties of classes, with their declared types."""
     classes = (node for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
     for part in (part for each in classes for part in each.body):
         match part:
@@ -88,7 +88,7 @@ def _is_decimal(kind: ast.expr) -> bool:
 
 
 def in_template(source: str, known: frozenset[str]) -> list[int]:
-    """The lines on which a template computes an amount."""
+    """The lines of a template that compute an amount."""
     tree = Environment(extensions=["jinja2.ext.do"]).parse(source)
     own = _closed(
         known,
@@ -114,7 +114,7 @@ def _is_arithmetic(node: nodes.Node) -> bool:
 
 
 def _branches(node: nodes.Node) -> Iterator[nodes.Node]:
-    """What the expression may be: itself, or one of its alternatives."""
+    """The possible values of an expression: itself, or its alternatives."""
     match node:
         case nodes.CondExpr(expr1=one, expr2=other) | nodes.Or(left=one, right=other):
             yield from _branches(one)
@@ -124,7 +124,7 @@ def _branches(node: nodes.Node) -> Iterator[nodes.Node]:
 
 
 def _written_amount(node: nodes.Node | None, known: frozenset[str]) -> bool:
-    """Whether an expression of a template is an amount, or many."""
+    """Whether an expression of a template is an amount, or a collection of amounts."""
     return _written_name(node) in known or any(
         _written_amount(each, known) for each in _made_of(node)
     )
@@ -156,7 +156,7 @@ def _made_of(node: nodes.Node | None) -> Iterable[nodes.Node | None]:
 
 
 def is_of_screens(path: Path, tree: ast.Module) -> bool:
-    """Whether a module shows something or reads what was typed: by its room, or by what it imports."""
+    """Whether a module belongs to screens or forms, by its file name or by what it imports."""
     return path.stem.endswith(ROOMS) or any(
         name == each or name.startswith(f"{each}.") for name in _imported(tree) for each in SHOWING
     )
@@ -171,7 +171,7 @@ def _imported(tree: ast.Module) -> Iterator[str]:
 
 
 def in_module(source: str, known: frozenset[str]) -> list[tuple[int, str]]:
-    """Where a module computes an amount: the lines, and what they compute."""
+    """The lines on which a module computes an amount, and what they compute."""
     tree = ast.parse(source)
     given = {
         node.arg
@@ -194,7 +194,7 @@ def in_module(source: str, known: frozenset[str]) -> list[tuple[int, str]]:
 
 
 def _closed(known: frozenset[str], more: Callable[[frozenset[str]], set[str]]) -> frozenset[str]:
-    """The names of amounts, with those that are given to amounts."""
+    """The names of amounts, including those to which amounts are assigned."""
     while (reported := known | more(known)) != known:
         known = reported
     return known
@@ -212,7 +212,7 @@ def _computes(node: Any, known: frozenset[str]) -> bool:
 
 
 def _is_amount(node: ast.expr, known: frozenset[str]) -> bool:
-    """Whether an expression is an amount, or many."""
+    """Whether an expression is an amount, or a collection of amounts."""
     if isinstance(node, ast.Call) and _called(node) == "Decimal":
         return True
     return _name_of(node) in known or any(_is_amount(each, known) for each in _parts_of(node))
@@ -250,7 +250,7 @@ def _parts_of(node: ast.expr) -> Iterable[ast.expr]:
 
 
 def _carried(call: ast.Call) -> Iterable[ast.expr]:
-    """Of a call: what it computes or passes on."""
+    """The operands that a call computes with or passes on."""
     on = [call.func.value] if isinstance(call.func, ast.Attribute) else []
     if _called(call) in WRAPPING:
         return on
@@ -265,14 +265,14 @@ def _called(call: ast.Call) -> str:
 # One definition
 
 PROOF = "backoffice/billing/migration/proving.py"
-"""It adds the books up anew, and is to know nothing of how figures are declared."""
+"""A module that sums up the books independently, and must not use the declarations of figures."""
 
 OF_ANYTHING = {"after Sub before"}
-"""By how much something changed is no amount of its own: any two values of one column have it."""
+"""A difference between two values of one column is not a derived amount of its own."""
 
 
 def defined_twice(sources: Mapping[str, str], known: frozenset[str]) -> dict[str, set[str]]:
-    """What two amounts make, where more than one module computes it: the modules."""
+    """Each expression of two amounts that more than one module computes, with these modules."""
     found: dict[str, set[str]] = defaultdict(set)
     for name, source in sources.items():
         for node in ast.walk(ast.parse(source)):
@@ -287,11 +287,11 @@ def defined_twice(sources: Mapping[str, str], known: frozenset[str]) -> dict[str
     }
 
 
-# The whole house
+# The whole program
 
 
 def wrong_places() -> Iterator[str]:
-    """Every place that computes an amount where it is only shown or typed."""
+    """Every place in screens and forms that computes an amount."""
     known = amounts()
     for path in sorted((ROOT / "templates").rglob("*.html")):
         for line in in_template(path.read_text(), known):

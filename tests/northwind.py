@@ -1,4 +1,4 @@
-"""Northwind, the company of `tests/data/northwind`: its files, and the book that they make."""
+"""Northwind, the company of `tests/data/northwind`: its files, and importing them."""
 
 import csv
 from collections.abc import Callable
@@ -16,7 +16,7 @@ def rows(name: str) -> list[dict[str, str]]:
 
 
 def imported(run_command: Callable[..., Any]) -> None:
-    """All four files, by the real command."""
+    """Import all four files with the real command."""
     for kind in KINDS:
         done = run_command("import", kind, str(FILES / f"{kind.replace('-', '_')}.csv"))
         assert done.exit_code == 0, done.output

@@ -1,4 +1,4 @@
-"""Work in separate processes of the app, each with connections of its own, as web workers are."""
+"""Work in separate processes of the app, each with its own connections, like web workers."""
 
 import multiprocessing
 import os
@@ -21,12 +21,12 @@ Work = Callable[[], Any]
 
 
 def barrier(parties: int) -> Barrier:
-    """A barrier at which that many processes wait for each other; one that never comes fails all."""
+    """A barrier at which that many processes wait for each other; if one never arrives, all fail."""
     return _FORK.Barrier(parties, timeout=30)
 
 
 def together(app: Flask, *works: Work, seconds: float = 60) -> list[Any]:
-    """Run every work in a process of its own, inside an app context; answers what each returns.
+    """Run every work in a separate process, inside an app context; returns their results.
 
     A work that raises fails the test with its traceback; one that is not done in time is killed.
     """
@@ -44,9 +44,9 @@ def together(app: Flask, *works: Work, seconds: float = 60) -> list[Any]:
 def in_rounds(
     app: Flask, rounds: int, *hands: Callable[[int], Any], between: Work | None = None
 ) -> list[list[Any]]:
-    """What each hand answers, round by round: each has a process of its own, and all begin every round together.
+    """The results of each hand, round by round: each has a separate process, and all begin every round together.
 
-    After each round, while none of them is at work, `between` is called. Where one raises, all stop.
+    After each round, while none of them is working, `between` is called. If one raises, all stop.
     """
     meet = barrier(len(hands) + (between is not None))
 
@@ -61,7 +61,7 @@ def in_rounds(
                 if turn % 2 == 0:
                     meet.wait()
         except BrokenBarrierError:
-            pass  # who has broken it tells of it
+            pass  # the process that broke it reports why
         except BaseException:
             meet.abort()
             raise
@@ -76,16 +76,16 @@ def in_rounds(
 
 
 class Race:
-    """Each of some processes has so many turns, and goes on for as long as any of the others has not had theirs.
+    """A number of processes that each take a minimum of turns, and continue until all others have taken theirs.
 
-    So nobody ever races against nobody, however fast or busy the machine is.
+    So every process always has competitors, however fast or busy the machine is.
     """
 
     def __init__(self, parties: int) -> None:
         self._not_yet = _FORK.Value("i", parties)
 
     def turns(self, fewest: int) -> Iterator[int]:
-        """The turns of one of them, counted from 0."""
+        """The turns of one process, counted from 0."""
         number, is_through = 0, False
         try:
             while not is_through or self._not_yet.value > 0:
@@ -93,7 +93,7 @@ class Race:
                 number += 1
                 if number == fewest:
                     is_through = self._through()
-        finally:  # who fails keeps nobody going
+        finally:  # a process that fails must not keep the others going
             if not is_through:
                 self._through()
 
@@ -104,7 +104,7 @@ class Race:
 
 
 def killed(app: Flask, work: Work) -> int:
-    """Run a work that may kill its own process; answers the exit code."""
+    """Run a work that may kill its own process; returns the exit code."""
     process, _ = _start(app, work)
     process.join(30)
     assert process.exitcode is not None, "the process did not end"
@@ -122,14 +122,14 @@ def _start(app: Flask, work: Work) -> tuple[Any, Connection]:
 def _child(app: Flask, work: Work, sender: Connection) -> None:
     try:
         with app.app_context():
-            db.engine.dispose(close=False)  # the parent's connections are the parent's
+            db.engine.dispose(close=False)  # leave the parent's connections to the parent
             sender.send((True, work()))
             db.engine.dispose()
     except BaseException:  # noqa: BLE001 (handed to the test)
         sender.send((False, traceback.format_exc()))
     finally:
         sender.close()
-        os._exit(0)  # nothing of pytest's may run in a child
+        os._exit(0)  # no code of pytest may run in a child
 
 
 def _answer(receiver: Connection, end: float) -> Any:
@@ -140,5 +140,5 @@ def _answer(receiver: Connection, end: float) -> Any:
 
 
 def sqlstate(error: DBAPIError) -> str:
-    """PostgreSQL's code of what went wrong; empty where the connection itself broke."""
+    """PostgreSQL's error code; empty where the connection itself broke."""
     return str(getattr(error.orig, "sqlstate", None) or "")

@@ -1,4 +1,4 @@
-"""What a piece of work costs the processor: this process and its PostgreSQL, whatever else the machine is doing."""
+"""The CPU time of a piece of work in this process and its PostgreSQL, independent of other load on the machine."""
 
 import os
 import time
@@ -12,9 +12,9 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def seconds_of(work: Callable[[], Any], services: Services) -> float:
-    """The processor's seconds that the work takes here and in the database.
+    """The CPU seconds that the work takes in this process and in the database.
 
-    Where the system does not tell of other processes, the seconds on the clock.
+    Where the system does not report other processes' CPU time, the elapsed seconds.
     """
     began, before = time.perf_counter(), _spent(services)
     work()
@@ -26,7 +26,7 @@ def seconds_of(work: Callable[[], Any], services: Services) -> float:
 
 
 def _spent(services: Services) -> float | None:
-    """By this process, and by PostgreSQL's that live and that have ended."""
+    """The CPU seconds of this process, and of PostgreSQL's running and ended processes."""
     server = services.postgres.pid()
     spent = time.process_time()
     for folder in Path("/proc").glob("[0-9]*"):

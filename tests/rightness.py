@@ -1,8 +1,8 @@
-"""The law that no test leaves a figure wrong behind: asked in one statement, told by a verification.
+"""The check that no test leaves a wrong figure: detected by one statement, reported by a verification.
 
-What `figures.verify` asks bundle by bundle is asked here of all of them at once, over all owners: the statement is
-planned once in a process and costs a small book a few milliseconds. Whatever it finds, and whatever is too much for a
-plan that was made for small books, is verified as always.
+What `figures.verify` queries bundle by bundle is queried here for all of them at once, over all owners: the statement
+is planned once per process and takes a few milliseconds on a small book. If it finds anything, or if the book is too
+large for a plan that was made for small books, the figures are verified as usual.
 """
 
 from collections.abc import Collection, Iterator
@@ -24,12 +24,12 @@ from backoffice.figures.verifying.findings import FIRST, LAST, _facts, _named, _
 from tests.surgery import LOCKS_END
 
 SMALL = 1_000
-"""Rows of every table up to which the one plan will do."""
+"""The most rows of any table with which the one plan is used."""
 
 
 @contextmanager
 def asking(database_url: str) -> Iterator[Engine]:
-    """One connection that keeps its one plan, for it is never rolled back; another one where a test has ended it."""
+    """A connection that keeps its plan, as it is never rolled back; replaced if a test has ended it."""
     engine = create_engine(
         database_url.replace("postgresql://", "postgresql+psycopg://", 1),
         pool_size=1,
@@ -47,7 +47,7 @@ def asking(database_url: str) -> Iterator[Engine]:
 
 
 def is_right(asked: Engine, registry: Registry = registry) -> bool:
-    """Whether every figure of every owner is as it is to be, and no row is without its owner."""
+    """Whether every figure of every owner has its expected value, and no row lacks its owner."""
     wrong = _whatever_is_wrong(registry, tuple(registry.bundles))
     with asked.connect() as connection:
         if wrong.run(connection, low=FIRST, high=LAST).first() is not None:
@@ -57,9 +57,9 @@ def is_right(asked: Engine, registry: Registry = registry) -> bool:
 
 @cache
 def _whatever_is_wrong(registry: Registry, bundles: tuple[Bundle, ...]) -> Statement:
-    """The owners of whom anything is wrong, and those who are missing; of every bundle.
+    """The owners with any wrong figure, and missing owners, of every bundle.
 
-    A bundle is compared with lower ones as they are stored: these are compared in the same statement.
+    A bundle is compared with the stored values of lower ones, which the same statement compares too.
     """
     asked = []
     for place, bundle in enumerate(bundles):
@@ -75,9 +75,9 @@ def _whatever_is_wrong(registry: Registry, bundles: tuple[Bundle, ...]) -> State
 
 
 def assert_no_drift(application: Flask, asked: Engine, changed: Collection[str], most: int) -> None:
-    """Fail with every figure that is wrong of those that read or keep any of the changed tables.
+    """Fail with all drift of the figures that read or are stored in any of the changed tables.
 
-    `most` is how many rows the largest table of the book has.
+    `most` is the number of rows of the book's largest table.
     """
     touched = [
         figure

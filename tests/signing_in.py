@@ -1,4 +1,4 @@
-"""Signing in without the sign-in page: a session's row, and the cookie that opens it."""
+"""Signing in without the sign-in page: a session's row, and its cookie."""
 
 import secrets
 from datetime import UTC, datetime, timedelta
@@ -12,7 +12,7 @@ from tests.factories.people import UserFactory
 
 
 def someone(app: Flask, role: str = "finance", **attributes: object) -> int:
-    """A saved user with this role; their id."""
+    """Save a user with this role; returns the id."""
     with app.app_context():
         user = UserFactory(role=role, **attributes)
         db.session.commit()
@@ -20,7 +20,7 @@ def someone(app: Flask, role: str = "finance", **attributes: object) -> int:
 
 
 def cookie_for(app: Flask, user_id: int) -> tuple[str, str]:
-    """Name and value of a cookie with which a browser is signed in as this user."""
+    """The name and value of a cookie that signs a browser in as this user."""
     token = secrets.token_urlsafe(32)
     with app.app_context():
         assert db.session.get(User, user_id) is not None, (

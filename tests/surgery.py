@@ -1,4 +1,4 @@
-"""Writing past everything that would note it, refuse it or keep it right."""
+"""Writing without triggers, so that nothing is noted, refused or recomputed."""
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -9,12 +9,12 @@ import psycopg
 from backoffice.audit.facts import facts_by_table
 
 LOCKS_END = "-c lock_timeout=30s"
-"""For connections of tests: what a test left locked fails the test, and not the whole suite's time."""
+"""An option of tests' connections: a lock that a test left behind fails that test and does not block the suite."""
 
 
 @contextmanager
 def past_every_trigger(admin_database_url: str) -> Iterator[psycopg.Connection[Any]]:
-    """A superuser who writes with every trigger off; each statement is committed at once."""
+    """A connection with a superuser's role and all triggers off, in autocommit mode."""
     with psycopg.connect(admin_database_url, autocommit=True, options=LOCKS_END) as connection:
         connection.execute("SET session_replication_role = replica")
         yield connection
@@ -23,9 +23,9 @@ def past_every_trigger(admin_database_url: str) -> Iterator[psycopg.Connection[A
 def tell_of_everything(
     connection: psycopg.Connection[Any], tables: Collection[str] | None = None
 ) -> None:
-    """Let the audit trail say of every table, or of these, what it holds now, as if it had been entered so.
+    """Record the present rows of every table, or of these, in the audit trail, as if they had been entered.
 
-    For books that are made past the triggers, and for forgeries that a user has accepted.
+    For books that were written without triggers, and for forged facts that a user has accepted.
     """
     connection.execute("SET timezone = 'UTC'")
     for facts in facts_by_table().values():

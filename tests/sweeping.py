@@ -1,9 +1,9 @@
-"""How the tables are emptied after a test, and how books that many tests begin with are put down again.
+"""Emptying the tables after a test, and restoring books with which many tests begin.
 
-PostgreSQL is asked what a test has changed: a table is untouched that has as many rows as before, of which the last was
-written by the same transaction. A book is copied when it has been made; whoever asks for it again in the same process
-gets exactly those rows and counters, and where the test before has left it standing, only what that one has
-changed is put back.
+What a test has changed is read from PostgreSQL: a table is unchanged if it has as many rows as before, and the same
+transaction wrote the last of them. A book is copied when it has been made; a later test in the same process that
+requests it gets exactly the same rows and counters, and if the book is still in place, only what the test before has
+changed is restored.
 """
 
 import shutil
@@ -17,13 +17,13 @@ from backoffice.audit.chain import anchors
 from backoffice.database.statistics import MANY_BYTES
 
 Rows = dict[str, list[int]]
-"""Table → how many rows it has, and the last transaction that wrote one; without those that are empty."""
+"""Table → the number of its rows, and the last transaction that wrote one; without empty tables."""
 
 TRANSACTIONS = "SELECT pg_current_snapshot()::text"
-"""Is another one after every transaction that writes anything, however many are under way beside it."""
+"""A value that changes after every transaction that writes, however many are running concurrently."""
 
 MANY = 10_000
-"""Rows for which the planner needs to know of a table what autovacuum would have told it."""
+"""From this many rows on, the planner needs a table's statistics, which autovacuum would have collected."""
 
 COUNT = """
 SELECT '{0}', count(*), max(xmin::text::bigint) FROM public.{0} HAVING count(*) > 0"""
@@ -79,9 +79,9 @@ END $$;
 
 
 class Sweeper:
-    """Empties every table, every counter, Redis, and the anchors that an audit trail has left.
+    """Empties every table, every counter, Redis, and the anchors of the audit trail.
 
-    Its connection is a superuser's; no trigger notes or refuses what it does.
+    Its connection has a superuser's role and triggers off, so that nothing is noted or refused.
     """
 
     def __init__(self, connection: psycopg.Connection[Any], redis: Redis, home: Path) -> None:
@@ -93,29 +93,29 @@ class Sweeper:
 
     @property
     def is_written(self) -> bool:
-        """Whether anybody has written anything into the database since it was as it is known to be."""
+        """Whether any transaction has written since the state of the database was last recorded."""
         return self._transactions() != self.known_at
 
     def changed(self) -> set[str]:
-        """The tables that are otherwise than they were in the book that a test began with."""
+        """The tables that differ from the book with which the test began."""
         now = self._rows()
         return {name for name in {*now, *self.rows} if now.get(name) != self.rows.get(name)}
 
     def sweep(self) -> None:
-        """Empty what is not."""
+        """Empty everything that is not empty."""
         self.sweep_beside()
         self.connection.execute("SELECT pg_temp.empty(%s)", [list(self._rows())], prepare=True)
-        # Whoever writes beside it has changed the empty book.
+        # What is written concurrently counts as a change of the empty book.
         self.book, self.rows, self.left = None, {}, {}
         self.known_at = self._transactions()
 
     def sweep_beside(self) -> None:
-        """Empty what a test leaves beside the tables."""
+        """Empty what a test leaves outside the tables."""
         self.redis.flushdb()
         shutil.rmtree(anchors.folder_of({"BACKOFFICE_HOME": self.home}), ignore_errors=True)
 
     def leave(self) -> None:
-        """Empty the tables, or leave a book standing for the next test with what this one has changed of it."""
+        """Empty the tables; or leave a kept book in place, with this test's changes, for the next test."""
         if self.book is None:
             self.sweep()
             return
@@ -124,11 +124,11 @@ class Sweeper:
 
     @property
     def is_as_left(self) -> bool:
-        """Whether a test has written nothing yet."""
+        """Whether the test has not written anything yet."""
         return self._rows() == self.left
 
     def keep(self, name: str) -> None:
-        """Copy everything that stands now."""
+        """Copy the present content of all tables and counters."""
         tables = sorted(self._rows())
         for place, table in enumerate(tables):
             copy = f"CREATE TEMP TABLE {_copy(name, place)} AS TABLE public.{table}"
@@ -138,7 +138,7 @@ class Sweeper:
         self._stands(name)
 
     def put_down(self, name: str) -> None:
-        """Let every table hold what was kept, and every counter stand where it stood."""
+        """Restore the kept content of every table and counter."""
         tables, counters, locked = self.books[name]
         if self.book != name:
             self.sweep()
@@ -166,7 +166,7 @@ class Sweeper:
         self.left, self.known_at = self.rows, self._transactions()
 
     def _locked(self) -> tuple[Any, ...]:
-        """Until which days the book is locked and closed: the one row that is never emptied has them."""
+        """The days until which the book is locked and closed, from the one row that is never deleted."""
         found = self.connection.execute("SELECT locked_until, closed_until FROM book").fetchone()
         return found or (None, None)
 
@@ -176,11 +176,11 @@ class Sweeper:
 
     @property
     def most(self) -> int:
-        """How many rows the largest table has."""
+        """The number of rows of the largest table."""
         return max((count for count, _ in self._rows().values()), default=0)
 
     def _rows(self) -> Rows:
-        """Counted once for as long as nobody writes."""
+        """The rows of all tables, counted again only after a write."""
         transactions = self._transactions()
         if self.counted is None or self.counted[0] != transactions:
             self.counted = transactions, self._counted()

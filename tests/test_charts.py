@@ -1,4 +1,4 @@
-"""Charts: a scale that people read, bars that stand where their amounts are, everything exact that is shown."""
+"""Charts: a readable scale, bars in proportion to their amounts, exact values wherever they are shown."""
 
 from decimal import Decimal
 from itertools import pairwise

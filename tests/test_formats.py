@@ -1,4 +1,4 @@
-"""Form fields that read numbers in the user's format, and filters that write them so."""
+"""Form fields that read numbers in the user's format, and filters that write them in that format."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -31,13 +31,13 @@ Post = Callable[..., Entry]
 
 @pytest.fixture(params=["en", "id"])
 def number_format(request: pytest.FixtureRequest) -> str:
-    """Both formats that people choose."""
+    """Both number formats that users can choose."""
     return str(request.param)
 
 
 @pytest.fixture
 def post(app: Flask, number_format: str) -> Post:
-    """Fill in the form, in a browser that has chosen the format."""
+    """Submit the form, in a browser of a user with this number format."""
 
     def filled(**typed: str) -> Entry:
         with app.test_request_context(headers={"Cookie": f"number_format={number_format}"}):

@@ -1,4 +1,4 @@
-"""Money: rounding as PostgreSQL does, splitting, the one parser, and formats that it reads back."""
+"""Money: rounding like PostgreSQL, splitting, the one parser, and formats that it reads back."""
 
 import ast
 import random
@@ -23,7 +23,7 @@ CURRENCIES = ("IDR", "KES", "VND", "JPY", "USD")
 
 @pytest.fixture(autouse=True)
 def rupiah() -> Iterator[None]:
-    """Tests may change the currency; the next one finds rupiah."""
+    """Reset the currency to rupiah for each test."""
     money.set_currency("IDR")
     yield
     money.set_currency("IDR")
@@ -33,7 +33,7 @@ def rupiah() -> Iterator[None]:
 
 
 CHUNKS = examples(4)
-"""Of 50,000 values each: a build tries 200,000."""
+"""The number of chunks of 50,000 values each; the usual depth tests 200,000."""
 
 
 def ties_and_others(count: int) -> Iterator[Decimal]:
@@ -124,7 +124,7 @@ def test_a_fraction_of_the_smallest_unit_is_not_split() -> None:
         money.split(Decimal("0.001"), 2)
 
 
-# Parsing what people type
+# Parsing typed numbers
 
 
 @pytest.mark.parametrize(
@@ -305,7 +305,7 @@ def test_a_price_is_never_shown_with_three_decimals() -> None:
 
 
 def decimals(places: int, limit: Decimal) -> st.SearchStrategy[Decimal]:
-    """Every value that a column with that many places may hold."""
+    """A strategy for all values that a column with that many decimals may hold."""
     units = int(limit.scaleb(places))
     return st.integers(-units, units).map(lambda number: Decimal(number).scaleb(-places))
 

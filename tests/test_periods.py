@@ -15,7 +15,7 @@ MONTHS = st.builds(Month, st.integers(2, 9998), st.integers(1, 12))
 
 @pytest.fixture(autouse=True)
 def jakarta() -> Iterator[None]:
-    """Tests may change the time zone; the next one finds Jakarta's."""
+    """Reset the time zone to Jakarta for each test."""
     periods.set_timezone("Asia/Jakarta")
     yield
     periods.set_timezone("Asia/Jakarta")

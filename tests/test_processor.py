@@ -1,4 +1,4 @@
-"""What tests of cost rest on: the work of this process and of PostgreSQL is counted, and nobody's waiting."""
+"""CPU measurement: the work of this process and of PostgreSQL is counted, waiting time is not."""
 
 import time
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the tests' own law rests on: whatever a test leaves wrong is found, and a kept book is put down as it was."""
+"""The tests' own checks: any drift that a test leaves is found, and a kept book is restored exactly."""
 
 from collections.abc import Callable
 from typing import Any
@@ -108,7 +108,7 @@ def test_rows_that_are_left_without_their_owner_are_found(
     asked_database: Engine,
     assert_no_drift: Callable[[], None],
 ) -> None:
-    """Rows of figures, and facts that name an owner."""
+    """It finds rows of figures, and facts that name an owner."""
     named = {f.owner for f in registry.figures if f.owner is not f.primary_key}
     named |= {s.owner for f in registry.figures for s in _facts(registry, f)}
     strayed = []

@@ -1,4 +1,4 @@
-"""House laws of the templates: nothing inline, nothing that htmx evaluates, nothing unescaped, no bare words.
+"""Rules for templates: nothing inline, nothing that htmx evaluates, nothing unescaped, no untranslated words.
 
 FAULTS.md, line 53.
 """
@@ -114,7 +114,7 @@ SENTENCE = re.compile(r"[A-Z][a-z]+( [a-z]+)*[.?!]?$")
 
 
 class Words(HTMLParser):
-    """Collects what a person would read."""
+    """Collects the visible texts."""
 
     def __init__(self):
         super().__init__()
@@ -135,7 +135,7 @@ class Words(HTMLParser):
 
 
 def spoken_outside_gettext(source):
-    """The words of a template that no gettext call could translate."""
+    """The visible words of a template outside any gettext call."""
     tree = Environment(extensions=["jinja2.ext.i18n"]).parse(source)
     pieces = [
         node.data if isinstance(node, nodes.TemplateData) else HOLE
@@ -149,7 +149,7 @@ def spoken_outside_gettext(source):
 
 
 def bare_constants(node, inside=False):
-    """Sentences that stand as constants in an expression, outside of a gettext call."""
+    """Sentences that are constants in an expression, outside any gettext call."""
     if isinstance(node, nodes.Call) and isinstance(node.node, nodes.Name):
         inside = inside or node.node.name in ("_", "gettext", "ngettext")
     is_bare = isinstance(node, nodes.Const) and isinstance(node.value, str) and not inside
@@ -179,7 +179,7 @@ def test_bare_words_are_found(source, words):
     assert spoken_outside_gettext(source) == words
 
 
-# ---------- what is vendored is what was released ----------
+# ---------- vendored files equal their releases ----------
 
 
 @pytest.mark.parametrize("name", VENDORED)

@@ -1,4 +1,4 @@
-"""Both catalogues are complete, up to date, and say the same."""
+"""Both catalogues are complete, up to date and consistent."""
 
 import re
 
@@ -17,7 +17,7 @@ THE_SAME = {
     "Deposit", "Target", "target", "Target %(year)s", "Target, %(month)s", "Meter", "Meter %(number)s", "Volume Sm³",
     "Debit",
 }  # fmt: skip
-"""What Indonesian says exactly as English does."""
+"""Texts that are the same in Indonesian and English."""
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ def test_indonesian_is_not_left_in_english():
 
 
 def test_english_holds_plurals_and_nothing_else(tmp_path, monkeypatch, marked):
-    """Also after the tool has run over a catalogue that said a sentence twice."""
+    """This also holds after the tool has processed a catalogue that repeats the English sentences."""
     monkeypatch.setattr(translations, "po_file", lambda language: tmp_path / f"{language}.po")
     monkeypatch.setattr(translations, "extract", lambda: marked)
     sentence = next(message for message in marked if isinstance(message, str))

@@ -1,7 +1,7 @@
-"""The book's meaning: the currency and the business time zone in which it is kept, stored in it.
+"""The book's meaning: the currency and the business time zone in which it is kept, stored in the database.
 
-Every process compares its own settings with it wherever a connection to the database begins, so that
-no path (web, worker, scheduler, command) reads or heals a book that it understands otherwise.
+Every process compares its own settings with it on every new database connection, so that no process
+(web, worker, scheduler, command) reads or heals a book with a different currency or time zone.
 """
 
 from .meaning import (

@@ -1,4 +1,4 @@
-"""Recording what the book means, and changing it on purpose. As the owner; the callers commit."""
+"""Recording the book's meaning, changing it, and locking days, as the owner's role. The callers commit."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ _ACTIVITY = table_named(
 
 
 class NotCounted(Refusal):
-    """Days are locked when everything of them is counted."""
+    """Days cannot be locked while writes to them are not yet counted in the figures."""
 
     sentence = N_(
         "Changes of other programs are not counted yet. Try again in a moment; where that lasts, run: "
@@ -47,7 +47,7 @@ class NotCounted(Refusal):
 
 
 class InUse(Refusal):
-    """Processes are connected that understand the book as it is kept now."""
+    """Processes that use the present meaning are still connected."""
 
     sentence = N_(
         "%(count)s connections of running processes are open. Stop web, workers and scheduler first: "
@@ -65,15 +65,15 @@ class MeaningChange:
 
 
 def meaning_of(connection: Connection) -> Meaning | None:
-    """What the book says; None before the first upgrade."""
+    """The stored meaning; None before the first upgrade."""
     row = connection.execute(select(BOOK.c.currency, BOOK.c.business_timezone)).first()
     return None if row is None else Meaning(*row)
 
 
 def refuse_another(connection: Connection) -> None:
-    """Raises MeaningDiffers where the book is kept otherwise than this process understands it.
+    """Raises MeaningDiffers where the stored meaning differs from this process's settings.
 
-    One that has not recorded its meaning yet is nobody else's.
+    A book without a recorded meaning is accepted: no other process has claimed it.
     """
     has_table = connection.scalar(select(func.to_regclass(BOOK.name))) is not None
     ours, book = of_this_process(), meaning_of(connection) if has_table else None
@@ -82,7 +82,7 @@ def refuse_another(connection: Connection) -> None:
 
 
 def record_first(connection: Connection) -> bool:
-    """Record this process's meaning in a book that has none yet; whether it had none."""
+    """Record this process's meaning in a book that has none yet; returns whether it had none."""
     if meaning_of(connection) is not None:
         return False
     ours = of_this_process()
@@ -92,7 +92,7 @@ def record_first(connection: Connection) -> bool:
 
 
 def planned(connection: Connection, currency: str | None, timezone: str | None) -> MeaningChange:
-    """What changing currency or time zone would mean; writes nothing.
+    """Preview a change of currency or time zone; writes nothing.
 
     Raises MeaningDiffers before the first upgrade.
     """
@@ -107,9 +107,9 @@ def planned(connection: Connection, currency: str | None, timezone: str | None) 
 def set_meaning(
     connection: Connection, currency: str | None, timezone: str | None, reason: str
 ) -> MeaningChange:
-    """Change what the book means; every figure is then due to be computed anew. Raises InUse.
+    """Change the book's meaning and mark every figure for recomputation. Raises InUse.
 
-    Whoever connects meanwhile waits for us, and compares with what we leave.
+    A process that connects meanwhile waits for this transaction, and compares with the new meaning.
     """
     connection.execute(text("LOCK TABLE book IN ACCESS EXCLUSIVE MODE"))
     change = planned(connection, currency, timezone)
@@ -128,9 +128,9 @@ def set_meaning(
 
 
 def lock_days(connection: Connection, until: date | None, reason: str) -> None:
-    """Let nothing up to that day, inclusive, be entered, changed or deleted any more; None opens every day.
+    """Lock all days up to `until`, inclusive, so that rows dated on them cannot be written; None opens every day.
 
-    Raises NotCounted: what was written meanwhile would stay out of totals that nothing rewrites then.
+    Raises NotCounted: writes that are not counted yet would stay out of totals that are not rewritten any more.
     """
     hold_alone(connection)
     if until is not None and connection.scalar(select(func.count()).select_from(FigureNote)):
@@ -147,7 +147,7 @@ def _others(connection: Connection) -> int:
 
 
 def _fractions(connection: Connection, currency: str) -> dict[str, int]:
-    """By column, the entered amounts of money with decimals that `currency` does not have."""
+    """By column, the number of entered amounts of money with more decimals than `currency` has."""
     unit = MINOR_UNITS[currency]
     found: dict[str, int] = {}
     for table in Base.metadata.sorted_tables:
@@ -161,7 +161,7 @@ def _fractions(connection: Connection, currency: str) -> dict[str, int]:
 
 
 def _is_entered_money(amount: Column[Any]) -> ColumnElement[bool] | None:
-    """When a column holds an amount that a user entered; None of one that never does."""
+    """The condition under which a column holds an amount that a user entered; None if it never does."""
     kind = amount.type
     if not isinstance(kind, Numeric) or (kind.precision, kind.scale) != (15, 2):
         return None

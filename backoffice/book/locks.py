@@ -1,6 +1,6 @@
-"""How PostgreSQL keeps the days that are locked: whoever writes something dated holds them as they are until COMMIT.
+"""Locked days in PostgreSQL: every write of a dated row holds a shared advisory lock on the days until COMMIT.
 
-Whoever locks or opens days waits for those who write, and those who come meanwhile wait for that.
+Locking or opening days takes the exclusive lock: it waits for such writers, and later writers wait for it.
 """
 
 from sqlalchemy import Connection, func, select
@@ -11,7 +11,7 @@ from ..database.objects import DatabaseObject
 
 AROUND = (("search_path", "pg_catalog, pg_temp"),)
 DAYS = "the days of the book"
-"""The name of the lock: shared by whoever writes something dated, alone with whoever locks or opens days."""
+"""The name of the lock: shared for writes of dated rows, exclusive for locking or opening days."""
 
 HOLD = f"PERFORM pg_advisory_xact_lock_shared(hashtext('{DAYS}'));"
 HOLD_ALONE = f"PERFORM pg_advisory_xact_lock(hashtext('{DAYS}'));"
@@ -19,7 +19,7 @@ LAST_DAY = "SELECT greatest(locked_until, closed_until) FROM public.book"
 
 
 def refusing(condition: str) -> str:
-    """The statements that refuse where the condition holds of `last`, the last day that is locked."""
+    """The statements that raise an error if the condition holds; `last` is the last locked day."""
     return f"""{HOLD}
   last := ({LAST_DAY});
   IF {condition} THEN
@@ -29,7 +29,7 @@ def refusing(condition: str) -> str:
 
 
 def locks(table: str, day: str) -> DatabaseObject:
-    """Nothing of a locked day comes, goes or changes in that table, whoever writes."""
+    """The trigger that refuses inserts, updates and deletes on locked days in that table, whichever program writes."""
     body = f"""
 DECLARE
   last date;
@@ -44,5 +44,5 @@ END """
 
 
 def hold_alone(session: Session | Connection) -> None:
-    """Wait for whoever writes something dated, and let nobody else until COMMIT."""
+    """Wait for all writers of dated rows, and block new ones until COMMIT."""
     session.execute(select(func.pg_advisory_xact_lock(func.hashtext(DAYS))))

@@ -1,4 +1,4 @@
-"""Comparing what this process means with what the book says, where each connection begins."""
+"""Comparing this process's currency and time zone with the book's, at the start of each connection."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ from ..base import money, periods
 log = structlog.get_logger("backoffice.book")
 
 APPLICATION = "backoffice"
-"""What our processes call themselves to PostgreSQL."""
+"""The application name of this app's processes in PostgreSQL."""
 
 _READ = "SELECT currency, business_timezone FROM public.book"
 
@@ -31,10 +31,10 @@ class Meaning:
 
 
 class MeaningDiffers(psycopg.OperationalError):
-    """This process means otherwise than the book, and must not touch it.
+    """This process has another currency or time zone than the book, and must not use it.
 
-    An error of the driver, so that whoever can do without a database for a while treats it as one
-    that cannot be used.
+    It is an error of the driver, so that code that can do without a database for a while treats it as an
+    unavailable one.
     """
 
     def __init__(self, ours: Meaning, book: Meaning | None) -> None:
@@ -43,7 +43,7 @@ class MeaningDiffers(psycopg.OperationalError):
 
     @property
     def settings(self) -> list[tuple[str, str, str]]:
-        """The settings that differ: their name, what they are here and in the book, which may say nothing."""
+        """The settings that differ: name, value here, value in the book (empty where none is recorded)."""
         book = self.book or Meaning("", "")
         named = (
             ("CURRENCY", self.ours.currency, book.currency),
@@ -53,12 +53,12 @@ class MeaningDiffers(psycopg.OperationalError):
 
 
 def of_this_process() -> Meaning:
-    """What this process computes by."""
+    """The currency and the time zone that this process uses."""
     return Meaning(money.currency(), periods.timezone().key)
 
 
 def refuse_other_books(engine: Engine) -> None:
-    """Let no connection of `engine` begin to a book that means otherwise."""
+    """Refuse every new connection of `engine` to a book with another meaning."""
 
     @event.listens_for(engine, "connect")
     def _compare(connection: Any, _record: object) -> None:
@@ -72,9 +72,9 @@ def refuse_other_books(engine: Engine) -> None:
 
 
 def check(connection: psycopg.Connection[Any]) -> None:
-    """Compare over a new connection. Raises MeaningDiffers.
+    """Compare the meanings over a new connection. Raises MeaningDiffers.
 
-    A database that no upgrade has told of its meaning has no table for it, and is not ready either.
+    A database that was never upgraded has no table for it; it is accepted here, as it is not ready anyway.
     """
     try:
         with psycopg.Cursor(connection) as cursor:
@@ -89,9 +89,9 @@ def check(connection: psycopg.Connection[Any]) -> None:
 
 
 def check_at_start(engine: Engine) -> None:
-    """Compare before a process begins its work. Raises MeaningDiffers.
+    """Compare the meanings before a process starts work. Raises MeaningDiffers.
 
-    A database that does not answer now may do so later; then each connection compares.
+    A database that is unavailable now may be available later; each new connection then compares.
     """
     try:
         with engine.connect():
@@ -104,7 +104,7 @@ def check_at_start(engine: Engine) -> None:
 
 
 def difference_in(error: BaseException) -> MeaningDiffers | None:
-    """What differs, where that is why the database could not be used."""
+    """The MeaningDiffers that is the cause of a database error, if there is one."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     return cause if isinstance(cause, MeaningDiffers) else None
 

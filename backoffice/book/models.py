@@ -1,4 +1,4 @@
-"""The one row that says what the amounts and days of this database mean."""
+"""The one row that holds the currency and the time zone of this database's amounts and days."""
 
 from datetime import date
 
@@ -9,11 +9,11 @@ from ..base import Base, Moment
 
 
 class Book(Base):
-    """In which currency (ISO 4217) and business time zone (IANA) the book is kept. One row; the app may only read it.
+    """The currency (ISO 4217) and business time zone (IANA) in which the book is kept. One row; the app only reads it.
 
-    Written by the owner: at the first `db upgrade`, from the settings, and by `db set-meaning`, with a `reason`. Up to
-    the days `locked_until` (by `balance lock`) and `closed_until` (the last closed month's, said by PostgreSQL),
-    inclusive, nothing dated is entered, changed or deleted where PostgreSQL holds to that.
+    Written by the owner's role: at the first `db upgrade`, from the settings, and by `db set-meaning`, with a `reason`.
+    Nothing dated up to `locked_until` (set by `balance lock`) or `closed_until` (the end of the last closed month, set
+    by PostgreSQL), inclusive, can be entered, changed or deleted in the tables for which PostgreSQL enforces it.
     """
 
     __tablename__ = "book"

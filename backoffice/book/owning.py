@@ -1,4 +1,4 @@
-"""Transactions as the role that owns the tables, past every pool of the app's."""
+"""Transactions as the role that owns the tables, outside the app's connection pools."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from ..figures import actor
 
 
 def owner_engine(app: Flask) -> Engine:
-    """An engine of the owner's role: each connection ends with its use."""
+    """An engine with the owner's role and without a pool: each connection is closed after use."""
     engine = create_engine(
         app.config["MIGRATION_DATABASE_URL"], poolclass=NullPool, isolation_level="READ COMMITTED"
     )
@@ -23,7 +23,7 @@ def owner_engine(app: Flask) -> Engine:
 
 @contextmanager
 def as_owner(engine: Engine) -> Iterator[Connection]:
-    """A transaction of the owner's in the name of who acts, which commits at the end of the block."""
+    """A transaction with the owner's role in the name of the acting user, which commits at the end of the block."""
     with engine.begin() as connection:
         connection.execute(select(func.set_config("backoffice.actor", actor.get(), True)))
         yield connection

@@ -19,7 +19,7 @@ class CustomerMerged(Stale):
 
 
 class CustomerKept(Refusal):
-    """Something belongs to the customer."""
+    """The customer owns records, so it cannot be deleted."""
 
     sentence = N_(
         "Customer %(code)s cannot be deleted, because something belongs to it. "
@@ -29,7 +29,7 @@ class CustomerKept(Refusal):
 
 
 class CustomerHasDuplicates(Refusal):
-    """Others were merged into the customer: their codes lead to it."""
+    """Duplicates were merged into the customer, and their codes refer to it, so it cannot be deleted."""
 
     sentence = N_(
         "Customer %(code)s cannot be deleted, because others were merged into it. Undo those merges first."
@@ -37,13 +37,13 @@ class CustomerHasDuplicates(Refusal):
 
 
 def check_not_merged(_session: Session, customer: Customer) -> None:
-    """Raises CustomerMerged where the customer leads to another one now."""
+    """Raises CustomerMerged if the customer has been merged into another one."""
     if customer.merged_into_id is not None:
         raise CustomerMerged(code=customer.code)
 
 
 def check_may_go(session: Session, customer: Customer) -> None:
-    """Raises CustomerKept or CustomerHasDuplicates where something belongs to the customer."""
+    """Raises CustomerKept if the customer owns records, CustomerHasDuplicates if others were merged into it."""
     if held_by(session, customer):
         raise CustomerKept(code=customer.code)
     if session.scalar(select(Customer.id).where(Customer.merged_into_id == customer.id).limit(1)):
@@ -51,12 +51,12 @@ def check_may_go(session: Session, customer: Customer) -> None:
 
 
 def held_by(session: Session, customer: Customer) -> dict[OwnedRecord, int]:
-    """What belongs to the customer, and how many of it; nothing is left out."""
+    """The kinds of records that the customer owns, each with their number, whatever a user may see."""
     counts = {b: b.held_by(session, [customer.id])[customer.id].count for b in owned_records()}
     return {owned: count for owned, count in counts.items() if count}
 
 
 def upsert_customers(session: Session, rows: Select[Any]) -> Upserted:
-    """Create and update the customers that `rows` names by code; columns it lacks stay."""
+    """Create and update the customers that `rows` names by code; columns that it lacks are left unchanged."""
     changed = {"version": Customer.__table__.c.version + 1, "updated_at": func.now()}
     return upsert(session, Customer, rows, "code", on_change=changed)

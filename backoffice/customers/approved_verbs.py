@@ -1,4 +1,4 @@
-"""Merging customers and taking a merge back, as two people look at it above the limits."""
+"""Merging customers and undoing a merge as verbs that need a second user's approval above the limits."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""What customers have."""
+"""The declaration of the customers domain."""
 
 from ..app.domain import Domain, NavigationEntry
 from ..base import N_

@@ -1,4 +1,4 @@
-"""Customers that seem to be entered twice: of the same name, or with the same phone."""
+"""Customers that seem to be entered twice: with the same name, or with the same phone number."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from .models import Customer
 REASONS = {"name": N_("Same name"), "phone": N_("Same phone")}
 
 MOST_ALIKE = 20
-"""Customers of one group that are shown; merging some of them brings the others up."""
+"""The most customers of one group that are shown; merging some of them makes room for the others."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Alike:
 
 
 def groups_of(session: Session, number: int) -> Page[Alike]:
-    """One page of the groups of two or more customers that seem to be one; the largest first.
+    """One page of the groups of two or more customers that seem to be the same; the largest first.
 
-    Customers whose names agree are not told again because their phones agree as well.
+    Customers with the same name are not listed again because they have the same phone number as well.
     """
     groups = _groups().subquery("groups")
     total = session.scalar(select(func.count()).select_from(groups)) or 0
@@ -44,9 +44,9 @@ def groups_of(session: Session, number: int) -> Page[Alike]:
 
 
 def _groups() -> Select[Any]:
-    """Each key that several customers have: `reason`, `key` and `size`."""
+    """Each key that several customers share: `reason`, `key` and `size`."""
     names = _having("name", Customer.name_key)
-    without_name = func.count().filter(Customer.name_key.is_(None))  # each is called otherwise
+    without_name = func.count().filter(Customer.name_key.is_(None))  # each has its own name
     phones = _having("phone", Customer.phone_key).having(
         func.count(Customer.name_key.distinct()) + without_name > 1
     )
@@ -64,7 +64,7 @@ def _having(reason: str, key: Any) -> Select[Any]:
 
 
 def _members(session: Session, rows: Sequence[Any]) -> list[Alike]:
-    """The customers of these groups, in two statements however many groups there are."""
+    """The customers of these groups, read in two statements whatever the number of groups."""
     members: dict[tuple[str, str], list[Customer]] = {(row.reason, row.key): [] for row in rows}
     for reason, column in (("name", Customer.name_key), ("phone", Customer.phone_key)):
         keys = [row.key for row in rows if row.reason == reason]

@@ -1,4 +1,4 @@
-"""What a user enters of a customer, in the order of the form."""
+"""The entered fields of a customer, in the order of the form."""
 
 from ..base import N_
 from ..base.identifiers import is_visible
@@ -26,4 +26,4 @@ FIELDS = (
 CODE, NAME, CONTACT, PHONE, CITY, COUNTRY = FIELDS
 
 MERGED = tuple(field.name for field in FIELDS if field is not CODE)
-"""Those of which a merge chooses one; each row keeps its own code, which leads to the survivor."""
+"""The columns of which a merge keeps one value; each row keeps its own code, which refers to the survivor."""

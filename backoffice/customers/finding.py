@@ -1,4 +1,4 @@
-"""What the search finds of customers: by code or name, and whose records are meant where one names a customer."""
+"""How the search finds customers, by code or name, and for which of them it finds their records as well."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,17 +13,17 @@ from . import queries
 from .listing import customers_for
 
 FEW = 3
-"""Customers whose records are shown too; a text that fits more of them means none in particular."""
+"""The most customers that a text may match for their records to be found too; a text with more is not specific."""
 
 
 def found(question: Question) -> list[int]:
-    """The customers that the text names, the best first."""
+    """The customers that the text names, the best match first."""
     ids: list[int] = question.once("customers", lambda: _ids(question), otherwise=[])
     return ids
 
 
 def owners(question: Question) -> Sequence[int]:
-    """The customers whose records are meant, where the text fits only a few."""
+    """The ids of the customers that own the records to find, if the text matches only a few."""
     ids = found(question)
     return ids if len(ids) <= FEW else ()
 
@@ -38,7 +38,7 @@ def _named(question: Question, _listing: List) -> Sequence[Any]:
 
 
 def _alike(question: Question, _listing: List) -> Sequence[Any]:
-    """Beside the one that has just that code, those that contain it."""
+    """The customers that contain the text, besides the one with exactly that code."""
     if len(found(question)) != 1:
         return ()
     return [c.id for c in queries.search(question.session, question.text, limit=question.limit)]

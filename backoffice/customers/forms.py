@@ -1,4 +1,4 @@
-"""Customers by what people type: one, and two that are one."""
+"""Reading a customer from a typed text, and the form that names two customers to merge."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from .models import Customer
 
 
 def customer_named(text: str) -> Customer:
-    """The one customer that a typed text names. Raises ValidationError, which says why there is none."""
+    """The one customer that a typed text names. Raises ValidationError with the reason if there is not exactly one."""
     found = queries.meant_by(db.session(), text)
     if not found:
         raise ValidationError(_("No customer is called that. Type a code or a part of the name."))
@@ -24,10 +24,10 @@ def customer_named(text: str) -> Customer:
 
 
 class PairForm(FlaskForm):
-    """Two customers by code or name: who stays, and who is merged into them. An address holds it."""
+    """Two customers by code or name: the survivor, and the duplicate to merge into it. Filled from the address."""
 
     class Meta:
-        """It changes nothing, so it needs no token."""
+        """The form changes nothing, so it needs no CSRF token."""
 
         csrf = False
 
@@ -35,13 +35,13 @@ class PairForm(FlaskForm):
     duplicate = StringField(_l("Merge into it"), filters=[tidy])
 
     def __init__(self, **options: Any) -> None:
-        """A form that has found nobody yet."""
+        """A form that has not looked up its customers yet."""
         super().__init__(**options)
         self.found: dict[str, Customer] = {}
 
     @property
     def is_filled(self) -> bool:
-        """Whether both are named."""
+        """Whether both customers are named."""
         return bool(self.survivor.data and self.duplicate.data)
 
     def validate_survivor(self, field: StringField) -> None:

@@ -1,4 +1,4 @@
-"""The list of customers: its own columns, and what other domains know of each."""
+"""The list of customers: its own columns, and those that other domains add."""
 
 from collections.abc import Callable
 from typing import Any
@@ -45,14 +45,14 @@ _SEARCH = Search(
 
 
 def of_customer(is_among: Callable[[Select[int]], ColumnElement[bool]]) -> Search:
-    """What narrows a list to a customer (`narrowed_to`); `is_among` says which of its rows are theirs."""
+    """The filter of a list by customer (`narrowed_to`); `is_among` answers the condition for rows of customer ids."""
     return Search(
         "customer", N_("Customer"), lambda text: is_among(narrowed_to(text)), is_quiet=True
     )
 
 
 def customers_for(user: Any) -> List:
-    """The list as `user` may see it: what they may not see of others adds nothing to its figures."""
+    """The list as `user` may see it: its columns count only rows that are visible to the user."""
     theirs = columns_of(Customer, user)
     return List(
         "customers",

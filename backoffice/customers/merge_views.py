@@ -1,4 +1,4 @@
-"""Duplicates that are suggested, merging two customers with a preview, and undoing a merge."""
+"""The screens of suggested duplicates, of merging two customers with a preview, and of undoing a merge."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ from .records import CUSTOMER
 from .views import bp
 
 SHOWN = 10
-"""Of what moves, so many of the newest are shown; all of them are a click away."""
+"""How many of the newest records that would be moved are shown; a link leads to all of them."""
 
 
 @bp.get("/duplicates")
@@ -37,7 +37,7 @@ def suggestions() -> Response:
 @bp.get("/merge")
 @requires("customers.write")
 def merge() -> Response:
-    """Two customers, and what merging them would do. Nothing is changed."""
+    """Two customers, and the preview of their merge. Writes nothing."""
     form = PairForm(formdata=request.args)
     preview, status = None, 200
     if form.is_filled and form.validate():
@@ -53,7 +53,7 @@ def merge() -> Response:
 @bp.post("/merge")
 @requires("customers.write")
 def merge_post() -> Response:
-    """Merge as it was previewed; if something has changed since, show what it would do now."""
+    """Merge as previewed; if something has changed since, show a new preview."""
     claim = Claim("customers.merge")
     survivor_id, duplicate_id = (_id_of(name) for name in ("survivor_id", "duplicate_id"))
     taken = _taken()
@@ -90,14 +90,14 @@ def merge_post() -> Response:
 @bp.get("/merges/<int:merge_id>/undo")
 @requires("customers.write")
 def undo(merge_id: int) -> Response:
-    """Show what undoing a merge would do, before it is done."""
+    """The preview of undoing a merge."""
     return _undo_page(_merge_or_404(merge_id))
 
 
 @bp.post("/merges/<int:merge_id>/undo")
 @requires("customers.write")
 def undo_post(merge_id: int) -> Response:
-    """Undo a merge; what has moved on since is told."""
+    """Undo a merge, and report what has been moved again since."""
     claim = Claim(f"customers.undo {merge_id}")
     record = _merge_or_404(merge_id)
 
@@ -121,7 +121,7 @@ def undo_post(merge_id: int) -> Response:
 def _undo_page(
     record: CustomerMerge, outdated: Refusal | None = None, *, status: int = 200
 ) -> Response:
-    """What undoing the merge would do now, and why it cannot be done or was not."""
+    """The page of undoing a merge: what it would do now, or why it cannot be or was not done."""
     undoing = merging.undoing(db.session(), record)
     return render(
         "customers/undo.html",
@@ -160,7 +160,7 @@ def _page(
     taken: list[str] | None = None,
     status: int = 200,
 ) -> Response:
-    """The two customers in their fields and, where they are known, what a merge would do."""
+    """The page of a merge: the form with two customers and, once both are known, the preview."""
     moving: dict[str, Any] = {}
     if preview is not None:
         for move in preview.moves:
@@ -182,7 +182,7 @@ def _page(
 
 
 def _taken() -> list[str]:
-    """The facts of which the duplicate's was chosen."""
+    """The names of the facts that are taken from the duplicate."""
     return [name for name in MERGED if request.form.get(f"take-{name}") == "duplicate"]
 
 

@@ -1,8 +1,8 @@
-"""Merging duplicates: what a merge would do, doing it, and undoing it. Nothing here commits.
+"""Merging duplicates: the preview of a merge, the merge, and undoing it. Nothing here commits.
 
-A merge is previewed without a lock, then carried out under the locks of both customers, if all is
-still as it was previewed. It records what it moved and changed, so that undoing moves back exactly
-that, and names what has moved on since.
+A merge is previewed without a lock, then applied under the locks of both customers if nothing has
+changed since the preview. It records what it moved and changed, so that undoing moves back exactly
+that, and reports what has been moved again since.
 """
 
 import hashlib
@@ -22,20 +22,20 @@ from .owned_records import Held, OwnedRecord, owned_records
 
 
 class SameCustomer(Refusal):
-    """A customer is no duplicate of itself."""
+    """A customer cannot be merged into itself."""
 
     sentence = N_("That is the same customer twice. Choose two different ones.")
 
 
 class AlreadyMerged(Refusal):
-    """One of the two is a duplicate that was merged already."""
+    """One of the two customers was already merged into another one."""
 
     sentence = N_("Customer %(code)s has been merged already.")
     status = 409
 
 
 class InTheWay(Refusal):
-    """Both have a row of what one customer can have only one of."""
+    """Both customers have a row of a kind of which one customer can have only one."""
 
     status = 409
 
@@ -45,7 +45,7 @@ class InTheWay(Refusal):
 
 
 class MovesLockedDays(Refusal):
-    """Something that would go over is of a day that is locked."""
+    """A row that would be moved is dated on a locked day."""
 
     sentence = N_(
         "What would move is partly of the days up to %(until)s, which are locked: nothing of them changes any more. "
@@ -64,7 +64,7 @@ class PreviewOutdated(Stale):
 
 
 class UndoingOutdated(Stale):
-    """Undoing the merge would do something else than was shown."""
+    """Undoing the merge would do something different from what was shown."""
 
     sentence = N_(
         "What undoing the merge would do has changed since it was shown. "
@@ -73,14 +73,14 @@ class UndoingOutdated(Stale):
 
 
 class AlreadyUndone(Refusal):
-    """The merge was undone before."""
+    """The merge has already been undone."""
 
     sentence = N_("This merge has been undone already.")
     status = 409
 
 
 class SurvivorMerged(Refusal):
-    """What the merge moved has gone on with its survivor."""
+    """The survivor was itself merged into another customer, together with what this merge moved."""
 
     sentence = N_("Customer %(code)s has itself been merged since. Undo that merge first.")
     status = 409
@@ -88,7 +88,7 @@ class SurvivorMerged(Refusal):
 
 @dataclass(frozen=True)
 class Move:
-    """One kind of what belongs to the two customers: what each has before the merge, and how many are of both."""
+    """One kind of owned record: what each customer has before the merge, and how many records both have parts of."""
 
     owned: OwnedRecord
     survivor: Held
@@ -97,14 +97,14 @@ class Move:
 
     @property
     def after(self) -> Held:
-        """What the survivor has after it; the duplicate has nothing then."""
+        """What the survivor has after the merge; the duplicate then has nothing."""
         both = self.survivor + self.duplicate
         return replace(both, count=both.count - self.shared)
 
 
 @dataclass(frozen=True)
 class FieldChoice:
-    """One fact in which the two may differ; `is_taken`: the survivor's is empty, so it is filled."""
+    """One fact in which the two customers may differ."""
 
     name: str
     survivor: str
@@ -112,18 +112,18 @@ class FieldChoice:
 
     @property
     def differs(self) -> bool:
-        """Whether there is anything to choose."""
+        """Whether the facts differ, so that there is a choice."""
         return self.survivor != self.duplicate
 
     @property
     def is_taken(self) -> bool:
-        """Whether the duplicate's is suggested."""
+        """Whether the duplicate's fact is suggested: the survivor's is empty."""
         return not self.survivor and bool(self.duplicate)
 
 
 @dataclass(frozen=True)
 class Preview:
-    """What merging `duplicate` into `survivor` would do. `digest` names the state that it was seen in."""
+    """What merging `duplicate` into `survivor` would do. `digest` identifies the state that was previewed."""
 
     survivor: Customer
     duplicate: Customer
@@ -134,10 +134,10 @@ class Preview:
 
 @dataclass(frozen=True)
 class Way:
-    """What undoing a merge does with one kind: these go back, so many have moved on since.
+    """What undoing a merge does with one kind of record: which are moved back, and how many were moved again since.
 
-    `number` is how many go back as people count them. `stays` names what was booked since on what goes back (a
-    meter), and stays with the survivor.
+    `number` is how many are moved back, as people count them. `stays` names the records that were booked since the
+    merge on something that is moved back (a meter) and that stay with the survivor.
     """
 
     owned: OwnedRecord
@@ -149,9 +149,9 @@ class Way:
 
 @dataclass(frozen=True)
 class Undoing:
-    """What undoing a merge does: with what it moved, and with the survivor's facts that it changed.
+    """What undoing a merge does with the rows that it moved and with the survivor's facts that it changed.
 
-    `refusal` is why it cannot be undone now.
+    `refusal` is the reason why it cannot be undone now.
     """
 
     merge: CustomerMerge
@@ -162,16 +162,16 @@ class Undoing:
 
     @property
     def digest(self) -> str:
-        """Another one as soon as it would do something else."""
+        """A digest that changes as soon as undoing would do something different."""
         ways = [[way.owned.name, way.back, way.moved_on, way.stays] for way in self.ways]
         return _digest_of([ways, dict(self.restored), self.changed_since])
 
 
 def preview(session: Session, survivor: Customer, duplicate: Customer) -> Preview:
-    """What the merge would do. Writes nothing and locks nothing.
+    """Preview the merge. Writes nothing and locks nothing.
 
     Raises:
-        SameCustomer, AlreadyMerged, InTheWay, MovesLockedDays: these two cannot be merged.
+        SameCustomer, AlreadyMerged, InTheWay, MovesLockedDays: the two customers cannot be merged.
     """
     if survivor.id == duplicate.id:
         raise SameCustomer()
@@ -202,13 +202,13 @@ def merge(
     digest: str,
     by: int | None = None,
 ) -> CustomerMerge:
-    """Give the survivor what belongs to the duplicate, and the duplicate's facts that `taken` names.
+    """Move to the survivor what belongs to the duplicate, and copy the duplicate's facts that `taken` names.
 
-    The duplicate stays as a row that leads to the survivor. `digest` is the preview's; `by` the user.
+    The duplicate remains as a row that refers to the survivor. `digest` is the preview's, `by` the user's id.
 
     Raises:
-        SameCustomer, AlreadyMerged, RecordGone: these two cannot be merged.
-        PreviewOutdated: it would not do what was previewed.
+        SameCustomer, AlreadyMerged, RecordGone: the two customers cannot be merged.
+        PreviewOutdated: something has changed since the preview.
     """
     customers = locked(session, Customer, [survivor_id, duplicate_id])
     survivor, duplicate = customers[survivor_id], customers[duplicate_id]
@@ -230,7 +230,7 @@ def merge(
         after=after,
     )
     session.add(record)
-    session.flush()  # before anything is moved: what comes for the duplicate now is the survivor's
+    session.flush()  # before anything is moved: new rows for the duplicate now go to the survivor
     for owned in owned_records():
         owned.move(session, moved[owned.name], survivor.id)
     session.expire_all()
@@ -238,7 +238,7 @@ def merge(
 
 
 def undoing(session: Session, record: CustomerMerge) -> Undoing:
-    """What undoing the merge would do now. Writes nothing and locks nothing."""
+    """Preview undoing the merge. Writes nothing and locks nothing."""
     survivor = session.get_one(Customer, record.survivor_id)
     return _undoing(session, record, survivor, lock=False)
 
@@ -246,14 +246,14 @@ def undoing(session: Session, record: CustomerMerge) -> Undoing:
 def undo(
     session: Session, merge_id: int, *, digest: str | None = None, by: int | None = None
 ) -> Undoing:
-    """Make the duplicate a customer again, and give back exactly what its merge had moved.
+    """Make the duplicate a customer again, and move back exactly what its merge had moved.
 
-    What has moved on since stays where it is, and so do facts that a user changed since. `digest` is that of
-    what was shown; None: nobody was shown anything.
+    Rows that were moved again since stay where they are, and so do facts that a user changed since. `digest` is
+    that of the preview; None if there was no preview.
 
     Raises:
         AlreadyUndone, SurvivorMerged, MovesLockedDays, RecordGone: it cannot be undone.
-        UndoingOutdated: it would not do what was shown.
+        UndoingOutdated: undoing would do something different from what was shown.
     """
     record = session.get_one(CustomerMerge, merge_id)
     customers = locked(session, Customer, [record.survivor_id, record.duplicate_id])
@@ -268,7 +268,7 @@ def undo(
     record.undone_at, record.undone_by_id = func.now(), by
     _change(survivor, done.restored)
     _change(duplicate, {})
-    session.flush()  # before anything is moved back: it would follow the duplicate to the survivor
+    session.flush()  # before anything is moved back: else the trigger would book it on the survivor again
     for way in done.ways:
         way.owned.move(session, way.back, duplicate.id)
     session.expire_all()
@@ -311,7 +311,7 @@ def _undoing(session: Session, record: CustomerMerge, survivor: Customer, *, loc
 def _refusal_of(
     session: Session, record: CustomerMerge, survivor: Customer, ways: Sequence[Way]
 ) -> Refusal | None:
-    """Why the merge cannot be undone as things are."""
+    """The reason why the merge cannot be undone now, or None."""
     if record.undone_at is not None:
         return AlreadyUndone()
     if survivor.merged_into_id is not None:
@@ -325,7 +325,7 @@ def _refusal_of(
 
 
 def _digest(session: Session, *customers: Customer) -> str:
-    """Another one as soon as one of the customers, or what belongs to them, is another."""
+    """A digest that changes as soon as one of the customers, or a record that they own, changes."""
     state = [
         [c.id, c.version, *(getattr(c, name) for name in MERGED)]
         + [owned.state_of(session, c.id) for owned in owned_records()]
@@ -339,7 +339,7 @@ def _digest_of(state: object) -> str:
 
 
 def live_merges_into(session: Session, customer: Customer) -> Sequence[CustomerMerge]:
-    """The merges into this customer that were not undone, the latest first."""
+    """The merges into this customer that have not been undone, the latest first."""
     return session.scalars(
         select(CustomerMerge)
         .where(CustomerMerge.survivor_id == customer.id, CustomerMerge.undone_at.is_(None))

@@ -1,4 +1,4 @@
-"""Customers: the parties that orders, meters and wallets belong to; and those that were merged."""
+"""Customers, the parties that orders, meters and wallets belong to, and their merges."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -16,22 +16,22 @@ from .rules import NAME_KEY, PHONE_KEY
 
 
 class Owing:
-    """Whatever has a stored `balance` and a stored `overpayment`."""
+    """A record with a stored `balance` and a stored `overpayment`."""
 
     @hybrid_property
     def net_balance(self: Any) -> Decimal:
-        """What is owed less what was paid beyond it: below zero where more was paid than is owed."""
+        """Balance minus overpayment; negative where more was paid than is owed."""
         net: Decimal = self.balance - self.overpayment
         return net
 
 
 class Customer(Owing, Base):
-    """A party that buys. `code` is the name by which files and people refer to it.
+    """A party that buys. `code` is the identifier that files and people use for it.
 
-    `merged_into_id`: this row was a duplicate of that one; it stays so that its code still leads
-    there. `name_key` and `phone_key` are what two rows of the same party have in common. `balance`
+    `merged_into_id`: this row was a duplicate of that one; it stays so that its code still refers to
+    it. `name_key` and `phone_key` are equal in two rows of the same party. `balance`
     is what the customer owes for their meters and `overpayment` what they have paid beyond it, in the
-    deployment's currency; both are figures, and one meter's overpayment pays no other one's balance.
+    deployment's currency; both are figures, and overpayment for one meter does not reduce the balance of another.
     """
 
     __tablename__ = "customers"
@@ -61,11 +61,11 @@ class Customer(Owing, Base):
         server_default="0", default=Decimal(0), info={"label": N_("Overpayment")}
     )
     balance_changed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
-    """When either of them was last written another value; PostgreSQL stamps it, whoever writes."""
+    """When either of them last changed; a trigger stamps it, whichever program writes."""
     use_realtime_calculation: Mapped[bool] = mapped_column(server_default="true", default=True)
-    """Whether the months of gas are stored as they change; else they are computed when they are read."""
+    """Whether the customer's gas months are stored whenever they change; else they are computed when read."""
     balance_last_updated_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
-    """When a stored month of gas was last written; PostgreSQL stamps it, whoever writes."""
+    """When a stored gas month was last written; a trigger stamps it, whichever program writes."""
     version: Mapped[int] = mapped_column(server_default="1", default=1)
     created_at: Mapped[Moment]
     updated_at: Mapped[Moment]
@@ -74,8 +74,8 @@ class Customer(Owing, Base):
 class CustomerMerge(Base):
     """One merge: what it moved and what it changed, so that it can be undone exactly.
 
-    `moved` holds the ids by the name of what belongs to customers; `before` and `after` the
-    survivor's facts that it changed.
+    `moved` holds the ids of the moved rows by kind; `before` and `after` hold the survivor's facts that
+    it changed.
     """
 
     __tablename__ = "customer_merges"

@@ -1,4 +1,4 @@
-"""How customers are named where others refer to them."""
+"""How customers are named where other records refer to them."""
 
 from ..base import N_
 from ..records import Named

@@ -1,6 +1,6 @@
-"""What belongs to a customer, whichever domain it is of; customers know none of them.
+"""The records that a customer owns, of any domain; the customers domain knows none of these domains.
 
-A domain names its rows once. Deleting a customer asks for them, and a merge moves them.
+A domain declares its records once. Deleting a customer checks for them, and a merge moves them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -29,31 +29,31 @@ from ..base.refusals import refused_if_locked
 from ..book.queries import locked_until
 
 FEW = 3
-"""So many of what is in the way of a merge are named."""
+"""How many of the records that prevent a merge are named."""
 
 
 @dataclass(frozen=True)
 class Held:
-    """How many rows a customer has, and what they come to."""
+    """The number of a customer's rows, and their amount."""
 
     count: int = 0
     amount: Decimal = Decimal(0)
 
     def __add__(self, other: "Held") -> "Held":
-        """Both customers' together."""
+        """The sum of both."""
         return Held(self.count + other.count, self.amount + other.amount)
 
 
 @dataclass(frozen=True)
 class OwnedRecord:
-    """A kind of row that belongs to customers: whose, its name and day on screen, and its amount.
+    """A kind of record that customers own: its owner, its name and day on screen, and its amount.
 
     `model` has an `id`, a `version` and an `updated_at`. `label`, `day` and `amount` are its columns,
-    or expressions of them. `counted` says how many. `endpoint` is the list that takes a customer's
-    code as its argument `customer`. Of `one_per` (a day), a customer has one row of each; `both_have` says
-    which `%(days)s` are in the way where two customers become one. `is_lockable`: nothing of a locked day moves.
-    Rows with the same `once_per` are parts of one that people see, and are counted and listed as one. `booked_on`
-    is what a row is booked on (a meter): the kind that gives it to a customer, its column, and what some of those give.
+    or expressions of them. `counted` renders a number of them. `endpoint` is the list that takes a customer's
+    code as its argument `customer`. A customer has at most one row per value of `one_per` (a day); `both_have` is the
+    sentence about the `%(days)s` that prevent a merge. `is_lockable`: rows dated on a locked day cannot be moved.
+    Rows with the same `once_per` are parts of one record on screen, and are counted and listed as one. `booked_on` is
+    what a row is booked on (a meter): the kind that assigns it to a customer, its column, and what some of those give.
     """
 
     name: str
@@ -72,7 +72,7 @@ class OwnedRecord:
     is_lockable: bool = False
 
     def locked_day(self, session: Session, those: ColumnElement[bool]) -> date | None:
-        """The last day that is locked, where any of these rows is of such a day; None: all may move."""
+        """The last locked day, if any of these rows is dated on a locked day; None if all may be moved."""
         until = locked_until(session) if self.is_lockable else None
         if until is None:
             return None
@@ -80,7 +80,7 @@ class OwnedRecord:
         return until if session.scalar(select(some)) else None
 
     def of_both(self, session: Session, one: int, other: int) -> Sequence[Any]:
-        """What these two customers have a row of each of which one customer has only one: a few of them, in order."""
+        """The first few values of `one_per` for which both customers have a row, in order."""
         if self.one_per is None:
             return ()
         theirs = select(self.one_per).where(self.customer == other)
@@ -88,7 +88,7 @@ class OwnedRecord:
         return session.scalars(both.order_by(self.one_per).limit(FEW)).all()
 
     def held_by(self, session: Session, customer_ids: Sequence[int]) -> Mapping[int, Held]:
-        """What each of these customers has; one with nothing is there too."""
+        """What each of these customers has, by id; customers without rows are included."""
         rows = session.execute(
             select(self.customer, self._number(), func.sum(self.amount))
             .where(self.customer.in_(customer_ids))
@@ -98,7 +98,7 @@ class OwnedRecord:
         return {key: found.get(key, Held()) for key in customer_ids}
 
     def shared_by(self, session: Session, one: int, other: int) -> int:
-        """How many these two customers have parts of each."""
+        """The number of records of which both customers have parts."""
         if self.once_per is None:
             return 0
         theirs = select(self.once_per).where(self.customer == other)
@@ -106,7 +106,7 @@ class OwnedRecord:
         return session.scalar(both) or 0
 
     def number_of(self, session: Session, ids: Sequence[int]) -> int:
-        """How many these rows are, as people count them."""
+        """The number of records that these rows make up, as people count them."""
         if self.once_per is None:
             return len(ids)
         return session.scalar(select(self._number()).where(self.among(ids))) or 0
@@ -123,9 +123,9 @@ class OwnedRecord:
         given: Mapping[str, Sequence[int]],
         without: Sequence[int],
     ) -> Sequence[str]:
-        """What these rows are called: made since, of `owner`, and booked on what the rows `given` by kind give.
+        """The labels of rows of `owner` that were created since then, booked on what the `given` rows, by kind, give.
 
-        `without` are rows that are not meant. Each once, the oldest first.
+        The rows `without` are excluded. Each label once, the oldest first.
         """
         if self.booked_on is None:
             return ()
@@ -144,7 +144,7 @@ class OwnedRecord:
         return tuple(dict.fromkeys(map(str, found)))
 
     def state_of(self, session: Session, customer_id: int) -> str:
-        """A digest of what the customer has: another one as soon as a row comes, goes or changes."""
+        """A digest of the customer's rows; it changes as soon as one is added, deleted or changed."""
         row = func.concat_ws(":", self.model.id, self.model.version, self.amount)
         rows = func.string_agg(row, aggregate_order_by(literal(","), self.model.id))
         return str(session.scalar(select(func.md5(rows)).where(self.customer == customer_id)))
@@ -163,7 +163,7 @@ class OwnedRecord:
         return session.execute(mine.order_by(day.desc(), last.desc()).limit(limit)).all()
 
     def move(self, session: Session, ids: Sequence[int], to: int) -> None:
-        """Give these rows, which the caller has locked, to another customer. Raises Locked."""
+        """Move these rows, which the caller has locked, to another customer. Raises Locked."""
         values = {
             self.customer: to,
             self.model.version: self.model.version + 1,
@@ -174,11 +174,11 @@ class OwnedRecord:
             session.execute(moved.execution_options(synchronize_session=False))
 
     def among(self, ids: Sequence[int]) -> ColumnElement[bool]:
-        """The condition of these rows."""
+        """The condition for these rows."""
         return self.model.id == any_(_array(ids))  # type: ignore[no-any-return]
 
     def those(self, session: Session, owner: int, among: Sequence[int]) -> list[int]:
-        """The rows of `owner` that are among these, in id order."""
+        """The ids of those of these rows that belong to `owner`, in id order."""
         rows = select(self.model.id).where(self.customer == owner)
         return list(
             session.scalars(
@@ -187,7 +187,7 @@ class OwnedRecord:
         )
 
     def locked(self, session: Session, owner: int, among: Sequence[int] | None = None) -> list[int]:
-        """The rows of `owner` (only those `among` these), locked in id order."""
+        """The ids of the rows of `owner`, or of those in `among`, locked in id order."""
         rows = select(self.model.id).where(self.customer == owner)
         if among is not None:
             rows = rows.where(self.model.id == any_(_array(among)))
@@ -195,10 +195,10 @@ class OwnedRecord:
 
 
 def _array(ids: Sequence[int]) -> ColumnElement[Any]:
-    """One parameter, however many they are."""
+    """The ids as one array parameter."""
     return literal(list(ids), ARRAY(BigInteger))
 
 
 def owned_records() -> Sequence[OwnedRecord]:
-    """Every kind of row that belongs to customers, in the order of the domains."""
+    """Every kind of record that customers own, in the order of the domains."""
     return declared().owned_records

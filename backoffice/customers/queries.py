@@ -1,4 +1,4 @@
-"""Finding customers."""
+"""Reads of customers."""
 
 from collections.abc import Collection
 
@@ -9,10 +9,10 @@ from ..base.matching import by_code_or_name
 from .models import Customer
 
 MOST_STEPS = 100
-"""Merges that a code is followed through; a circle, which no merge makes, ends there."""
+"""The most merges that a code is followed through, so that a cycle, which no merge creates, ends too."""
 
 SEPARATOR = " · "
-"""What stands between code and name where people choose a customer from a list."""
+"""The separator between code and name in a list of choices."""
 
 
 def by_code(session: Session, code: str) -> Customer | None:
@@ -21,10 +21,10 @@ def by_code(session: Session, code: str) -> Customer | None:
 
 
 def narrowed_to(text: str) -> Select[int]:
-    """The ids of the customers whom a list is narrowed to.
+    """The ids of the customers that a list is filtered by.
 
-    Of the one with exactly that code, so that a link shows exactly theirs, and of whom it leads to since a merge; where
-    nobody has it, of those who have it in other letters; else of those whose name holds the text.
+    The customer with exactly that code, so that a link shows exactly their rows, and the survivor of its merges; if
+    there is none, those with the code in another case; and if there is none either, those with the text in their name.
     """
     other = aliased(Customer)
     is_alike = func.lower(Customer.code) == text.lower()
@@ -37,7 +37,7 @@ def narrowed_to(text: str) -> Select[int]:
 
 
 def reached_from(code: str) -> Select[int]:
-    """The ids of the customer with exactly that code, and of those whom merges lead to from there."""
+    """The ids of the customer with exactly that code, and of the survivors of its merges."""
     first = select(Customer.id, Customer.merged_into_id, literal(1).label("steps"))
     found = first.where(Customer.code == code).cte(recursive=True)
     found = found.union_all(
@@ -49,7 +49,7 @@ def reached_from(code: str) -> Select[int]:
 
 
 def survivor_of(session: Session, customer: Customer) -> Customer:
-    """The customer itself; for a duplicate that was merged, the one that it leads to in the end."""
+    """The customer itself; for a merged duplicate, the final survivor."""
     for _step in range(MOST_STEPS):
         if customer.merged_into_id is None:
             break
@@ -58,7 +58,7 @@ def survivor_of(session: Session, customer: Customer) -> Customer:
 
 
 def booked_customers() -> Subquery:
-    """(code, id) of every customer; for one who was merged the id of whom that leads to in the end."""
+    """(code, id) of every customer; for a merged one, the id of the final survivor."""
     followed = (
         select(Customer.id, Customer.merged_into_id.label("leads_to"), literal(1).label("steps"))
         .where(Customer.merged_into_id.is_not(None))
@@ -83,7 +83,7 @@ def booked_customers() -> Subquery:
 
 
 def booked_on(session: Session, codes: Collection[str]) -> dict[str, Customer]:
-    """The customer on whom what names each of these codes is booked; those of which there is none are left out."""
+    """The customer that rows with each of these codes are booked on, by code; unknown codes are left out."""
     booked = booked_customers()
     found = select(booked.c.code, Customer).join(booked, booked.c.id == Customer.id)
     rows = session.execute(found.where(booked.c.code == func.any(list(codes))))
@@ -91,26 +91,26 @@ def booked_on(session: Session, codes: Collection[str]) -> dict[str, Customer]:
 
 
 def matching(text: str) -> Select[Customer]:
-    """Customers whose code or name holds `text`, in any case; the best match first, else by code.
+    """Customers with `text` in their code or name, in any case; the best match first, then by code.
 
-    All of them when `text` is blank, without those that were merged. For paging: the order is total.
+    All of them when `text` is blank, without merged ones. The order is total, so that it can be paged.
     """
     rows = select(Customer).where(Customer.merged_into_id.is_(None))
     return by_code_or_name(rows, Customer.code, Customer.name, text).order_by(Customer.id)
 
 
 def label(customer: Customer) -> str:
-    """The customer as people choose it from a list: code and name; `named` reads it back."""
+    """The customer's text in a list of choices, code and name; `named` reads it back."""
     return f"{customer.code}{SEPARATOR}{customer.name}"
 
 
 def named(session: Session, text: str, *, limit: int = 20) -> list[Customer]:
-    """Whom `text` names: the customer with that very label or code, else those that match it.
+    """The customers that `text` names: the one with exactly that label or code, else those that match.
 
-    The label or code of a duplicate that was merged names its survivor.
+    The label or code of a merged duplicate names its survivor.
     """
     typed = text.strip()
-    parts = typed.split(SEPARATOR)  # a code, and a name, may hold it too
+    parts = typed.split(SEPARATOR)  # a code or a name may contain the separator too
     codes = [SEPARATOR.join(parts[:count]).strip() for count in range(1, len(parts) + 1)]
     reached = session.scalars(
         select(Customer).where(Customer.code.in_(codes)).order_by(Customer.id)
@@ -121,7 +121,7 @@ def named(session: Session, text: str, *, limit: int = 20) -> list[Customer]:
 
 
 def meant_by(session: Session, text: str) -> list[Customer]:
-    """Whom a typed text can mean: the one that it names exactly by code or name, else all that fit."""
+    """The customers that a typed text can mean: those that it names exactly by code or name, else all that match."""
     found = named(session, text)
     typed = text.casefold()
     exact = [c for c in found if typed in (c.code.casefold(), c.name.casefold())]
@@ -134,7 +134,7 @@ def search(session: Session, text: str, *, limit: int = 20, offset: int = 0) -> 
 
 
 def alike(session: Session, customer: Customer, *, limit: int = 5) -> list[Customer]:
-    """Other customers that seem to be the same party: of the same name but for its form, or phone."""
+    """Other customers that seem to be the same party: with the same normalized name, or the same phone number."""
     keys = (
         (Customer.name_key, customer.name_key),
         (Customer.phone_key, customer.phone_key),

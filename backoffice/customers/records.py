@@ -1,4 +1,4 @@
-"""Customers, as they are entered, listed and told."""
+"""The declaration of customers."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,7 +22,7 @@ from .models import Customer, CustomerMerge
 def _merges_rendered(
     session: Session, customer: Customer, events: Sequence[AuditEvent]
 ) -> Rendering:
-    """What a merge or its undoing tells: the other customer."""
+    """Rendering of a merge, and of its undoing, in the history: the other customer."""
     sides = [side or {} for event in events for side in (event.before, event.after)]
     ids = {side[name] for side in sides for name in ("survivor_id", "duplicate_id") if name in side}
     found = session.execute(

@@ -1,17 +1,17 @@
-"""What a customer may be called, and when two seem to be one, whoever enters them."""
+"""Rules for a customer's code, and the keys by which two customers seem to be the same."""
 
 CODE_LENGTH = 40
 TEXT_LENGTH = 200
 
 _NO_PART = frozenset({"", ".", ".."})
 _TAKEN = frozenset({"options", "new", "duplicates", "merge"})
-"""Addresses under /customers/ that are taken."""
+"""Reserved addresses under /customers/."""
 _TAKEN_BELOW = frozenset({"edit", "history", "delete"})
-"""Addresses under a customer's own that are taken."""
+"""Reserved addresses under a customer's own."""
 
 
 def is_code(text: str) -> bool:
-    """Whether `text` can be a customer's code: it is part of the address of the customer's page."""
+    """Whether `text` can be a customer's code, which is part of the address of the customer's page."""
     first, *below = parts = text.casefold().split("/")
     is_address = all(part == part.strip() and part not in _NO_PART for part in parts)
     if below:
@@ -21,7 +21,7 @@ def is_code(text: str) -> bool:
     return is_address and not is_taken
 
 
-# What PostgreSQL computes, whoever writes. Ranges and not classes, which depend on its locale.
+# Generated columns. Character ranges instead of classes, because those depend on PostgreSQL's locale.
 
 _ACCENTS_AND_DOTS = r"[\u0300-\u036f.''’`]"
 _NO_LETTERS = r"[\u0001-\u002f\u003a-\u0040\u005b-\u0060\u007b-\u00bf\u2000-\u206f\u3000-\u303f]+"
@@ -49,4 +49,4 @@ NAME_KEY = "nullif({}, '')".format(
 _DIGITS = _without("phone", "[^0-9]")
 
 PHONE_KEY = f"CASE WHEN length({_DIGITS}) >= 7 THEN right({_DIGITS}, 9) END"
-"""The last nine digits, which a country's or a trunk's prefix leaves alone; none for less than seven."""
+"""The last nine digits, which do not depend on a country or trunk prefix; NULL for fewer than seven."""

@@ -1,4 +1,4 @@
-"""What stands around every page of a customer, whichever domain's page it is."""
+"""The frame around every page of a customer, of any domain."""
 
 from ..records.screens import Screens
 from .records import CUSTOMER

@@ -1,4 +1,4 @@
-"""What PostgreSQL keeps of customers, whoever writes."""
+"""Triggers that follow merges and stamp balances, whichever program writes."""
 
 from ..database.objects import DatabaseObject
 
@@ -25,11 +25,11 @@ END """
 
 
 def follows_merged(table: str) -> DatabaseObject:
-    """Whatever is booked on a customer that was merged ends at the survivor, whoever writes.
+    """The trigger that books on the survivor whatever any program books on a merged customer.
 
-    A form that was open, an import that names the old code, a program. FOR KEY SHARE waits for a merge that is under
-    way, and then sees it. Who may write the table need not be allowed to lock customers. A circle, which no merge
-    makes, ends after a hundred steps.
+    That is a form opened earlier, an import with the old code, another program. FOR KEY SHARE waits for a merge in
+    progress, and then sees it. The role that writes the table needs no right to lock customers. A cycle, which no
+    merge creates, ends after a hundred steps.
     """
     return DatabaseObject(
         f"backoffice_{table}_follow_merged_customer", _FOLLOW, table, ("insert", "update"),
@@ -38,7 +38,7 @@ def follows_merged(table: str) -> DatabaseObject:
 
 
 def stamps_balance(table: str) -> DatabaseObject:
-    """A balance says when it has last changed: it is written by saves, drains, heals and other programs."""
+    """The trigger that stamps when a balance last changed, as saves, drains, heals and other programs write it."""
     return DatabaseObject(
         f"backoffice_{table}_stamp_balance", _STAMP, table, ("update",), is_before=True,
         is_for_each_row=True, settings=AROUND,

@@ -1,4 +1,4 @@
-"""The list of customers, one customer with what belongs to them, and choosing one in a form."""
+"""The screens of customers: the list, one customer with their records, and the options of a form."""
 
 from flask import Blueprint, Response, abort, redirect, request, url_for
 from flask_login import current_user
@@ -20,7 +20,7 @@ screens.add_to(bp, without=("record",))
 @bp.get("/options")
 @requires("customers.read")
 def options() -> Response:
-    """The customers that fit what is typed into a form, as options to choose from."""
+    """The customers that match the text typed into a form, as options."""
     typed = (request.args.get(name) for name in ("customer", "survivor", "duplicate"))
     text = next((text for text in typed if text is not None), "").strip()[:100]
     return render("customers/options.html", found=queries.search(db.session(), text))
@@ -29,7 +29,7 @@ def options() -> Response:
 @bp.get("/<path:code>")
 @requires("customers.read")
 def record(code: str) -> AnyResponse:
-    """One customer, with what the other domains have to show. The code of a duplicate leads to its survivor."""
+    """One customer, with the parts that other domains add. The code of a merged duplicate shows its survivor."""
     found = queries.by_code(db.session(), code) or abort(404)
     customer = queries.survivor_of(db.session(), found)
     if customer is not found:
@@ -46,7 +46,7 @@ def record(code: str) -> AnyResponse:
 
 
 def _merged_code(customer: Customer, code: str) -> str:
-    """The code that led here, if it is that of a duplicate of this customer."""
+    """The code in the address, if it is that of a merged duplicate of this customer."""
     duplicate = queries.by_code(db.session(), code) if code else None
     if duplicate is None or duplicate is customer:
         return ""

@@ -1,4 +1,4 @@
-"""What can be done to an order. Nothing here commits: every verb works in the caller's transaction."""
+"""Verbs that change an order. Nothing here commits: every verb works in the caller's transaction."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from .models import COMPONENT_OF_KIND, KINDS, Order, OrderLine
 
 
 class NegativeComponent(Refusal):
-    """A component below zero: its sign is the formula's business."""
+    """A component is below zero; it is entered as a positive amount, and the formula subtracts it where needed."""
 
     sentence = N_(
         "This cannot be negative. What lowers the total belongs under Promo or Reductions."
@@ -26,7 +26,7 @@ class NegativeComponent(Refusal):
 
 
 class NegativeGrandTotal(Refusal):
-    """Promo and reductions come to more than what is sold."""
+    """Promo and reductions together exceed the package price and the additions."""
 
     sentence = N_(
         "The grand total cannot be negative. Lower the promo or the reductions, or raise the package price."
@@ -34,13 +34,13 @@ class NegativeGrandTotal(Refusal):
 
 
 class TooLarge(Refusal):
-    """A total that the column cannot hold."""
+    """A total is larger than the column can hold."""
 
     sentence = N_("This comes to more than can be stored. Check the quantities and the prices.")
 
 
 class ClosedOrderKept(Refusal):
-    """A closed order counts toward targets; it is reopened before it is deleted."""
+    """A closed order counts toward targets, so it must be reopened before it is deleted."""
 
     sentence = N_(
         "Order %(number)s is closed, so it cannot be deleted. Remove its closing date first."
@@ -49,14 +49,14 @@ class ClosedOrderKept(Refusal):
 
 @dataclass(frozen=True)
 class Totals:
-    """What an order's totals come to; `lines` holds the amounts in the order of the entered lines."""
+    """An order's totals; `lines` holds the amounts in the order of the entered lines."""
 
     components: dict[str, Decimal]
     grand_total: Decimal
     lines: tuple[Decimal, ...]
 
     def problems(self) -> dict[str, Refusal]:
-        """What forbids storing these totals, by field."""
+        """The reasons why these totals cannot be stored, by field."""
         return dict(self._problems())
 
     def _problems(self) -> Iterator[tuple[str, Refusal]]:
@@ -78,7 +78,7 @@ _UNSAVED = -1
 
 
 def compute(session: Session, breakdown: Breakdown) -> Totals:
-    """What the totals of an order with this breakdown would be. Writes nothing and locks nothing."""
+    """The totals of an order with this breakdown. Writes nothing and locks nothing."""
     order: dict[str, Any] = {"id": _UNSAVED, "itemised": breakdown.kinds}
     order |= {name: Decimal(0) for name in (*COMPONENT_OF_KIND.values(), "grand_total")}
     lines: list[dict[str, Any]] = [
@@ -118,7 +118,7 @@ def create(session: Session, entry: OrderEntry) -> Order:
 def update(session: Session, order_id: int, entry: OrderEntry, version: int) -> Order:
     """Change an order to `entry`, if it is still at `version`; saving what is stored already changes nothing.
 
-    Raises RecordGone, RecordChanged: another user was faster. Impossible as for `create`.
+    Raises RecordGone; RecordChanged: the order was saved since that version; Impossible as for `create`.
     """
     order: Order = records.locked(session, Order, [order_id], key_share=True)[order_id]
     records.check_version(order, version, order.number)
@@ -132,7 +132,7 @@ def update(session: Session, order_id: int, entry: OrderEntry, version: int) -> 
 
 
 def check_may_go(_session: Session, order: Order) -> None:
-    """Raises ClosedOrderKept."""
+    """Raises ClosedOrderKept if the order is closed."""
     if order.closing_date is not None:
         raise ClosedOrderKept(number=order.number)
 
@@ -144,7 +144,7 @@ def _refuse_impossible(session: Session, entry: OrderEntry) -> None:
 
 
 def _apply(order: Order, entry: OrderEntry) -> None:
-    """Write what was entered; what is derived is left to the figures."""
+    """Write the entered values; the figures compute the derived ones."""
     for name in HEADER:
         setattr(order, name, getattr(entry, name))
     order.itemised = entry.breakdown.kinds
@@ -166,7 +166,7 @@ def _applied(line: OrderLine | None, entry: LineEntry) -> OrderLine:
 
 
 def _number(lines: Sequence[OrderLine]) -> None:
-    """Number the lines of each kind that do not stand in this order yet: a file may have numbered all kinds in one."""
+    """Renumber the lines of each kind that are out of order: a file may have numbered all kinds together."""
     for kind in KINDS:
         own = [(place, line) for place, line in enumerate(lines) if line.kind == kind]
         stored = [(line.position, line.id) for _place, line in own if line.id]

@@ -1,4 +1,4 @@
-"""What orders have."""
+"""The declaration of the orders domain."""
 
 from ..app.domain import Domain, NavigationEntry
 from ..base import N_

@@ -1,7 +1,7 @@
-"""What a user enters about an order, as plain values; and how two people's entries are merged.
+"""What a user enters about an order, as plain values; and how the entries of two users are merged.
 
 Forms produce an `OrderEntry`, actions take one, and a stored order can be read back as one, so that
-what is shown for editing, what is saved and what two editors disagree about is the same thing.
+editing, saving and conflicts all deal with the same facts.
 """
 
 import json
@@ -15,20 +15,20 @@ from ..web.conflicts import Difference, differences
 from .models import COMPONENT_OF_KIND, KINDS, Order, OrderLine
 
 HEADER = ("number", "customer_id", "account_manager_id", "order_date", "closing_date")
-"""What is entered about an order beside its breakdown."""
+"""The entered columns of an order without its breakdown."""
 
 ITEMISED = "itemised"
-"""The fact of a component that is made of lines."""
+"""The value of a component's fact where the component is made of lines."""
 
 LINE = ("kind", "product_id", "description", "quantity", "unit_price")
-"""What is entered of a line."""
+"""The entered columns of a line."""
 
 
 @dataclass(frozen=True)
 class LineEntry:
-    """One line as entered; `id` is that of the stored line. One that the order does not have is new.
+    """One line as entered; `id` is that of the stored line. With an id that the order does not have it is a new line.
 
-    `product_id`: what is sold, where it is in the price list; description and price may differ from it.
+    `product_id` is the product of the price list, if there is one; description and price may differ from its own.
     """
 
     kind: str
@@ -45,7 +45,7 @@ class LineEntry:
 
     @property
     def fact(self) -> str:
-        """Everything that is entered of it, as a text; equal lines are equal texts."""
+        """Everything entered in the line as one text; equal lines give equal texts."""
         reported = {
             **vars(self),
             "quantity": plain(self.quantity),
@@ -56,7 +56,7 @@ class LineEntry:
 
 @dataclass(frozen=True)
 class Breakdown:
-    """What the order's totals are made of: entered amounts by component, and lines of itemised kinds."""
+    """What an order's totals are computed from: entered amounts by component, and lines of itemised kinds."""
 
     amounts: Mapping[str, Decimal] = field(default_factory=dict)
     itemised: frozenset[str] = frozenset()
@@ -64,7 +64,7 @@ class Breakdown:
 
     @property
     def kinds(self) -> list[str]:
-        """The kinds that lines make up: those said to be itemised, and any that has a line."""
+        """The kinds that are the sum of lines: those marked as itemised, and any that has a line."""
         found = self.itemised | {line.kind for line in self.lines}
         return [kind for kind in KINDS if kind in found]
 
@@ -81,7 +81,7 @@ class Breakdown:
 
 @dataclass(frozen=True)
 class OrderEntry:
-    """An order as entered. Whatever is derived is no part of it."""
+    """An order as entered, without derived values."""
 
     number: str
     customer_id: int
@@ -132,13 +132,13 @@ class OrderEntry:
 def merge(
     base: Mapping[str, str] | None, mine: OrderEntry, theirs: OrderEntry
 ) -> tuple[OrderEntry, list[Difference[str]]]:
-    """My entry over their saved one, and where they had changed what I see differently."""
+    """This user's entry merged over the saved one, and the facts that both changed differently."""
     found = differences(base, theirs.facts(), mine.facts(), none="")
     return _taking(mine, theirs, {d.name for d in found if d.taken}), found
 
 
 def _taking(mine: OrderEntry, theirs: OrderEntry, taken: set[str]) -> OrderEntry:
-    """`mine` with the facts named in `taken` as they stand in `theirs`."""
+    """`mine`, with the facts named in `taken` replaced by those of `theirs`."""
     header = {name: getattr(theirs, name) for name in HEADER if name in taken}
     return replace(mine, **header, breakdown=_merged_breakdown(mine, theirs, taken))
 

@@ -1,4 +1,4 @@
-"""What a user enters of an order, in the order of the form, and of each of its lines."""
+"""The entered fields of an order, in the order of the form, and of its lines."""
 
 from collections.abc import Sequence
 
@@ -22,7 +22,7 @@ CHOOSE = N_("Choose an account manager.")
 
 
 def _people(session: Session, text: str) -> Sequence[User]:
-    """Those of that e-mail address; else of that name."""
+    """The users with that e-mail address, else those with that name."""
     is_meant = or_(func.lower(User.email) == text.lower(), User.name == text)
     found = session.scalars(select(User).where(is_meant).order_by(User.email)).all()
     return [user for user in found if user.email.lower() == text.lower()] or found

@@ -1,4 +1,4 @@
-"""What an order's stored totals must be: line amounts, the four components, the grand total."""
+"""The figures of an order: line amounts, the four components and the grand total."""
 
 from decimal import Decimal
 from functools import reduce
@@ -14,12 +14,12 @@ from .models import COMPONENT_OF_KIND, Order, OrderLine
 
 
 def _itemised(kind: str) -> ColumnElement[bool]:
-    """Whether the order says that lines of `kind` make up the component."""
+    """Whether the order marks `kind` as itemised: its component is the sum of lines."""
     return Order.itemised.contains([kind])
 
 
 def _component(kind: str, entered: ColumnElement[Decimal]) -> ColumnElement[Decimal]:
-    """The sum of the kind's lines; without any, 0 where it is itemised, else what a user entered."""
+    """The sum of the kind's lines; without lines, 0 where the kind is itemised, else the entered amount."""
     lines = total(OrderLine.amount, by=OrderLine.order_id, where=OrderLine.kind == kind)
     return func.coalesce(lines, case((_itemised(kind), literal(Decimal(0))), else_=entered))
 
@@ -30,7 +30,7 @@ _COMPONENTS: dict[str, Any] = {
 
 
 def amount_of_line(quantity: Any, unit_price: Any) -> ColumnElement[Decimal]:
-    """What so much at that price comes to."""
+    """Quantity × unit price, rounded to the currency's smallest unit."""
     return rounded(quantity * unit_price)
 
 
@@ -58,16 +58,16 @@ grand_total = figure(
 )
 
 ORDER_FIGURES = (line_amount, components, grand_total)
-"""Everything that is stored about an order and derived, each after what it builds on."""
+"""All figures of an order, each after those that it builds on."""
 
 
 def _title(kind: str) -> str:
-    """What the component of a kind is called."""
+    """The title of a kind's component."""
     return str(_COMPONENTS[kind].info["label"])
 
 
 def _made_of_lines(kind: str) -> Select[Any]:
-    """The components that are the sum of their lines, and not an amount that a user entered."""
+    """The components that are the sum of their lines instead of an entered amount."""
     has_lines = select(OrderLine.id).where(OrderLine.order_id == Order.id, OrderLine.kind == kind)
     made = or_(_itemised(kind), has_lines.exists())
     return select(literal(_title(kind)), _COMPONENTS[kind]).where(made)

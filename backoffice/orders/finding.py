@@ -1,4 +1,4 @@
-"""What the search finds of orders: by number, and those of the customer that is named."""
+"""How the search finds orders: by number, and by the customer that the text names."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a save tells of an order's lines, and the grand total before and after it."""
+"""Rendering of the history of an order's lines, and of the grand total before and after each save."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
@@ -23,7 +23,7 @@ from .models import COMPONENT_OF_KIND, Order, OrderLine
 
 
 def lines_rendered(session: Session, order: Order, recorded: Sequence[AuditEvent]) -> Rendering:
-    """What each save did to lines, and to the grand total; `recorded` are the order's events, newest first."""
+    """What each save changed in lines and in the grand total; `recorded` are the order's events, newest first."""
     names, totals = _line_names(recorded, order), totals_by_save(session, order, recorded)
     sold = _products(session, recorded)
 
@@ -44,7 +44,7 @@ def lines_rendered(session: Session, order: Order, recorded: Sequence[AuditEvent
 
 
 def _line_names(recorded: Iterable[AuditEvent], order: Order) -> dict[str, str]:
-    """What each line is called, those that are gone too."""
+    """The name of each line, including deleted ones."""
     names = {str(line.id): line.description for line in order.lines}
     for event in recorded:
         if event.table_name == OrderLine.__tablename__ and event.row_id:
@@ -55,7 +55,7 @@ def _line_names(recorded: Iterable[AuditEvent], order: Order) -> dict[str, str]:
 
 
 def _products(session: Session, recorded: Iterable[AuditEvent]) -> Mapping[str, str]:
-    """What the products are called that the events name, by their ids: all of them in one statement."""
+    """The codes of the products in the events, by product id, read in one statement."""
     sides = (side for event in recorded for side in (event.before, event.after) if side)
     ids = {side["product_id"] for side in sides if side.get("product_id")}
     return {str(key): code for key, code in PRODUCT.of.names(session, ids).items()}
@@ -91,9 +91,9 @@ def _value(field: Field, recorded: Any, sold: Mapping[str, str]) -> str:
     return sold.get(fact, fact and f"#{fact}") if field is PRODUCT else written(field, fact)
 
 
-# The grand total before and after each save. Figures are not in the audit trail. The facts are, so each save is taken
-# back from what stands now, the newest first, and the one declaration is computed over every state that this gives:
-# the preview's computation, in one statement.
+# The grand total before and after each save. Figures are not in the audit trail, but the facts are: each save is undone
+# from the present state backwards, newest first, and the declared figure is computed over all resulting states in one
+# statement, as for a preview.
 
 _FACTS = ("itemised", *COMPONENT_OF_KIND.values())
 _LINE = ("kind", "quantity", "unit_price")
@@ -108,7 +108,7 @@ class _State:
     is_there: bool = True
 
     def take_back(self, event: AuditEvent) -> None:
-        """Make it what it was before the event."""
+        """Restore the state before the event."""
         before = event.before or {}
         if event.table_name == Order.__tablename__:
             self.is_there = event.action != "INSERT"
@@ -148,7 +148,7 @@ def _present(order: Order) -> _State:
 
 
 def _totals(session: Session, order: Order, states: Sequence[_State]) -> list[Decimal]:
-    """The grand total of each state, as if each were an order of its own that nobody has saved."""
+    """The grand total of each state, computed as if each were a separate unsaved order."""
     orders: list[Mapping[str, Any]] = []
     lines: list[Mapping[str, Any]] = []
     ids = count(-1, -1)

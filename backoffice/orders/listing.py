@@ -1,4 +1,4 @@
-"""The list of orders: its columns, its filters, and the way on from every row."""
+"""The list of orders: its columns, its filters and the link of each row."""
 
 from collections.abc import Sequence
 from dataclasses import replace

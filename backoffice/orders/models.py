@@ -1,4 +1,4 @@
-"""Orders and their lines: what finance staff enter, and the columns that figures keep."""
+"""Orders and their lines: entered columns, and columns that hold figures."""
 
 from datetime import date
 from decimal import Decimal
@@ -15,7 +15,7 @@ from ..products.models import Product
 from ..products.rules import SOLD_AS
 
 KINDS = tuple(SOLD_AS)
-"""The kinds of order line; each feeds one component of the order."""
+"""The kinds of order line; each adds up to one component of the order."""
 
 COMPONENT_OF_KIND = {
     "package": "total_price",
@@ -23,13 +23,13 @@ COMPONENT_OF_KIND = {
     "promo": "promo",
     "reduction": "reductions",
 }
-"""The order's column that the lines of a kind add up to."""
+"""Kind → the order's column that its lines add up to."""
 
 
 class Order(Base):
     """A sale. Closed when `closing_date` is set; without one it counts toward no target.
 
-    `itemised` names the kinds whose component is the sum of its lines; the component of any
+    `itemised` names the kinds that have the sum of their lines as component; the component of any
     other kind is an amount that a user entered. All amounts are in the deployment's currency.
     """
 
@@ -96,8 +96,8 @@ class Order(Base):
 class OrderLine(Base):
     """One line of an order. `amount` is a figure: quantity × unit price, rounded.
 
-    `product_id` says what was sold, where that is in the price list; the line's own description and
-    price are facts that may differ from it.
+    `product_id` is the product that was sold, if it is in the price list; the line's own description and
+    price are facts that may differ from the product's.
     """
 
     __tablename__ = "order_lines"

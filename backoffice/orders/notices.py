@@ -1,4 +1,4 @@
-"""What orders have to say on Today: those that have stood open for long."""
+"""The notice of orders on Today: those that have been open for long."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -15,10 +15,10 @@ from ..web.formats import money_filter, quantity_filter
 from .queries import open_since
 
 OVERDUE = timedelta(days=30)
-"""An order that is open for longer is told of: until it is closed it counts toward no target."""
+"""Orders that are open for longer are reported: until an order is closed it counts toward no target."""
 
 MOST_COUNTED = 1_000
-"""Open orders that are counted; of more than that nobody needs the number."""
+"""The most open orders that are counted; an exact number above that is not needed."""
 
 
 def _open(session: Session, user: Any) -> Iterator[Notice]:

@@ -1,4 +1,4 @@
-"""Orders as what belongs to customers: in their list, when they are deleted, and when they are merged."""
+"""Orders as records owned by customers: columns of the list of customers, and what deleting and merging look at."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -28,7 +28,7 @@ ORDERS_OF_CUSTOMERS = OwnedRecord(
 
 
 def columns_of_customers(user: Any) -> Sequence[Column]:
-    """How many orders each customer has, and what they come to; a user's own where they see no others."""
+    """The number and the revenue of each customer's orders, counting only orders that the user may see."""
 
     def of_each(value: ColumnElement[Any], *conditions: ColumnElement[bool]) -> ColumnElement[Any]:
         orders = select(value).where(Order.customer_id == Customer.id, visible_to(user))

@@ -14,7 +14,7 @@ from ..security.rights import mine_or
 from .models import Order, OrderLine
 
 revenue = func.coalesce(func.sum(Order.grand_total), 0)
-"""What orders come to."""
+"""The sum of the grand totals of orders, 0 where there are none."""
 
 
 def visible_to(user: Any) -> ColumnElement[bool]:
@@ -23,7 +23,7 @@ def visible_to(user: Any) -> ColumnElement[bool]:
 
 
 def order_of(session: Session, user: Any, number: str) -> Order | None:
-    """The order of that number with its lines, if `user` may see it."""
+    """The order with that number, with its lines, if `user` may see it."""
     return session.scalars(
         select(Order)
         .where(Order.number == number, visible_to(user))
@@ -36,7 +36,7 @@ def order_of(session: Session, user: Any, number: str) -> Order | None:
 
 
 def open_since(session: Session, user: Any, last: date, most: int) -> tuple[int, Decimal]:
-    """How many of the visible orders up to that day are open, of `most` at most, and what they come to."""
+    """The number of visible open orders up to that day, `most` at most, and the sum of their grand totals."""
     waiting = (
         select(Order.grand_total)
         .where(Order.closing_date.is_(None), Order.order_date <= last, visible_to(user))
@@ -49,18 +49,18 @@ def open_since(session: Session, user: Any, last: date, most: int) -> tuple[int,
 
 
 def managers_with_orders(session: Session, user: Any) -> Sequence[User]:
-    """The people on the orders that `user` may see, for choosing one in the list."""
+    """The account managers of the orders that `user` may see, as choices of the list's filter."""
     has_order = exists().where(Order.account_manager_id == User.id, visible_to(user))
     return session.scalars(select(User).where(has_order).order_by(User.name)).all()
 
 
 is_account_manager = User.role == "account_manager"
 may_have_orders = is_account_manager & User.is_active
-"""Users to whom an order can be given."""
+"""The condition for users who can be an order's account manager."""
 
 
 def assignable_managers(session: Session, also: int | None) -> Sequence[User]:
-    """The account managers whom an order can be given to, and the one who already has it."""
+    """The account managers who can be assigned to an order, and the one who already is."""
     may = or_(may_have_orders, User.id == also) if also else may_have_orders
     return session.scalars(select(User).where(may).order_by(User.name)).all()
 

@@ -1,4 +1,4 @@
-"""Orders, as they are entered, listed and told, with their lines."""
+"""The declaration of orders and their lines."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

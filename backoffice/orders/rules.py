@@ -1,4 +1,4 @@
-"""What an order may be called and hold, whoever enters it: the form, a file, a program."""
+"""Rules for an order's number and size, whether it comes from the form, a file or a program."""
 
 from ..base import identifiers as names
 
@@ -7,5 +7,5 @@ DESCRIPTION_LENGTH = 200
 
 
 def is_number(text: str) -> bool:
-    """Whether `text` can be an order's number; `…/calculation/…` is a page below another order."""
+    """Whether `text` can be an order's number; not with `/calculation/`, the address of a page of another order."""
     return names.is_number(text, below=("/calculation/",))

@@ -1,4 +1,4 @@
-"""What PostgreSQL keeps of orders, whoever writes."""
+"""Triggers that keep an order's itemised kinds consistent with its lines, whichever program writes them."""
 
 from ..customers.triggers import AROUND, follows_merged
 from ..database.objects import DatabaseObject
@@ -28,12 +28,12 @@ END """
 
 
 def itemises(event: str) -> DatabaseObject:
-    """An itemised kind, or one with lines, is a figure, and only the form un-itemises.
+    """The trigger that marks a kind as itemised when a line of it is written; only the form can undo that.
 
-    Who may write lines need not be allowed to write orders. The orders are locked in id order, so that two imports at
-    once do not wait for each other in a circle; orders that already name the kind are neither locked nor written.
-    Each order is looked up by its key (LATERAL): the planner would otherwise read every order whenever a line is
-    written. Its name comes after those of the triggers that note and audit.
+    The role that writes lines needs no right to write orders. The orders are locked in id order, so that two imports
+    at once do not deadlock; orders that already have the kind are neither locked nor written. Each order is looked up
+    by its key (LATERAL): the planner would otherwise read every order whenever a line is written. Its name sorts
+    after those of the triggers that note and audit.
     """
     return DatabaseObject(
         f"backoffice_order_lines_itemise_{event}", _ITEMISE, "order_lines", (event,),

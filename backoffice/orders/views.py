@@ -1,4 +1,4 @@
-"""Orders: list, form, files and one order's pages as declared."""
+"""The screens of orders: list, form, files and the pages of one order, as declared."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Which figures are recalculated with an order, and with a customer."""
+"""Which figures are recalculated for an order, and for a customer's orders."""
 
 from typing import Any
 

@@ -1,1 +1,1 @@
-"""What a new price changes in open orders, and applying it."""
+"""The effect of a new price on open orders, and applying it."""

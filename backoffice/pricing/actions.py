@@ -17,7 +17,7 @@ from .models import PriceChange, PriceChangeOrder
 
 
 class NothingToApply(Refusal):
-    """The price is in the list already, and no order is chosen."""
+    """The price is already in the list, and no order is chosen."""
 
     sentence = N_(
         "This price is in the list already, and no order is selected: there is nothing to do."
@@ -27,10 +27,10 @@ class NothingToApply(Refusal):
 def apply(
     session: Session, visible: Visible, new: NewPrice, chosen: Mapping[int, int]
 ) -> PriceChange:
-    """Store the price, and give it to the product's lines in the `chosen` orders: id → version as previewed.
+    """Store the price, and write it into the product's lines of the `chosen` orders: id → version as previewed.
 
-    The orders are locked in id order and looked at again. One that was saved, closed or deleted since,
-    or whose totals would not be possible, is left as it is, and the record says so.
+    The orders are locked in id order and read again. An order that was saved, closed or deleted since, or
+    has totals that could not be stored, is left unchanged, and the record states the reason.
 
     Raises RecordGone, NothingToApply.
     """
@@ -83,7 +83,7 @@ def _change_orders(
 
 
 def _locked(session: Session, visible: Visible, chosen: Mapping[int, int]) -> dict[int, Any]:
-    """The chosen orders that are visible, locked in id order against other writers."""
+    """The chosen orders that the user may see, locked in id order against other writers."""
     rows = session.execute(
         select(Order.id, Order.number, Order.version, Order.closing_date)
         .where(Order.id == func.any(sorted(chosen)), visible)
@@ -94,7 +94,7 @@ def _locked(session: Session, visible: Visible, chosen: Mapping[int, int]) -> di
 
 
 def _outcome(stored: Any, version: int, effect: Effect | None) -> str:
-    """What becomes of a chosen order."""
+    """The outcome for a chosen order."""
     if stored is None:
         return "gone"
     if stored.closing_date is not None:
@@ -105,7 +105,7 @@ def _outcome(stored: Any, version: int, effect: Effect | None) -> str:
 
 
 def _reprice(session: Session, new: NewPrice, order_ids: list[int]) -> None:
-    """Write the price into the product's lines, and count the orders' versions."""
+    """Write the price into the product's lines, and increment the orders' versions."""
     session.execute(
         update(OrderLine)
         .where(

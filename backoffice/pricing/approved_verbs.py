@@ -1,4 +1,4 @@
-"""A price change, as two people look at it above the limits."""
+"""A price change as a verb that needs a second user's approval above the limits."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -22,7 +22,7 @@ else:
 
 
 def as_payload(new: "effects.NewPrice", chosen: Mapping[int, int]) -> dict[str, Any]:
-    """The price, and the chosen orders with their versions as they were shown, as JSON."""
+    """The price, and the chosen orders with their versions as shown, as JSON."""
     return {
         "product": new.product_id,
         "from": new.effective_from.isoformat(),

@@ -1,4 +1,4 @@
-"""What price changes have."""
+"""The declaration of the pricing domain."""
 
 from ..app.domain import Domain, NavigationEntry
 from ..base import N_

@@ -1,7 +1,7 @@
-"""What a new price would change: every open order that it reaches, its grand total now and then.
+"""The effect of a new price: every open order that it affects, with its grand total before and after.
 
-The amounts come from the core: the orders' own definitions over their rows with the new price laid
-over them. The preview on screen and the check under lock are the same function.
+The amounts are computed by the figures' own definitions, over the orders' rows with the new price in
+place. The preview on screen and the check under lock are the same function.
 """
 
 from collections import defaultdict
@@ -27,19 +27,19 @@ from ..products.models import ProductPrice
 from .models import PriceChange
 
 CHUNK = 200
-"""Orders whose totals are previewed in one statement."""
+"""How many orders are previewed in one statement."""
 
 MOST = 2_000
-"""Orders that one price change looks at; where there are more, it is made in steps by date."""
+"""The most orders of one price change; where there are more, it has to be made in steps by date."""
 
 DISCOUNTS = ("promo", "reductions")
-"""What may have been entered as a percentage of the package price."""
+"""The components that may have been calculated as a percentage of the package price."""
 
 STEP = Decimal("0.5")
-"""A round percentage is a multiple of it."""
+"""A percentage counts as round if it is a multiple of this."""
 
 Visible = ColumnElement[bool]
-"""Which orders whoever asks may see; others do not exist for them."""
+"""The condition for orders that the user may see; others are treated as not existing."""
 
 NEGOTIATED = "negotiated"
 LATER = "later"
@@ -47,7 +47,7 @@ LATER = "later"
 
 @dataclass(frozen=True)
 class NewPrice:
-    """What a unit of a product shall cost from a day on."""
+    """A new unit price of a product from a day on."""
 
     product_id: int
     effective_from: date
@@ -55,15 +55,15 @@ class NewPrice:
 
     @property
     def signature(self) -> str:
-        """A text that is another one for another price, day or product."""
+        """A text that identifies the product, the price and the day."""
         return f"{self.product_id} {self.effective_from.isoformat()} {self.unit_price}"
 
 
 @dataclass(frozen=True)
 class Discount:
-    """A promo or a reduction that is a round percentage of the package price, and stays what it is.
+    """A promo or a reduction that is a round percentage of the package price; its amount does not follow a new price.
 
-    It is entered as an amount: that it was meant as a percentage is what the amounts look like.
+    It is entered as an amount; that it was meant as a percentage is only inferred from the amounts.
     """
 
     component: str
@@ -73,11 +73,11 @@ class Discount:
 
 @dataclass(frozen=True)
 class Effect:
-    """One order that a new price reaches: `quantity` and `prices` are those of the lines that it changes.
+    """One order that a new price affects; `quantity` and `prices` are those of the lines that it changes.
 
-    `remark`: why it is not chosen by itself: its price is none of the list (`negotiated`), or the list
-    has a later price for its day (`later`). `then`: what the new price would make of its grand total;
-    `problem`: why that is not possible, and the order is left as it is.
+    `remark`: why it is not chosen by default: its price is not in the list (`negotiated`), or the list has
+    a later price for its day (`later`). `then`: its grand total at the new price; `problem`: the reason
+    why that cannot be stored, so that the order is left unchanged.
     """
 
     order_id: int
@@ -96,7 +96,7 @@ class Effect:
 
     @property
     def after(self) -> Decimal:
-        """The grand total once the price is changed: as it is now where the order cannot be changed."""
+        """The grand total after the price change; the present one where the order cannot be changed."""
         return self.then if self.is_possible else self.now
 
     @property
@@ -111,13 +111,13 @@ class Effect:
 
     @property
     def is_default(self) -> bool:
-        """Whether it is changed unless a user takes it out."""
+        """Whether it is chosen by default."""
         return self.is_possible and not self.remark
 
 
 @dataclass(frozen=True)
 class Sum:
-    """What some orders come to together, before a price change and after it."""
+    """The sum of some orders' grand totals before and after a price change."""
 
     count: int
     now: Decimal
@@ -125,7 +125,7 @@ class Sum:
 
     @classmethod
     def of(cls, amounts: Iterable[tuple[Decimal, Decimal]]) -> "Sum":
-        """Of each order what it came to before and after."""
+        """The sum over pairs of amounts, before and after."""
         pairs = list(amounts)
         zero = Decimal(0)
         return cls(
@@ -141,16 +141,16 @@ class Sum:
 
     @property
     def difference(self) -> Decimal:
-        """By how much they change together."""
+        """By how much the sum changes."""
         return self.after - self.now
 
 
 @dataclass(frozen=True)
 class Effects:
-    """Everything that a new price reaches, what is changed by default first.
+    """All orders that a new price affects, those chosen by default first.
 
-    `before` is the price in force on the day until now, `later` the price that follows it in the list.
-    `are_too_many`: there are more than `MOST` orders, and none is shown.
+    `before` is the present price on that day, `later` the next price in the list.
+    `are_too_many`: there are more than `MOST` orders, so none is shown.
     """
 
     before: Decimal | None
@@ -162,7 +162,7 @@ class Effects:
 def effects_of(
     session: Session, visible: Visible, new: NewPrice, only: Collection[int] | None = None
 ) -> Effects:
-    """The visible open orders that `new` would change; `only` looks at no others. Writes nothing."""
+    """The visible open orders that `new` would change, limited to the ids in `only`. Writes nothing."""
     before = price_before(session, new)
     later = products.later_price(session, new.product_id, new.effective_from)
     orders = session.execute(_affected(visible, new, only)).all()
@@ -179,13 +179,13 @@ def effects_of(
 
 
 def count_affected(session: Session, visible: Visible, new: NewPrice) -> int:
-    """How many visible open orders have the product at another price; at most one more than `MOST`."""
+    """The number of visible open orders with the product at another price; `MOST` + 1 at most."""
     found = _affected(visible, new, None).with_only_columns(Order.id).order_by(None).subquery()
     return session.scalars(select(func.count()).select_from(found)).one()
 
 
 def first_open_day(session: Session, visible: Visible, product_id: int) -> date | None:
-    """The day of the oldest visible open order that has the product."""
+    """The date of the oldest visible open order with the product."""
     return session.scalar(
         select(func.min(Order.order_date))
         .join(OrderLine, OrderLine.order_id == Order.id)
@@ -194,7 +194,7 @@ def first_open_day(session: Session, visible: Visible, product_id: int) -> date 
 
 
 def price_before(session: Session, new: NewPrice) -> Decimal | None:
-    """What the product costs on the day without `new`; where it is stored already, what it cost before that."""
+    """The product's price on the day without `new`; where `new` is stored already, the price before it."""
     of_day = select(ProductPrice.unit_price).where(
         ProductPrice.product_id == new.product_id,
         ProductPrice.effective_from == new.effective_from,
@@ -246,7 +246,7 @@ def _affected(visible: Visible, new: NewPrice, only: Collection[int] | None) -> 
 
 
 def _is_repriced(new: NewPrice) -> ColumnElement[bool]:
-    """The lines that get the new price."""
+    """The condition for lines that get the new price."""
     is_other = OrderLine.unit_price != new.unit_price
     return (OrderLine.product_id == new.product_id) & is_other
 
@@ -258,7 +258,7 @@ def _previewed(
     before: Decimal | None,
     until: date,
 ) -> Iterator[Effect]:
-    """Each of these orders with its lines of the product at the new price."""
+    """The effect on each of these orders, with its lines of the product at the new price."""
     lines = session.execute(
         select(
             OrderLine.id,
@@ -300,7 +300,7 @@ def _previewed(
 
 
 def _left_behind(order: Any, totals: Totals) -> Iterator[Discount]:
-    """What looks like a percentage of the package price, which is another one then, and stays."""
+    """The discounts that look like a percentage of the package price, which changes while they do not."""
     package = order.total_price
     if package <= 0 or totals.components["total_price"] == package:
         return
@@ -339,5 +339,5 @@ def _remark(day: date, prices: Sequence[Decimal], before: Decimal | None, until:
 
 
 def _place(effect: Effect) -> tuple[bool, bool, date, int]:
-    """What is changed by default first, what cannot be changed last; then by day."""
+    """The sort key: orders chosen by default first, those that cannot be changed last; then by day."""
     return not effect.is_possible, bool(effect.remark), effect.order_date, effect.order_id

@@ -1,4 +1,4 @@
-"""What is typed and chosen on the pricing screen."""
+"""The form of the pricing screen."""
 
 import re
 from collections.abc import Mapping
@@ -25,9 +25,9 @@ _TOKEN = re.compile(r"([0-9]{1,18}):([0-9]{1,9})", re.ASCII)
 
 
 class PricingForm(FlaskForm):
-    """A product, its new price and from when on; and which of the orders that were shown are chosen.
+    """A product, its new price and the day from which it is in force, and the chosen orders among those shown.
 
-    `previewed` says for what the orders were shown, `shown` which of them could be chosen.
+    `previewed` is the signature of the price that was previewed, `shown` the orders that could be chosen.
     """
 
     product = StringField(
@@ -53,7 +53,7 @@ class PricingForm(FlaskForm):
 
     @classmethod
     def asked(cls, arguments: Mapping[str, str]) -> "PricingForm":
-        """The form as an address asks for it; what makes no sense there is left out."""
+        """The form filled from an address; invalid arguments are ignored."""
         product = products.by_code(db.session(), arguments.get("product", ""))
         data = {
             "product": products.label(product) if product else "",
@@ -66,7 +66,7 @@ class PricingForm(FlaskForm):
         return form
 
     def find_product(self) -> str:
-        """Look up what is typed as the product; a sentence where it names none."""
+        """Look up the typed product; returns an error message, empty if the product was found."""
         text = self.product.data or ""
         found = choosing.named(db.session(), [text])[text]
         if isinstance(found, Refusal):
@@ -75,29 +75,29 @@ class PricingForm(FlaskForm):
         return ""
 
     def validate_product(self, _field: StringField) -> None:
-        """The text names exactly one product; one that is not sold any more may be in open orders."""
+        """The text must name exactly one product; an inactive one is allowed, as open orders may have it."""
         if problem := self.find_product():
             raise ValidationError(problem)
 
     def new_price(self) -> NewPrice | None:
-        """What was typed, once all three are there and can be read."""
+        """The new price, once product, price and day are entered and can be read."""
         day, price = self.effective_from.data, self.unit_price.data
         if self.found_product is None or day is None or price is None:
             return None
         return NewPrice(self.found_product.id, day, price)
 
     def is_as_previewed(self) -> bool:
-        """Whether the orders were shown for the very price that is typed."""
+        """Whether the orders were previewed for the price that is typed now."""
         new = self.new_price()
         return new is not None and self.previewed.data == new.signature
 
     def chosen(self) -> dict[int, int]:
-        """The chosen orders: id → version as they were shown."""
+        """The chosen orders: id → version as shown."""
         tokens = map(_TOKEN.fullmatch, request.form.getlist("order"))
         return {int(token[1]): int(token[2]) for token in tokens if token}
 
     def is_chosen(self, effect: Effect) -> bool:
-        """Whether an order is chosen: as a user left it where it was shown, else by default."""
+        """Whether an order is chosen: by the user if it was shown before, else by default."""
         if not effect.is_possible:
             return False
         product = (self.previewed.data or "").partition(" ")[0]

@@ -1,4 +1,4 @@
-"""The record of price changes: what became of each order that a user chose to change."""
+"""Price changes, and the outcome for each order that a user chose to change."""
 
 from datetime import date
 from decimal import Decimal
@@ -14,10 +14,10 @@ from ..products.models import Product
 
 
 class PriceChange(Base):
-    """One price that was stored, and applied to the chosen orders. Append-only.
+    """One price that was stored and applied to the chosen orders. Append-only.
 
-    `previous_price` was in force on `effective_from` before; empty where there was none. By `xid`
-    an order's history finds the saves that this change made.
+    `previous_price` was in force on `effective_from` before; null where there was none. `xid` is the
+    transaction's id, by which an order's history finds the saves that this change made.
     """
 
     __tablename__ = "price_changes"
@@ -39,15 +39,15 @@ class PriceChange(Base):
 
     @property
     def difference(self) -> Decimal | None:
-        """By how much the price changed; None where there was none."""
+        """By how much the price changed; None where there was no price before."""
         before = self.previous_price
         return None if before is None else self.unit_price - before
 
 
 class PriceChangeOrder(Base):
-    """What became of one chosen order: its grand total before and after, or why it was left. Append-only.
+    """The outcome for one chosen order: its grand total before and after, or why it was left unchanged. Append-only.
 
-    No foreign key to the order: an order may be deleted, and the record stays.
+    No foreign key to the order, so that the record stays when the order is deleted.
     """
 
     __tablename__ = "price_change_orders"
@@ -70,6 +70,6 @@ class PriceChangeOrder(Base):
 
     @property
     def difference(self) -> Decimal | None:
-        """By how much the grand total changed; None where the order was left."""
+        """By how much the grand total changed; None where the order was left unchanged."""
         before, after = self.before, self.after
         return None if before is None or after is None else after - before

@@ -1,4 +1,4 @@
-"""Reads of applied price changes: one with its orders, a product's latest, and why an order was saved."""
+"""Reads of applied price changes: one with its orders, the latest of a product, and the notes in an order's history."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,7 +14,7 @@ from ..web.formats import day_filter
 from .models import PriceChange, PriceChangeOrder
 
 LATEST = 20
-"""Price changes that a product's page shows."""
+"""How many price changes a product's page shows."""
 
 
 def change_with_id(session: Session, change_id: int) -> PriceChange | None:
@@ -23,7 +23,7 @@ def change_with_id(session: Session, change_id: int) -> PriceChange | None:
 
 
 def orders_of(session: Session, user: Any, change: PriceChange) -> Sequence[Any]:
-    """What became of each chosen order that `user` may see; `present` is its number today, if it is there."""
+    """The outcome for each chosen order that `user` may see; `present` is its number today, if it still exists."""
     rows: Sequence[Any] = session.execute(
         _orders_seen_by(user)
         .where(PriceChangeOrder.price_change_id == change.id)
@@ -33,7 +33,7 @@ def orders_of(session: Session, user: Any, change: PriceChange) -> Sequence[Any]
 
 
 def _orders_seen_by(user: Any) -> Select[PriceChangeOrder, str]:
-    """What became of orders, with the present number of each; of those that are gone, for who sees all."""
+    """The outcomes with each order's present number; those of deleted orders only for users who see all orders."""
     rows = select(PriceChangeOrder, Order.number.label("present")).select_from(PriceChangeOrder)
     rows = rows.outerjoin(Order, and_(Order.id == PriceChangeOrder.order_id, visible_to(user)))
     return rows if sees_all(user, "orders.read_all") else rows.where(Order.id.is_not(None))
@@ -59,7 +59,7 @@ def changes_of_product(session: Session, user: Any, product_id: int) -> Sequence
 
 
 def notes_of(session: Session, order_id: int) -> Mapping[int, str]:
-    """The saves of an order that price changes made: a sentence by the transaction's id."""
+    """A sentence for each save of an order that a price change made, by transaction id."""
     changes = session.scalars(
         select(PriceChange)
         .join(PriceChangeOrder, PriceChangeOrder.price_change_id == PriceChange.id)

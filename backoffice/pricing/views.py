@@ -1,4 +1,4 @@
-"""The pricing screen: what a new price would change, live and before anything is saved; and what one has changed."""
+"""The pricing screens: the live preview of a new price before anything is saved, and the outcome of a price change."""
 
 from typing import Any
 
@@ -37,23 +37,23 @@ bp = Blueprint("pricing", __name__, url_prefix="/pricing")
 PAGE = "pricing/index.html"
 
 SHOWN = 300
-"""Orders that stand on the screen, and that one click changes; the totals are those of all of them."""
+"""The most orders that are shown and can be changed at once; the totals are those of all affected orders."""
 
 OFFERED = 200
-"""Products in the form's list from the start; beyond that the list follows what is typed."""
+"""Products that the form offers at once; of more than that, it offers those that match the typed text."""
 
 
 @bp.get("")
 @requires("products.read")
 def index() -> Response:
-    """The screen; an address may name the product, the price and the day."""
+    """The pricing screen; the address may contain the product, the price and the day."""
     return _page(PricingForm.asked(request.args))
 
 
 @bp.post("/preview")
 @requires("products.read")
 def preview() -> Response:
-    """What the typed price would change. Writes nothing. `choose`: all of the orders, or none."""
+    """Preview the typed price. Writes nothing. `choose`: choose all of the orders, or none."""
     form = PricingForm()
     problems = [
         form.find_product(),
@@ -67,7 +67,7 @@ def preview() -> Response:
 @bp.post("/apply")
 @requires("products.write")
 def apply() -> Response:
-    """Store the price and change the chosen orders, if they are as they were shown."""
+    """Store the price and change the chosen orders, if they have not changed since they were shown."""
     claim = Claim("pricing.apply")
     form = PricingForm()
     if not form.validate():
@@ -94,7 +94,7 @@ def apply() -> Response:
 @bp.get("/changes/<int:change_id>")
 @requires("products.read")
 def change(change_id: int) -> Response:
-    """What became of one price change: each order's grand total before and after, and who was left."""
+    """One price change: each order's grand total before and after, and the orders that were left unchanged."""
     found = queries.change_with_id(db.session(), change_id) or abort(404)
     new = NewPrice(found.product_id, found.effective_from, found.unit_price)
     rows = queries.orders_of(db.session(), current_user, found)
@@ -119,7 +119,7 @@ def _refused(form: PricingForm) -> Response:
 def _page(
     form: PricingForm, *, block: str = "form", status: int = 200, choose: str = "", note: str = ""
 ) -> Response:
-    """The screen with what the typed price would change; for htmx only the part that is asked for."""
+    """The pricing screen with the preview of the typed price; for htmx only the requested part."""
     new = form.new_price()
     effects = effects_of(db.session(), visible_to(current_user), new) if new else None
     rows = effects.rows[:SHOWN] if effects else ()
@@ -152,7 +152,7 @@ def _is_chosen(form: PricingForm, effect: Effect, choose: str) -> bool:
 
 
 def _first_day(form: PricingForm, effects: Effects | None) -> Any:
-    """Where nothing is reached: the day of the oldest open order that has the product."""
+    """If no order is affected: the date of the oldest open order with the product."""
     if form.found_product is None or effects is None or effects.rows or effects.are_too_many:
         return None
     return first_open_day(db.session(), visible_to(current_user), form.found_product.id)

@@ -1,1 +1,1 @@
-"""Products and their prices from a date."""
+"""Products, and their prices from a date on."""

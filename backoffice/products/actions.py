@@ -16,7 +16,7 @@ from .models import Product, ProductPrice
 
 
 class PriceInForceKept(Refusal):
-    """A price that has been in force is part of what orders were priced by; a new price follows it."""
+    """A price that has been in force cannot be removed, because orders were priced by it; a new price can follow it."""
 
     sentence = N_(
         "The price from %(day)s is in force already, so it stays. Enter a new price instead."
@@ -24,7 +24,7 @@ class PriceInForceKept(Refusal):
 
 
 def locked(session: Session, product_id: int) -> Product:
-    """The product, locked against other writers of it and of its prices; lines may still name it.
+    """The product, locked against other writers of it and of its prices; new order lines may still refer to it.
 
     Raises RecordGone.
     """
@@ -33,7 +33,7 @@ def locked(session: Session, product_id: int) -> Product:
 
 
 def set_price(session: Session, product: Product, effective_from: date, price: Decimal) -> None:
-    """Let a unit of `product`, which is locked, cost `price` from that day until its next price."""
+    """Set the unit price of `product`, which the caller has locked, from that day until its next price."""
     statement = insert(ProductPrice).values(
         product_id=product.id, effective_from=effective_from, unit_price=price
     )
@@ -47,7 +47,7 @@ def set_price(session: Session, product: Product, effective_from: date, price: D
 
 
 def remove_price(session: Session, product: Product, price_id: int, today: date) -> None:
-    """Take a price back that is not in force yet; one that is gone already stays gone.
+    """Remove a price that is not in force yet; does nothing if it no longer exists.
 
     Raises PriceInForceKept.
     """
@@ -65,7 +65,7 @@ def remove_price(session: Session, product: Product, price_id: int, today: date)
 
 
 def upsert_products(session: Session, rows: Select[Any]) -> Upserted:
-    """Create and update the products that `rows` names by code; columns it lacks stay."""
+    """Create and update the products that `rows` names by code; columns that it lacks are left unchanged."""
     changed = {"version": Product.version + 1}
     return upsert(session, Product, rows, "code", on_change=changed)
 

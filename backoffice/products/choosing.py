@@ -1,4 +1,4 @@
-"""Choosing a product in a form: what a typed text names."""
+"""Choosing a product in a form by a typed text."""
 
 from collections.abc import Iterable, Mapping
 
@@ -12,7 +12,7 @@ from .models import Product
 
 
 class UnknownProduct(Refusal):
-    """The text names nothing in the price list."""
+    """The text names no product of the price list."""
 
     sentence = N_("No product is called that. Type a code or a part of the name.")
 
@@ -24,23 +24,23 @@ class SeveralProducts(Refusal):
 
 
 class InactiveProduct(Refusal):
-    """A product that is not sold any more; a line that has it keeps it."""
+    """The product is no longer sold; only a line that already has it may keep it."""
 
     sentence = N_("%(code)s is not sold any more. Choose another product, or leave this empty.")
 
 
 class NotCalled(Refusal):
-    """What a program has sent is a part of a code or a name. A user would see what it means; nobody looks there."""
+    """A program has sent only part of a code, or a name: unlike a user, it cannot see which product was found."""
 
     sentence = NOT_CALLED
 
 
 Found = Product | Refusal | None
-"""What a text names: a product, nothing that it can be (and why), or nothing because it is empty."""
+"""What a text names: a product, the reason why it names none, or None because it is empty."""
 
 
 def named(session: Session, texts: Iterable[str | None]) -> Mapping[str | None, Found]:
-    """What each text names: its product, why it names none, or None for an empty one."""
+    """What each text names: a product, the reason why it names none, or None because it is empty."""
     wanted = set(texts)
     known = queries.with_codes(session, filter(None, wanted))
     return {text: known.get(text or "") or _searched(session, text) for text in wanted}
@@ -56,7 +56,7 @@ def _searched(session: Session, text: str | None) -> Found:
 
 
 def checked(found: Found, present_id: int | None) -> Product | None:
-    """The product that was found, if any, and if a line that has product `present_id` now may have it.
+    """The product that was found, if any, and if a line that now has the product `present_id` may have it.
 
     Raises UnknownProduct, SeveralProducts, InactiveProduct.
     """
@@ -68,6 +68,6 @@ def checked(found: Found, present_id: int | None) -> Product | None:
 
 
 def check_is_called(product: Product, text: str) -> None:
-    """Raises NotCalled where the text is not the product's whole code, in whatever case."""
+    """Raises NotCalled where the text is not the product's whole code, in any case."""
     if text.strip().lower() != product.code.lower():
         raise NotCalled(name=text[:100])

@@ -1,4 +1,4 @@
-"""What products have."""
+"""The declaration of the products domain."""
 
 from ..app.domain import Domain
 

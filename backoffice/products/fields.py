@@ -1,4 +1,4 @@
-"""What a user enters of a product, in the order of the form, and of a price."""
+"""The entered fields of a product, in the order of the form, and of a price."""
 
 from ..base import N_, periods
 from ..records import Choice, Day, Flag, Law, Text, UnitPrice

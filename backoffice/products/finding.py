@@ -1,4 +1,4 @@
-"""What the search finds of products: by code or name."""
+"""How the search finds products: by code or name."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""The price list: its columns, its filters, and the way on from every row."""
+"""The price list: its columns, its filters and the link of each row."""
 
 from datetime import date
 from typing import Any
@@ -15,7 +15,7 @@ from .queries import price_in_force
 
 
 def _today() -> BindParameter[date]:
-    """Today where the business is, when the statement runs."""
+    """Today in the business time zone, evaluated when the statement is executed."""
     return bindparam("today", callable_=periods.today, type_=Date(), unique=False)
 
 

@@ -1,4 +1,4 @@
-"""Products and what they cost from which day on."""
+"""Products and their prices, each in force from a day on."""
 
 from datetime import date
 
@@ -10,10 +10,10 @@ from ..base.money import UnitPrice, no_nan
 
 
 class Product(Base):
-    """Something that is sold. `code` is the name by which files and people refer to it.
+    """Something that is sold. `code` is the identifier that files and people use for it.
 
-    `kind` is the kind of order line that it is sold as. One that is not active stays on the lines
-    that have it, and no line newly gets it.
+    `kind` is the kind of order line that it is sold as. An inactive product stays on the lines that
+    have it, and cannot be put on others.
     """
 
     __tablename__ = "products"
@@ -36,7 +36,7 @@ class Product(Base):
 
 
 class ProductPrice(Base):
-    """What a unit of a product costs from a day on, until its next price."""
+    """The unit price of a product from a day on, until its next price."""
 
     __tablename__ = "product_prices"
     __table_args__ = (

@@ -1,4 +1,4 @@
-"""Finding products, and what they cost on a day."""
+"""Reads of products, and of their prices on a day."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
@@ -18,9 +18,9 @@ def by_code(session: Session, code: str) -> Product | None:
 
 
 def matching(text: str, *, kind: str = "", only_active: bool = False) -> Select[Product]:
-    """Products whose code or name holds `text`, in any case; the best match first, else by code.
+    """Products with `text` in their code or name, in any case; the best match first, then by code.
 
-    All of them when `text` is blank. `kind`: only those that are sold as such a line.
+    All products when `text` is blank. `kind`: only those that are sold as that kind of order line.
     """
     statement = by_code_or_name(select(Product), Product.code, Product.name, text)
     if kind:
@@ -45,12 +45,12 @@ def search(
 
 
 def label(product: Product) -> str:
-    """The product as people choose it from a list: code and name; `named` reads it back."""
+    """The product's text in a list of choices, code and name; `named` reads it back."""
     return f"{product.code}{SEPARATOR}{product.name}"
 
 
 def named(session: Session, text: str) -> list[Product]:
-    """What `text` names: the product with that very code, label or name in any case, else all that match."""
+    """The products that `text` names: the one with that whole code, label or name in any case, else all that match."""
     typed = text.strip()
     code = typed.partition(SEPARATOR)[0].strip()
     for exact in (Product.code == code, func.lower(Product.code) == func.lower(code)):
@@ -87,11 +87,11 @@ def count(session: Session, text: str = "") -> int:
     return session.scalars(select(func.count()).select_from(matched)).one()
 
 
-# What it costs
+# Prices
 
 
 def price_in_force(day: date | ColumnElement[date]) -> ScalarSelect[Decimal]:
-    """The price of `Product` in the enclosing statement on `day`: that of the latest date up to it."""
+    """The price on `day` of the `Product` in the enclosing statement: the latest one that is in force by then."""
     return (
         select(ProductPrice.unit_price)
         .where(ProductPrice.product_id == Product.id, ProductPrice.effective_from <= day)
@@ -103,7 +103,7 @@ def price_in_force(day: date | ColumnElement[date]) -> ScalarSelect[Decimal]:
 
 
 def prices_on(session: Session, ids: Sequence[int], day: date) -> Mapping[int, Decimal | None]:
-    """What a unit of each of these products costs on `day`; None where no price is in force yet."""
+    """The unit price of each of these products on `day`, by id; None where no price is in force yet."""
     rows = session.execute(
         select(Product.id, price_in_force(day).label("unit_price")).where(Product.id.in_(ids))
     )
@@ -111,12 +111,12 @@ def prices_on(session: Session, ids: Sequence[int], day: date) -> Mapping[int, D
 
 
 def price_on(session: Session, product_id: int, day: date) -> Decimal | None:
-    """What a unit of the product costs on `day`; None where no price is in force yet."""
+    """The unit price of the product on `day`; None where no price is in force yet."""
     return prices_on(session, [product_id], day).get(product_id)
 
 
 def listed_prices(session: Session, ids: Iterable[int]) -> Mapping[int, set[Decimal]]:
-    """Every price that each of these products has in the list, of whatever day."""
+    """Every price of each of these products in the price list, of any day."""
     listed: dict[int, set[Decimal]] = {product_id: set() for product_id in ids}
     prices = select(ProductPrice.product_id, ProductPrice.unit_price)
     for row in session.execute(prices.where(ProductPrice.product_id.in_(listed))):

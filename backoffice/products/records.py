@@ -1,4 +1,4 @@
-"""Products and their prices, as they are entered, listed and told."""
+"""Declarations of products and their prices."""
 
 from collections.abc import Sequence
 
@@ -21,7 +21,7 @@ from .models import Product, ProductPrice
 
 
 class PriceWithoutDay(Refusal):
-    """A price is in force from some day on."""
+    """A price is given without the day from which it is in force."""
 
     sentence = N_("Enter the day from which the price is in force.")
     field = "effective_from"
@@ -42,7 +42,7 @@ def _with_first_price(session: Session, entered: Values) -> Product:
 def _prices_rendered(
     _session: Session, product: Product, events: Sequence[AuditEvent]
 ) -> Rendering:
-    """What a save tells of prices: by how much each changed, and from which day it is in force."""
+    """Rendering of the prices in a save: by how much each changed, and from which day it is in force."""
     days = {str(price.id): price.effective_from.isoformat() for price in product.prices}
     for event in events:
         if day := {**(event.before or {}), **(event.after or {})}.get("effective_from"):

@@ -1,4 +1,4 @@
-"""What a product may be called and sold as, whoever enters it: a file, a form, a program."""
+"""Rules for a product's code and kind, whether it comes from a file, a form or a program."""
 
 from collections.abc import Mapping
 
@@ -14,17 +14,17 @@ SOLD_AS: Mapping[str, str] = {
     "promo": N_("Promo"),
     "reduction": N_("Reductions"),
 }
-"""The kinds of order line → the component of an order that lines of the kind add up to, on screen."""
+"""Kind of order line → the name on screen of the order's component that its lines add up to."""
 
 SEPARATOR = " · "
-"""What stands between code and name where people choose a product from a list."""
+"""The separator between code and name in a list of choices."""
 
 _RESERVED = frozenset({"", ".", "..", "new", "options"})
-"""Addresses under /products/ that are taken, and parts that no address can have."""
+"""Reserved addresses under /products/, and parts that an address cannot have."""
 
 
 def is_code(text: str) -> bool:
-    """Whether `text` can be a product's code: one part of the address of the product's page."""
+    """Whether `text` can be a product's code, which is one part of the address of the product's page."""
     is_part = text == text.strip() and "/" not in text and SEPARATOR.strip() not in text
     plain = text.casefold()
     return is_part and plain not in _RESERVED and not plain.startswith("export.")

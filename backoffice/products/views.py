@@ -1,4 +1,4 @@
-"""The price list, one product with its prices, and choosing one in a form."""
+"""The screens of products: the price list, one product with its prices, and the options of a form."""
 
 from flask import Blueprint, Response, flash, request, url_for
 from flask_babel import gettext as _
@@ -23,7 +23,7 @@ screens.add_to(bp, without=("record", "changes"))
 @bp.get("/options")
 @requires("products.read")
 def options() -> Response:
-    """The products that fit what is typed into a form, as options to choose from."""
+    """The products that match the text typed into a form, as options."""
     typed = (text for name, text in request.args.items() if name.endswith("product"))
     text = next(typed, "").strip()[:100]
     kind = request.args.get("kind", "")
@@ -34,7 +34,7 @@ def options() -> Response:
 @bp.get("/<code>")
 @requires("products.read")
 def record(code: str) -> Response:
-    """One product: what it costs, has cost and will cost, and what the other domains show about it."""
+    """One product: its present, past and future prices, and what other domains show about it."""
     product = screens.found(code)
     today = periods.today()
     return render(
@@ -51,7 +51,7 @@ def record(code: str) -> Response:
 @bp.post("/<code>/prices/<int:price_id>/remove")
 @requires("products.write")
 def remove_price(code: str, price_id: int) -> Response:
-    """Take back a price that is not in force yet."""
+    """Remove a price that is not in force yet."""
     product = actions.locked(db.session(), screens.found(code).id)
     actions.remove_price(db.session(), product, price_id, periods.today())
     flash(_("The price is taken back."), "success")

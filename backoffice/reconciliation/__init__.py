@@ -1,1 +1,1 @@
-"""Reconciliation: a figure's stored rows beside their expected values, as a screen, as files, and kept every night."""
+"""Reconciliation: a figure's stored rows beside their expected values, on screen, as files, and stored every night."""

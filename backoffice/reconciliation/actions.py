@@ -1,4 +1,4 @@
-"""Keeping reports: begun, filled part by part, finished. None of these commits."""
+"""Storing reports: begin, add parts, finish. Nothing here commits."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -15,7 +15,7 @@ REPORTS, PARTS = table_of(Reconciliation), table_of(ReconciliationPart)
 def begin(
     connection: Connection, run_id: int, figure: str, since: datetime | None, until: datetime
 ) -> int:
-    """A new report of the run; what an interrupted attempt has left of it goes. Answers its number."""
+    """Create a report of the run and delete what an interrupted attempt has left of it. Returns its id."""
     mine = (REPORTS.c.run_id == run_id, REPORTS.c.figure == figure)
     connection.execute(delete(REPORTS).where(*mine))
     values = {"run_id": run_id, "figure": figure, "since": since, "until": until}
@@ -23,7 +23,7 @@ def begin(
 
 
 def add_part(connection: Connection, report_id: int, number: int, content: bytes) -> None:
-    """A further stretch of the report's bytes."""
+    """Store the next part of the report's bytes."""
     values = {"reconciliation_id": report_id, "number": number, "content": content}
     connection.execute(insert(PARTS).values(values))
 
@@ -36,7 +36,7 @@ def finish(
     size: int,
     sha256: str,
 ) -> None:
-    """Say what the report holds; from now on it can be downloaded."""
+    """Store the report's totals and mark it finished, so that it can be downloaded."""
     connection.execute(
         update(REPORTS)
         .where(REPORTS.c.id == report_id)

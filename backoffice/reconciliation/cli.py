@@ -19,7 +19,7 @@ __all__ = ["group", "reconcile"]
 
 
 def _day(_context: click.Context, _option: click.Parameter, given: datetime | None) -> date | None:
-    """A day that a record can have. Raises Trouble."""
+    """A day within the range of records' dates. Raises Trouble."""
     if given is None or periods.FIRST_DAY <= given.date() <= periods.LAST_DAY:
         return given.date() if given else None
     raise Trouble(
@@ -51,7 +51,7 @@ def reconcile(
     bom: bool,
 ) -> None:
     """Every row stored beside expected, then the control totals. Exit status 1 when anything differs."""
-    # `figures list` is of this group too, and reads no report.
+    # Imported late: `figures list` is in this group too, and does not need reports.
     from .files import About, csv_of, plain
     from .queries import snapshot
     from .report import Report, Totals

@@ -1,4 +1,4 @@
-"""A figure compared with what it should be, for a screen: control totals, and the greatest differences."""
+"""A figure compared with its expected values, for a screen: control totals, and the largest differences."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from .forms import Asked
 from .report import Report, Totals, new_totals
 
 SHOWN = 50
-"""Differences that a screen shows; a file has all of them."""
+"""How many differences a screen shows; a file has all of them."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One line of a report that is not right."""
+    """One line of a report with a difference."""
 
     place: Place
     column: str
@@ -31,14 +31,14 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What was found: control totals by column, and the greatest differences."""
+    """The result of a comparison: control totals by column, and the largest differences."""
 
     totals: Mapping[str, Totals]
     differences: Sequence[Difference]
 
     @property
     def drifted(self) -> int:
-        """How many lines are wrong."""
+        """The number of lines with a difference."""
         return sum(total.drifted for total in self.totals.values())
 
     @property
@@ -81,7 +81,7 @@ def _difference(line: _Line, name: str) -> Difference:
 
 
 def _names(report: Report, lines: Sequence[_Line]) -> list[str]:
-    """What the records of these lines are called; empty of one that is gone."""
+    """The names of the records of these lines; empty for a deleted record."""
     reported = literal([{"owner": line.owner, "key": line.key} for line in lines], JSONB)
     rows = (
         func.jsonb_array_elements(reported)
@@ -95,7 +95,7 @@ def _names(report: Report, lines: Sequence[_Line]) -> list[str]:
 
 
 def corrections_of(session: Session, asked: Asked) -> list[Any]:
-    """How many corrections there were in the period, by cause."""
+    """The number of corrections in the period, by cause."""
     wanted = [Correction.figure == asked.figure.name]
     if asked.owners is not None:
         wanted.append(Correction.owner.in_(asked.owners))

@@ -1,4 +1,4 @@
-"""What reconciliations have."""
+"""The declaration of the reconciliation domain."""
 
 from ..app.domain import Domain
 

@@ -1,7 +1,7 @@
-"""A reconciliation as a file: PostgreSQL writes the lines (COPY), page by page of one snapshot.
+"""A reconciliation as a file: PostgreSQL writes the lines (COPY), page by page from one snapshot.
 
-It ends with the control totals of each column, which are sums of the lines above them, and with what
-it is: of which figure and records, by whom, when.
+It ends with the control totals of each column, the sums of the lines above, and with its description:
+figure and records, user, time.
 """
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -58,12 +58,12 @@ WORDS = {
     "lines": N_("Lines"),
     "wrong": N_("Wrong"),
 }
-"""What the fixed words of a file are called in one for programs, and in one for people."""
+"""The fixed words of a file: as written in a file for programs → as written in a file for people."""
 
 
 @dataclass(frozen=True)
 class Language:
-    """How the words of one figure's file are written: its own title, its columns' names, our words."""
+    """The wording of one figure's file: its title, the names of its columns, and the fixed words."""
 
     figure: str
     columns: Mapping[str, str]
@@ -71,13 +71,13 @@ class Language:
 
 
 def plain(figure: Figure) -> Language:
-    """For programs: everything by its name."""
+    """The wording for programs: everything by its name in the code."""
     columns = (*figure.key, *figure.columns)
     return Language(figure.name, {c.key: c.key for c in columns}, {word: word for word in WORDS})
 
 
 def spoken(figure: Figure) -> Language:
-    """For people: in the reader's language."""
+    """The wording for people, in the reader's language."""
     keys = {k.key: _(k.key.removesuffix("_id").replace("_", " ").capitalize()) for k in figure.key}
     columns = {c.key: _(subjects.label_of(figure.name, c.key)) for c in figure.columns}
     words = {word: _(reported) for word, reported in WORDS.items()}
@@ -86,7 +86,7 @@ def spoken(figure: Figure) -> Language:
 
 @dataclass(frozen=True)
 class About:
-    """What a file says of itself at its end: of which records, by whom, which corrections it counts."""
+    """The description at the end of a file: its records, its user, and the period of its corrections."""
 
     records: str
     by: str
@@ -97,7 +97,7 @@ class About:
 def csv_of(
     report: Report, about: About, flavour: Flavour, language: Language, totals: dict[str, Totals]
 ) -> Generator[bytes]:
-    """The file in blocks, at constant memory; fills `totals`, by column, as it goes."""
+    """The file in blocks, with constant memory; adds to `totals`, by column, along the way."""
     totals.update(new_totals(report.figure))
     yield head_of(report, flavour, language)
     for page in report.pages():
@@ -106,7 +106,7 @@ def csv_of(
 
 
 def head_of(report: Report, flavour: Flavour, language: Language) -> bytes:
-    """The line with the names of the columns."""
+    """The header line with the names of the columns."""
     return line_of([column.label for column in columns_of(report, language)], flavour)
 
 
@@ -126,7 +126,7 @@ def page_of(
 
 
 def _cell_of(report: Report, column: Column, flavour: Flavour) -> ColumnElement[Any]:
-    """A number is written as one beside columns that hold none, too."""
+    """The SQL of a cell; a number is formatted as one even where other columns of the figure hold texts."""
     cell = cell_of(column, flavour)
     number = report.lines.c.get(f"{column.name}_number")
     if number is None or column.is_number:
@@ -142,7 +142,7 @@ def foot_of(
     language: Language,
     totals: Mapping[str, Totals],
 ) -> bytes:
-    """The control totals under their columns, then what the file is, line by line."""
+    """The control totals under their columns, then the description of the file, line by line."""
     lines = footer(figure, about, language, totals)
     return b"".join(line_of(line, flavour) for line in lines)
 
@@ -150,7 +150,7 @@ def foot_of(
 def footer(
     figure: Figure, about: About, language: Language, totals: Mapping[str, Totals]
 ) -> Iterator[Cells]:
-    """What stands at the end of the file, line by line."""
+    """The rows at the end of the file."""
     words = language.words
     for name, total in totals.items():
         yield [
@@ -185,7 +185,7 @@ def _ordered(report: Report, columns: Sequence[ColumnElement[Any]]) -> Select[An
 
 
 def columns_of(report: Report, language: Language) -> list[Column]:
-    """The columns of the file: labels as they are written, values as PostgreSQL answers them."""
+    """The columns of the file: their labels as written, their values as PostgreSQL returns them."""
     figure, c, words = report.figure, report.lines.c, language.words
     called = subjects.name_of_one_in_sql(figure.name, c.owner, c.key)
     names = {column.key: language.columns[column.key] for column in figure.columns}

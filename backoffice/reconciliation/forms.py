@@ -1,4 +1,4 @@
-"""What an address asks of the reconciliation: which figure, whose rows, corrections of which days."""
+"""Reading a requested reconciliation from its address: the figure, the owners, the days of corrections."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ LONGEST_RECORD = 100
 
 @dataclass(frozen=True)
 class Asked:
-    """One reconciliation that can be made. `owners` None: of all records. Days are inclusive."""
+    """One requested reconciliation. `owners` None: all records. The days are inclusive."""
 
     figure: Figure
     record: str = ""
@@ -30,14 +30,14 @@ class Asked:
 
     @property
     def as_query(self) -> dict[str, str]:
-        """The arguments that describe it in an address."""
+        """Its query arguments in an address."""
         days = {"since": self.since, "until": self.until}
         found = {"figure": self.figure.name, "record": self.record}
         found |= {name: day.isoformat() for name, day in days.items() if day}
         return {name: value for name, value in found.items() if value}
 
     def report(self, connection: Connection) -> Report:
-        """The report, to be read from this snapshot."""
+        """The report, read over a connection in a snapshot."""
         return Report(
             connection,
             figures.registry,
@@ -48,7 +48,7 @@ class Asked:
         )
 
     def about(self, by: str) -> About:
-        """What its file says of itself."""
+        """The description at the end of its file."""
         return About(
             self.record or _("all"),
             by,
@@ -59,7 +59,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Form:
-    """What was typed, what is wrong with it, and what is asked; nothing as long as something is wrong."""
+    """The typed values, their error, and the requested reconciliation; None while there is an error."""
 
     values: Mapping[str, str]
     error: str = ""
@@ -67,7 +67,7 @@ class Form:
 
 
 def form_of(session: Session, arguments: Mapping[str, str]) -> Form:
-    """The form as an address fills it. What makes no sense in it is left out or said."""
+    """The form filled from an address. An unknown figure is ignored; other invalid arguments give an error."""
     values = {n: _trimmed(arguments.get(n, "")) for n in ("figure", "record", "since", "until")}
     names = {figure.name: figure for figure in figures.registry.figures}
     figure = names.get(values["figure"])

@@ -1,6 +1,6 @@
-"""Kept files: compressed into parts on their way in, put together again on their way out.
+"""Kept files: compressed and split into parts when written, joined again when read.
 
-Never more than a part is in memory, whichever way.
+Never more than one part is in memory.
 """
 
 import hashlib
@@ -12,14 +12,14 @@ from sqlalchemy import Engine, select
 from .models import ReconciliationPart
 
 PART = 256 * 1024
-"""Compressed bytes of a part, about."""
+"""The approximate size of a part, in compressed bytes."""
 
 GZIP = 31
 """zlib's window bits for a gzip file."""
 
 
 class Packer:
-    """Compresses a file that comes in blocks; answers parts as they fill."""
+    """Compresses a file that comes in blocks; returns parts as they are full."""
 
     def __init__(self) -> None:
         self.size = 0
@@ -29,11 +29,11 @@ class Packer:
 
     @property
     def sha256(self) -> str:
-        """Of the file as it was, not compressed."""
+        """The digest of the uncompressed file."""
         return self._digest.hexdigest()
 
     def put(self, block: bytes) -> Iterator[bytes]:
-        """Take a block of the file; answers the parts that it fills."""
+        """Compress a block of the file; returns the parts that are full."""
         self._digest.update(block)
         self._waiting += self._compress.compress(block)
         if len(self._waiting) >= PART:
@@ -52,11 +52,11 @@ class Packer:
 
 
 class Torn(Exception):
-    """A kept report whose bytes have gone while a user read them; the download breaks off."""
+    """A kept report was deleted while a user was reading it; the download is aborted."""
 
 
 def stored(engine: Engine, report_id: int) -> Iterator[bytes]:
-    """The parts of a kept report: a gzip file. Each is read for itself, so nothing is held meanwhile.
+    """The parts of a kept report, together a gzip file. Each is read separately, so that no transaction stays open.
 
     Raises Torn.
     """
@@ -77,7 +77,7 @@ def stored(engine: Engine, report_id: int) -> Iterator[bytes]:
 
 
 def unpacked(parts: Iterator[bytes]) -> Iterator[bytes]:
-    """The file that a gzip file in parts holds."""
+    """The uncompressed content of a gzip file in parts."""
     decompress = zlib.decompressobj(GZIP)
     for part in parts:
         left = part

@@ -1,4 +1,4 @@
-"""The list of the reports that are kept."""
+"""The list of the kept reports."""
 
 from flask import url_for
 from sqlalchemy import (
@@ -23,7 +23,7 @@ from .models import Reconciliation
 
 _WRONG, _DOUBTED, _RIGHT = "wrong", "doubted", "right"
 _STATES = {_WRONG: N_("Differences"), _DOUBTED: N_("In doubt"), _RIGHT: N_("Ties out")}
-"""A report that tied out is in doubt while anything speaks against its figure."""
+"""The states of a report; one that tied out is in doubt while its figure is (`drift.standing`)."""
 
 
 def _doubted() -> list[str]:

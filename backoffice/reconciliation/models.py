@@ -1,4 +1,4 @@
-"""Reports that are kept: what each says in sum, and its bytes in parts."""
+"""Kept reports: the totals of each, and its bytes in parts."""
 
 from datetime import datetime
 from typing import Any
@@ -14,10 +14,10 @@ from ..runs.models import Run
 class Reconciliation(Base):
     """One figure, reconciled as of `created_at` over all its rows, and kept as a compressed CSV file.
 
-    `since` and `until` bound the corrections that it counts. `rows` is how many lines it holds
-    (one per figure row and column), `drifted` how many of them differ; `totals` has the control totals of each column,
-    amounts as strings. `sha256` is that of the CSV file, `size` the bytes that are stored. Empty
-    `finished_at`: its run has not come to the end of it.
+    `since` and `until` bound the corrections that it counts. `rows` is the number of its lines (one per
+    figure row and column), `drifted` the number of those that differ; `totals` has the control totals of each column,
+    amounts as strings. `sha256` is the digest of the CSV file, `size` the number of stored bytes. `finished_at` is
+    null until its run has written all of it.
     """
 
     __tablename__ = "reconciliations"
@@ -41,7 +41,7 @@ class Reconciliation(Base):
 
 
 class ReconciliationPart(Base):
-    """A stretch of a kept report's bytes; all of them in order are a gzip file."""
+    """One part of a kept report's bytes; all parts in order are a gzip file."""
 
     __tablename__ = "reconciliation_parts"
 

@@ -1,4 +1,4 @@
-"""Reading reconciliations: a snapshot to read from, which record is meant, what is kept."""
+"""Reads of reconciliations: the snapshot to read from, the owners that a text names, the kept reports."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,10 +14,10 @@ from ..web import record_links as subjects
 from .models import Reconciliation
 
 LONGEST = "15min"
-"""How long a report may keep its snapshot: as long as a user's slow connection takes to read it."""
+"""The longest that a report may keep its snapshot, which has to last for a download over a slow connection."""
 
 MANY = 50_000
-"""Rows of a figure whose totals take so long that the page comes first, and they follow."""
+"""From this many rows on, a figure's totals take so long that the page is sent without them and loads them later."""
 
 
 _ACTIVITY = table(
@@ -30,7 +30,7 @@ _ACTIVITY = table(
 
 @contextmanager
 def snapshot(engine: Engine) -> Iterator[Connection]:
-    """A connection of its own on one snapshot; whatever is read over it belongs together."""
+    """A separate connection in one snapshot, so that everything read over it is consistent."""
     with snapshots.snapshot(engine) as connection:
         connection.execute(select(func.set_config("statement_timeout", LONGEST, True)))
         connection.execute(select(func.set_config("datestyle", "ISO, YMD", True)))
@@ -38,10 +38,10 @@ def snapshot(engine: Engine) -> Iterator[Connection]:
 
 
 def settled_until(connection: Connection) -> datetime:
-    """The moment before which every correction is committed: now, or when the oldest open transaction of ours began.
+    """The time before which every correction is committed: now, or when this database's oldest transaction began.
 
-    A correction bears the moment at which its transaction began; one that commits while a report is made is in no
-    snapshot of it, so that the next report must begin before it.
+    A correction has the time at which its transaction began. One that commits while a report is made is not in the
+    report's snapshot, so the next report must begin before that time.
     """
     is_another = _ACTIVITY.c.pid != func.pg_backend_pid()
     here = _ACTIVITY.c.datname == func.current_database()
@@ -53,7 +53,7 @@ def settled_until(connection: Connection) -> datetime:
 
 
 def owners_of(session: Session, figure: Figure, text: str) -> list[int]:
-    """The owners that a user means by a number (`#12`), or by a name that several may have; maybe none."""
+    """The ids of the owners that a text names: by id (`#12`), or by a name, which several may share; may be empty."""
     number = text.removeprefix("#")
     if text.startswith("#") and is_id(number):
         key = figure.owner_key
@@ -63,7 +63,7 @@ def owners_of(session: Session, figure: Figure, text: str) -> list[int]:
 
 
 def is_large(session: Session, figure: Figure) -> bool:
-    """Whether the figure has so many rows that comparing them takes long; a guess of PostgreSQL's."""
+    """Whether the figure has so many rows, by PostgreSQL's estimate, that comparing them takes long."""
     guess = session.scalar(
         select(func.coalesce(func.pg_stat_get_live_tuples(func.to_regclass(figure.table.name)), 0))
     )
@@ -82,6 +82,6 @@ def latest(session: Session) -> list[Reconciliation]:
 
 
 def kept(session: Session, report_id: int) -> Reconciliation | None:
-    """A finished report that is still kept."""
+    """The finished report with that id, if it is still kept."""
     report = session.get(Reconciliation, report_id)
     return report if report is not None and report.finished_at is not None else None

@@ -1,8 +1,8 @@
-"""The reconciliation of a figure: every row, stored beside expected, what was corrected, and control totals.
+"""The reconciliation of a figure: every row with its stored and expected values, corrections and control totals.
 
-All of it is one SELECT: its lines are a file's lines, the totals are their sums, the differences are
-those of them that are not right. It is read page by page of owners within one snapshot, so memory
-stays the same however many there are.
+All of it is one SELECT: its lines are the lines of a file, the control totals are their sums, and the
+differences are those lines that are wrong. It is read in pages of owners within one snapshot, so that
+memory does not depend on their number.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -46,17 +46,17 @@ PAGE = 20_000
 """Owners read in one statement."""
 
 FIRST, LAST = 1 - 2**63, 2**63 - 1
-"""The bounds of the first and the last page: what was corrected of owners who are gone is in them too."""
+"""The bounds of the first and the last page, so that corrections of deleted owners are included."""
 
 Page = Mapping[str, Any]
-"""The parameters of the statements that say which owners are meant."""
+"""The parameters of the statements that select the owners of a page."""
 
 CORRECTIONS = table_of(Correction)
 
 
 @dataclass
 class Totals:
-    """Control totals of one column: its lines, and the sums of what stands in them."""
+    """Control totals of one column: the number of its lines, and the sums of their values."""
 
     rows: int = 0
     drifted: int = 0
@@ -68,25 +68,25 @@ class Totals:
 
     @property
     def is_right(self) -> bool:
-        """Whether nothing drifted."""
+        """Whether no line has drifted."""
         return self.drifted == 0
 
     def add(self, others: Mapping[str, Any]) -> None:
-        """Add those of a further page."""
+        """Add the totals of another page."""
         for one in fields(self):
             setattr(self, one.name, getattr(self, one.name) + others[one.name])
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON; amounts as strings."""
+        """The totals for JSON; amounts as strings."""
         reported = {one.name: getattr(self, one.name) for one in fields(self)}
         return {name: v if isinstance(v, int) else str(v) for name, v in reported.items()}
 
 
 class Report:
-    """One figure's reconciliation, over all owners or some, as one snapshot has it.
+    """One figure's reconciliation, over all owners or some, from one snapshot.
 
-    `since` and `until` (before which) bound the corrections that are counted; empty: all of them.
-    `connection` must be on a snapshot of its own for the pages to belong together.
+    `since` (inclusive) and `until` (exclusive) bound the corrections that are counted; None: no bound.
+    `connection` must be in a snapshot of its own, so that the pages are consistent with each other.
     """
 
     def __init__(
@@ -107,12 +107,12 @@ class Report:
         self._period = {"since": since, "until": until}
         scope = BETWEEN if owners is None else OWNERS
         self.lines = _lines(registry, figure, scope, self._period)
-        """One line per figure row and column, with parameters; bind them by `of`."""
+        """One line per figure row and column, with parameters, which `of` binds."""
         self._totals = Statement(_sums(self.lines))
         self._wrong = Statement(_wrong(self.lines))
 
     def pages(self) -> Iterator[Page]:
-        """The pages of owners, in the order of their ids; together they are everything."""
+        """The pages of owners in id order; together they cover all owners."""
         given = {name: value for name, value in self._period.items() if value is not None}
         if self._owners is not None:
             for start in range(0, len(self._owners), PAGE):
@@ -134,12 +134,12 @@ class Report:
         return {c.key: found[c.key] for c in self.figure.columns if c.key in found}
 
     def differences(self, page: Page, limit: int) -> list[Any]:
-        """The lines of a page that are not right, by how much; at most `limit`."""
+        """The wrong lines of a page, the largest difference first; at most `limit`."""
         return list(self._wrong.run(self.connection, **page, limit=limit))
 
 
 def new_totals(figure: Figure) -> dict[str, Totals]:
-    """Control totals of nothing yet, by column."""
+    """Control totals of 0, by column."""
     return {column.key: Totals() for column in figure.columns}
 
 
@@ -148,10 +148,10 @@ def _lines(
 ) -> Subquery:
     """`owner, key` (JSON) `, k0 …, place, column, stored, expected, difference, is_right, corrections, corrected`.
 
-    `stored` is NULL of a missing row, `expected` of a surplus one; in sums both count as zero. A row
+    `stored` is NULL for a missing row, `expected` for a surplus one; in sums both count as zero. A row
     that corrections of the period have removed has neither. `stored` and `expected` are texts where
-    the figure holds anything but numbers; `stored_number` and `expected_number` are what adds up: NULL in the lines of
-    a column that holds no numbers.
+    the figure holds anything but numbers; the control totals sum `stored_number` and `expected_number`, which are
+    NULL in the lines of a column that holds no numbers.
     """
     relations = Relations(registry, expanded(registry))
     rows = changes(relations, figure.table, (figure,), scope, all_rows=True).subquery("compared")
@@ -219,7 +219,7 @@ def _is_number(column: Any) -> bool:
 
 
 def _corrected(figure: Figure, scope: Scope, period: Mapping[str, datetime | None]) -> Select[Any]:
-    """By owner and key, how often each column was corrected in the period, and by how much in all."""
+    """By owner and key, how often each column was corrected in the period, and by how much in total."""
     conditions = [CORRECTIONS.c.figure == figure.name]
     within = scope.condition(CORRECTIONS.c.owner)
     if within is not None:

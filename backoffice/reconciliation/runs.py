@@ -1,4 +1,4 @@
-"""The nightly reconciliation: a file per figure, kept for whoever asks later how it stood."""
+"""The nightly reconciliation: a file per figure, kept as evidence of its values on that day."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
@@ -21,7 +21,7 @@ from .report import Report, Totals, new_totals
 FLAVOUR = FLAVOURS["csv"]
 
 FIRST_PERIOD = timedelta(days=1)
-"""How far back the first report of a figure counts corrections; each further one goes on from there."""
+"""How far back the first report of a figure counts corrections; each later one starts where the last ended."""
 
 
 def plan(connection: Connection, _asked: Asked) -> Iterator[Chunk]:
@@ -32,7 +32,7 @@ def plan(connection: Connection, _asked: Asked) -> Iterator[Chunk]:
 
 
 def work(work: Work) -> None:
-    """Reconcile one figure from one snapshot, a transaction per page."""
+    """Reconcile one figure from one snapshot, writing each page in its own transaction."""
     figure = registry.get(work.payload["figure"])
     with work.engine.connect() as connection:
         until = queries.settled_until(connection)
@@ -71,13 +71,13 @@ class _Keeper:
         self._number = 0
 
     def put(self, connection: Connection | None, block: bytes) -> None:
-        """Take a block; the head of a file fills no part, so it needs no connection."""
+        """Add a block; the head of a file is too small to fill a part, so it needs no connection."""
         for part in self._packer.put(block):
             assert connection is not None
             self._write(connection, part)
 
     def end(self, connection: Connection) -> None:
-        """Write what is left."""
+        """Write the last part."""
         self._write(connection, self._packer.rest())
 
     def _write(self, connection: Connection, part: bytes) -> None:
@@ -86,13 +86,13 @@ class _Keeper:
 
 
 def _seen(totals: Mapping[str, Totals]) -> tuple[int, int]:
-    """How many rows were looked at, and how many of them were right, as far as the columns tell."""
+    """The number of rows compared and the number of right ones, both estimated from the columns' totals."""
     found = totals.values()
     return max(t.rows for t in found), min(t.rows - t.drifted for t in found)
 
 
 def _since(connection: Connection, figure: str, until: datetime) -> datetime:
-    """Where the figure's last report ended."""
+    """The end of the period of the figure's last report; without one, `FIRST_PERIOD` before `until`."""
     ended = select(func.max(REPORTS.c.until)).where(
         REPORTS.c.figure == figure, REPORTS.c.finished_at.is_not(None)
     )
@@ -100,7 +100,7 @@ def _since(connection: Connection, figure: str, until: datetime) -> datetime:
 
 
 def result(connection: Connection, asked: Asked) -> dict[str, Any]:
-    """How many reports were made, of how many rows, and how many of them are wrong."""
+    """The number of finished reports, of their lines, and of the wrong lines."""
     mine = select(
         func.count().label("reports"),
         func.coalesce(func.sum(REPORTS.c.rows), 0).label("lines"),

@@ -1,4 +1,4 @@
-"""Reconciliation in the browser: a figure's control totals and differences, its files, and what is kept."""
+"""The screens of reconciliation: a figure's control totals and differences, its files, and the kept reports."""
 
 from collections.abc import Generator, Iterator
 from contextlib import closing
@@ -39,7 +39,7 @@ bp = Blueprint("reconciliation", __name__, url_prefix="/reconciliation")
 @bp.get("")
 @requires("figures.read")
 def index() -> Response:
-    """A figure's control totals and first differences; of a large one they follow the page."""
+    """A figure's control totals and largest differences; for a large figure the page loads them afterwards."""
     form = form_of(db.session(), request.args)
     comparison = None
     if form.asked is not None and _is_to_be_compared(form.asked):
@@ -63,7 +63,7 @@ def index() -> Response:
 
 
 def _is_to_be_compared(asked: Asked) -> bool:
-    """Now, and not in a request that follows the page."""
+    """Whether to compare in this request, and not in a later one of the page."""
     is_asked = wants_partial() or "now" in request.args
     return is_asked or asked.owners is not None or not queries.is_large(db.session(), asked.figure)
 
@@ -72,7 +72,7 @@ def _is_to_be_compared(asked: Asked) -> bool:
 @requires("figures.read")
 @lists.limited
 def report(flavour: str) -> AnyResponse:
-    """Every row of the figure, stored beside expected, as a file."""
+    """Every row of the figure, with its stored and expected values, as a file."""
     form = form_of(db.session(), request.args)
     if form.asked is None or flavour not in (*FLAVOURS, "xlsx"):
         abort(404)
@@ -83,15 +83,15 @@ def report(flavour: str) -> AnyResponse:
 
 def _csv(asked: Asked, flavour: str) -> Response:
     blocks = _blocks(asked, flavour, current_user.name)
-    next(blocks)  # so that what PostgreSQL refuses is still a page and no torn file
+    next(blocks)  # so that an error of PostgreSQL becomes an error page and not a truncated file
     response = Response(blocks, mimetype="text/csv")
     response.headers.set("Content-Disposition", "attachment", filename=_file_name(asked, "csv"))
-    response.call_on_close(blocks.close)  # also when the browser goes away
+    response.call_on_close(blocks.close)  # also when the browser disconnects
     return response
 
 
 def _blocks(asked: Asked, flavour: str, by: str) -> Generator[bytes]:
-    """The file, after an empty block that says that it can be read."""
+    """The file in blocks, after an empty block, which shows that it can be read."""
     about, language = asked.about(by), spoken(asked.figure)
     with snapshot(db.engine) as connection:
         found = asked.report(connection)
@@ -135,7 +135,7 @@ def _file_name(asked: Asked, ending: str) -> str:
 @bp.get("/kept")
 @requires("figures.read")
 def kept() -> Response:
-    """The reports that are kept, the newest first."""
+    """The kept reports, the newest first."""
     return lists.show(KEPT, "reconciliation/kept.html", idempotency_key=new_key())
 
 
@@ -145,7 +145,7 @@ lists.add_export(bp, "/kept/export.<flavour>", "export_kept", "figures.read", la
 @bp.post("/kept")
 @requires("schedules.run")
 def make() -> Response:
-    """Ask for a report of every figure now."""
+    """Request a run that makes a report of every figure now."""
     claim = Claim("reconciliation.make")
     run = runs.request(db.session(), "reconciliation.nightly", {})
     flash(

@@ -1,4 +1,4 @@
-"""What reports have."""
+"""The declaration of the reports domain."""
 
 from ..app.domain import Domain, NavigationEntry
 from ..base import N_

@@ -1,4 +1,4 @@
-"""The report as a file: every line of one dimension, as a list is exported, with its control totals."""
+"""The report as a file: every line of one dimension with its control totals, exported as a list is."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -22,11 +22,11 @@ TITLES = {
     "manager": N_("Revenue by account manager"),
     "customer": N_("Revenue by customer"),
 }
-"""Dimension → what its table is called."""
+"""Dimension → the title of its table."""
 
 
 def listing_of(user: Any, dimension: str, asked: Asked, names: Mapping[int, str]) -> List:
-    """The lines of one dimension that `user` may see; `names` are those of the account managers."""
+    """The lines of one dimension that `user` may see; `names` are the account managers' by id."""
     lines = queries.ranking(user, asked.scope, dimension).order_by(None).subquery("lines")
 
     def rows(_user: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What may be asked of a report. What makes no sense is left out, with a sentence that says so."""
+"""Reading a report's scope from its address. Invalid arguments are ignored and reported."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,14 +16,14 @@ from . import queries
 from .scope import BASES, LONGEST, Period, ReportScope
 
 NO_MATCH = 0
-"""An id that no customer has: the orders of a customer whom the filter does not name."""
+"""An id that no customer has, for a customer filter that names no single customer: it selects no orders."""
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What a user asks of a report: its scope, as it is typed, and what is wrong with that.
+    """A requested report: its scope, the typed arguments, and the problems with them.
 
-    `customer` is typed, a code or a part of a name; `whom` is who that is, by code and name.
+    `customer` is the typed code or part of a name; `whom` is the customer that it names, as code and name.
     """
 
     scope: ReportScope
@@ -37,7 +37,7 @@ class Asked:
 
 
 def read(session: Session, user: Any, arguments: Mapping[str, str]) -> Asked:
-    """The report that the address asks for; by default this year, or the last one with orders."""
+    """The report that the address requests; by default this year, or the latest one with orders."""
     basis = arguments.get("basis", "")
     basis = basis if basis in BASES else "closing"
     years = queries.years(session, user, basis)
@@ -78,7 +78,7 @@ def _period(arguments: Mapping[str, str], years: range, problems: dict[str, str]
 
 
 def _unreadable(arguments: Mapping[str, str], **days: date | None) -> Iterator[tuple[str, str]]:
-    """What is wrong with a year or a day that is typed, and is none."""
+    """An error message for each typed year or day that is not valid."""
     if year := arguments.get("year", "").strip():
         yield (
             "year",
@@ -98,7 +98,7 @@ def _usual_year(years: range) -> int:
 
 
 def _customer(session: Session, text: str, problems: dict[str, str]) -> tuple[int, str, str]:
-    """The customer whom the text names, who may be only one."""
+    """The id, code and label of the one customer that the text names; else NO_MATCH, and an entry in `problems`."""
     found = customers.named(session, text, limit=2)
     if len(found) == 1:
         return found[0].id, found[0].code, customers.label(found[0])

@@ -1,4 +1,4 @@
-"""Which lines of a revenue report add up grand totals that are known to be wrong."""
+"""Marks for the lines of a revenue report that include grand totals with an open drift finding."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,25 +16,25 @@ from . import queries
 from .scope import Period, ReportScope
 
 MOST = 10_000
-"""Orders that are known to be wrong, of whom is told whose line they are in."""
+"""The most orders with known drift that are looked up; only these mark their lines."""
 
 
 @dataclass(frozen=True)
 class Doubted:
-    """The keys of the lines, by dimension, whose revenue (`now`) or whose last year (`before`) is doubtful."""
+    """The keys, by dimension, of the lines with doubtful revenue (`now`) or revenue of the year before (`before`)."""
 
     now: Mapping[str, frozenset[Any]]
     before: Mapping[str, frozenset[Any]]
     mark: Mark
 
     def of(self, dimension: str, key: Any, *, is_before: bool = False) -> Mark | None:
-        """The mark of a line's amount; of a total, whose key is None, that of any line."""
+        """The mark of a line's amount; for a total, with key None, the mark of any line."""
         keys = (self.before if is_before else self.now).get(dimension, frozenset())
         return self.mark if (keys if key is None else key in keys) else None
 
 
 def doubted(session: Session, user: Any, scope: ReportScope) -> Doubted:
-    """What of the report is known to be wrong."""
+    """The lines of the report that are known to be wrong."""
     if not FINDINGS.is_any_open(session, [grand_total.name]):
         return Doubted({}, {}, Mark(None))
     now, before = (
@@ -46,13 +46,13 @@ def doubted(session: Session, user: Any, scope: ReportScope) -> Doubted:
 
 
 def behind(user: Any, scope: ReportScope, dimension: str, key: Any) -> Select[Any]:
-    """The ids of the orders that the line with this `key` adds up."""
+    """The ids of the orders in the line with this `key`."""
     found = _orders(user, scope, scope.period)
     return found.with_only_columns(Order.id).where(_dimensions(scope)[dimension] == key)
 
 
 def behind_before(user: Any, scope: ReportScope, dimension: str, key: Any) -> Select[Any]:
-    """The ids of the orders that the line added up a year earlier."""
+    """The ids of the orders of the year before in the line with this `key`."""
     if dimension == "month":
         key = cast(key - cast("1 year", Interval), Date)
     return behind(user, scope.year_before, dimension, key)
@@ -81,7 +81,7 @@ def _dimensions(scope: ReportScope) -> Mapping[str, Any]:
 
 
 def _by_dimension(rows: Any, later: int) -> Mapping[str, frozenset[Any]]:
-    """The keys of these orders' lines; a month `later` by so many months."""
+    """The keys of the lines that these orders are in, by dimension; months are moved `later` by that many months."""
     return {
         "month": frozenset((Month.of(row.month) + later).first for row in rows),
         "manager": frozenset(row.manager for row in rows),

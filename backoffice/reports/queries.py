@@ -1,4 +1,4 @@
-"""Revenue, added up from the stored grand totals by month, account manager and customer."""
+"""Reads of revenue: the stored grand totals, summed by month, account manager and customer."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -37,18 +37,18 @@ TOP = 10
 DIMENSIONS = ("month", "manager", "customer")
 
 DATES = {"closing": Order.closing_date, "order": Order.order_date}
-"""By which date an order counts."""
+"""Basis of a report → the date by which an order counts."""
 
 _NOTHING = Decimal(0)
 
 
 @dataclass(frozen=True)
 class ReportLine:
-    """What one month, account manager or customer came to, beside the same days a year earlier.
+    """The revenue of one month, account manager or customer, beside that of the same days a year earlier.
 
-    `key` is a month's first day or an id; None for a total or for what is not listed one by one.
-    `share` is the percentage of the report's revenue, such that the shares of all lines add up to
-    100; None where there is no revenue to share.
+    `key` is a month's first day or an id; None for a total or for the others, which are not listed singly.
+    `share` is the percentage of the report's revenue, rounded so that the shares of all lines add up to
+    100; None where there is no revenue.
     """
 
     key: Any
@@ -66,13 +66,13 @@ class ReportLine:
 
     @property
     def growth(self) -> Decimal | None:
-        """The difference in percent of the year before; None where that was nothing or less."""
+        """The difference in percent of the year before; None unless that was above 0."""
         return percent(self.change, self.before)
 
 
 @dataclass(frozen=True)
 class Table:
-    """Revenue by one dimension: the lines, those that are not listed as one, and their exact sum."""
+    """Revenue by one dimension: the listed lines, one line for the others, and the exact total."""
 
     dimension: str
     lines: Sequence[ReportLine]
@@ -82,13 +82,13 @@ class Table:
 
     @property
     def largest(self) -> Decimal:
-        """The largest revenue of a line."""
+        """The largest revenue of any line."""
         return max((line.revenue for line in self.lines), default=_NOTHING)
 
 
 @dataclass(frozen=True)
 class Summary:
-    """The whole report, from one snapshot."""
+    """The whole report, read from one snapshot."""
 
     months: Table
     managers: Table
@@ -97,12 +97,12 @@ class Summary:
 
 
 def percent(part: Decimal, whole: Decimal) -> Decimal | None:
-    """`part` in percent of `whole`, to one decimal; None where there is no whole to speak of."""
+    """`part` in percent of `whole`, to one decimal; None unless `whole` is above 0."""
     return round_amount(part * 100 / whole, 1) if whole > 0 else None
 
 
 def summary(session: Session, user: Any, scope: ReportScope) -> Summary:
-    """The report: every month, the first account managers and customers, and what the others come to."""
+    """The report: every month, the largest account managers and customers, and the sum of the others."""
     found = session.execute(_summary(user, scope)).all()
     levels = {name: [row for row in found if row.level == level] for name, level in _LEVELS.items()}
     total = _line(levels["total"][0], None)
@@ -136,7 +136,7 @@ def table(
     limit: int | None = None,
     offset: int = 0,
 ) -> Table:
-    """Every line of one dimension, or a page of them; the total is of all, whatever page is shown."""
+    """Every line of one dimension, or a page of them; the total is always that of all lines."""
     rows = session.execute(ranking(user, scope, dimension).limit(limit).offset(offset)).all()
     if not rows:
         return Table(dimension, (), ReportLine(None))
@@ -153,7 +153,7 @@ def table(
 
 
 def count(session: Session, user: Any, scope: ReportScope, dimension: str) -> int:
-    """How many lines `table` has in all."""
+    """The number of lines of `table`, all pages together."""
     rows = ranking(user, scope, dimension).order_by(None).subquery()
     return session.scalar(select(func.count()).select_from(rows)) or 0
 
@@ -171,7 +171,7 @@ def years(session: Session, user: Any, basis: str) -> range:
 
 
 def _facts(user: Any, scope: ReportScope) -> Any:
-    """The orders of the period, and those of a year before moved forward to stand beside them."""
+    """The orders of the period, and those of the year before with their dates moved forward by a year."""
     counted = DATES[scope.basis]
     nothing = literal(_NOTHING, Numeric(15, 2))
     now, before = scope.period, scope.period.year_before
@@ -194,7 +194,7 @@ def _facts(user: Any, scope: ReportScope) -> Any:
 
 
 def conditions(user: Any, scope: ReportScope) -> Iterator[Any]:
-    """Which orders a report adds up, whatever the period."""
+    """The conditions for the orders that a report sums up, without that of the period."""
     yield visible_to(user)
     if scope.manager_id is not None:
         yield Order.account_manager_id == scope.manager_id
@@ -209,18 +209,18 @@ def _sums(facts: Any) -> list[Any]:
 _SUMS = ("revenue", "orders", "before")
 
 _LEVELS: Mapping[str, int] = {"month": 0b011, "manager": 0b101, "customer": 0b110, "total": 0b111}
-"""What PostgreSQL's grouping() says of a row that is grouped by this dimension alone."""
+"""The value of PostgreSQL's grouping() for a row that is grouped by this dimension alone."""
 
 
 def _summary(user: Any, scope: ReportScope) -> Select[Any]:
-    """All three dimensions and the total, in one statement and so from one snapshot."""
+    """All three dimensions and the total, in one statement and therefore from one snapshot."""
     facts = _facts(user, scope)
     keys = [facts.c[name] for name in DIMENSIONS]
     sets = func.grouping_sets(*(tuple_(key) for key in keys), tuple_())
     level = func.grouping(*keys).label("level")
     sums = select(level, *keys, *_sums(facts)).group_by(sets).subquery("sums")
     lines = _with_shares(sums, [sums.c[name] for name in DIMENSIONS], sums.c.level)
-    # Months stand in their order; of a level that is not grouped by month it is NULL.
+    # Months are in calendar order; at levels that are not grouped by month this is NULL.
     order = (lines.c.month, *_largest_first(lines), *lines.c["manager", "customer"])
     ranked = select(
         lines,
@@ -232,7 +232,7 @@ def _summary(user: Any, scope: ReportScope) -> Select[Any]:
 
 
 def ranking(user: Any, scope: ReportScope, dimension: str) -> Select[Any]:
-    """Every line of one dimension with the whole total: months in their order, else the largest first."""
+    """Every line of one dimension, with the grand total: months in calendar order, others by descending revenue."""
     facts = _facts(user, scope)
     found = select(facts.c[dimension].label("key"), *_sums(facts)).group_by(facts.c[dimension])
     sums = (_with_every_month(found, scope) if dimension == "month" else found).subquery("sums")
@@ -264,10 +264,10 @@ def _with_every_month(sums: Select[Any], scope: ReportScope) -> Select[Any]:
 
 
 def _with_shares(sums: Any, keys: Sequence[Any], level: Any = None) -> Any:
-    """The sums with each line's part of the whole in percent; NULL where there is none to share.
+    """The sums with each line's percentage of the whole; NULL where there is no revenue.
 
-    Rounded down to tenths; what is left to 100 goes to the largest remainders, a tenth each. So the
-    shares of all lines add up to 100, and no line has a larger share than one with more revenue.
+    Shares are rounded down to tenths; the rest to 100 is given to the largest remainders, a tenth each
+    (largest remainder method), so that all shares add up to 100 and are in the order of revenue.
     """
     whole = func.sum(sums.c.revenue).over(partition_by=level)
     exact = sums.c.revenue * 1000 / func.nullif(func.greatest(whole, 0), 0)
@@ -305,7 +305,7 @@ def _others(lines: Sequence[ReportLine], total: ReportLine) -> ReportLine:
 
 
 def _named(session: Session, dimension: str, lines: Sequence[ReportLine]) -> list[ReportLine]:
-    """The lines with the names of whom they are about."""
+    """The lines with the names of their account managers or customers."""
     if dimension == "month":
         return list(lines)
     keys = [line.key for line in lines]

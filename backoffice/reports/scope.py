@@ -1,4 +1,4 @@
-"""What a revenue report covers: which days, counted by which date, whose orders, which customer."""
+"""The scope of a revenue report: its days, the date that counts, the account manager and the customer."""
 
 from dataclasses import dataclass, replace
 from datetime import date
@@ -8,16 +8,16 @@ from ..base import N_
 from ..base.periods import Month, year_before
 
 LONGEST = 120
-"""Months that one report covers."""
+"""The most months that one report covers."""
 
 BASES = {"closing": N_("Closing date"), "order": N_("Order date")}
-"""By which date an order counts → its name on screen."""
+"""Basis of a report, the date by which an order counts → its name on screen."""
 
 RULES = {
     "closing": N_("Closed orders, each on the day on which it was closed."),
     "order": N_("All orders, open ones too, each on the day on which it was ordered."),
 }
-"""By which date an order counts → what that means for the numbers."""
+"""Basis of a report → which orders it includes, as a sentence."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,13 @@ class Period:
 
     @property
     def year(self) -> int | None:
-        """The calendar year that it is, if it is one."""
+        """The calendar year that the period equals, if it is exactly one."""
         whole = Period.of_year(self.since.year)
         return self.since.year if self == whole else None
 
     @property
     def year_before(self) -> "Period":
-        """The same days a year earlier; the end of a month stays the end of its month."""
+        """The same days a year earlier; the end of a month stays the end of the month."""
         return Period(year_before(self.since), year_before(self.until))
 
     def part_in(self, month: Month) -> "Period":
@@ -55,7 +55,7 @@ class Period:
 
 @dataclass(frozen=True)
 class ReportScope:
-    """The orders that a report adds up."""
+    """The orders that a report sums up."""
 
     period: Period
     basis: str = "closing"
@@ -65,7 +65,7 @@ class ReportScope:
 
     @property
     def as_query(self) -> dict[str, Any]:
-        """The query arguments that describe it in the address of a report."""
+        """The query arguments of the report's address."""
         year = self.period.year
         days: dict[str, Any] = (
             {"year": year} if year else {"since": self.period.since, "until": self.period.until}
@@ -79,7 +79,7 @@ class ReportScope:
 
     @property
     def as_order_query(self) -> dict[str, Any]:
-        """The query arguments with which the list of orders shows exactly the orders behind it."""
+        """The query arguments with which the list of orders shows exactly the orders of the report."""
         by = ("closed_since", "closed_until") if self.basis == "closing" else ("since", "until")
         arguments = {
             by[0]: self.period.since,
@@ -90,10 +90,10 @@ class ReportScope:
         return {name: str(value) for name, value in arguments.items() if value}
 
     def within(self, period: Period) -> "ReportScope":
-        """The same orders of another period."""
+        """The same scope in another period."""
         return replace(self, period=period)
 
     @property
     def year_before(self) -> "ReportScope":
-        """The same a year earlier."""
+        """The same scope a year earlier."""
         return self.within(self.period.year_before)

@@ -1,4 +1,4 @@
-"""The revenue report: by month, account manager and customer, each number with the orders behind it."""
+"""The screens of the revenue report: by month, account manager and customer, each number linked to its orders."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -32,13 +32,13 @@ from .scope import BASES, RULES, ReportScope
 bp = Blueprint("reports", __name__, url_prefix="/reports")
 
 OFFERED = 200
-"""Customers in the filter's list from the start; beyond that the list follows what is typed."""
+"""Customers that the filter offers at once; of more than that, it offers those that match the typed text."""
 
 
 @bp.get("")
 @requires("reports.read")
 def index() -> Response:
-    """Revenue of a period: every month, the first account managers and customers, and the others."""
+    """Revenue of a period: every month, the largest account managers and customers, and the others."""
     asked = forms.read(db.session(), current_user, request.args)
     found = queries.summary(db.session(), current_user, asked.scope)
     chart = _chart(asked.scope, found.months)
@@ -70,7 +70,7 @@ def _lines(scope: ReportScope, dimension: str, number: int) -> Table:
 
 
 class NotReported(Refusal):
-    """What the address asks makes no sense as it stands, and a file cannot say so beside its rows."""
+    """The address has invalid arguments; unlike a page, a file cannot report them, so none is made."""
 
     sentence = N_("%(said)s")
 
@@ -112,7 +112,7 @@ def _page(template: str, asked: Asked, **context: Any) -> Response:
 
 
 def _reported(asked: Asked, people: Sequence[User]) -> list[str]:
-    """What the numbers are of: by which day they count, whose they are, which customer's."""
+    """The scope in words: the date that counts, the account manager and the customer."""
     names = [person.name for person in people if person.id == asked.scope.manager_id]
     return [_(RULES[asked.scope.basis]), *names, *([asked.whom] if asked.whom else [])]
 
@@ -134,7 +134,7 @@ def _chart(scope: ReportScope, table: Table) -> Chart:
 
 
 def _in_words(line: ReportLine) -> str:
-    """What a bar says."""
+    """The text of a bar."""
     return str(
         _(
             "%(month)s: %(amount)s, %(orders)s; a year earlier %(before)s",
@@ -152,7 +152,7 @@ def _in_words(line: ReportLine) -> str:
 
 
 def _narrowed(scope: ReportScope, dimension: str, line: ReportLine) -> ReportScope:
-    """What a line is made of; the whole scope for a total."""
+    """The scope of one line; the whole scope for a total."""
     if line.key is None:
         return scope
     if dimension == "month":
@@ -163,12 +163,12 @@ def _narrowed(scope: ReportScope, dimension: str, line: ReportLine) -> ReportSco
 
 
 def _orders_of(scope: ReportScope, dimension: str, line: ReportLine, before: bool = False) -> str:
-    """The list of exactly the orders that a line adds up, or added up a year before."""
+    """The address of the list of exactly the orders of a line, or of its orders of the year before."""
     narrowed = _narrowed(scope, dimension, line)
     shown = narrowed.year_before if before else narrowed
     return url_for("orders.index", **shown.as_order_query)
 
 
 def _report_of(scope: ReportScope, dimension: str, line: ReportLine) -> str:
-    """The report of one line alone."""
+    """The address of the report of one line alone."""
     return url_for("reports.index", **_narrowed(scope, dimension, line).as_query)

@@ -1,4 +1,4 @@
-"""Entering and proposing targets. Nothing here commits: every verb works in the caller's transaction."""
+"""Verbs that enter and propose targets. Nothing here commits: every verb works in the caller's transaction."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from .models import AccountManagerTarget
 
 @dataclass(frozen=True)
 class Entry:
-    """A month's target as it was opened and as it is entered; None for no target."""
+    """A month's target when the form was opened, and as entered; None for no target."""
 
     before: Decimal | None
     target: Decimal | None
@@ -67,9 +67,9 @@ def create(session: Session, values: Mapping[str, Any]) -> AccountManagerTarget:
 def change(
     session: Session, row_id: int, values: Mapping[str, Any], version: int
 ) -> AccountManagerTarget:
-    """Change the target of a month, or take it away, if it is still at `version`. Raises RecordGone, RecordChanged.
+    """Change or remove the target of a month, if it is still at `version`. Raises RecordGone, RecordChanged.
 
-    A month without a target and without orders has no row; what was one is answered as it was.
+    A month without a target and without orders has no row; the deleted row is returned as it was.
     """
     row = session.get(AccountManagerTarget, row_id)
     if row is None:
@@ -90,10 +90,10 @@ def change(
 
 
 def enter(session: Session, manager_id: int, entries: Mapping[Month, Entry]) -> int:
-    """Store the targets that were changed, and answer how many those are.
+    """Store the targets that were changed, and return how many there are.
 
-    A month that the user left as it was opened stays as it is, whatever it has become meanwhile.
-    Raises TargetsChanged, and stores nothing, where another user changed the same month otherwise.
+    A month that the user has not edited keeps its stored value, even if that has changed meanwhile.
+    Raises TargetsChanged, and stores nothing, where another user gave the same month a different value.
     """
     figures.hold(session, achieved, [manager_id])
     rows = stored_targets(session, manager_id, list(entries))
@@ -139,13 +139,13 @@ class Proposal:
 
     @property
     def difference(self) -> Decimal:
-        """By how much it changes the target; what had none had nothing."""
+        """By how much the proposal changes the target; no target counts as 0."""
         return self.target - (self.before or 0)
 
 
 @dataclass(frozen=True)
 class Proposals:
-    """What `generate` found: targets to set, and how many months need none, keep theirs, have no basis."""
+    """The result of `propose`: targets to set, and how many months are unchanged, are kept, or have no basis."""
 
     proposed: Sequence[Proposal]
     right: int
@@ -162,12 +162,12 @@ def propose(
     update: bool = False,
     achieved: Mapping[tuple[int, Month], Decimal] | None = None,
 ) -> Proposals:
-    """What the targets of every active account manager shall be in these months. Writes nothing.
+    """Propose the targets of every active account manager for these months. Writes nothing.
 
-    The proposal is what the manager achieved in the same month of the year before, with `growth`
-    percent on top, rounded to the currency's smallest unit; `otherwise` where that was nothing.
-    Without `update` only months without a target get one; with it every proposal counts. `achieved` is
-    what months will say once they are corrected, where that is not what is stored.
+    The proposal is what the manager achieved in the same month of the year before, plus `growth`
+    percent, rounded to the currency's smallest unit; `otherwise` where nothing was achieved.
+    Without `update` only months without a target get one; with it existing targets are replaced. `achieved`
+    holds the corrected achieved amounts of the months in which the stored amount is wrong.
     """
     will_be = achieved or {}
     people = session.scalars(select(User).where(*_IS_ACTIVE).order_by(User.id)).all()
@@ -194,7 +194,7 @@ def propose(
 
 
 def generate(session: Session, months: Sequence[Month], **how: Any) -> Proposals:
-    """Store what `propose` proposes, with the managers locked from before it looks."""
+    """Store what `propose` proposes; the managers are locked before anything is read."""
     figures.hold(session, achieved, session.scalars(select(User.id).where(*_IS_ACTIVE)))
     found = propose(session, months, **how)
     _store(session, {(p.manager.id, p.month): p.target for p in found.proposed})
@@ -202,7 +202,7 @@ def generate(session: Session, months: Sequence[Month], **how: Any) -> Proposals
 
 
 def raised(amount: Decimal, percent: Decimal) -> Decimal:
-    """`amount` with `percent` on top, rounded to the currency's smallest unit; never more than fits."""
+    """`amount` plus `percent`, rounded to the currency's smallest unit and capped at what the column can hold."""
     return min(money.round_amount(amount * (100 + percent) / 100), money.max_amount())
 
 

@@ -99,7 +99,7 @@ def generate(
 
 
 def _healed(*, dry_run: bool) -> Performed:
-    """What is stored as achieved corrected, or a dry run of that."""
+    """Heal the stored achieved amounts, or dry-run that."""
     with refusals_reported():
         return performing.heal(
             db.engine, TARGET_FIGURES, reason="targets generate", dry_run=dry_run
@@ -107,7 +107,7 @@ def _healed(*, dry_run: bool) -> Performed:
 
 
 def _achieved(run_id: int) -> dict[tuple[int, Month], Decimal]:
-    """What months will say that they have achieved, of those that the dry run would correct."""
+    """The corrected achieved amounts, by manager and month, that the dry run has found."""
     return {
         (
             int(item.key["account_manager_id"]),
@@ -129,7 +129,7 @@ def _months(text: str | None, year: int | None) -> list[Month]:
 
 
 def _number(option: str, text: str, read: Callable[[str], Decimal]) -> Decimal:
-    """The number that an option gives, written as programs do: 1000.50."""
+    """The number in an option, in the notation of programs: 1000.50. Raises Trouble."""
     try:
         return read(text)
     except money.AmountError as refusal:

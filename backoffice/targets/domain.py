@@ -1,4 +1,4 @@
-"""What targets have."""
+"""The declaration of the targets domain."""
 
 from ..app.domain import Domain, NavigationEntry
 from ..base import N_

@@ -1,4 +1,4 @@
-"""Entering the targets of a year in a grid with its buttons."""
+"""The screen that enters the targets of a year in a grid, and its buttons."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -41,7 +41,7 @@ def edit_year(year: int, manager_id: int) -> Response:
 @bp.post("/years/<int:year>/<int:manager_id>/edit")
 @requires("targets.write")
 def update_year(year: int, manager_id: int) -> Response:
-    """Save the year's targets; with `do`, only carry out that button of the form."""
+    """Save the year's targets; with `do`, only apply that button of the form."""
     manager, form = manager_or_404(manager_id), YearForm(year_or_404(year))
     do = request.args.get("do", "")
     if do:
@@ -64,13 +64,13 @@ def update_year(year: int, manager_id: int) -> Response:
 @bp.post("/years/<int:year>/preview")
 @requires("targets.write")
 def preview(year: int) -> Response:
-    """What the typed targets add up to. Writes nothing."""
+    """Show the total of the typed targets. Writes nothing."""
     form = YearForm(year_or_404(year))
     return make_response(render_block(PAGE, "outputs", form=form))
 
 
 def _is_valid(form: YearForm) -> bool:
-    """Whether the months are; what stands beside the buttons is not saved."""
+    """Whether the twelve months are valid; the inputs of the buttons are not saved, so they do not count."""
     form.validate()
     for name in ("amount", "growth", "source"):
         form[name].errors = []
@@ -95,7 +95,7 @@ def _page(manager: User, form: YearForm, status: int = 200, **context: Any) -> R
 
 
 def _conflict(changed: actions.TargetsChanged) -> list[dict[str, Any]]:
-    """What another user stored in the months that I changed too: when, and who."""
+    """What another user has stored in the months that this form changes too, with the user and the time."""
     reported = []
     for month, row in changed.theirs.items():
         newest = TARGET_OF_MONTH.trail(db.session(), row, 1) if row else ()
@@ -109,14 +109,14 @@ def _conflict(changed: actions.TargetsChanged) -> list[dict[str, Any]]:
 
 
 def _fill_each(form: YearForm, _manager: User) -> None:
-    """The same amount in every month."""
+    """Enter the same amount in every month."""
     amount = _amount(form)
     if amount is not None:
         form.fill(dict.fromkeys(form.months, amount))
 
 
 def _spread(form: YearForm, _manager: User) -> None:
-    """The amount of a year over its months, to the last unit."""
+    """Distribute a year's amount over its months, exact to the smallest unit."""
     amount = _amount(form)
     if amount is not None:
         form.fill(dict(zip(form.months, money.split(amount, len(form.months)), strict=True)))
@@ -131,7 +131,7 @@ def _amount(form: YearForm) -> Decimal | None:
 
 
 def _copy(form: YearForm, manager: User) -> None:
-    """Last year's targets or achieved amounts with some percent on top, where there are any."""
+    """Copy last year's targets or achieved amounts, if any, plus a percentage."""
     form.growth.errors = list(form.growth.process_errors)
     if form.growth.errors:
         return
@@ -148,7 +148,7 @@ def _basis(form: YearForm, row: AccountManagerTarget) -> Decimal | None:
 
 
 def _paste(form: YearForm, _manager: User) -> None:
-    """A copied column or row of cells, from the month into which it was pasted."""
+    """Paste a column or row of cells, starting at the month into which it was pasted."""
     row = request.form.get("row", "")
     if not (row.isascii() and row.isdigit() and len(row) < 3 and int(row) < len(form.months)):
         abort(400)
@@ -174,4 +174,4 @@ _STEPS: dict[str, Callable[[YearForm, User], None]] = {
     "copy": _copy,
     "paste": _paste,
 }
-"""What a button of the form is called → what it does."""
+"""Name of a button → what it does."""

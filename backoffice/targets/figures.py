@@ -1,4 +1,4 @@
-"""What a manager's month must say: the orders that they closed in it, and what those come to."""
+"""The figures of a manager's month: the number of orders closed in it, and the sum of their grand totals."""
 
 from collections.abc import Iterable
 from decimal import Decimal
@@ -26,10 +26,10 @@ ZERO = literal(Decimal(0), Numeric(15, 2))
     formula=N_("The grand totals of the orders that the account manager closed in the month"),
 )
 def achieved(orders: Any = Order) -> Select[Any]:
-    """By manager and month of closing date; an open order counts nowhere.
+    """Orders by account manager and month of closing date; an open order counts in no month.
 
-    Nor does one whose closing date no record can have, written past the CHECKs: such a month cannot be stored, so
-    nobody could save an order of the manager, not even whoever corrects the date.
+    An order with a closing date out of range, written past the CHECKs, counts in none either: its month could not be
+    stored, so that no order of the manager could be saved, not even to correct the date.
     """
     month = cast(func.date_trunc("month", cast(orders.c.closing_date, DateTime)), Date)
     return (
@@ -45,7 +45,7 @@ def achieved(orders: Any = Order) -> Select[Any]:
 
 
 def difference(achieved: Any, target: Any) -> ColumnElement[Decimal]:
-    """Achieved less the target, where no target counts as 0."""
+    """Achieved minus target; no target counts as 0."""
     less: ColumnElement[Decimal] = achieved - func.coalesce(target, ZERO)
     return less
 
@@ -58,12 +58,12 @@ def attainment(achieved: Any, target: Any) -> ColumnElement[Decimal]:
 
 
 def year_target(targets: Iterable[Decimal | None]) -> Decimal:
-    """What the targets of a year's months come to; a month without one adds nothing."""
+    """The sum of the targets of a year's months; a month without a target counts as 0."""
     return sum((target for target in targets if target is not None), Decimal(0))
 
 
 TARGET_FIGURES = (achieved,)
-"""Everything that is stored about a manager's month and derived."""
+"""All figures of a manager's month."""
 
 MONTH = "YYYY-MM"
 

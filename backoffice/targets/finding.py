@@ -1,4 +1,4 @@
-"""What the search finds of account managers: whom the person may see, by name or address."""
+"""How the search finds account managers who are visible to the user: by name or e-mail address."""
 
 from flask import url_for
 from flask_babel import gettext as _

@@ -1,4 +1,4 @@
-"""What may be typed about the targets of a year: its twelve months at once."""
+"""The form of a year's targets, twelve months at once."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -21,7 +21,7 @@ MOST_PERCENT = Decimal(1000)
 LEAST_PERCENT = Decimal(-100)
 
 SOURCES = {"target": _l("last year's targets"), "achieved": _l("what was achieved last year")}
-"""What a year's targets can be copied from."""
+"""The sources that a year's targets can be copied from → their name on screen."""
 
 Stored = Mapping[Month, AccountManagerTarget]
 
@@ -31,7 +31,7 @@ def _plain(target: Decimal | None) -> str:
 
 
 def _opened(text: Any) -> Decimal | None:
-    """The target that a form was opened with; what is not one of ours counts as none."""
+    """The target that a form was opened with; None for anything that cannot be read."""
     try:
         return money.parse_amount(str(text), "plain") if text else None
     except money.AmountError:
@@ -42,7 +42,7 @@ Form = TypeVar("Form", bound=FlaskForm)
 
 
 def _with_months(form: type[Form]) -> type[Form]:
-    """Give a form the inputs of twelve months, and what their targets were when it was opened."""
+    """Add to a form the inputs of twelve months, and hidden fields with their targets when it was opened."""
     for number in range(1, 13):
         setattr(form, f"target_{number}", AmountField())
         setattr(form, f"base_{number}", HiddenField())
@@ -53,7 +53,7 @@ def _with_months(form: type[Form]) -> type[Form]:
 class YearForm(FlaskForm):
     """A year's targets: `target_1` is January's, `base_1` what it was when the form was opened.
 
-    `amount`, `growth` and `source` are what its buttons fill the months from.
+    `amount`, `growth` and `source` are the inputs of its buttons.
     """
 
     amount = AmountField(_l("Amount"))
@@ -84,12 +84,12 @@ class YearForm(FlaskForm):
         return self[f"target_{month.month}"]
 
     def base_of(self, month: Month) -> Field:
-        """What the month's target was when the form was opened."""
+        """The month's target when the form was opened."""
         return self[f"base_{month.month}"]
 
     @property
     def total(self) -> Decimal | None:
-        """What the typed targets add up to; None while one of them cannot be read."""
+        """The total of the typed targets; None while one of them cannot be read."""
         fields = [self.target_of(month) for month in self.months]
         if any(field.process_errors for field in fields):
             return None
@@ -103,19 +103,19 @@ class YearForm(FlaskForm):
         }
 
     def rebase(self, theirs: Mapping[Month, AccountManagerTarget | None]) -> None:
-        """Take what another user stored as what the form was opened with: saving again replaces it."""
+        """Treat what another user has stored as what the form was opened with, so that saving again replaces it."""
         for month, row in theirs.items():
             self.base_of(month).data = _plain(row.target if row else None)
 
-    # What its buttons do: nothing is saved
+    # The buttons; nothing is saved
 
     def fill(self, targets: Mapping[Month, Decimal]) -> None:
-        """Write these targets into the months, over whatever is typed there."""
+        """Write these targets into the months, replacing what is typed there."""
         for month, target in targets.items():
             self._write(month, money.format_amount(target, number_format()))
 
     def paste(self, first: Month, cells: list[str]) -> list[str]:
-        """Put copied cells into the months from `first` on; answers those that went beyond December."""
+        """Paste copied cells into the months from `first` on; returns the cells beyond December."""
         months = self.months[first.month - 1 :]
         for month, text in zip(months, cells, strict=False):
             self._write(month, text)

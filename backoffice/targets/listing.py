@@ -1,4 +1,4 @@
-"""The list of targets: an account manager's month a row, with the totals of the whole filter."""
+"""The list of targets: one row for each account manager and month, with the totals of all filtered rows."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -24,7 +24,7 @@ _DIFFERENCE = difference(_ROW.achieved, _ROW.target)
 
 
 def orders_of(manager_id: int | None, first: Month, last: Month) -> str:
-    """The list of exactly the orders that count as achieved in these months."""
+    """The address of the list of exactly the orders that count as achieved in these months."""
     return url_for(
         "orders.index", manager=manager_id, closed_since=first.first, closed_until=last.last
     )

@@ -1,4 +1,4 @@
-"""Which months of a year say that something was achieved that is known to be wrong."""
+"""Marks for the achieved amounts of a year that have an open drift finding."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from .figures import achieved
 
 @dataclass(frozen=True)
 class Doubted:
-    """What is known to be wrong of a year: columns of managers' months, and the mark that says so."""
+    """The known drift of a year: columns of managers' months, and the mark to show beside them."""
 
     places: Collection[tuple[str, int, Month]] = ()
     mark: Mark | None = None
@@ -32,7 +32,7 @@ class Doubted:
         until: Month | None = None,
         manager: int | None = None,
     ) -> Mark | None:
-        """The mark of what adds up that column: of one month, of all `until` one, of one manager, or of everything."""
+        """The mark of a sum of that column: over one month, all months `until` one, one manager, or everything."""
         is_wrong = any(
             name == column
             and month in (None, of_month)
@@ -44,7 +44,7 @@ class Doubted:
 
 
 def doubted(session: Session, user: Any, year: int, manager_id: int | None = None) -> Doubted:
-    """What is known to be wrong of a year of one manager, or of everybody whom `user` may see; missing rows, too."""
+    """The known drift, missing rows included, of a year of one manager, or of all who are visible to `user`."""
     if not FINDINGS.is_any_open(session, [achieved.name]):
         return Doubted()
     month = DriftFinding.key["month"].astext

@@ -1,4 +1,4 @@
-"""What an account manager is to sell in a month, and what the stored figure says was sold."""
+"""Monthly targets of account managers: the entered target, and the figures of what was achieved."""
 
 from datetime import date
 from decimal import Decimal
@@ -15,8 +15,8 @@ from ..people.models import User
 class AccountManagerTarget(Base):
     """One manager's month. All amounts are in the deployment's currency.
 
-    `target` is entered; null where nobody has set one. `achieved` and `orders_closed` are figures:
-    the grand totals and the number of the orders that the manager closed in that month.
+    `target` is entered; null where none is set. `achieved` and `orders_closed` are figures: the sum of
+    the grand totals, and the number, of the orders that the manager closed in that month.
     """
 
     __tablename__ = "account_manager_targets"
@@ -43,4 +43,4 @@ class AccountManagerTarget(Base):
 
     account_manager: Mapped[User] = relationship()
     code: Mapped[str] = code_of(account_manager_id, month, is_day=True)
-    """The manager's number and the month, by which addresses and programs name it: 7/2026-03."""
+    """The manager's id and the month, the record's key in addresses and in the API: 7/2026-03."""

@@ -1,4 +1,4 @@
-"""What targets have to say on Today: to an account manager, how far their own month is."""
+"""The notice of targets on Today: an account manager's achieved amount and target of this month."""
 
 from collections.abc import Iterator
 from typing import Any

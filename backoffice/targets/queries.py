@@ -1,4 +1,4 @@
-"""Reads of targets: who may see which, a year month by month, a year manager by manager."""
+"""Reads of targets: which rows a user may see, a year by month, a year by account manager."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,15 +29,15 @@ from .figures import ZERO, attainment, difference
 from .models import AccountManagerTarget
 
 EARLIEST, LATEST = 1900, 2199
-"""Years for which there can be targets; those of the dates of orders."""
+"""The first and the last year that a target can have, the same as for the dates of orders."""
 
 
 @dataclass(frozen=True)
 class Sum:
-    """What was to be sold and what was. `target` is None where nobody set one.
+    """A target and what was achieved. `target` is None where none is set.
 
-    `difference` takes no target for 0, so that differences add up as targets and achieved amounts
-    do; `attainment` is in percent of the target, None where there is none above 0.
+    `difference` counts a missing target as 0, so that differences add up as targets and achieved amounts
+    do; `attainment` is in percent of the target, None unless the target is above 0.
     """
 
     target: Decimal | None
@@ -49,7 +49,7 @@ class Sum:
 
 @dataclass(frozen=True)
 class MonthSum(Sum):
-    """One month of a year, and what the year came to by its end."""
+    """One month of a year, and the year to date at the end of that month."""
 
     month: Month
     running: Sum
@@ -82,14 +82,14 @@ def visible_to(user: Any) -> ColumnElement[bool]:
 
 
 def manager_of(session: Session, user: Any, manager_id: int) -> User | None:
-    """The account manager of that id, if `user` may see them: by role, or by what they sold."""
+    """The account manager with that id, by role or by orders sold, if `user` may see them."""
     wanted = mine_or(user, "targets.read_all", User.id.expression)
     statement = select(User).where(User.id == manager_id, wanted, _is_manager())
     return session.scalars(statement).one_or_none()
 
 
 def managers(session: Session, user: Any) -> Sequence[User]:
-    """Every account manager whom `user` may see, by name."""
+    """Every account manager who is visible to `user`, by name."""
     wanted = mine_or(user, "targets.read_all", User.id.expression)
     return session.scalars(
         select(User).where(wanted, _is_manager()).order_by(User.name, User.id)
@@ -102,7 +102,7 @@ def every_manager(session: Session) -> Sequence[User]:
 
 
 def managers_meant_by(session: Session, text: str) -> Sequence[User]:
-    """The account managers whom a typed text names: by e-mail address, by name, or by both."""
+    """The account managers that a typed text names: by e-mail address, by name, or by both."""
     wanted = text.casefold()
 
     def is_meant(person: User) -> bool:
@@ -128,7 +128,7 @@ def _is_manager() -> ColumnElement[bool]:
 
 
 def row_of(session: Session, manager_id: int, month: Month) -> AccountManagerTarget | None:
-    """The stored row of a manager's month; None where there is neither a target nor an order."""
+    """The stored row of a manager's month; None if it has neither a target nor a closed order."""
     return session.scalars(
         select(AccountManagerTarget).where(
             AccountManagerTarget.account_manager_id == manager_id,
@@ -151,7 +151,7 @@ def years(session: Session, user: Any) -> range:
 
 
 def year_of(session: Session, user: Any, year: int, manager_id: int | None) -> Year:
-    """The twelve months of a year, of one manager or of everybody whom `user` may see."""
+    """The twelve months of a year, of one manager or of all who are visible to `user`."""
     rows = session.execute(_months(user, year, manager_id)).all()
     months = [
         MonthSum(**_sum(row), month=Month.of(row.month), running=Sum(**_sum(row, "_so_far")))
@@ -166,7 +166,7 @@ def _sum(row: Any, which: str = "") -> dict[str, Any]:
 
 
 def _months(user: Any, year: int, manager_id: int | None) -> Select[Any]:
-    """Twelve rows, whatever is stored; sums up to each month beside its own."""
+    """Twelve rows, also for months without stored rows; each with the month's own sums and the year-to-date sums."""
     calendar = (
         func.generate_series(
             cast(date(year, 1, 1), Date), cast(date(year, 12, 1), Date), cast("1 month", Interval)
@@ -205,7 +205,7 @@ def _months(user: Any, year: int, manager_id: int | None) -> Select[Any]:
 
 
 def _so_far(stored: Any) -> Mapping[str, ColumnElement[Any]]:
-    """The sums up to each month. They may have more digits than the columns that they add up."""
+    """The year-to-date sums of each month. They may have more digits than the columns that they add up."""
     kinds: Mapping[str, Any] = {"target": Numeric, "achieved": Numeric, "orders_closed": BigInteger}
     return {
         name: cast(func.sum(stored.c[name]).over(order_by=stored.c.month), kind)
@@ -216,7 +216,7 @@ def _so_far(stored: Any) -> Mapping[str, ColumnElement[Any]]:
 def managers_of_year(
     session: Session, user: Any, year: int, *, limit: int, offset: int
 ) -> Sequence[ManagerSum]:
-    """The year of each account manager whom `user` may see, by name."""
+    """The year of each account manager who is visible to `user`, by name."""
     rows = AccountManagerTarget
     target, achieved = func.sum(rows.target), func.coalesce(func.sum(rows.achieved), ZERO)
     in_year = (rows.account_manager_id == User.id) & rows.month.between(
@@ -245,5 +245,5 @@ def managers_of_year(
 
 
 def part_of_month(part: str) -> ColumnElement[int]:
-    """The year or the number of the month of a stored row."""
+    """The year, or the number of the month, of a stored row."""
     return cast(extract(part, AccountManagerTarget.month), BigInteger)

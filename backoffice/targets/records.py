@@ -1,4 +1,4 @@
-"""An account manager's month, as its target is entered, listed and told."""
+"""The declaration of targets: one record for each account manager and month."""
 
 from collections.abc import Sequence
 
@@ -42,10 +42,10 @@ NEW_TARGET = Amount(_ROW.target, N_("Target"), usual=None, required=N_("Enter a 
 
 
 class Targets(Record):
-    """A manager's month has a row while it has a target or orders: it may come and go."""
+    """A manager's month has a row only while it has a target or orders, so the row can be deleted and created again."""
 
     def name_of(self, row: AccountManagerTarget) -> str:
-        """The manager's number and the month; also of a row that is about to go."""
+        """The manager's id and the month; also for a row that is about to be deleted."""
         return month_code(row.account_manager_id, Month.of(row.month))
 
     def label_of(self, row: AccountManagerTarget) -> str:
@@ -55,9 +55,9 @@ class Targets(Record):
     def trail(
         self, session: Session, row: AccountManagerTarget, limit: int
     ) -> Sequence[AuditEvent]:
-        """The events of every row that the month has had, newest first.
+        """The events of every row that the month has ever had, newest first.
 
-        A row that nobody has set a target for is derived, and its coming and going in no trail.
+        A row without a target is derived, so its creation and deletion are not in the audit trail.
         """
         once = select(AuditEvent.row_id).where(
             AuditEvent.table_name == _ROW.__tablename__,
@@ -72,11 +72,11 @@ class Targets(Record):
         return session.scalars(events.order_by(AuditEvent.id.desc()).limit(limit)).all()
 
     def is_own(self, event: AuditEvent, _row: AccountManagerTarget) -> bool:
-        """Whether it is of the month, whichever row that had."""
+        """Whether the event is about a row of targets."""
         return event.table_name == _ROW.__tablename__
 
     def recorded(self) -> Recorded:
-        """How the audit trail shows it: as its manager's."""
+        """How the audit trail shows the record: as part of its manager."""
         labels = {field.key: field.label for field in (*self.fields, *self.kept)}
         return Recorded(self.title, self.model, part_of=_ROW.account_manager_id, labels=labels)
 

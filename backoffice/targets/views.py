@@ -1,4 +1,4 @@
-"""Targets: the list, a year month by month, and one month as it is declared."""
+"""The screens of targets: the list, a year by month, and the declared pages of one month."""
 
 from functools import partial
 from typing import Any
@@ -33,19 +33,19 @@ bp = Blueprint("targets", __name__, url_prefix="/targets")
 
 
 def manager_or_404(manager_id: int) -> User:
-    """The account manager, if the present user may see them."""
+    """The account manager, if the current user may see them; otherwise 404."""
     return queries.manager_of(db.session(), current_user, manager_id) or abort(404)
 
 
 def year_or_404(year: int) -> int:
-    """A year for which there can be targets."""
+    """The year, if it can have targets; otherwise 404."""
     return year if queries.EARLIEST <= year <= queries.LATEST else abort(404)
 
 
 @bp.get("/years/<int:year>")
 @requires("targets.read")
 def year(year: int) -> Response:
-    """A year of everybody whom the user may see; `manager` leads on to one of them."""
+    """A year of all account managers who are visible to the user; with `manager`, redirect to that manager's year."""
     year_or_404(year)
     chosen = whole_number(request.args.get("manager"))
     if chosen >= 0:
@@ -104,7 +104,7 @@ def _chart(shown: Year, manager_id: int | None) -> Chart:
 
 
 def _in_words(month: MonthSum) -> str:
-    """What a bar says."""
+    """The text of a bar."""
     name = month_filter(month.month.first)
     amount = money_filter(month.achieved, symbol=True)
     if month.target is None:
@@ -121,7 +121,7 @@ def _in_words(month: MonthSum) -> str:
 
 
 def _usual_year() -> int:
-    """This year, or the last one of which there is something to see."""
+    """This year, or the latest one with targets or closed orders."""
     this, years = periods.today().year, queries.years(db.session(), current_user)
     return years[-1] if years and years[-1] < this else this
 
@@ -132,7 +132,7 @@ def _usual_year() -> int:
 @bp.get("/<path:code>")
 @requires("targets.read")
 def record(code: str) -> Response:
-    """One month of an account manager: the target, and what was achieved. It may have no row yet."""
+    """One month of an account manager: the target, and what was achieved. The month may have no row yet."""
     row = row_named(db.session(), TARGET_OF_MONTH, current_user, code)
     if row is not None:
         return screens.shown(row)
@@ -146,7 +146,7 @@ def record(code: str) -> Response:
 
 
 def _head(manager: User, month: Month) -> dict[str, Any]:
-    """What the head of the pages of a month needs."""
+    """The context of the head of a month's pages."""
     shown = queries.year_of(db.session(), current_user, month.year, manager.id)
     return {
         "manager": manager,
@@ -176,5 +176,5 @@ screens.add_to(bp, without=("index", "record"))
 @bp.get("")
 @requires("targets.read")
 def index() -> Response:
-    """Every manager's months that the filter leaves in, with their totals."""
+    """The months of all managers that match the filter, with their totals."""
     return lists.show(TARGETS, "targets/index.html", this_year=_usual_year())

@@ -1,4 +1,4 @@
-"""Targets as the watch over figures knows them: what a wrong month is called, and where it is shown."""
+"""How drift findings of targets are named and linked, and which figures are recalculated for a manager."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ from .queries import manager_of
 
 
 def _name(owner: Any, key: Any) -> Any:
-    month = func.left(key["month"].astext, 7)  # none where all of the manager's months are meant
+    month = func.left(key["month"].astext, 7)  # NULL for a finding about all months of the manager
     return select(func.concat_ws(" · ", User.name, month)).where(User.id == owner).scalar_subquery()
 
 
@@ -38,7 +38,7 @@ def _calculation(place: Place, column: str) -> str:
 
 
 def _of_manager(session: Session, user: Any, manager_id: int) -> Owners | None:
-    """What a manager achieved, from the lines of their orders up; None of one whom the user may not see."""
+    """The figures of a manager, from the lines of their orders upwards; None if the user may not see the manager."""
     if manager_of(session, user, manager_id) is None:
         return None
     orders = select(Order.id).where(Order.account_manager_id == manager_id).order_by(Order.id)

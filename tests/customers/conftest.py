@@ -32,5 +32,5 @@ def statements(app: Flask, session: Any) -> Callable[[], Any]:
 
 @pytest.fixture
 def outside(owner_connection: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
-    """Another program: it sees what is committed."""
+    """Another program: it sees committed rows only."""
     return owner_connection

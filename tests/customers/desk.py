@@ -1,4 +1,4 @@
-"""Customers as their tests use them: a form as a browser sends it, and everything that is stored."""
+"""What tests of customers share: a form as a browser sends it, and the stored rows."""
 
 from html.parser import HTMLParser
 from typing import Any
@@ -9,7 +9,7 @@ from werkzeug.datastructures import MultiDict
 
 
 class _Form(HTMLParser):
-    """Collects the successful controls of the form whose action is `address`."""
+    """Collects the successful controls of the form with the action `address`."""
 
     def __init__(self, address: str) -> None:
         super().__init__()
@@ -31,14 +31,14 @@ class _Form(HTMLParser):
 
 
 def form(client: FlaskClient, page: str, address: str = "", **changes: Any) -> MultiDict[str, str]:
-    """What a browser would send of the form at `page` after typing these changes."""
+    """The fields that a browser would send of the form at `page` after these changes."""
     answer = client.get(page)
     assert answer.status_code == 200, answer.text
     return fields_of(answer.text, address or page, **changes)
 
 
 def fields_of(html: str, address: str, **changes: Any) -> MultiDict[str, str]:
-    """The same of a page that is there already."""
+    """The same for a page that is already loaded."""
     reader = _Form(address)
     reader.feed(html)
     assert reader.fields, f"There is no form for {address}."
@@ -48,7 +48,7 @@ def fields_of(html: str, address: str, **changes: Any) -> MultiDict[str, str]:
 
 
 def business_rows(connection: psycopg.Connection[Any]) -> dict[str, list[Any]]:
-    """Customers, orders and lines as people know them, without what counts saves."""
+    """The rows of customers, orders and lines, without versions and times."""
     counting = "- 'version' - 'updated_at'"
     return {
         table: connection.execute(

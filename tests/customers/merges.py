@@ -1,4 +1,4 @@
-"""Merges as their tests make them, and what came of each."""
+"""What tests of merges share: making a merge, and reading its result."""
 
 from typing import Any
 
@@ -36,12 +36,12 @@ def merge(session: Any, survivor: int, duplicate: int, *taken: str) -> CustomerM
 
 
 def ways(done: merging.Undoing) -> dict[str, tuple[int, int]]:
-    """How many of each kind went back, and how many had moved on."""
+    """How many records of each kind were moved back, and how many had been moved again."""
     return {way.owned.name: (len(way.back), way.moved_on) for way in done.ways}
 
 
 def owners(session: Any) -> dict[str, str]:
-    """Whose each order is, by number and code."""
+    """The customer's code of each order, by order number."""
     session.rollback()
     rows = session.execute(select(Order.number, Customer.code).join(Order.customer))
     return dict(rows.all())

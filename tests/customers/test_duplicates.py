@@ -1,4 +1,4 @@
-"""Which customers seem to be one: by name without case, signs and legal form, or by phone."""
+"""Suggested duplicates: by name without case, punctuation and legal form, or by phone number."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Files that name a customer who was merged: orders go to the survivor, a change of it is refused."""
+"""Imports that name a merged customer: orders are booked on the survivor, changes of the duplicate are refused."""
 
 import json
 from collections.abc import Callable

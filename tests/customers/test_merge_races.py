@@ -1,4 +1,4 @@
-"""Whoever still writes for a merged customer, and several who merge at once."""
+"""Concurrent writes for a merged customer, and concurrent merges."""
 
 import time
 from collections.abc import Callable
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 Outside = psycopg.Connection[Any]
 
-# Whoever still writes for the duplicate
+# Writes for the duplicate
 
 
 WRITES: dict[str, str] = {
@@ -46,7 +46,7 @@ def test_what_a_program_books_on_a_merged_customer_ends_at_the_survivor(
 
 
 def enter_an_order_during_the_merge(app: Flask, session: Any, database_url: str) -> dict[str, str]:
-    """The merge holds both customers; the order for the duplicate waits for it. Whose each order is then."""
+    """Add an order for the duplicate, which waits for the merge's locks; returns each order's owner afterwards."""
     a, b = customer("A", 1), customer("B", 1)
     session.commit()
     pair = [session.get_one(Customer, key) for key in (a, b)]
@@ -82,7 +82,7 @@ def test_an_order_that_is_entered_while_the_merge_is_under_way_ends_at_the_survi
 def test_without_its_trigger_the_order_would_stay_with_the_duplicate(
     app: Flask, session: Any, database_url: str, outside: Outside
 ) -> None:
-    """The mutant that shows that the test above bites."""
+    """The mutant that the test above must detect."""
     outside.execute("ALTER TABLE orders DISABLE TRIGGER backoffice_orders_follow_merged_customer")
     try:
         found = enter_an_order_during_the_merge(app, session, database_url)
@@ -122,11 +122,11 @@ def test_an_order_that_is_entered_before_the_merge_has_the_locks_makes_it_look_a
     assert owners(session) == {"A-1": "A", "B-1": "B", "NEW": "B"}
 
 
-# Several who merge
+# Concurrent merges
 
 
 def attempt(survivor: int, duplicate: int, meet: Any) -> Callable[[], str]:
-    """Preview, meet the others, merge; answers what came of it."""
+    """Preview, wait for the other processes, merge; returns the outcome."""
 
     def work() -> str:
         pair = [db.session.get_one(Customer, key) for key in (survivor, duplicate)]
@@ -177,7 +177,7 @@ def test_of_merges_at_once_that_exclude_each_other_exactly_one_is_done(
 def test_without_their_locks_two_customers_would_be_merged_into_each_other(
     app: Flask, session: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The mutant that shows that the test above bites: both look before either has written."""
+    """The mutant that the test above must detect: both processes read before either has written."""
     a, b = customer("A", 1), customer("B", 1)
     session.commit()
     session.rollback()

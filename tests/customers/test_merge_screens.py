@@ -1,4 +1,4 @@
-"""Merging on screen: the preview, choosing facts, what a changed preview and a repeated form do, undoing."""
+"""The screens of merging: the preview, choosing facts, an outdated preview, a repeated form, undoing."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Merging duplicates and undoing it: what moves, what stays, and that nothing is lost or counted twice."""
+"""Merging duplicates and undoing it: what is moved, what stays, and that nothing is lost or counted twice."""
 
 import random
 from collections.abc import Callable
@@ -28,7 +28,7 @@ from .merges import customer, merge, order_for, owners, ways
 Outside = psycopg.Connection[Any]
 
 
-# What a merge would do
+# The preview of a merge
 
 
 def test_a_preview_says_what_moves_and_what_the_survivor_would_be_called(session: Any) -> None:
@@ -51,7 +51,7 @@ def test_a_preview_says_what_moves_and_what_the_survivor_would_be_called(session
     assert choices["phone"] == ("", "", False, False)
 
 
-# Doing it
+# Merging
 
 
 def test_everything_goes_over_and_the_duplicate_leads_to_the_survivor(session: Any) -> None:
@@ -125,7 +125,7 @@ def test_what_is_no_longer_as_it_was_previewed_is_not_merged(
     assert business_rows(outside) == before
 
 
-# Undoing it
+# Undoing a merge
 
 
 def test_a_merge_and_its_undoing_leave_everything_as_it_was(session: Any, outside: Outside) -> None:

@@ -1,4 +1,4 @@
-"""To whom a list is narrowed: a link shows exactly one customer's rows, and what is typed is understood."""
+"""Filtering a list by customer: a link shows exactly one customer's rows, typed text is matched leniently."""
 
 from typing import Any
 

@@ -9,7 +9,7 @@ from tests.factories.customers import CustomerFactory
 
 @pytest.fixture(autouse=True)
 def company(session: Session) -> None:
-    """Customers whose codes and names resemble each other."""
+    """Customers with similar codes and names."""
     for code, name in (
         ("ALFKI", "Alfreds Futterkiste"),
         ("BERGS", "Berglunds snabbköp"),
@@ -22,7 +22,7 @@ def company(session: Session) -> None:
 
 
 def codes(session: Session, text: str) -> list[str]:
-    """Codes of what is found, in order."""
+    """The codes of the customers found, in order."""
     return [customer.code for customer in queries.search(session, text)]
 
 

@@ -40,7 +40,7 @@ def company(session: Any) -> dict[str, Any]:
 
 
 def row_of(html: str, code: str) -> str:
-    """The text of the list's row in which the code stands."""
+    """The text of the list's row with that code."""
     rows = re.findall(r"<tr>.*?</tr>", html, re.DOTALL)
     return text_of(next(row for row in rows if code in row))
 
@@ -110,7 +110,7 @@ def test_the_number_of_statements_does_not_depend_on_the_number_of_customers(
 def test_the_list_answers_htmx_with_what_it_asks_for(
     sign_in: SignIn, company: dict[str, Any], query: str
 ) -> None:
-    """The fragments of a list whose page only adds its buttons."""
+    """The fragments of a list; the page only adds its buttons."""
     answer = sign_in("finance").get(f"/customers?{query}", headers=HTMX)
     assert answer.status_code == 200
     assert "<html" not in answer.text

@@ -1,4 +1,4 @@
-"""Meters, whose they are, and their documents, saved in the app's session."""
+"""Meters, their assignments and documents, saved in the app's session."""
 
 from datetime import date
 from decimal import Decimal
@@ -19,7 +19,7 @@ class _Saved(factory.alchemy.SQLAlchemyModelFactory):
 
 
 class MeterFactory(_Saved):
-    """A meter that is nobody's yet."""
+    """An unassigned meter."""
 
     class Meta:
         model = Meter
@@ -28,7 +28,7 @@ class MeterFactory(_Saved):
 
 
 class MeterAssignmentFactory(_Saved):
-    """A meter that has always been a customer's, and still is."""
+    """An assignment of a meter to a customer without beginning and end."""
 
     class Meta:
         model = MeterAssignment
@@ -56,7 +56,7 @@ class InvoiceFactory(_Saved):
 
 
 class PaymentFactory(_Saved):
-    """A bank transfer of 500.00. Give `customer`, and `meter` where it is known."""
+    """A bank transfer of 500.00. Give `customer`, and `meter` if it is known."""
 
     class Meta:
         model = Payment
@@ -68,7 +68,7 @@ class PaymentFactory(_Saved):
 
 
 class MeterAdjustmentFactory(_Saved):
-    """100.00 owed in addition."""
+    """An adjustment that increases what is owed by 100.00."""
 
     class Meta:
         model = MeterAdjustment

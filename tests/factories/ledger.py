@@ -1,4 +1,4 @@
-"""Accounts, saved in the app's session, and entries, which are posted by the ledger's actions."""
+"""Accounts, saved in the app's session, and journal entries, posted by the ledger's actions."""
 
 from datetime import date
 from decimal import Decimal
@@ -13,7 +13,7 @@ from backoffice.ledger.models import Account, JournalEntry
 
 
 class AccountFactory(factory.alchemy.SQLAlchemyModelFactory):
-    """An account to which nothing is posted."""
+    """An account without postings."""
 
     class Meta:
         model = Account
@@ -47,7 +47,7 @@ def of(account: Account, amount: Any, memo: str = "") -> LineEntry:
 def draft(
     *lines: LineEntry, day: date = date(2026, 3, 2), number: str = "", **reported: Any
 ) -> JournalEntry:
-    """A draft of these lines, not committed."""
+    """A draft entry with these lines, not committed."""
     session = db.session()
     values = {"entry_date": day, "memo": "", "source": "", **reported, "lines": lines}
     return actions.create(
@@ -56,7 +56,7 @@ def draft(
 
 
 def posted(*lines: LineEntry, day: date = date(2026, 3, 2), **reported: Any) -> JournalEntry:
-    """A posted entry of these lines, not committed."""
+    """A posted entry with these lines, not committed."""
     return actions.enter(db.session(), day, lines, **reported).row
 
 

@@ -1,4 +1,4 @@
-"""Orders and what they need, saved in the app's session; commit what another session shall see."""
+"""Orders and what they need, saved in the app's session; commit what other sessions have to see."""
 
 from datetime import date
 from decimal import Decimal
@@ -14,7 +14,7 @@ from .people import AccountManagerFactory
 
 
 class OrderFactory(factory.alchemy.SQLAlchemyModelFactory):
-    """An open order whose components are entered amounts."""
+    """An open order with entered amounts as components."""
 
     class Meta:
         model = Order
@@ -50,7 +50,7 @@ class OrderFactory(factory.alchemy.SQLAlchemyModelFactory):
 
 
 class OrderLineFactory(factory.alchemy.SQLAlchemyModelFactory):
-    """One line of an order; writing it makes its kind an itemised one of the order."""
+    """One line of an order; writing it makes its kind itemised in the order."""
 
     class Meta:
         model = OrderLine

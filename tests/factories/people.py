@@ -7,7 +7,7 @@ from backoffice.people.models import User
 
 
 class UserFactory(factory.alchemy.SQLAlchemyModelFactory):
-    """An active user of the role finance who cannot sign in with a password."""
+    """An active user with the role finance, without a password to sign in with."""
 
     class Meta:
         model = User

@@ -24,7 +24,7 @@ class ProductFactory(factory.alchemy.SQLAlchemyModelFactory):
 
     @factory.post_generation
     def prices(product: Product, create: bool, extracted: Any, **_: Any) -> None:  # noqa: N805
-        """`prices={"2026-01-01": "14.00"}`: what it costs from which day on."""
+        """`prices={"2026-01-01": "14.00"}`: unit prices by the day from which they are in force."""
         for day, unit_price in (extracted or {}).items():
             db.session.add(
                 ProductPrice(

@@ -1,4 +1,4 @@
-"""Wallets, saved in the app's session; their transactions are posted by the actions."""
+"""Wallets, saved in the app's session; their transactions are posted by the wallets' actions."""
 
 import factory
 

@@ -1,6 +1,6 @@
-"""An order book in plain Python: the facts, and what every stored total must be.
+"""A model of orders in plain Python: the facts, and the expected value of every stored total.
 
-Written from the specification and on purpose without a line of the product: the tests compare the
+Written from the specification and on purpose without any code of the product: the tests compare the
 product's figures with it. Rounding is Python's own, half away from zero.
 """
 
@@ -63,7 +63,7 @@ class Book:
 
     @classmethod
     def read(cls, connection: psycopg.Connection[Any]) -> "Book":
-        """The book as it stands in the database; only facts are read, no figure."""
+        """The model of what is stored in the database; only facts are read, no figures."""
         book = cls()
         lines = "SELECT id, order_id, kind, quantity, unit_price FROM order_lines"
         for key, *facts in connection.execute(lines):
@@ -75,11 +75,11 @@ class Book:
         return book
 
     def copy(self) -> "Book":
-        """A book of its own with the same contents."""
+        """An independent copy with the same contents."""
         return deepcopy(self)
 
     def put(self, line_id: int, line: LineFacts) -> None:
-        """Add or change a line; its kind is then an itemised one of its order."""
+        """Add or change a line; its kind then becomes itemised in its order."""
         self.lines[line_id] = line
         self.orders[line.order_id].itemised.add(line.kind)
 
@@ -136,7 +136,7 @@ class Book:
 
 
 def stored(connection: psycopg.Connection[Any]) -> Totals:
-    """Every figure that is stored, as another program reads it."""
+    """Every stored figure, as another program reads it."""
     found: dict[tuple[str, int], Mapping[str, Decimal]] = {}
     for key, amount in connection.execute("SELECT id, amount FROM order_lines"):
         found["order_lines", key] = {"amount": amount}

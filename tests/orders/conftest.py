@@ -1,4 +1,4 @@
-"""The shop in which the tests of figures write."""
+"""The orders to which the tests of figures write."""
 
 from typing import Any
 
@@ -10,11 +10,11 @@ from .shop import Shop, open_shop
 
 @pytest.fixture
 def outside(owner_connection: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
-    """Another program: it sees what is committed, and nothing watches what it writes."""
+    """Another program: it sees committed rows only, and no session hook sees what it writes."""
     return owner_connection
 
 
 @pytest.fixture
 def shop(session: Any, outside: psycopg.Connection[Any]) -> Shop:
-    """Two orders, stored and right."""
+    """Two stored orders without drift."""
     return open_shop(session, outside)

@@ -1,4 +1,4 @@
-"""How the state machine writes: the session that it works in, and the book that it keeps beside it."""
+"""How the state machine writes: its session, and the model that it updates in parallel."""
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date
@@ -32,14 +32,14 @@ REFUSED: dict[str, str] = {
     "an unknown kind itemised": "UPDATE orders SET itemised = ARRAY['gift']",
     "more than can be stored": "UPDATE order_lines SET quantity = 99999999, unit_price = 99999999",
 }
-"""Statements that fail where there are two orders with lines; the last one only when it is drained."""
+"""Statements that fail when there are two orders with lines; the last one fails only in the drain."""
 
 
 class Desk:
-    """One session, what its transaction has written so far, and what everybody else sees.
+    """One session, what its transaction has written so far, and what other sessions see.
 
-    `book` is what the open transaction sees, `committed` what stands. Another domain's desk has
-    figures, a kind of book and a way of reading what is stored of its own.
+    `book` is the model of what the open transaction sees, `committed` of what is committed. The desk of another
+    domain has its own figures, model and way of reading what is stored.
     """
 
     figures: Mapping[type[Any], tuple[str, ...]] = FIGURES
@@ -60,7 +60,7 @@ class Desk:
         self.noted = False
         self.next_id = 1_000_000
         self.held: list[Any] = []
-        """Instances that stay in memory, so that they could go stale."""
+        """Instances that are kept in memory, so that they could become stale."""
 
     def new_id(self) -> int:
         self.next_id += 1
@@ -73,7 +73,7 @@ class Desk:
         return sorted(self.book.lines)[index % len(self.book.lines)]
 
     def forget_facts(self) -> None:
-        """Raw SQL changes rows behind the instances' backs: let them read facts, not figures, anew."""
+        """Expire the instances' facts, but not their figures, after raw SQL has changed rows."""
         self.session.flush()
         rows = self.book.totals()
         for instance in list(self.session.identity_map.values()):
@@ -156,7 +156,7 @@ class Desk:
         self.book = self.committed.copy()
 
     def everything_is_right(self, *, everywhere: bool = False) -> None:
-        """What is committed is what the book says, in figures and trail; `everywhere`: of every table there is."""
+        """Assert that committed figures and the audit trail equal the model; `everywhere`: of every table."""
         assert self.books.read(self.outside).facts() == self.committed.facts()
         if not self.noted:
             assert self.stored(self.outside) == self.committed.totals()
@@ -167,12 +167,12 @@ class Desk:
 
     @property
     def entered(self) -> frozenset[str]:
-        """The tables that the machine writes facts into, again and again."""
+        """The tables into which the machine writes facts repeatedly."""
         return frozenset(self.tables)
 
     @cached_property
     def fed(self) -> tuple[Figure, ...]:
-        """The figures that depend on these tables, and those that depend on such figures."""
+        """The figures that depend on these tables, directly or through other figures."""
         reached = set(self.tables)
         for figure in figures.registry.figures:  # in the order in which they build on each other
             if reached & {source.table.name for source in figure.sources}:

@@ -1,7 +1,7 @@
-"""A machine that writes orders at random, in every way, and knows what their totals must be.
+"""A state machine that writes orders at random, in every way, and knows their expected totals.
 
-`book` is what the open transaction sees, `committed` what everybody else sees. What the product
-stores is compared with the book's own arithmetic after every commit and at every read.
+`book` is the model of what the open transaction sees, `committed` of what other sessions see. The stored
+figures are compared with the model's own arithmetic after every commit and at every read.
 """
 
 from collections.abc import Callable
@@ -35,7 +35,7 @@ from .ways import WAYS_TO_CHANGE, Values, update_statement
 CLOSE_TO_A_TIE = ("0.005", "-0.005", "1.005", "2.675", "0.125", "-1.015")
 
 pick = st.integers(0, 99)
-"""Which row: the index among those that there are, modulo their number."""
+"""Which row: its index, modulo the number of rows."""
 quantity = st.decimals(-1000, 1000, places=3) | st.sampled_from(CLOSE_TO_A_TIE).map(Decimal)
 unit_price = st.decimals(-1000, 1000, places=4) | st.sampled_from(["1", "10", "0.5"]).map(Decimal)
 amount = st.decimals(-(10**6), 10**6, places=2)
@@ -67,7 +67,7 @@ class Orders(Desk, RuleBasedStateMachine):
         self.heal()
 
     def teardown(self) -> None:
-        """Whatever was left open is committed and looked at."""
+        """Commit what is still open, and check it."""
         try:
             if hasattr(self, "manager"):
                 self.heal()
@@ -85,7 +85,7 @@ class Orders(Desk, RuleBasedStateMachine):
         itemised=st.lists(kind, unique=True),
     )
     def create_order(self, way: str, amounts: dict[str, Decimal], itemised: list[str]) -> None:
-        """A new order; an amount for an itemised component counts for nothing."""
+        """A new order; an amount for an itemised component is ignored."""
         key = self.new_id()
         header = {"id": key, "number": f"N{key}", "order_date": date(2026, 3, 2)}
         people = {"customer_id": self.customer, "account_manager_id": self.manager}
@@ -103,7 +103,7 @@ class Orders(Desk, RuleBasedStateMachine):
     def add_line(
         self, way: str, order: int, kind: str, quantity: Decimal, unit_price: Decimal
     ) -> None:
-        """A new line, perhaps of a kind that was entered until now."""
+        """A new line, possibly of a kind that was not itemised before."""
         key, order_id = self.new_id(), self.order_at(order)
         values = {"id": key, "kind": kind, "quantity": quantity, "unit_price": unit_price}
         self.forget_facts()
@@ -118,7 +118,7 @@ class Orders(Desk, RuleBasedStateMachine):
     @precondition(lambda self: self.book.lines)
     @rule(way=way, line=pick, changes=line_changes)
     def edit_line(self, way: Callable[..., None], line: int, changes: Values) -> None:
-        """Some facts of a line, its order among them."""
+        """Change some facts of a line, possibly its order."""
         if "order_id" in changes:
             changes = {**changes, "order_id": self.order_at(changes["order_id"])}
         if changes:
@@ -130,7 +130,7 @@ class Orders(Desk, RuleBasedStateMachine):
     def enter_component(
         self, way: Callable[..., None], order: int, kind: str, amount: Decimal
     ) -> None:
-        """An amount, which counts where the kind is not itemised."""
+        """Enter an amount, which counts if the kind is not itemised."""
         key = self.order_at(order)
         self.write(way, Order, key, {COMPONENT[kind]: amount})
         if kind not in self.book.orders[key].itemised:
@@ -141,7 +141,7 @@ class Orders(Desk, RuleBasedStateMachine):
     def itemise_or_enter(
         self, way: Callable[..., None], order: int, kind: str, amount: Decimal
     ) -> None:
-        """Itemise a kind; or, where it is but has no lines, enter an amount instead."""
+        """Itemise a kind; or, if it is itemised but has no lines, enter an amount instead."""
         key = self.order_at(order)
         facts = self.book.orders[key]
         if kind not in facts.itemised:
@@ -156,7 +156,7 @@ class Orders(Desk, RuleBasedStateMachine):
     @precondition(lambda self: self.book.lines)
     @rule(way=way, line=pick, amount=amount)
     def tamper(self, way: Callable[..., None], line: int, amount: Decimal) -> None:
-        """Write into figures; that means nothing."""
+        """Write into figures; that must have no effect."""
         key = self.line_at(line)
         self.write(way, OrderLine, key, {"amount": amount})
         self.write(way, Order, self.book.lines[key].order_id, {"grand_total": amount})
@@ -164,7 +164,7 @@ class Orders(Desk, RuleBasedStateMachine):
     @precondition(lambda self: self.book.lines)
     @rule(way=st.sampled_from(["orm", "bulk", "core", "text"]), line=pick)
     def delete_line(self, way: str, line: int) -> None:
-        """Its component goes on without it."""
+        """Delete a line; its component is then the sum of the others."""
         key = self.line_at(line)
         self.delete(way, OrderLine, key)
         del self.book.lines[key]
@@ -172,7 +172,7 @@ class Orders(Desk, RuleBasedStateMachine):
     @precondition(lambda self: len(self.book.orders) > 1)
     @rule(way=st.sampled_from(["orm", "bulk", "core", "text"]), order=pick)
     def delete_order(self, way: str, order: int) -> None:
-        """Its lines go with it."""
+        """Delete an order with its lines."""
         key = self.order_at(order)
         self.delete(way, Order, key)
         self.book.drop(key)
@@ -180,7 +180,7 @@ class Orders(Desk, RuleBasedStateMachine):
     @precondition(lambda self: self.book.orders)
     @rule(old=pick, new=pick)
     def move_all_lines(self, old: int, new: int) -> None:
-        """All lines of one order to another, in one statement."""
+        """Move all lines of one order to another, in one statement."""
         one, other = self.order_at(old), self.order_at(new)
         self.forget_facts()
         statement = LINES.update().where(LINES.c.order_id == one).values(order_id=other)
@@ -206,7 +206,7 @@ class Orders(Desk, RuleBasedStateMachine):
         kept: int,
         stale: bool,
     ) -> None:
-        """Save as the form does; what it must refuse changes nothing."""
+        """Save as the form does; a save that must be refused changes nothing."""
         self.forget_facts()
         key = self.order_at(order)
         wanted = [] if is_new else list(self.book.lines_of(key).items())[:kept]
@@ -230,7 +230,7 @@ class Orders(Desk, RuleBasedStateMachine):
     @precondition(lambda self: not self.noted)
     @rule(how=look_how)
     def look(self, how: str) -> None:
-        """Read every figure in the transaction, and what the instances in memory say."""
+        """Read every figure in the transaction, and compare the instances in memory."""
         if how == "columns":
             assert read(self.session) == self.book.totals()
         elif how == "instances":
@@ -251,7 +251,7 @@ class Orders(Desk, RuleBasedStateMachine):
     @precondition(lambda self: len(self.savepoints) < 3)
     @rule()
     def set_savepoint(self) -> None:
-        """Something to go back to."""
+        """Set a savepoint."""
         self.savepoints.append((self.session.begin_nested(), self.book.copy()))
 
     @precondition(lambda self: self.book.lines and not self.noted)
@@ -259,7 +259,7 @@ class Orders(Desk, RuleBasedStateMachine):
     def try_out(
         self, way: Callable[..., None], line: int, before: Values, within: Values, how: str
     ) -> None:
-        """Change a line, look what comes of a further change, and think better of that one."""
+        """Change a line, read the figures after a further change, and roll that one back."""
         self.look("instances")
         self.edit_line(way, line, before)
         self.set_savepoint()
@@ -271,19 +271,19 @@ class Orders(Desk, RuleBasedStateMachine):
     @precondition(lambda self: self.savepoints)
     @rule()
     def roll_back_to_savepoint(self) -> None:
-        """As if nothing had happened since."""
+        """Roll back to the savepoint."""
         savepoint, self.book = self.savepoints.pop()
         savepoint.rollback()
 
     @precondition(lambda self: self.savepoints)
     @rule()
     def release_savepoint(self) -> None:
-        """What happened since stays."""
+        """Release the savepoint; the changes since remain."""
         self.savepoints.pop()[0].commit()
 
     @rule()
     def commit(self) -> None:
-        """Now everybody sees it, and it is right."""
+        """Commit, and check what other sessions see."""
         while self.savepoints:
             self.release_savepoint()
         self.session.commit()
@@ -292,7 +292,7 @@ class Orders(Desk, RuleBasedStateMachine):
 
     @rule()
     def roll_back(self) -> None:
-        """Nobody ever saw it."""
+        """Roll back; no other session has seen the changes."""
         before = digest(self.outside)
         self.undo()
         assert digest(self.outside) == before
@@ -301,7 +301,7 @@ class Orders(Desk, RuleBasedStateMachine):
     @precondition(lambda self: len(self.book.orders) > 1 and self.book.lines)
     @rule(what=st.sampled_from(sorted(REFUSED)), within_savepoint=st.booleans())
     def be_refused(self, what: str, within_savepoint: bool) -> None:
-        """What the database refuses leaves everything as it was."""
+        """A statement that the database refuses changes nothing."""
         self.forget_facts()
         before = digest(self.outside)
         if within_savepoint:
@@ -335,7 +335,7 @@ class Orders(Desk, RuleBasedStateMachine):
     @precondition(lambda self: not self.savepoints and self.book.lines)
     @rule(line=pick, amount=amount)
     def tamper_from_outside(self, line: int, amount: Decimal) -> None:
-        """Another program writes into figures."""
+        """Another program writes into a figure."""
         self.commit()
         self.session.expire_all()
         self.noted = True
@@ -345,7 +345,7 @@ class Orders(Desk, RuleBasedStateMachine):
 
     @rule()
     def heal(self) -> None:
-        """What was noted is drained; then everything is right."""
+        """Drain what was noted; then all figures are right."""
         self.commit()
         figures.heal_noted(db.session)
         self.session.expire_all()

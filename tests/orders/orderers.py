@@ -1,4 +1,4 @@
-"""The form of a new order, with a customer and an account manager to choose, as its tests fill it in."""
+"""A form of a new order with a customer and an account manager, filled in as its tests need it."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from tests.orders.pages import filled
 
 
 def users_to_choose(session: Any) -> None:
-    """A customer ALFKI and an account manager Nancy."""
+    """The customer ALFKI and the account manager Nancy."""
     CustomerFactory(code="ALFKI", name="Alfreds Futterkiste")
     AccountManagerFactory(name="Nancy Davolio")
     session.commit()

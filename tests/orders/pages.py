@@ -71,7 +71,7 @@ def _read(html: str, form_id: str = "order-form") -> _Reader:
 
 
 def fields_of(html: str) -> MultiDict[str, str]:
-    """What a browser would send if the order form in `html` were submitted as it is."""
+    """The fields that a browser would send if the order form in `html` were submitted unchanged."""
     return _read(html).fields
 
 
@@ -86,7 +86,7 @@ def text_of(html: str) -> str:
 
 
 def filled(client: FlaskClient, path: str, **changes: Any) -> MultiDict[str, str]:
-    """The form at `path` with some fields typed over; `lines=[("package", "A", "1", "10")]` adds lines."""
+    """The form at `path` with some fields replaced; `lines=[("package", "A", "1", "10")]` adds lines."""
     page = client.get(path)
     assert page.status_code == 200, page.text
     typed = fields_of(page.text)

@@ -1,6 +1,6 @@
-"""Two orders that the tests of figures write to in every way, and how their totals are compared.
+"""Two orders to which the tests of figures write in every way, and the comparison of their totals.
 
-What a write means is said in a `Book`, which knows nothing of the product.
+The expected effect of a write is computed by a `Book`, which is independent of the product.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ TOTALS = ("total_price", "additions", "promo", "reductions", "grand_total")
 
 @dataclass
 class Shop:
-    """Two orders: `itemised` by lines, and `entered` mostly by amounts; and what they contain."""
+    """Two orders: `itemised` with lines, and `entered` mostly with amounts; and their lines."""
 
     itemised: int
     entered: int
@@ -37,7 +37,7 @@ class Shop:
 
 
 def open_shop(session: Any, outside: psycopg.Connection[Any]) -> Shop:
-    """The two orders, stored and right."""
+    """Create the two orders, without drift."""
     itemised = OrderFactory(
         additions=Decimal("32.38"),
         reductions=Decimal("1.25"),
@@ -50,14 +50,14 @@ def open_shop(session: Any, outside: psycopg.Connection[Any]) -> Shop:
     entered = OrderFactory(lines=[("addition", "Freight", "1", "65.83")])
     session.commit()
     keys = [line.id for line in itemised.lines]
-    session.rollback()  # a TRUNCATE waits for whoever has merely read
+    session.rollback()  # a TRUNCATE waits even for readers
     book = Book.read(outside)
     assert stored(outside) == book.totals()
     return Shop(itemised.id, entered.id, *keys, book=book)
 
 
 def read(session: Any) -> Totals:
-    """Every figure as a statement of this session reads it, in its transaction."""
+    """Every figure as this session reads it, in its transaction."""
     found: dict[tuple[str, int], dict[str, Decimal]] = {}
     for key, amount in session.execute(select(OrderLine.id, OrderLine.amount)):
         found["order_lines", key] = {"amount": amount}
@@ -69,7 +69,7 @@ def read(session: Any) -> Totals:
 def right_in_the_transaction_and_at_commit(
     session: Any, outside: psycopg.Connection[Any], write: Callable[[], None], book: Book
 ) -> None:
-    """`write` is right when read before the commit, undone by a rollback, and right at commit."""
+    """Assert that figures are right after `write`, uncommitted or committed, and restored by a rollback."""
     before = stored(outside)
     write()
     session.flush()
@@ -85,7 +85,7 @@ def right_in_the_transaction_and_at_commit(
 
 
 def _named(totals: Totals, book: Book) -> Totals:
-    """`totals` with the rows that the book calls 0, −1, … under those names: new rows, oldest first."""
+    """`totals` with new rows, oldest first, renumbered to the ids 0, −1, … that the model has given them."""
     given = dict(totals)
     for table, rows in (("orders", book.orders), ("order_lines", book.lines)):
         unknown = sorted(k for t, k in totals if t == table and k not in rows)
@@ -98,7 +98,7 @@ def _named(totals: Totals, book: Book) -> Totals:
 def noted_then_right(
     session: Any, outside: psycopg.Connection[Any], book: Book, *, db_user: str
 ) -> None:
-    """What an outside program wrote is counted, is drift, and is right after one `heal_noted`."""
+    """Assert that another program's write is counted, is drift, and is corrected by one `heal_noted`."""
     before = stored(outside)
     assert before != book.totals()
     noted = figures.noted(session)
@@ -124,7 +124,7 @@ def _corrections(outside: psycopg.Connection[Any]) -> dict[int, tuple[Any, ...]]
 def _each_tells_what_changed(
     corrections: list[tuple[Any, ...]], before: Totals, book: Book, db_user: str
 ) -> None:
-    """One correction per figure row that changed, from what was stored to what is right."""
+    """Assert one correction per changed figure row, from the stored to the expected value."""
     columns = {
         "order_lines.amount": ("order_lines", ("amount",)),
         "orders.components": ("orders", TOTALS[:4]),

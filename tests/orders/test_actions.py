@@ -43,7 +43,7 @@ def entry(breakdown: Breakdown, **changes: Any) -> OrderEntry:
 
 
 def entered_as(entry: OrderEntry) -> dict[str, Any]:
-    """The entry by the names of the record's fields."""
+    """The entry, keyed by the names of the record's fields."""
     header = {field.name: getattr(entry, field.key) for field in HEADER_FIELDS}
     breakdown = entry.breakdown
     return {**header, **breakdown.amounts, "itemised": breakdown.itemised, "lines": breakdown.lines}
@@ -135,7 +135,7 @@ def test_only_the_form_enters_an_itemised_component_as_one_amount_again(session:
     assert (order.total_price, order.grand_total, order.itemised) == (77, 77, [])
 
 
-# What is refused
+# Refusals
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Orders for programs: lines within an order, amounts or lines, and the laws of the form in the same words."""
+"""Orders in the API: lines within an order, amounts or lines, and the rules of the form with the same messages."""
 
 from collections.abc import Callable
 from typing import Any
@@ -27,7 +27,7 @@ TEA: dict[str, Any] = {
 
 @pytest.fixture
 def program(app: Flask, session: Any) -> Program:
-    """A program that may write orders of ALFKI by Nancy, and of the product CHAI."""
+    """An API client that may write orders; a customer ALFKI, an account manager Nancy and a product CHAI."""
     CustomerFactory(code="ALFKI")
     AccountManagerFactory(email="nancy@example.com", name="Nancy")
     ProductFactory(code="CHAI", name="Chai")

@@ -1,4 +1,4 @@
-"""Changing many orders at once: exactly those that were shown, and only if nobody was faster."""
+"""Changing many orders at once: exactly those that were shown, unless another user has changed them since."""
 
 import re
 import threading
@@ -60,7 +60,7 @@ def shop(session: Any, managers: tuple[User, User]) -> dict[str, Order]:
 
 
 def previewed(client: FlaskClient, **query: Any) -> tuple[str, MultiDict[str, str]]:
-    """The preview in words, and the form that applies it as the browser would send it."""
+    """The text of the preview, and the form that applies it as a browser would send it."""
     page = client.get("/orders/bulk", query_string={"preview": 1} | query)
     assert page.status_code == 200, page.text
     form = page.text.split('action="/orders/bulk"')[-1]
@@ -198,7 +198,7 @@ def test_a_save_that_was_under_way_during_the_preview_counts_as_later(
 ) -> None:
     client = sign_in("finance")
     with psycopg.connect(owner_database_url) as slow:
-        with slow.transaction():  # a savepoint's number is its own, not its transaction's
+        with slow.transaction():  # a savepoint has its own transaction id
             slow.execute("UPDATE customers SET phone = '1'")
             with slow.transaction():
                 slow.execute("UPDATE orders SET order_date = '2026-01-06' WHERE number = 'A-1'")
@@ -269,7 +269,7 @@ def test_without_its_lock_the_change_would_overwrite_that_save(
     owner_database_url: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The test above can fail: this is what happens where nobody locks first."""
+    """The mutant of the test above: without a lock, the change overwrites the save."""
     monkeypatch.setattr(actions, "_lock", lambda session, chosen: None)
     client = sign_in("finance")
     _, form = previewed(

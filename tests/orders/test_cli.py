@@ -18,7 +18,7 @@ Run = Callable[..., Any]
 
 @pytest.fixture
 def orders(session: Any) -> list[Order]:
-    """Three orders, all of them right: two with amounts, one with lines."""
+    """Three orders without drift: two with amounts, one with lines."""
     made = [OrderFactory() for _ in range(2)]
     made.append(OrderFactory(promo=0, reductions=0, lines=[("package", "Tea", "2", "10")]))
     session.commit()
@@ -30,7 +30,7 @@ def tamper(url: str, statement: str) -> None:
     with psycopg.connect(url) as connection:
         connection.execute("SET session_replication_role = replica")
         connection.execute(statement)
-        tell_of_everything(connection)  # a heal follows no fact that the trail does not know
+        tell_of_everything(connection)  # a heal ignores facts that are not in the audit trail
 
 
 def test_right_totals_are_clean(run_command: Run, orders: list[Order]) -> None:
@@ -107,7 +107,7 @@ def test_bad_usage_is_trouble(run_command: Run) -> None:
 def test_a_negative_total_by_a_stranger_is_found_and_healed_without_failing(
     run_command: Run, session: Any, orders: list[Order], admin_database_url: str
 ) -> None:
-    """FAULTS 7: range and sign are the forms' law; the figure stores what the facts come to."""
+    """FAULTS 7: forms check range and sign; a figure stores whatever the facts add up to."""
     tamper(
         admin_database_url,
         f"UPDATE orders SET promo = 99000000 WHERE id = {orders[0].id}",

@@ -1,4 +1,4 @@
-"""Merging two people's entries of one order."""
+"""Merging the entries of two users for one order."""
 
 from dataclasses import replace
 from datetime import date

@@ -1,4 +1,4 @@
-"""The form of an order over HTTP: what counts, the live preview, its buttons without JavaScript."""
+"""The form of an order over HTTP: which fields count, the live preview, its buttons without JavaScript."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -28,7 +28,7 @@ SEED = {
 
 @pytest.fixture
 def finance(sign_in: SignIn, session: Any) -> FlaskClient:
-    """A finance person, with a customer ALFKI and an account manager Nancy to choose from."""
+    """A finance user, with the customer ALFKI and the account manager Nancy to choose from."""
     users_to_choose(session)
     return sign_in("finance")
 

@@ -1,4 +1,4 @@
-"""What the form of an order refuses, each with a sentence at its field, its input kept."""
+"""What the form of an order refuses, each with an error at its field and the input kept."""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,7 +20,7 @@ HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 
 @pytest.fixture
 def finance(sign_in: SignIn, session: Any) -> FlaskClient:
-    """A finance person, with a customer ALFKI and an account manager Nancy to choose from."""
+    """A finance user, with the customer ALFKI and the account manager Nancy to choose from."""
     users_to_choose(session)
     return sign_in("finance")
 

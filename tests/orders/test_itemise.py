@@ -1,4 +1,4 @@
-"""The trigger of migration 0005: a kind with lines is an itemised one, whoever writes the lines."""
+"""The trigger of migration 0005: a kind with lines is itemised, whichever program writes the lines."""
 
 import threading
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ INSERT = "INSERT INTO order_lines (order_id, kind, quantity, unit_price) VALUES 
 
 @pytest.fixture
 def order(session: Session) -> Order:
-    """An order all of whose components are entered."""
+    """An order with entered amounts for all components."""
     order: Order = OrderFactory(promo=Decimal(0), reductions=Decimal(0))
     session.commit()
     return order
@@ -28,13 +28,13 @@ def order(session: Session) -> Order:
 
 @pytest.fixture(autouse=True)
 def drained(session: Session) -> Iterator[None]:
-    """What the outside programs of a test left noted is drained."""
+    """Drain what other programs have noted in a test."""
     yield
     figures.heal_noted(session)
 
 
 def itemised(connection: psycopg.Connection[Any], order_id: int) -> list[str]:
-    """The order's itemised kinds as committed."""
+    """The order's committed itemised kinds."""
     row = connection.execute("SELECT itemised FROM orders WHERE id = %s", [order_id]).fetchone()
     assert row is not None
     return list(row[0])

@@ -1,4 +1,4 @@
-"""Lines ↔ one amount: the lines are kept until the save, what goes is said, and they come back as they were."""
+"""Lines ↔ one amount: the lines are kept until the save, the form states which are replaced, and can restore them."""
 
 from collections.abc import Callable
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""Northwind whole, through the real commands: imported, proven, tampered with, found out and healed."""
+"""All of Northwind through the real commands: imported, verified, tampered with, detected and healed."""
 
 import json
 from collections.abc import Callable
@@ -21,7 +21,7 @@ Outside = psycopg.Connection[Any]
 
 
 def from_the_files() -> Book:
-    """The book as the files alone have it; orders and lines are numbered as they stand in them."""
+    """The model built from the files alone; orders and lines are numbered in the order of the files."""
     book, keys = Book(), {}
     for key, row in enumerate(rows("orders.csv"), start=1):
         book.orders[key] = OrderFacts(entered=dict.fromkeys(SIGN, ZERO))
@@ -33,7 +33,7 @@ def from_the_files() -> Book:
 
 
 def key_of(outside: Outside, number: str) -> int:
-    """The key of the order of that number."""
+    """The id of the order with that number."""
     return int(_one(outside, "SELECT id FROM orders WHERE number = %s", number))
 
 
@@ -198,7 +198,7 @@ def test_a_rebuild_of_what_is_right_writes_nothing(run_command: Command, outside
 
 
 def _by_figure(findings: list[dict[str, Any]]) -> dict[tuple[str, int], Any]:
-    """What a verification found, by figure and row: stored and expected amounts."""
+    """The findings of a verification, by figure and row: stored and expected amounts."""
     return {
         (f["figure"], int(f["key"]["id"])): (_amounts(f["stored"]), _amounts(f["expected"]))
         for f in findings
@@ -211,7 +211,7 @@ def _amounts(texts: dict[str, str]) -> dict[str, Decimal]:
 
 
 def _heals(run_command: Command, outside: Outside, *, corrections: int) -> None:
-    """`figures heal` leaves that many corrections and no drift; a second one changes nothing."""
+    """Assert that `figures heal` makes that many corrections and leaves no drift, and that another one does nothing."""
     healed = run_command("figures", "heal", "--json")
     assert healed.exit_code == 0, healed.output
     assert json.loads(healed.stdout)["corrections"] == corrections

@@ -1,6 +1,6 @@
-"""What a program outside writes is noted, and right after `heal_noted`: FAULTS.md lines 13 and 14.
+"""Writes of other programs are noted, and corrected by `heal_noted`: FAULTS.md lines 13 and 14.
 
-The correction names the cause and the database user. So does what the session cannot see.
+The correction names the cause and the database user. The same holds for writes that the session cannot see.
 """
 
 import importlib.util
@@ -171,7 +171,7 @@ def test_a_program_that_rolls_back_leaves_no_note(
     assert set(figures.noted(session).values()) == {0}
 
 
-# What the session cannot see, it leaves noted
+# Writes that the session cannot see stay noted
 
 
 def test_a_write_in_autocommit_is_noted_and_then_right(

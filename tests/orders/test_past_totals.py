@@ -1,4 +1,4 @@
-"""An order's history says the grand total before and after every save, whatever was saved."""
+"""An order's history shows the grand total before and after every save, whatever was saved."""
 
 from decimal import Decimal
 from typing import Any
@@ -69,7 +69,7 @@ def test_every_total_that_was_stored_is_told_between_the_saves(session: Any, edi
     for what, amount in edits:
         before = len(recorded_events(session, order))
         edit(session, order, what, amount)
-        if len(recorded_events(session, order)) > before:  # else nothing was changed
+        if len(recorded_events(session, order)) > before:  # else the edit changed nothing
             stored.append(order.grand_total)
     reported = totals_by_save(session, order, recorded_events(session, order))
     pairs = list(reversed(reported.values()))

@@ -1,4 +1,4 @@
-"""Several processes at once leave no drift, no false fix and no deadlock; an unlocked mutant does.
+"""Concurrent processes leave no drift, no wrong correction and no deadlock; mutants without a lock do.
 
 FAULTS.md lines 21, 26 and 27.
 """
@@ -30,13 +30,13 @@ pytestmark = pytest.mark.slow
 
 ROUNDS = 100
 SAVES, ROUNDS_BESIDE = examples(50), examples(8)
-"""Of each writer, and of whoever looks, heals or tampers beside them."""
+"""The number of saves of each writer, and of rounds of the processes that read, heal or tamper concurrently."""
 
 Outside = psycopg.Connection[Any]
 
 
 def orders(session: Any, number: int, **facts: Any) -> list[int]:
-    """That many orders, committed; answers their keys."""
+    """Create and commit that many orders; returns their ids."""
     made = [OrderFactory(**facts).id for _ in range(number)]
     session.commit()
     session.rollback()
@@ -44,7 +44,7 @@ def orders(session: Any, number: int, **facts: Any) -> list[int]:
 
 
 def everything_is_right(session: Any, outside: Outside) -> None:
-    """No drift by the product's own word and by arithmetic of our own; nothing left noted."""
+    """Assert no drift, by the product's own verification and by the tests' arithmetic, and no notes."""
     assert list(figures.verify(session)) == []
     assert stored(outside) == Book.read(outside).totals()
     assert set(figures.noted(session).values()) == {0}
@@ -54,7 +54,7 @@ def everything_is_right(session: Any, outside: Outside) -> None:
 
 
 def first_lines(app: Flask, keys: list[int]) -> None:
-    """Two processes each add the first line of every order, at the same moments."""
+    """Two processes each add the first line of every order, at the same time."""
     meet = barrier(2)
 
     def add(quantity: int) -> None:
@@ -86,7 +86,7 @@ def _without_a_lock(_: Any, __: Any, owners: set[int], ___: Any) -> set[int]:
 
 
 class _LockedAndComputedInOneStatement:
-    """The recompute with its owner locked by a subquery of the same statement."""
+    """The recompute, with its owner locked by a subquery of the same statement."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         self.honest = recomputing.recompute(*args, **options).clause
@@ -105,7 +105,7 @@ class _LockedAndComputedInOneStatement:
 def test_a_drain_that_does_not_lock_first_leaves_drift(
     app: Flask, session: Any, monkeypatch: pytest.MonkeyPatch, mutant: str
 ) -> None:
-    """The mutants that show that the test above bites."""
+    """The mutants that the test above must detect."""
     keys = orders(session, ROUNDS, itemised=["package"])
     monkeypatch.setattr(drain, "lock_owners", _without_a_lock)
     if mutant != "takes no lock":
@@ -144,9 +144,9 @@ def test_two_sessions_that_edit_different_lines_of_one_order_leave_no_drift(
 
 
 def live_edits(seed: int, keys: list[int], race: Race) -> Counter[str]:
-    """What people do all day: add, edit, move and delete lines, and enter amounts, one order a save.
+    """Typical edits of users: add, edit, move and delete lines, and enter amounts, one order per save.
 
-    Answers how often each outcome came about: `done`, or the SQL state of the refusal.
+    Returns how often each outcome occurred: `done`, or the SQL state of the refusal.
     """
     chance = random.Random(seed)
     outcomes: Counter[str] = Counter()
@@ -213,7 +213,7 @@ EDITS: tuple[Callable[[random.Random, int], None], ...] = (
 def test_a_heal_that_races_live_edits_fixes_nothing_that_is_right(
     app: Flask, session: Any, outside: Outside
 ) -> None:
-    """Line 26: a rebuild of everything, over and over, beside three writers of the same few orders."""
+    """Line 26: repeated rebuilds of everything, concurrent with three writers of the same few orders."""
     keys = orders(session, 4)
     race = Race(4)
 
@@ -235,7 +235,7 @@ def test_a_heal_that_races_live_edits_fixes_nothing_that_is_right(
 def test_a_heal_gives_way_to_whoever_saves_the_line_that_it_wants_to_write(
     app: Flask, session: Any, outside: Outside
 ) -> None:
-    """The heal holds the order and wants the line, the save holds the line and wants the order."""
+    """The heal locks the order and waits for the line, the save locks the line and waits for the order."""
     [key] = orders(session, 1, lines=[("package", "", "1", "10"), ("package", "", "1", "10")])
     line = session.scalar(select(OrderLine.id).order_by(OrderLine.id))
     session.rollback()
@@ -247,7 +247,7 @@ def test_a_heal_gives_way_to_whoever_saves_the_line_that_it_wants_to_write(
         db.session.flush()
         meet.wait()
         begun = time.monotonic()
-        time.sleep(0.2)  # until the heal has the order
+        time.sleep(0.2)  # until the heal has locked the order
         db.session.commit()
         return time.monotonic() - begun
 
@@ -266,7 +266,7 @@ def test_a_heal_gives_way_to_whoever_saves_the_line_that_it_wants_to_write(
 def test_verification_under_live_load_raises_no_false_alarm(
     app: Flask, session: Any, outside: Outside
 ) -> None:
-    """Line 27: whoever looks while three others write sees no drift, because there is none."""
+    """Line 27: verification while three processes write finds no drift, because there is none."""
     keys = orders(session, 4)
     race = Race(4)
 
@@ -284,10 +284,10 @@ def test_verification_under_live_load_raises_no_false_alarm(
 def test_a_program_that_tampers_beside_live_edits_and_healers_leaves_no_drift(
     app: Flask, session: Any, outside: Outside, database_url: str, owner_database_url: str
 ) -> None:
-    """Two programs write past the app, as two database users; three healers put right what they did.
+    """Two programs write past the app, as two database users; three healers correct what they did.
 
-    No heal deadlocks with anybody: it gives way. A save, or a program's own statement, that an open
-    statement on the very same lines makes impossible may be refused, and leaves nothing.
+    No heal deadlocks: it yields to the other transaction. A save, or a program's statement, that conflicts with
+    an open statement on the same lines may be refused, and then changes nothing.
     """
     keys = orders(session, 4)
     race = Race(7)
@@ -350,7 +350,7 @@ TAMPERING = (
 def test_transactions_over_two_orders_in_opposite_order_do_not_deadlock(
     app: Flask, session: Any, outside: Outside
 ) -> None:
-    """Line 21: A→B beside B→A. Lines are written in either order; the drain locks orders by id."""
+    """Line 21: A→B concurrent with B→A. Lines are written in either order; the drain locks orders by id."""
     lines = [("package", "", "1", "10"), ("package", "", "1", "10")]
     a, b = orders(session, 2, lines=lines)
     of = {k: list(session.scalars(select(OrderLine.id).filter_by(order_id=k))) for k in (a, b)}
@@ -373,7 +373,7 @@ def test_transactions_over_two_orders_in_opposite_order_do_not_deadlock(
 def test_of_two_transactions_that_do_deadlock_one_wins_and_the_other_leaves_nothing(
     app: Flask, session: Any, outside: Outside
 ) -> None:
-    """Both read the first order's total, which locks it, before they write the other's lines."""
+    """Both read the first order's total, which locks it, before they write the other order's lines."""
     lines = [("package", "", "1", "10"), ("package", "", "1", "10")]
     a, b = orders(session, 2, lines=lines)
     of = {k: list(session.scalars(select(OrderLine.id).filter_by(order_id=k))) for k in (a, b)}

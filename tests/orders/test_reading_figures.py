@@ -1,4 +1,4 @@
-"""Whatever reads a figure in the transaction that changed it sees the changed one."""
+"""Every way of reading a figure in the transaction that changed it returns the changed value."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -16,7 +16,7 @@ from .books import stored
 from .shop import ORDERS, Shop
 
 _EXPECTED = 10 * 14 + 10 * Decimal("9.80") + Decimal("32.38") - Decimal("26.60") - Decimal("1.25")
-"""The grand total of the itemised order once its first line counts 10."""
+"""The grand total of the itemised order after the quantity of its first line is set to 10."""
 
 READS: dict[str, Callable[[Any, int], Decimal]] = {
     "select of a column": lambda s, i: s.scalar(select(Order.grand_total).where(Order.id == i)),
@@ -126,7 +126,7 @@ def test_a_read_takes_no_pending_change_of_an_instance_away(
     order = session.get(Order, shop.itemised)
     session.execute(update(OrderLine).where(OrderLine.id == shop.first_line).values(quantity=2))
     order.reductions = Decimal(9)
-    session.connection().execute(select(ORDERS.c.grand_total)).all()  # drains, and flushes nothing
+    session.connection().execute(select(ORDERS.c.grand_total)).all()  # drains without flushing
     session.commit()
     shop.book.change(shop.first_line, quantity=Decimal(2))
     shop.book.orders[shop.itemised].entered["reductions"] = Decimal(9)

@@ -1,4 +1,4 @@
-"""FAULTS.md, line 26, with runs: heals, rebuilds and verifications over and over, beside four writers."""
+"""FAULTS.md, line 26, with runs: repeated heals, rebuilds and verifications, concurrent with four writers."""
 
 from collections import Counter
 from typing import Any

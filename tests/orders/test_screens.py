@@ -1,4 +1,4 @@
-"""Finding orders, reading their history, and how their totals were calculated."""
+"""The screens of orders: the list, the history, and the calculation of totals."""
 
 import re
 from collections.abc import Callable
@@ -53,7 +53,7 @@ def shop(session: Any) -> dict[str, Order]:
 
 
 def listed(client: FlaskClient, **query: Any) -> list[str]:
-    """The numbers of the orders in the list, from the top."""
+    """The numbers of the orders in the list, from top to bottom."""
     html = " ".join(client.get("/orders", query_string=query).text.split())
     return [
         part.split("<")[0].strip()
@@ -143,7 +143,7 @@ def test_the_list_asks_the_database_a_fixed_number_of_questions(
     session.commit()
     asked.clear()
     client.get("/orders")
-    assert len(asked) == few <= 7, asked  # the last: whether anything listed is known to be wrong
+    assert len(asked) == few <= 7, asked  # the last: whether any listed order is in doubt
 
 
 # Customers
@@ -301,7 +301,7 @@ def test_a_line_of_another_order_is_not_explained_here(
     assert client.get("/orders/A-1/calculation/version").status_code == 404
 
 
-# From record to record
+# Links between records
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,7 @@ def test_two_people_on_one_connection_are_each_named(
 
 
 def _who_changed_lines(outside: psycopg.Connection[Any]) -> list[str]:
-    """The actors of the audit trail's updates of lines, oldest first."""
+    """The actors of the updates of lines in the audit trail, oldest first."""
     query = (
         "SELECT actor FROM audit_events "
         "WHERE table_name = 'order_lines' AND action = 'UPDATE' ORDER BY id"

@@ -1,4 +1,4 @@
-"""Random sequences of writes leave no drift, and what is refused leaves no trace."""
+"""Random sequences of writes leave no drift, and refused writes change nothing."""
 
 from collections.abc import Callable
 from typing import Any

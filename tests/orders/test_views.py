@@ -1,4 +1,4 @@
-"""The orders' screens over HTTP: two who edit one, one effect per form, who may, deleting."""
+"""The screens of orders over HTTP: edit conflicts, idempotency, permissions, deleting."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -29,12 +29,12 @@ SEED = {
 
 @pytest.fixture
 def finance(sign_in: SignIn, session: Any) -> FlaskClient:
-    """A finance person, with a customer ALFKI and an account manager Nancy to choose from."""
+    """A finance user, with the customer ALFKI and the account manager Nancy to choose from."""
     users_to_choose(session)
     return sign_in("finance")
 
 
-# Two editors
+# Edit conflicts
 
 
 def test_what_i_did_not_touch_takes_their_value(sign_in: SignIn, session: Any) -> None:
@@ -60,7 +60,7 @@ def test_what_i_did_not_touch_takes_their_value(sign_in: SignIn, session: Any) -
     assert order.grand_total == 57
 
 
-# One effect per form
+# Idempotency
 
 
 def test_the_same_form_sent_at_the_same_time_has_one_effect(
@@ -94,7 +94,7 @@ def test_htmx_is_sent_on_by_a_header(finance: FlaskClient, session: Any) -> None
     assert saved.headers["HX-Redirect"] == f"/orders/{only_order(session).number}"
 
 
-# Who may
+# Permissions
 
 
 def test_an_account_manager_sees_only_their_own_orders(sign_in: SignIn, session: Any) -> None:

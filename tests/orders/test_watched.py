@@ -1,4 +1,4 @@
-"""With a worker, what a program outside writes is right within two seconds: FAULTS.md lines 13 and 14."""
+"""With a worker running, other programs' writes are corrected within two seconds: FAULTS.md lines 13 and 14."""
 
 import time
 from pathlib import Path
@@ -25,7 +25,7 @@ from .ways import CHANGES, NEW
 pytestmark = pytest.mark.slow
 
 BAR_SECONDS = 2.0
-"""From the other program's commit until everything is right, at the 95th percentile."""
+"""The limit at the 95th percentile, in seconds, from the other program's commit until all figures are right."""
 
 
 def test_every_way_of_writing_from_outside_is_right_within_two_seconds(
@@ -71,7 +71,7 @@ def copied(database_url: str, shop: Shop) -> None:
 
 
 def right(outside: psycopg.Connection[Any]) -> bool:
-    """Whether nothing is noted, and everything is as an independent calculation has it."""
+    """Whether nothing is noted and all figures equal an independent calculation."""
     if outside.execute("SELECT 1 FROM figure_notes LIMIT 1").fetchone():
         return False
     return stored(outside) == Book.read(outside).totals()

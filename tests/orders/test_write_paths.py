@@ -1,7 +1,7 @@
-"""No write path of the app's session leaves a figure wrong: DESIGN.md section 3; line 13 of FAULTS.md.
+"""No way of writing through the app's session leaves a wrong figure: DESIGN.md section 3; line 13 of FAULTS.md.
 
-Each way of writing is crossed with each kind of source and figure of an order. The figures are right
-when read in the same transaction, undone with it, and right at commit.
+Each way of writing is combined with each kind of source and figure of an order. The figures are right
+when read in the same transaction, restored when it is rolled back, and right after its commit.
 """
 
 from collections.abc import Callable, Iterator
@@ -145,12 +145,12 @@ def test_a_moved_lines_old_order_is_deleted_in_the_same_transaction(
     right_in_the_transaction_and_at_commit(session, outside, write, shop.book)
 
 
-# TRUNCATE, which only the owner may
+# TRUNCATE, which only the owner's role may execute
 
 
 @pytest.fixture
 def owners_session(app: Any, owner_database_url: str) -> Iterator[Session]:
-    """A session of the app whose database role is the owner."""
+    """A session of the app with the owner's database role."""
     url = owner_database_url.replace("postgresql://", "postgresql+psycopg://", 1)
     engine = create_engine(url, connect_args={"cursor_factory": hooks.NotingCursor})
     hooks.install(engine, registry)

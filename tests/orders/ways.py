@@ -1,4 +1,4 @@
-"""Every way in which the app's session, or a program outside, can write an order's facts and figures."""
+"""Every way in which the app's session, or another program, can write an order's facts and figures."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from .shop import LINES, ORDERS, Shop
 Values = dict[str, Any]
 
 
-# What is changed
+# The changes
 
 
 @dataclass(frozen=True)
 class Change:
-    """One column of one row set to a value, and what that means in the book."""
+    """One column of one row set to a value, and its effect in the model."""
 
     model: type[Any]
     row: Callable[[Shop], int]
@@ -39,7 +39,7 @@ def _of_line(line: str, column: str, value: Any) -> Change:
 
 
 def _nothing(_: Shop) -> None:
-    """What a user writes into a figure means nothing."""
+    """The effect in the model of a write into a figure: none."""
 
 
 def _itemise_promo(shop: Shop) -> None:
@@ -114,7 +114,7 @@ def query_update(session: Any, model: type[Any], key: int, values: Values) -> No
 def bulk_save_objects(session: Any, model: type[Any], key: int, values: Values) -> None:
     """Legacy bulk save of a changed instance."""
     instance = session.get(model, key)
-    assert instance.id == key  # an expired key would be missing from what is saved
+    assert instance.id == key  # an expired key would not be saved
     session.expunge(instance)
     for name, value in values.items():
         setattr(instance, name, value)
@@ -139,14 +139,14 @@ def session_connection(session: Any, model: type[Any], key: int, values: Values)
 
 
 def text_after_a_flush(session: Any, model: type[Any], key: int, values: Values) -> None:
-    """SQL in a string, after the unit of work has written something of its own."""
+    """SQL in a string, after the unit of work has written something else."""
     session.scalars(select(Order).limit(1)).one().version += 1
     session.flush()
     session.execute(text(update_statement(model, values, ":{}")), {**values, "key": key})
 
 
 def text_with_a_leading_statement(session: Any, model: type[Any], key: int, values: Values) -> None:
-    """Several statements in one string, of which the first only reads."""
+    """Several statements in one string, the first of them read-only."""
     table = model.__table__
     quoted = {
         name: session.scalar(select(func.quote_nullable(literal(value, table.c[name].type))))

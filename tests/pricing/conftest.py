@@ -1,4 +1,4 @@
-"""The shop in which prices change."""
+"""The orders and the browser that tests of price changes use."""
 
 from typing import Any
 
@@ -15,5 +15,5 @@ def shop(session: Any) -> Shop:
 
 @pytest.fixture
 def finance(sign_in: Any) -> Any:
-    """A finance user's browser."""
+    """The browser of a finance user."""
     return sign_in("finance")

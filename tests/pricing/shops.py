@@ -16,7 +16,7 @@ FROM = date(2026, 3, 1)
 
 @dataclass
 class Shop:
-    """Tea at 10 a box, and orders of March: plain, negotiated, closed, of February, and one in the red."""
+    """Tea at 10 a box, and orders: plain, negotiated, closed, of February, and one that a low price makes negative."""
 
     tea: Product
     plain: Order
@@ -40,7 +40,7 @@ def order_of(product: Product, price: str, quantity: str = "5", **facts: Any) ->
 
 
 def open_shop(session: Any) -> Shop:
-    """The shop, committed."""
+    """Create and commit the shop."""
     tea = ProductFactory(code="TEA", name="Green tea", prices={"2026-01-01": "10"})
     shop = Shop(
         tea=tea,

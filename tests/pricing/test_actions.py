@@ -1,4 +1,4 @@
-"""What a new price would change, and that applying it does just that."""
+"""The preview of a new price, and that applying it does exactly what was previewed."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import date
@@ -42,7 +42,7 @@ def by_number(found: effects.Effects) -> dict[str, effects.Effect]:
 
 
 def apply_all(session: Any, user: Any, new: NewPrice) -> PriceChange:
-    """Apply the price to everything that it can change."""
+    """Apply the price to every order that it can change."""
     rows = [row for row in effects_of(session, visible_to(user), new).rows if row.is_possible]
     return actions.apply(
         session, visible_to(user), new, {row.order_id: row.version for row in rows}
@@ -131,7 +131,7 @@ def test_a_total_that_would_not_be_possible_is_shown_with_the_reason_and_last(
     found = effects_of(session, visible_to(user), shop.price("9"))
     tight = found.rows[-1]
     assert (tight.number, tight.then, tight.is_possible) == ("SO-5", -5, False)
-    assert (tight.after, tight.difference) == (tight.now, 0)  # it is left as it is
+    assert (tight.after, tight.difference) == (tight.now, 0)  # it is unchanged
     assert "cannot be negative" in str(tight.problem)
 
 
@@ -297,7 +297,7 @@ def test_without_the_lock_a_closed_order_is_changed(
 def apply_while_another_saves(
     app: Any, session: Any, user: User, shop: Shop, outside: Outside, *, closes: bool
 ) -> list[str]:
-    """Another session holds the order while the price is applied, and then saves it; the outcome."""
+    """Apply the price while another session has locked the order, which it then saves; returns the outcome."""
     order_id, user_id, tea_id = shop.plain.id, user.id, shop.tea.id
 
     def apply_meanwhile() -> list[str]:
@@ -322,7 +322,7 @@ def apply_while_another_saves(
 
 
 def wait_for_another_waiting(connection: Outside, waiting: Future[Any]) -> None:
-    """Until another session waits for a lock that this test holds."""
+    """Wait until another session waits for a lock that this test holds."""
     while connection.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone() == (0,):
         assert not waiting.done(), waiting.result()
         connection.execute("SELECT pg_sleep(0.005)")
@@ -356,7 +356,7 @@ def test_two_prices_at_once_are_applied_one_after_the_other(
     assert price_on(session, tea_id, FROM) in {change.unit_price for change in changes}
 
 
-# Random books: what was shown is what is stored, to the cent, and as plain Python has it
+# Random books: the preview equals what is stored, to the cent, and what plain Python computes
 
 price = st.decimals(0, 1000, places=4)
 quantity = st.decimals(0, 500, places=3)

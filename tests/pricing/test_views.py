@@ -1,4 +1,4 @@
-"""The pricing screen over HTTP: who may, once only, what was shown, what is told afterwards."""
+"""The pricing screen over HTTP: permissions, idempotency, outdated previews, the report afterwards."""
 
 from collections.abc import Callable
 from datetime import date
@@ -28,7 +28,7 @@ TYPED = {"product": "TEA", "effective_from": "2026-03-01", "unit_price": "12"}
 
 
 def shown(client: FlaskClient, **changes: str) -> MultiDict[str, str]:
-    """The form after its preview, as a browser would send it: the boxes that are ticked among it."""
+    """The form after its preview, as a browser would send it, with the ticked boxes only."""
     typed = ticked(client.get("/pricing").text)
     for name, value in {**TYPED, **changes}.items():
         typed[name] = value
@@ -38,7 +38,7 @@ def shown(client: FlaskClient, **changes: str) -> MultiDict[str, str]:
 
 
 class Reader(HTMLParser):
-    """The successful controls of the pricing form: of the boxes only those that are ticked."""
+    """Collects the successful controls of the pricing form: of the boxes, only ticked ones."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class Reader(HTMLParser):
 
 
 def ticked(page: str) -> MultiDict[str, str]:
-    """What a browser would send if the form of the page were submitted as it is."""
+    """The fields that a browser would send if the page's form were submitted unchanged."""
     reader = Reader()
     reader.feed(page)
     return reader.fields

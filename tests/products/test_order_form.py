@@ -1,4 +1,4 @@
-"""A line of an order names a product: choosing, filling, saving, history, two editors."""
+"""Products in order lines: choosing, filling, saving, history, edit conflicts."""
 
 import json
 from collections.abc import Callable
@@ -28,7 +28,7 @@ def finance(sign_in: SignIn) -> FlaskClient:
 
 @pytest.fixture
 def order(session: Any) -> Order:
-    """An order of 2 March with one line of tea, whose price rises on 3 March."""
+    """An order of 2 March with one line of tea; the price of tea rises on 3 March."""
     tea = ProductFactory(
         code="TEA", name="Green tea", prices={"2026-01-01": "10", "2026-03-03": "12"}
     )
@@ -50,7 +50,7 @@ def line_of(session: Any, order: Order, position: int = 0) -> Any:
 
 
 def choose(client: FlaskClient, typed: Any, line: int = 0) -> Any:
-    """Choose the product that is typed into a line; what is filled in, by field, and the note."""
+    """Choose the product that is typed into a line; returns the filled fields, and the note."""
     answer = client.post(f"{EDIT}?do=product&line={line}", data=typed, headers=HTMX)
     assert answer.status_code == 200, answer.text
     events = json.loads(answer.headers["HX-Trigger"])
@@ -291,7 +291,7 @@ def test_a_block_of_products_is_filled_in_few_statements_however_long_it_is(
     assert statements(40) == statements(2)
 
 
-# What happened
+# History
 
 
 def test_the_history_and_the_record_name_the_product(

@@ -1,4 +1,4 @@
-"""Finding products, and what they cost on a day."""
+"""Reads of products, and of their prices on a day."""
 
 from datetime import date, timedelta
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""The price list on screen: who may, what is refused, what is kept."""
+"""The price list on screen: permissions, refusals, and prices that cannot be removed."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +15,7 @@ SignIn = Callable[..., FlaskClient]
 
 
 def form_at(client: FlaskClient, path: str, **changes: str) -> dict[str, str]:
-    """The form of the page as a browser would send it, with some fields typed over."""
+    """The form of the page as a browser would send it, with some fields replaced."""
     page = client.get(path)
     assert page.status_code == 200, page.text
     return {**_read(page.text, "product-form").fields.to_dict(), **changes}

@@ -1,4 +1,4 @@
-"""A book of orders and managers' months, and a way to write past every trigger."""
+"""A book of orders and managers' months, and the removal of the limit on files."""
 
 from datetime import date
 from decimal import Decimal
@@ -13,7 +13,7 @@ from tests.factories.people import AccountManagerFactory
 
 @pytest.fixture
 def book(session: Any) -> list[int]:
-    """Seven orders of two managers, most of them closed; their numbers."""
+    """Seven orders of two managers, most of them closed; returns their ids."""
     managers = [AccountManagerFactory(name=name) for name in ("Nancy", "Robert")]
     orders = [
         OrderFactory(
@@ -33,5 +33,5 @@ def book(session: Any) -> list[int]:
 
 @pytest.fixture
 def unlimited(app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """More files than anybody asks for in a minute."""
+    """Switch off the limit on files per minute."""
     monkeypatch.setattr(limiter, "enabled", False)

@@ -1,4 +1,4 @@
-"""The totals of a figure that holds a day beside its amounts are those of its amounts."""
+"""The control totals of a figure with a date column as well as amounts are those of its amounts."""
 
 import csv
 from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ D = Decimal
 
 
 class Base(DeclarativeBase):
-    """Moves, and the months that they come to."""
+    """Moves, and their monthly sums."""
 
 
 class Party(Base):

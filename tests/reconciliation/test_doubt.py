@@ -1,4 +1,4 @@
-"""A report that ties out is in doubt while anything speaks against its figure: on its page, in the list, everywhere."""
+"""A report that ties out is shown as in doubt while its figure is in doubt: on its page, in the list, everywhere."""
 
 from collections.abc import Callable
 from typing import Any
@@ -22,7 +22,7 @@ SPEAKS = {
     "a finding": "UPDATE orders SET grand_total = grand_total + 5 WHERE id = 1",
     "a forged fact": "UPDATE orders SET promo = promo + 5, grand_total = grand_total - 5 WHERE id = 1",
 }
-"""What was done past every trigger after the report was made."""
+"""Reason for doubt → the statement, run without triggers after the report was made, that causes it."""
 
 
 @pytest.mark.leaves_drift

@@ -1,4 +1,4 @@
-"""What a report says is what the tables hold: every line, every total, every drift that is put in."""
+"""A report equals the tables: every line, every control total, every drift that a test causes."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta

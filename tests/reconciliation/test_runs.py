@@ -1,4 +1,4 @@
-"""The nightly reports: what is kept, that it is the file to the byte, and that it goes in time."""
+"""The nightly reports: what is kept, that it equals the file byte for byte, and that it is deleted in time."""
 
 import csv
 import gzip
@@ -40,7 +40,7 @@ def many_parts(unlimited: None, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def make(session: Any) -> Run:
-    """The nightly run, performed."""
+    """Perform the nightly run."""
     run = actions.request(db.session(), NIGHTLY.name, {}, is_paced=False)
     session.commit()
     working.perform(db.engine, run.id)
@@ -55,9 +55,9 @@ def test_every_figure_is_kept_with_its_totals_and_digest(
     sign_in: SignIn,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(reports, "PAGE", 16)  # each is a statement of its own, for every figure
+    monkeypatch.setattr(reports, "PAGE", 16)  # each page is one more statement, for every figure
     for _ in range(60):
-        OrderFactory(number=token_hex(1000))  # so much that nothing compresses it into one part
+        OrderFactory(number=token_hex(1000))  # too much to be compressed into one part
     session.commit()
     surgery.execute("UPDATE orders SET grand_total = grand_total + 1 WHERE id = %s", [book[1]])
     run = make(session)

@@ -1,4 +1,4 @@
-"""The reconciliation on the screen and as files: equal to the tables, and inert whatever is in them."""
+"""The reconciliation on screen and as files: equal to the tables, and safe whatever text is in them."""
 
 import csv
 import re

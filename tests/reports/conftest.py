@@ -1,4 +1,4 @@
-"""Orders of known amounts, and a user who looks at what they come to."""
+"""Orders with known amounts, and a user who sees them."""
 
 from collections.abc import Callable
 from datetime import date
@@ -17,7 +17,7 @@ NewOrder = Callable[..., Order]
 
 @pytest.fixture
 def finance(session: Any) -> User:
-    """Who sees everybody's orders."""
+    """A user who sees all orders."""
     return UserFactory(role="finance")
 
 

@@ -1,4 +1,4 @@
-"""Northwind's revenue by month, account manager and customer, against a computation from its files alone."""
+"""Northwind's revenue by month, account manager and customer, compared with a computation from its files alone."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ SIGN = {"package": 1, "addition": 1, "promo": -1, "reduction": -1}
 
 
 def sales(day: str, year: int) -> Iterator[tuple[dict[str, str], date, Decimal]]:
-    """Each order of the year by that column, with its total; Python rounds every line by itself."""
+    """Each order of the year by that date column, with its total; Python rounds every line separately."""
     totals: dict[str, Decimal] = defaultdict(Decimal)
     for row in rows("order_lines.csv"):
         amount = Decimal(row["quantity"]) * Decimal(row["unit_price"])

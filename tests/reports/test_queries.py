@@ -1,4 +1,4 @@
-"""Revenue adds up: by every dimension to the same total, to the last unit, and to the orders behind it."""
+"""Revenue adds up exactly: every dimension to the same total, every line to its orders."""
 
 from dataclasses import replace
 from datetime import date, timedelta
@@ -24,7 +24,7 @@ def amounts(lines):
     return {line.label or line.key: line.revenue for line in lines}
 
 
-# By which day an order counts
+# The date by which an order counts
 
 
 def test_closed_orders_count_in_the_month_in_which_they_were_closed(session, finance, order):
@@ -184,7 +184,7 @@ def test_every_dimension_comes_to_what_the_orders_come_to(session, finance, made
     session.rollback()
 
 
-# Whose orders
+# Visible orders
 
 
 def test_an_account_manager_sees_only_their_own(session, order):

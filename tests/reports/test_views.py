@@ -1,4 +1,4 @@
-"""The revenue report over HTTP: its numbers lead to their orders, its files hold what the screen shows."""
+"""The revenue report over HTTP: its numbers link to their orders, its files hold what the screen shows."""
 
 import csv
 import re
@@ -30,7 +30,7 @@ def shop(session, order):
 
 
 def links_with_amounts(html):
-    """Every link to the list of orders with the amount that it stands on."""
+    """Every link to the list of orders, with the amount that is its text."""
     found = re.findall(r'<a[^>]*href="(/orders[^"]*)"[^>]*>\s*(?:Rp\s)?([\d.,]+)\s*</a>', html)
     return [(href.replace("&amp;", "&"), amount) for href, amount in found]
 

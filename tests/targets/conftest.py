@@ -18,7 +18,7 @@ from tests.factories.people import AccountManagerFactory, UserFactory
 
 @pytest.fixture
 def finance(session: Any) -> User:
-    """Who sees everybody's targets."""
+    """A user who sees all targets."""
     return UserFactory(role="finance")
 
 

@@ -1,4 +1,4 @@
-"""Entering and proposing targets: nobody's entry is lost, and a proposal is what it says."""
+"""Entering and proposing targets: no entry is lost, and `generate` stores what `propose` returns."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -88,7 +88,7 @@ def test_two_editors_of_one_month_do_not_overwrite_each_other_unseen(session, na
 def test_the_second_of_two_at_the_same_moment_waits_and_sees_the_first(
     app, session, nancy, app_connection, monkeypatch, is_locked
 ):
-    """Without the manager's lock the second overwrites the first unseen: the lock is what prevents it."""
+    """The mutant without the manager's lock overwrites the first entry without a conflict."""
     session.commit()
     manager_id = nancy.id
     actions.enter(session, manager_id, {JANUARY: entry(None, "5")})
@@ -116,7 +116,7 @@ def test_the_second_of_two_at_the_same_moment_waits_and_sees_the_first(
 def test_of_two_who_save_one_month_at_the_same_moment_the_second_is_told(
     app, session, nancy, app_connection, monkeypatch, is_locked
 ):
-    """Whoever enters the year holds the manager alone: a form that did not would overwrite what it never saw."""
+    """Entering a year locks the manager; the mutant that does not overwrites an entry without a conflict."""
     session.commit()
     manager_id = nancy.id
     actions.enter(session, manager_id, {JANUARY: entry(None, "5")})
@@ -172,7 +172,7 @@ def test_of_two_who_set_the_target_of_a_new_month_the_second_is_refused_with_a_s
 
 
 def wait_until_another_waits(connection):
-    """Until a transaction waits for another one's lock."""
+    """Wait until a transaction waits for another one's lock."""
     deadline = time.monotonic() + 20
     waits = "SELECT count(*) FROM pg_locks WHERE NOT granted"
     while connection.execute(waits).fetchone() == (0,):

@@ -1,4 +1,4 @@
-"""A manager's month follows the orders that they closed in it, whoever writes and however."""
+"""A manager's month follows the orders closed in it, whichever program writes them, in whatever way."""
 
 from datetime import date
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""Northwind's nine account managers over 1996 to 1998, against a computation of its own."""
+"""Northwind's nine account managers from 1996 to 1998, compared with an independent computation."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -24,7 +24,7 @@ Achieved = dict[tuple[str, date], tuple[Decimal, int]]
 
 @dataclass(frozen=True)
 class Sale:
-    """An order as the files alone have it."""
+    """An order as read from the files alone."""
 
     manager: str
     closed_on: date | None
@@ -32,7 +32,7 @@ class Sale:
 
 
 def from_the_files() -> dict[str, Sale]:
-    """The sales by number; every line rounded half up to the cent by Python's own decimals."""
+    """The sales by number; every line is rounded half up to the cent with Python's own decimals."""
     totals: dict[str, Decimal] = defaultdict(Decimal)
     for row in rows("order_lines.csv"):
         amount = (Decimal(row["quantity"]) * Decimal(row["unit_price"])).quantize(
@@ -50,7 +50,7 @@ def from_the_files() -> dict[str, Sale]:
 
 
 def achieved_by(sales: dict[str, Sale]) -> Achieved:
-    """What every manager's months must say."""
+    """The expected figures of every manager's months."""
     sums: dict[tuple[str, date], tuple[Decimal, int]] = {}
     for sale in sales.values():
         if sale.closed_on is not None:
@@ -61,7 +61,7 @@ def achieved_by(sales: dict[str, Sale]) -> Achieved:
 
 
 def stored(outside: psycopg.Connection[Any]) -> Achieved:
-    """What the months say, read by a user who knows nothing of the app."""
+    """The stored figures of the months, read by a program outside the app."""
     found = outside.execute(
         "SELECT u.email, t.month, t.achieved, t.orders_closed FROM account_manager_targets t "
         "JOIN users u ON u.id = t.account_manager_id"

@@ -1,4 +1,4 @@
-"""Seed 1: what account managers ask is quick on a large book, and reads orders by index, never all of them."""
+"""Seed 1: account managers' pages are fast on a large book, and read orders by index, never all of them."""
 
 import json
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 
 MANAGERS, ORDERS = 60, 20_000
 MILLISECONDS = 200
-"""Seed 1's bar for the list of targets with their people."""
+"""Seed 1's limit for the list of targets with their account managers."""
 
 BOOK = """
 INSERT INTO customers (code, name) VALUES ('C', 'Customer');
@@ -41,7 +41,7 @@ INSERT INTO orders (number, customer_id, account_manager_id, order_date, closing
 
 @pytest.fixture
 def manager(kept_book: Any, app: Any, surgery: psycopg.Connection[Any], session: Any) -> User:
-    """One of sixty account managers of a book of 20,000 orders, whose targets are stored."""
+    """One of sixty account managers of a book of 20,000 orders, with stored targets."""
 
     def make() -> None:
         for statement in BOOK.format(managers=MANAGERS, orders=ORDERS).split(";"):
@@ -97,7 +97,7 @@ def test_no_page_of_an_account_manager_reads_all_orders(
     app: Any, manager: User, address: str, admin_database_url: str
 ) -> None:
     client = browser(app, manager)
-    client.get("/targets")  # whatever is read once
+    client.get("/targets")  # what is read only once per process
     with statements() as said:
         answer = client.get(address.format(id=manager.id))
     assert answer.status_code == 200, answer.status
@@ -127,7 +127,7 @@ def test_the_stored_column_is_summed_from_the_index_alone(
     )
     owner_connection.execute(
         "VACUUM (ANALYZE) orders"
-    )  # an index alone answers for what is visible to all
+    )  # index-only scans need an up-to-date visibility map
     [(plan,)] = owner_connection.execute(of_a_quarter, [manager.id]).fetchall()
     [scan] = [n for n in nodes(plan[0]["Plan"]) if "Scan" in n["Node Type"]]
     assert scan["Node Type"] == "Index Only Scan"
@@ -166,7 +166,7 @@ def test_the_check_of_plans_would_notice_a_missing_index(
 
 
 def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """A plan's node and all beneath it."""
+    """A node of a plan and all its descendants."""
     yield plan
     for child in plan.get("Plans", ()):
         yield from nodes(child)
@@ -174,7 +174,7 @@ def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def statements() -> Iterator[list[tuple[str, Any]]]:
-    """Whatever the app says to the database meanwhile."""
+    """The statements that the app sends to the database meanwhile, with their parameters."""
     said: list[tuple[str, Any]] = []
 
     def note(_c: object, _k: object, statement: str, parameters: Any, *_: object) -> None:

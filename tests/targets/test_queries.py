@@ -1,4 +1,4 @@
-"""Targets as the screens read them: twelve months whatever is stored, totals that add up."""
+"""Reads of targets: twelve months whatever is stored, and totals that add up."""
 
 from dataclasses import replace
 from decimal import Decimal

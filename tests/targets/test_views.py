@@ -291,7 +291,7 @@ def test_every_wrong_month_is_named(sign_in, shop, nancy, session):
     assert "2 things need your attention" in answer.text
     assert "February 1997: This is not a number" in answer.text
     assert "March 1997: This is too small" in answer.text
-    assert "1997-02" in targets(session)  # Andrew's, of the order that he closed
+    assert "1997-02" in targets(session)  # Andrew's, from the order that he closed
 
 
 def test_two_editors_of_a_year_lose_nothing(sign_in, shop, nancy, session):

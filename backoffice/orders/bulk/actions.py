@@ -1,9 +1,9 @@
-"""Changing many orders at once: what would change, and the change itself, of exactly what was shown.
+"""Changing many orders at once: the preview, and the change itself, of exactly the orders that were previewed.
 
-An order is left alone if anybody has written it since the preview. PostgreSQL says so itself: the
-preview's *mark* is the oldest transaction that was still running then, and every row names the
-transaction that wrote it. That holds for a million orders, for other programs' writes and without
-a second copy of what was shown; where a long transaction runs beside, it leaves rather too many alone.
+An order that was written since the preview is skipped. PostgreSQL itself tracks this: the preview's
+*mark* is the oldest transaction that was still running then, and every row holds the id of the
+transaction that wrote it. This works for a million orders and for other programs' writes, and needs
+no copy of what was shown; while a long transaction is running, more orders are skipped than necessary.
 """
 
 from collections.abc import Sequence
@@ -39,19 +39,19 @@ from ..models import Order
 from ..queries import may_have_orders
 
 MOST_ORDERS = 50_000
-"""Orders of one change: what a person waits for, and what others may have to wait for."""
+"""The most orders of one change: it bounds how long its user, and users who wait for its locks, have to wait."""
 
 EXAMPLES = 10
 
 
 class TooManyOrders(Refusal):
-    """More than one transaction should change."""
+    """More orders than one transaction should change."""
 
     sentence = N_("At most %(most)s orders are changed at once. Narrow the filter.")
 
 
 class PreviewOutdated(Stale):
-    """Other orders than those that were shown fit the filter now."""
+    """The filter now matches orders that were not shown."""
 
     sentence = N_(
         "Other orders fit the filter than when you looked. Look at the new preview, then apply it."
@@ -59,7 +59,7 @@ class PreviewOutdated(Stale):
 
 
 class ManagerGone(Refusal):
-    """Whoever was to get the orders is no active account manager by now."""
+    """The user who was to be assigned to the orders is no longer an active account manager."""
 
     sentence = N_("%(name)s is no active account manager any more. Choose another one.")
 
@@ -81,7 +81,7 @@ class Change:
 
     @property
     def differs(self) -> ColumnElement[bool]:
-        """The orders that are not as the change wants them."""
+        """The condition for orders that the change would alter."""
         columns = table_of(Order).c
         return or_(
             false(), *(columns[name].is_distinct_from(new) for name, new in self.values.items())
@@ -89,13 +89,13 @@ class Change:
 
     @property
     def is_impossible(self) -> ColumnElement[bool]:
-        """The orders that would be closed before they were placed."""
+        """The condition for orders that would be closed before they were placed."""
         return false() if self.closing_date is None else Order.order_date > self.closing_date
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """The orders that a user chose: by hand, or all that a list shows them."""
+    """The orders that a user chose: by hand, or all that a list shows this user."""
 
     user: Any
     state: State
@@ -103,7 +103,7 @@ class Chosen:
 
     @property
     def rows(self) -> Select[Any]:
-        """The orders, in so far as the user may see them."""
+        """The chosen orders that the user may see."""
         if self.ids is None:
             return matching(self.user, self.state)
         return self.state.listing.rows(self.user).where(Order.id.in_(self.ids))
@@ -111,7 +111,7 @@ class Chosen:
 
 @dataclass(frozen=True)
 class Mark:
-    """What a preview showed: how many orders, which (a digest of their stored rows), and as of when."""
+    """What a preview showed: the number of orders, a digest of their stored rows, and the time."""
 
     count: int
     digest: int
@@ -120,7 +120,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Share:
-    """Some of the orders: how many, and what their grand totals come to."""
+    """A subset of the orders: their number, and the sum of their grand totals."""
 
     count: int
     amount: Decimal
@@ -128,7 +128,7 @@ class Share:
 
 @dataclass(frozen=True)
 class Preview:
-    """What a change would do: to how many orders, and which are refused or so already."""
+    """What a change would do: how many orders it alters, and which are refused or need no change."""
 
     chosen: Share
     changed: Share
@@ -141,7 +141,7 @@ class Preview:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a change did. `moved`: orders that another user has written or deleted since the preview."""
+    """The result of a change. `moved`: orders that another user has written or deleted since the preview."""
 
     changed: Share
     moved: int
@@ -172,12 +172,12 @@ def preview(session: Session, chosen: Chosen, change: Change) -> Preview:
 
 
 def apply(session: Session, chosen: Chosen, change: Change, seen: Mark) -> Outcome:
-    """Change the orders that were previewed and that nobody has written since, in one statement.
+    """Change the previewed orders that have not been written since, in one statement.
 
     Raises:
         ManagerGone: the change may have waited for another user's approval.
         TooManyOrders: more than `MOST_ORDERS`.
-        PreviewOutdated: the filter lets in orders that were not shown.
+        PreviewOutdated: the filter matches orders that were not shown.
     """
     _refuse_manager(session, change)
     _lock(session, chosen)
@@ -208,7 +208,7 @@ def _refuse_manager(session: Session, change: Change) -> None:
 
 
 def _lock(session: Session, chosen: Chosen) -> None:
-    """Lock the orders in id order; what they are is read afterwards, by a statement of its own."""
+    """Lock the orders in id order; their values are read afterwards, in a separate statement."""
     ids = chosen.rows.with_only_columns(Order.id).order_by(Order.id).limit(MOST_ORDERS + 1)
     locked = ids.with_for_update(key_share=True, of=Order).subquery()
     count = session.scalar(select(func.count()).select_from(locked)) or 0
@@ -217,10 +217,10 @@ def _lock(session: Session, chosen: Chosen) -> None:
 
 
 def _untouched(session: Session, chosen: Chosen, seen: Mark) -> tuple[Select[Any], int]:
-    """The orders that were shown and that nobody has written since, and how many they are. Raises PreviewOutdated.
+    """The orders that were shown and have not been written since, and their number. Raises PreviewOutdated.
 
-    Where all of them are the very rows that were shown, so they are, though `since` be long ago: a long import or
-    another program that was writing then keeps it back.
+    If the digest is unchanged, all rows are unchanged, whatever `since` is: a long import or another program that
+    was writing at the time of the preview makes `since` older than it.
     """
     shown = seen.count, seen.digest
 
@@ -240,16 +240,16 @@ def _untouched(session: Session, chosen: Chosen, seen: Mark) -> tuple[Select[Any
 def _is_untouched_since(mark: int) -> ColumnElement[bool]:
     """Whether the transaction that wrote the row had ended when `mark` was taken.
 
-    `age` counts back from this transaction's own number, which it must therefore have.
+    `age` counts back from this transaction's own id, so an id must be assigned to it.
     """
     own = cast(cast(func.pg_current_xact_id(), Text), BigInteger)
     return func.age(literal_column("orders.xmin")) > own - mark
 
 
 def _may_let_in_others(session: Session, chosen: Chosen, seen: Mark) -> bool:
-    """Whether the filter may fit orders that were not shown, though nobody has written them.
+    """Whether the filter may match orders that were not shown, although they have not been written.
 
-    Only a customer's new name can do that: the other filters look at the order alone.
+    Only a customer's new name can cause that: the other filters depend on the order alone.
     """
     if chosen.ids is not None or not {"q", "customer"} & set(chosen.state.values):
         return False
@@ -266,7 +266,7 @@ def _share(condition: ColumnElement[bool] | None) -> tuple[ColumnElement[Any], C
 
 
 def _digest() -> ColumnElement[int]:
-    """Another one as soon as there are other orders among them, or one of them was written."""
+    """A digest that changes as soon as other orders are among them, or one of them is written."""
     written_by = cast(cast(literal_column("orders.xmin"), Text), BigInteger)
     return func.coalesce(func.bit_xor(func.hashint8extended(Order.id, written_by)), 0)
 

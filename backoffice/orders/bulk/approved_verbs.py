@@ -1,4 +1,4 @@
-"""Changing many orders at once, as two people look at it above the limits."""
+"""Changing many orders at once as a verb that needs a second user's approval above the limits."""
 
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def as_payload(chosen: "Chosen", change: "Change", seen: "Mark") -> dict[str, Any]:
-    """What was chosen, what shall change and what the preview showed, as JSON."""
+    """The chosen orders, the change and the mark of the preview, as JSON."""
     return {
         "query": chosen.state.as_query,
         "ids": None if chosen.ids is None else list(chosen.ids),
@@ -27,7 +27,7 @@ def as_payload(chosen: "Chosen", change: "Change", seen: "Mark") -> dict[str, An
 
 
 def _act(session: Session, user: User, asked: Payload) -> object:
-    from ...lists.state import state_of  # the list and its filters: who lists the verbs reads none
+    from ...lists.state import state_of  # late: listing the verbs must not load the list
     from ..listing import ORDERS
     from .actions import Change, Chosen, Mark, apply
 

@@ -1,4 +1,4 @@
-"""What one types about many orders at once."""
+"""The form that changes many orders at once."""
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
@@ -14,7 +14,7 @@ from .actions import Change
 
 
 class BulkForm(Form):
-    """What shall become of the chosen orders."""
+    """The changes to make to the chosen orders."""
 
     to_manager = SelectField(_l("Account manager"), validate_choice=False)
     closing = SelectField(_l("Closing date"), validate_choice=False)
@@ -33,24 +33,24 @@ class BulkForm(Form):
         self.to_manager.choices = [leave, *(SelectChoice(str(p.id), p.name) for p in people)]
 
     def validate_closing(self, field: SelectField) -> None:
-        """Something shall change."""
+        """At least one change is required."""
         if (field.data or "") not in ("", "set", "clear"):
             raise ValidationError(_("Choose one of these."))
         if not field.data and not ("to_manager" in self and self.to_manager.data):
             raise ValidationError(_("Choose what shall change."))
 
     def validate_to_closing_date(self, field: DayField) -> None:
-        """A date to be set is there."""
+        """A date is required where a closing date is to be set."""
         if self.closing.data == "set" and field.data is None and not field.errors:
             raise ValidationError(_("Write the date."))
 
     def validate_to_manager(self, field: SelectField) -> None:
-        """The person is one of those offered."""
+        """The account manager must be one of those offered."""
         if (field.data or "") not in [choice.value for choice in field.choices]:
             raise ValidationError(_("Choose an account manager."))
 
     def change(self) -> Change:
-        """What was typed, once it is valid."""
+        """The change that was entered; call it on a valid form only."""
         manager = self.to_manager.data if "to_manager" in self else ""
         return Change(
             manager_id=int(manager) if manager else None,

@@ -1,4 +1,4 @@
-"""Changing many orders at once on the screen: choose, look at what would change, apply."""
+"""The screens that change many orders at once: choose, preview, apply."""
 
 from typing import Any
 
@@ -25,13 +25,13 @@ from .approved_verbs import BULK_EDIT, as_payload
 from .forms import BulkForm
 
 MOST_IDS = 1_000
-"""Orders that can be chosen one by one."""
+"""The most orders that can be chosen one by one."""
 
 
 @bp.get("/bulk")
 @requires("orders.write")
 def bulk_edit() -> Response:
-    """The chosen orders, what shall change, and with `preview` what that would do."""
+    """The chosen orders and the form of changes; with `preview`, also the effect of the changes."""
     typed = request.args
     form = BulkForm(typed if "preview" in typed else MultiDict())
     if "preview" not in typed:
@@ -42,7 +42,7 @@ def bulk_edit() -> Response:
 @bp.post("/bulk")
 @requires("orders.write")
 def bulk_apply() -> Response:
-    """Carry out what the preview showed."""
+    """Apply the change that was previewed."""
     claim = Claim("orders.bulk")
     typed, form = request.form, BulkForm(request.form)
     seen = _mark(typed)
@@ -85,7 +85,7 @@ def _is_id(text: str) -> bool:
 
 
 def _report(outcome: actions.Outcome) -> None:
-    """Say what was done, and what another user had changed meanwhile."""
+    """Report what was changed, and what was skipped because another user had changed it meanwhile."""
     changed, amount = outcome.changed.count, outcome.changed.amount
     written = money.format_amount(amount, number_format(), symbol=True)
     done = ngettext(

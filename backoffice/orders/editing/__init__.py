@@ -1,1 +1,1 @@
-"""One order in a form: entering and changing it."""
+"""The form in which one order is entered and changed."""

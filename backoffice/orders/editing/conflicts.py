@@ -1,4 +1,4 @@
-"""Two editors, one order: what the other one saved, beside what is in my form."""
+"""An edit conflict of an order: what another user has saved, beside what this form holds."""
 
 import json
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ _FIELDS = {field.key: field for field in FIELDS}
 def conflict_of(
     session: Session, order: Order, mine: OrderEntry, base: Mapping[str, str] | None
 ) -> tuple[OrderEntry, Conflict]:
-    """My entry merged over the order as it is stored now, and where the two differ, each with who saved theirs."""
+    """This user's entry merged over the stored order, and the conflicting facts, each with the user who saved it."""
     merged, differences = merge(base, mine, OrderEntry.of(order))
     recorded = history(session, Order.__tablename__, order.id, parts=[OrderLine.order_id])
     names = Actors(session, [event.actor for event in recorded])
@@ -43,7 +43,7 @@ def conflict_of(
 
 
 def _is_about(event: AuditEvent, name: str) -> bool:
-    """Whether the event changed the fact of that name."""
+    """Whether the event changed the fact with that name."""
     if ":" in name:
         return event.table_name == OrderLine.__tablename__ and f"line:{event.row_id}" == name
     if event.table_name != Order.__tablename__:

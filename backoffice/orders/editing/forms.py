@@ -1,4 +1,4 @@
-"""What may be typed about an order. Derived amounts are no fields, so posting one has no effect."""
+"""The form of an order. Derived amounts are not fields, so posting one has no effect."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -46,25 +46,25 @@ from .previews import preview_of
 from .steps import COLUMNS, KEPT, kept_amount, kept_lines
 
 FEW = 10
-"""Lines above the promo with which a form still begins there without losing its top."""
+"""The most lines above the promo with which the promo still gets the focus when the form is opened."""
 
 OFFERED = 200
-"""Products of a kind in the form's lists from the start; beyond that they follow what is typed."""
+"""Products of a kind that the form offers at once; of more than that, it offers those that match the typed text."""
 
 MADE_OF_LINES = N_("This is the sum of its lines. Send the lines or this amount, not both.")
 
 
 def _id(text: Any) -> int | None:
-    """The id that a hidden field or a select holds; None for anything else."""
+    """The id in a hidden field or a select; None for anything else."""
     number = whole_number(str(text or ""))
     return None if number < 0 else number
 
 
 class OrderLineForm(LineForm):
-    """One line. `line` is the stored line's id; it counts only if that line is this order's.
+    """One line. `line` is the stored line's id; it is ignored if that line belongs to another order.
 
-    `filled` names the product whose name and price the row was last filled with; `note` is what the
-    row has to say of its product, and `found_product` the one that the text names.
+    `filled` names the product that last filled the row's name and price; `note` is the message about the
+    row's product, and `found_product` the product that the text names.
     """
 
     typed_into = COLUMNS
@@ -84,7 +84,7 @@ class OrderLineForm(LineForm):
     unit_price = UnitPriceField(_l("Unit price"))
 
     def validate(self, extra_validators: Mapping[str, Any] | None = None) -> bool:
-        """A blank row is not a mistake; a row with a price wants a quantity, one with a product both."""
+        """A blank row is valid; a row with a price needs a quantity, a row with a product needs both."""
         if self.is_blank:
             return True
         is_valid: bool = super().validate(extra_validators)
@@ -109,7 +109,7 @@ class OrderLineForm(LineForm):
 
 
 def _place(kind: str | None) -> int:
-    """Where the section of `kind` stands in the form."""
+    """The position of the section of `kind` in the form."""
     return KINDS.index(kind) if kind in KINDS else len(KINDS)
 
 
@@ -127,10 +127,10 @@ def _line_data(line: LineEntry, products: Mapping[int, Product]) -> dict[str, An
 
 
 class OrderLines(LineList):
-    """Lines under the very indices that the page has, so that the answer finds its rows again."""
+    """Lines that keep the indices of the page, so that the response updates the right rows."""
 
     def _compact_indices(self) -> None:
-        """Keep the page's numbers, which WTForms would renumber; put the rows in the page's order."""
+        """Keep the page's indices, which WTForms would renumber, and put the rows in the page's order."""
         self.last_index = max((entry.index for entry in self.entries), default=-1)
         self.entries.sort(key=lambda entry: (_place(entry.form.kind.data), entry.index))
 
@@ -138,7 +138,7 @@ class OrderLines(LineList):
 class OrderForm(OfRecord):
     """An order: header, and each component as one amount or as lines.
 
-    The account manager is a field only for who sees everybody's orders; others are their own.
+    The account manager is a field only for users who see all orders; the orders of others are their own.
     """
 
     inputs_page = "orders/inputs.html"
@@ -153,7 +153,7 @@ class OrderForm(OfRecord):
     lines = OrderLines(FormField(OrderLineForm))
 
     def __init__(self, row: Order | None = None, **options: Any) -> None:
-        """A form for `row` (None: a new one) that the present user or program fills in."""
+        """A form for `row` (None: a new order) that the current user or program fills in."""
         super().__init__(row, **options)
         self.own_manager_id: int | None = None
         if not sees_all(signed_in_program() or current_user, "orders.read_all"):
@@ -185,7 +185,7 @@ class OrderForm(OfRecord):
     def typed(
         cls, row: Order | None, facts: Mapping[str, Any], given: Collection[str]
     ) -> MultiDict[str, str]:
-        """What a program has sent, its lines as rows; what lines make up is no amount unless one is given."""
+        """What a program has sent, its lines as rows; a component with lines has no amount unless one is given."""
         typed = MultiDict({name: fact for name, fact in facts.items() if name != "lines"})
         lines = facts.get("lines", ())
         for kind, component in COMPONENT_OF_KIND.items():
@@ -218,16 +218,16 @@ class OrderForm(OfRecord):
         return [entry for entry in self.lines if entry.form.kind.data == kind]
 
     def kept_of(self, kind: str) -> tuple[int, str]:
-        """How many lines one amount is to replace when the order is saved, and what they came to."""
+        """The number of lines that one amount will replace on save, and their sum."""
         text = self[KEPT[kind]].data or ""
         return (0, "") if kind in self.kinds else (len(kept_lines(text)), kept_amount(text))
 
     def position_of(self, entry: FormField) -> int:
-        """Which line of the page a row is, from 1."""
+        """The position of a row on the page, from 1."""
         return 1 + next(i for i, other in enumerate(self.lines.entries) if other is entry)
 
     def breakdown(self) -> Breakdown:
-        """What the totals are made of; what is empty or unreadable counts as 0."""
+        """The breakdown that the totals are computed from; what is empty or unreadable counts as 0."""
         return Breakdown(
             amounts={name: self[name].data or Decimal(0) for name in COMPONENT_OF_KIND.values()},
             itemised=frozenset(self.kinds),
@@ -242,20 +242,20 @@ class OrderForm(OfRecord):
         lines = {"itemised": breakdown.itemised, "lines": breakdown.lines}
         return {**own, **header, **breakdown.amounts, **lines}
 
-    # What its page shows, and what becomes of it
+    # What its page shows, and the merge after a conflict
 
     def live(self) -> Mapping[str, Any]:
-        """The totals of what is being typed."""
+        """The totals of what has been typed so far."""
         return {"preview": preview_of(db.session(), self), "COMPONENT_OF_KIND": COMPONENT_OF_KIND}
 
     def drawn(self) -> Mapping[str, Any]:
-        """What each part with inputs needs: the addresses of its buttons, how many products there are."""
+        """What each part with inputs needs: the addresses of its buttons and the number of products."""
         count = products.count(db.session())
         step_at = partial(_address, self.row)
         return {**self.live(), "step_at": step_at, "product_count": count, "OFFERED": OFFERED}
 
     def beside(self) -> Mapping[str, Any]:
-        """What the whole page needs: the products that each section offers, and where the keyboard begins."""
+        """What the whole page needs: the products that each section offers, and the field that gets the focus."""
         offered = {
             kind: products.search(db.session(), "", kind=kind, only_active=True, limit=OFFERED)
             for kind in KINDS
@@ -268,7 +268,7 @@ class OrderForm(OfRecord):
         return {**self.drawn(), **shown}
 
     def _first(self) -> str:
-        """The customer of a new order; else the promo, which changes most often, unless much stands above it."""
+        """The field that gets the focus: a new order's customer, else the promo, which changes most often, if near."""
         if request.method != "GET":
             return ""
         above = sum(len(self.lines_of(kind)) for kind in ("package", "addition"))
@@ -276,11 +276,11 @@ class OrderForm(OfRecord):
         return "customer" if self.row is None else "promo" if is_near else ""
 
     def problems(self) -> Mapping[str, Refusal]:
-        """What forbids storing the totals that are known."""
+        """The reasons why the known totals cannot be stored, by field."""
         return preview_of(db.session(), self).problems
 
     def merged(self, session: Session, row: Order) -> tuple[Self, Conflict]:
-        """The form over the order as another user has saved it; the lines that an amount replaces are kept."""
+        """The form merged over the order that another user has saved; lines that an amount will replace are kept."""
         mine = OrderEntry.entered(self.values())
         merged, conflict = conflict_of(session, row, mine, self.base_facts())
         shown = self.over_entry(row, merged)
@@ -288,15 +288,15 @@ class OrderForm(OfRecord):
             shown[name].data = self[name].data
         return shown, conflict
 
-    # What is refused
+    # Validation
 
     def validate_closing_date(self, field: DayField) -> None:
-        """An order is not closed before it is placed."""
+        """An order cannot be closed before it is placed."""
         if field.data and self.order_date.data and field.data < self.order_date.data:
             raise ValidationError(_("The closing date is before the order date."))
 
     def validate_lines(self, field: OrderLines) -> None:
-        """There is a limit to what one order holds; what a line names is in the price list."""
+        """An order has a limited number of lines, and each product that a line names is in the price list."""
         if len(field.entries) > MOST_LINES:
             raise ValidationError(
                 _("An order has at most %(count)s lines. Split it in two.", count=MOST_LINES)
@@ -316,13 +316,13 @@ class OrderForm(OfRecord):
                 line.found_product = product
 
     def present_product(self, line: OrderLineForm) -> int | None:
-        """The product that the stored line has, if the line is one of this order's."""
+        """The product of the stored line, if the line belongs to this order."""
         line_id = _id(line.line.data)
         stored = self.row.lines if self.row else ()
         return next((other.product_id for other in stored if other.id == line_id), None)
 
     def add_errors(self, problems: Mapping[str, Refusal]) -> None:
-        """Show each problem at its field; `lines-0` is the first row into which something is typed."""
+        """Show each problem at its field; `lines-0` is the first row that is not blank."""
         typed = self.typed_lines()
         for name, problem in problems.items():
             sentence = self.in_words(problem)
@@ -335,7 +335,7 @@ class OrderForm(OfRecord):
                 field.errors = [*field.errors, sentence]
 
     def show_unreadable(self) -> None:
-        """Show at each cell what cannot be read, without asking for what is not typed yet."""
+        """Show an error at each cell that cannot be read; cells that are still empty get none."""
         for entry in self.lines:
             for field in entry.form:
                 field.errors = list(field.process_errors)
@@ -344,7 +344,7 @@ class OrderForm(OfRecord):
 
 
 def _address(order: Order | None, **query: Any) -> str:
-    """Where the form is sent; with `do` and what it is about, where a button of it is."""
+    """The address to which the form is posted; with `do` in `query`, that of one of its buttons."""
     if order is None:
         return url_for("orders.create", **query)
     return url_for("orders.update", number=order.number, **query)

@@ -1,4 +1,4 @@
-"""What the order form shows of its totals while it is being typed."""
+"""The totals that the order form shows while it is being filled in."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Preview:
-    """Amounts by where they stand in the form; None where something typed cannot be read.
+    """Amounts by their place in the form; None where something typed cannot be read.
 
-    `lines` goes by the index of the row, `note` is the sentence under the grand total, `problems`
-    says why totals that are known could not be saved.
+    `lines` is keyed by the index of the row, `note` is the sentence under the grand total, `problems`
+    holds the reasons why known totals cannot be saved.
     """
 
     components: dict[str, Decimal | None]
@@ -32,7 +32,7 @@ class Preview:
 
 
 def preview_of(session: Session, form: "OrderForm") -> Preview:
-    """The totals of what has been typed: the same computation that saving checks."""
+    """The totals of what has been typed, by the same computation that saving checks."""
     totals = compute(session, form.breakdown())
     typed = form.typed_lines()
     lines: dict[int, Decimal | None] = {entry.index: Decimal(0) for entry in form.lines}
@@ -56,7 +56,7 @@ def preview_of(session: Session, form: "OrderForm") -> Preview:
 
 
 def _unreadable(form: "OrderForm") -> Iterator[tuple[str, str]]:
-    """The components that hold a number that cannot be read, each with a sentence."""
+    """The components with a number that cannot be read, each with its error message."""
     for kind in KINDS:
         component = COMPONENT_OF_KIND[kind]
         label = form[component].label.text
@@ -80,7 +80,7 @@ def _unreadable(form: "OrderForm") -> Iterator[tuple[str, str]]:
 
 
 def _reported(form: "OrderForm", problems: dict[str, Refusal]) -> Iterator[str]:
-    """Each problem as a sentence that says which amount it is about."""
+    """Each problem as a sentence that names the amount."""
     for name, refusal in problems.items():
         sentence = form.in_words(refusal)
         if name in COMPONENT_OF_KIND.values():

@@ -1,4 +1,4 @@
-"""What the buttons of the order form do: lines come and go, products fill them; nothing is saved."""
+"""The buttons of the order form: they add, remove and paste lines and fill them from products; nothing is saved."""
 
 from collections.abc import Collection, Iterable
 from decimal import Decimal
@@ -60,7 +60,7 @@ class OrderScreens(Screens):
         return trigger(make_response(body), "linesChanged")
 
     def _chosen(self, form: OrderForm, typed: steps.Typed, index: int) -> Response:
-        """Fill a line from the product that was typed into it, and say what there is to say of it."""
+        """Fill a line from the product that was typed into it, and show the message about it."""
         if not any(entry.index == index for entry in form.lines):
             abort(400)
         names = [f"lines-{index}-{name}" for name in (*steps.COLUMNS, "filled")]
@@ -90,13 +90,13 @@ def _itemise(_form: OrderForm, typed: steps.Typed, kind: str) -> None:
 
 
 def _one_amount(form: OrderForm, typed: steps.Typed, kind: str) -> None:
-    """Enter what the typed lines come to, as the user would type it."""
+    """Enter the sum of the typed lines as the component's one amount."""
     amount = actions.compute(db.session(), form.breakdown()).components[COMPONENT_OF_KIND[kind]]
     steps.enter_one_amount(typed, kind, money.format_amount(amount, number_format()))
 
 
 def _paste(form: OrderForm, typed: steps.Typed, kind: str) -> None:
-    """Put the pasted block into the lines; where it begins with products, they fill what it leaves empty."""
+    """Paste the block into the lines; where it begins with products, they fill the cells that it leaves empty."""
     column, row = request.form.get("column", ""), whole_number(request.form.get("row"))
     if column not in steps.COLUMNS or row < 0:
         abort(400)
@@ -106,11 +106,11 @@ def _paste(form: OrderForm, typed: steps.Typed, kind: str) -> None:
 
 
 _STEPS = {"itemise": _itemise, "one-amount": _one_amount, "paste": _paste}
-"""What a button is called → what it does to the lines of one kind."""
+"""Name of a button → what it does to the lines of one kind."""
 
 
 def _fill(form: OrderForm, typed: steps.Typed, indices: Collection[int]) -> dict[int, str]:
-    """Fill these lines of `form` from their products; what each has to say: no such product, or no price."""
+    """Fill these lines of `form` from their products; returns the messages: no such product, or no price."""
     session, day = db.session(), form.order_date.data or periods.today()
     lines = {entry.index: entry.form for entry in form.lines if entry.index in indices}
     found = choosing.named(session, [line.product.data for line in lines.values()])
@@ -141,7 +141,7 @@ def _fill(form: OrderForm, typed: steps.Typed, indices: Collection[int]) -> dict
 
 
 def _filled_by(codes: Iterable[str | None]) -> dict[str, steps.Filled]:
-    """What each of these products can have put into a line, on whatever day the order was of then."""
+    """The texts that each of these products can have put into a line, whatever the order's date was then."""
     found = products.with_codes(db.session(), filter(None, codes))
     listed = products.listed_prices(db.session(), [product.id for product in found.values()])
     return {

@@ -1,7 +1,7 @@
-"""What the buttons of the order form do to what has been typed: lines come and go, nothing is saved.
+"""What the buttons of the order form do to the typed texts: add, remove and fill lines; nothing is saved.
 
-They work on the posted texts, not on parsed values, so that whatever else was typed, right or
-wrong, comes back as it was.
+They work on the posted texts, not on parsed values, so that everything else that was typed, valid or
+invalid, is shown again unchanged.
 """
 
 import json
@@ -23,10 +23,10 @@ COLUMNS = ("product", "description", "quantity", "unit_price")
 """The columns of a line in which something can be typed or pasted, from left to right."""
 
 KEPT = {kind: f"kept_{kind}" for kind in COMPONENT_OF_KIND}
-"""Kind → the field in which the form keeps the lines that one amount is to replace."""
+"""Kind → the form's field that keeps the lines which one amount will replace on save."""
 
 MOST_TYPED = 1_000
-"""Characters of a kept cell."""
+"""The largest number of characters of a kept cell."""
 
 _OF_A_LINE = (*COLUMNS, "line", "filled")
 
@@ -36,7 +36,7 @@ FILLED = ("description", "unit_price")
 
 @dataclass(frozen=True)
 class Filling:
-    """What choosing a product puts into a line, as the user would type it; `unit_price` empty: no price."""
+    """The texts that choosing a product puts into a line; `unit_price` is empty where no price is in force."""
 
     code: str
     description: str
@@ -44,11 +44,11 @@ class Filling:
 
 
 Filled = Mapping[str, Collection[str]]
-"""The texts that a product can have put into a line, by column: its price is another one on another day."""
+"""The texts that a product can have put into a line, by column; several, as its price depends on the day."""
 
 
 class TooManyLines(Refusal):
-    """A pasted block that no order can hold."""
+    """A pasted block has more rows than an order may have lines."""
 
     sentence = N_("An order has at most %(count)s lines. Split it in two.")
 
@@ -63,13 +63,13 @@ def add_line(typed: Typed, kind: str) -> int:
 
 
 def remove_line(typed: Typed, index: int) -> None:
-    """Take the line of that index away."""
+    """Remove the line with that index."""
     for name in [name for name in typed if name.startswith(f"lines-{index}-")]:
         typed.poplist(name)
 
 
 def itemise(typed: Typed, kind: str, description: str) -> None:
-    """Enter a component as lines: those that its one amount has replaced, else that amount as the first of them."""
+    """Enter a component as lines: the lines that its one amount has replaced, else that amount as the first line."""
     component, kept = COMPONENT_OF_KIND[kind], kept_lines(typed.get(KEPT[kind], ""))
     typed.add("itemised", kind)
     typed.poplist(KEPT[kind])
@@ -89,7 +89,7 @@ def itemise(typed: Typed, kind: str, description: str) -> None:
 
 
 def enter_one_amount(typed: Typed, kind: str, amount: str) -> None:
-    """Enter a component as one amount, which replaces its lines when the order is saved; until then they are kept."""
+    """Enter a component as one amount, which replaces its lines on save; until then the form keeps them."""
     typed.setlist("itemised", [k for k in typed.getlist("itemised") if k != kind])
     lines = []
     for index in indices_of(typed, kind):
@@ -102,7 +102,7 @@ def enter_one_amount(typed: Typed, kind: str, amount: str) -> None:
 
 
 def kept_lines(text: str) -> list[dict[str, str]]:
-    """The lines that a form keeps beside one amount, as they were typed; none where it holds nothing readable."""
+    """The lines that a form keeps beside one amount, as typed; empty where the text cannot be read."""
     try:
         lines = json.loads(text)["lines"][:MOST_ROWS]
         return [{name: str(line[name])[:MOST_TYPED] for name in _OF_A_LINE} for line in lines]
@@ -111,7 +111,7 @@ def kept_lines(text: str) -> list[dict[str, str]]:
 
 
 def kept_amount(text: str) -> str:
-    """What the kept lines came to, as it was shown."""
+    """The sum of the kept lines, as it was shown."""
     try:
         return str(json.loads(text)["amount"])[:MOST_TYPED]
     except (ValueError, TypeError, KeyError, RecursionError):
@@ -119,9 +119,9 @@ def kept_amount(text: str) -> str:
 
 
 def fill(typed: Typed, index: int, now: Filling, before: Filled) -> None:
-    """Fill the line with what its product gives; `before` is what the product of before can have filled in.
+    """Fill the line from its product; `before` holds what the previous product can have filled in.
 
-    What a user typed over that, or into an empty row, stays as it is.
+    A text that the user has typed stays as it is.
     """
     typed[f"lines-{index}-product"] = typed[f"lines-{index}-filled"] = now.code
     for column in FILLED:
@@ -132,11 +132,11 @@ def fill(typed: Typed, index: int, now: Filling, before: Filled) -> None:
 
 
 def paste(typed: Typed, kind: str, block: str, row: int, column: str) -> list[int]:
-    """Put a block that was copied from a spreadsheet into the lines of `kind`, from `row` and `column` on.
+    """Paste a block copied from a spreadsheet into the lines of `kind`, starting at `row` and `column`.
 
-    Lines are added as the block needs them; cells to the right of the unit price are left out.
-    Returns the indices of the lines that it went into.
-    Raises TooManyLines, and puts in nothing, when the block has more rows than an order has lines.
+    Lines are added as the block needs them; cells to the right of the unit price are ignored.
+    Returns the indices of the lines that were filled.
+    Raises TooManyLines, and pastes nothing, when the block has more rows than an order may have lines.
     """
     rows = [cells for cells in rows_of(block) if any(cells)]
     if len(rows) > MOST_LINES:
