@@ -97,7 +97,7 @@ def measure(world: World, scale: float) -> Report:
 
 @contextmanager
 def a_book(world: World, many: int) -> Iterator[Book]:
-    """Create the tables, with wallets whose right sums were computed by plain SQL."""
+    """Create the tables, with wallets and right sums computed by plain SQL."""
     urls = {"owner": world.url(OWNER), "app": world.url(APP), "admin": world.url(ADMIN)}
     print(f"    loading wallets of up to {many:,} movements …", file=sys.stderr)
     with a_world(wallets.Base, wallets.registry, **urls) as book:

@@ -1,4 +1,4 @@
-"""The benchmarks' own PostgreSQL, durable as in production, with the app on it; gone afterwards."""
+"""The benchmarks' own PostgreSQL, durable as in production, with the app on it; removed afterwards."""
 
 import os
 import shutil

@@ -14,7 +14,7 @@ from ..base.periods import Month
 
 @dataclass(frozen=True)
 class ClosingCheck:
-    """A check whose `count` returns how many records are not in order, of the days up to the end of a month.
+    """A check; `count` returns how many records are not in order, of the days up to the end of a month.
 
     `page` returns the endpoint and the arguments of the screen that lists them. The month cannot be closed while there
     are any.

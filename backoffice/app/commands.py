@@ -28,7 +28,7 @@ STOPPED = (
 class Offered(NamedTuple):
     """A command or group: where it is defined (`module:NAME`), and its one-line help.
 
-    `also` are the groups of other domains whose commands are offered under the same name.
+    `also` are groups of other domains; their commands are offered under the same name.
     """
 
     place: str

@@ -4,7 +4,7 @@ A view never commits. Its changes are committed unless its response is an error;
 (a constraint, a lost connection) still becomes a proper response. A safe request runs in a
 transaction that PostgreSQL itself keeps read-only: no GET changes anything, by accident or otherwise.
 
-Of requests in a deadlock PostgreSQL aborts one, whose changes are then rolled back:
+Of requests in a deadlock PostgreSQL aborts one and rolls its changes back:
 that one is repeated, from loading the session on, before a response is sent. A command that is one
 transaction does the same.
 

@@ -22,7 +22,7 @@ PRIVILEGES: dict[str, tuple[str, ...]] = {
     "wallet_transactions": ("SELECT", "INSERT", "UPDATE (balance_before, balance_after)"),
     "price_change_orders": ("SELECT", "INSERT"),  # append-only
     # Triggers note, as the owner; the app drains. FOR UPDATE SKIP LOCKED requires UPDATE of a
-    # column; a drain that leaves dependent figures noted records the user on whose behalf.
+    # column; a drain that leaves dependent figures noted records the actor of the write.
     "figure_notes": ("SELECT", "DELETE", "UPDATE (noted_at, db_user, attempts, retry_at)"),
 }
 """Table → privileges of the app's role; a table that is not listed here gets `WORK`."""

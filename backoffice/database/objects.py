@@ -77,7 +77,7 @@ PROBLEMS = {
 class DatabaseObject:
     """A trigger with the function of the same name that it calls; without a `table`, a function alone.
 
-    `when` is its condition as PostgreSQL itself writes it; `of` are the columns whose update fires it, in their
+    `when` is its condition as PostgreSQL itself writes it; an update of the columns `of` fires it, in their
     order in the table. With `is_deferred` it checks each row at COMMIT, when the whole transaction is known.
     `settings` are those of the function, by PostgreSQL's names; `takes` and `answers` are its arguments and its
     return type, as PostgreSQL writes them. `aggregate` is the name of an aggregate that has the function as its

@@ -61,7 +61,7 @@ def refresh(engine: Engine) -> None:
 
 
 def stale(connection: Connection) -> Sequence[tuple[str, bool]]:
-    """The tables whose statistics are missing or outdated, and whether they are missing."""
+    """The tables with missing or outdated statistics, and whether they are missing."""
     _wait_no_longer_than(connection, PATIENCE)  # even reading a table's size can block
     return [(row.relname, row.is_new) for row in connection.execute(_STALE, {"many": MANY_BYTES})]
 

@@ -148,7 +148,7 @@ def _due_once(values: Mapping[str, Any]) -> Select[int]:
 
 @dataclass(frozen=True)
 class Limits:
-    """Above either of these a second person has to approve: items, and the sum of their gross amounts."""
+    """A run above either limit needs a second person's approval: number of items, and sum of their gross amounts."""
 
     count: int
     amount: Decimal
@@ -159,7 +159,7 @@ class Limits:
         return cls(settings["APPROVAL_ABOVE_COUNT"], settings["APPROVAL_ABOVE_AMOUNT"])
 
     def are_exceeded_by(self, count: int, amount: Decimal) -> bool:
-        """Whether so many items, or a gross amount of so much, need approval."""
+        """Whether a run with so many items and that gross amount needs approval."""
         return count > self.count or amount > self.amount
 
 
@@ -198,7 +198,7 @@ def approve(session: Session, run_id: int) -> Run:
 
     Raises:
         UnknownRun, NotWaiting, OwnApproval: the user who requested it may not approve it.
-        MayNotApprove: a command, a program, or a user whose role does not allow it now.
+        MayNotApprove: a command, a program, or a user without the permission now.
     """
     run = _locked(session, run_id)
     if run.status != AWAITING_APPROVAL:

@@ -13,7 +13,7 @@ from .models import RunItem
 from .wording import OUTCOMES, columns_in_words, error_in_words, value_in_words
 
 SHOWN = 50
-"""Rows printed to a person unless they ask for more."""
+"""The default number of rows printed on a terminal."""
 
 _AMOUNTS = {
     "amount_before": "amount_before",

@@ -1,4 +1,4 @@
-"""Runs in the browser: the list, one run with its progress and its items, and what can be done with it."""
+"""Runs in the browser: the list, one run with its progress and its items, and the actions on it."""
 
 from typing import Any
 

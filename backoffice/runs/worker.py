@@ -87,7 +87,7 @@ class AllowedJob(Job):
 
 
 class AllowedWorker(Worker):
-    """Executes allowed jobs; a child whose parent was killed dies too, instead of going on alone.
+    """Executes allowed jobs; if the parent is killed its child dies too, instead of going on alone.
 
     Asked to stop, it lets the child finish its chunk.
     """

@@ -15,7 +15,7 @@ from .models import KnownSchedule, Scheduler
 from .rules import last_due, next_due
 
 LATE_AFTER = timedelta(minutes=2)
-"""A due time whose run has not been started after this long is overdue."""
+"""A due time without a run after this long is overdue."""
 
 STALE_AFTER = timedelta(minutes=1)
 """A scheduler that has not polled for this long counts as stopped."""

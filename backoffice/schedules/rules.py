@@ -83,7 +83,7 @@ class EveryHours:
 
     @property
     def longest(self) -> timedelta:
-        """The longest interval between two due times; clocks go back by two hours at most."""
+        """The longest interval between two due times, given that clocks go back by two hours at most."""
         return timedelta(hours=self.hours + 2)
 
     def times(self, _day: date) -> Iterator[time]:

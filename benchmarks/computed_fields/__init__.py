@@ -1,4 +1,4 @@
-"""The other side of (n): the same orders as a Django project with django-computedfields declares them."""
+"""The other side of (o): the same orders, declared in a Django project with django-computedfields."""
 
 from psycopg.conninfo import conninfo_to_dict
 

@@ -49,7 +49,7 @@ DRAFTS = "SELECT id FROM journal_entries WHERE status = 'draft'"
 OF_DRAFTS = {
     "journal_entries": f" AND id IN ({DRAFTS})", "journal_lines": f" AND entry_id IN ({DRAFTS})"
 }  # fmt: skip
-"""Tables whose other rows PostgreSQL does not allow to be changed: the trail has no bad date for those."""
+"""Tables with other rows that PostgreSQL does not allow to be changed: the trail has no bad date for those."""
 
 NOT_OF_THE_SESSION = ("web_sessions", "users")
 """Tables that every request reads; a few pages are enough."""
@@ -64,7 +64,7 @@ def old_book(
     monkeypatch: pytest.MonkeyPatch,
     run_command: Callable[..., Any],
 ) -> Iterator[Surgeon]:
-    """A book with a row in every table and no CHECK on dates; writes past every trigger."""
+    """A book with a row in every table and no CHECK on dates; yields a connection on which no trigger fires."""
     monkeypatch.setattr(limiter, "enabled", False)
     someone(app, "admin")
     records_called_x()
@@ -127,7 +127,7 @@ class Pages:
         return answer.status_code
 
     def changed(self, paths: Iterator[str]) -> dict[str, int]:
-        """The pages whose status differs from the healthy one."""
+        """The pages with a status other than the healthy one."""
         found = {}
         for path in paths:
             answer = self.browser.get(path)

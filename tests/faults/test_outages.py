@@ -76,7 +76,7 @@ class Office:
 
 @pytest.fixture(scope="module")
 def office(application: Flask) -> Iterator[Office]:
-    """A company whose services may be killed without affecting other tests."""
+    """A company with services that may be killed without affecting other tests."""
     home = Path(mkdtemp(prefix="backoffice-tests-"))
     home.chmod(0o711)  # root's PostgreSQL runs as another user and needs to traverse it
     services, log = Services(home, durable=False), home / "web.log"
@@ -192,7 +192,7 @@ def is_back(office: Office, healthy: dict[str, int]) -> None:
 
 
 def changed(office: Office, healthy: dict[str, int]) -> dict[str, int]:
-    """The pages whose status differs from the healthy one; rate limits of exports do not count."""
+    """The pages with a status other than the healthy one; rate limits of exports do not count."""
     now = office.statuses(healthy)
     return {
         p: status

@@ -98,7 +98,7 @@ def no_other(admin_database_url: str) -> None:
 
 @pytest.fixture
 def wrong_order(app: Flask, surgery: Connection) -> None:
-    """An order whose stored total was changed without firing triggers, so that a heal would write."""
+    """An order with a stored total that was changed without firing triggers, so that a heal would write."""
     with app.app_context():
         OrderFactory()
         db.session.commit()

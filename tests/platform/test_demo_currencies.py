@@ -90,8 +90,8 @@ def _looks_like_a_business(code: str, seen: dict[str, Any]) -> None:
 def _written_alike() -> list[str]:
     """The least and the most valuable of all currencies with the same format; all of them with TEST_DEPTH above 1.
 
-    The minor unit decides how amounts are rounded, and whether prices are in whole units how rates are; apart
-    from these two, no step of the loading depends on the currency.
+    The minor unit decides how amounts are rounded, and whether prices are in whole units how rates are; no
+    other step of the loading depends on the currency.
     """
     if DEPTH > 1:
         return sorted(CURRENCIES)

@@ -111,7 +111,7 @@ def _fork_as(account: Account, question: Callable[[], bool]) -> bool:
             os.setgid(account.gid)
             os.setuid(account.uid)
             os._exit(0 if question() else 1)
-        except BaseException:  # noqa: BLE001 (shown, and told by the exit code)
+        except BaseException:  # noqa: BLE001 (shown, and reported by the exit code)
             traceback.print_exc()
         finally:
             os._exit(2)

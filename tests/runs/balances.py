@@ -35,7 +35,7 @@ def plan(connection: Connection, asked: Asked) -> Iterator[Chunk]:
 
 
 def again(items: Sequence[Any]) -> Iterable[Chunk]:
-    """The customers whose items failed."""
+    """The customers with failed items."""
     return [Chunk({"ids": [item.owner for item in items]}, size=len(items))]
 
 

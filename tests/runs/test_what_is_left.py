@@ -120,7 +120,7 @@ def test_a_run_of_which_only_the_end_failed_is_ended_by_a_retry(
 def test_a_page_speaks_of_a_retry_exactly_where_it_can_be_had(
     status: str, session: Any, sign_in: SignIn
 ) -> None:
-    """Also for a run that never began, and for one whose items were deleted after their retention."""
+    """Also for a run that never began, and for one with items that were deleted after their retention."""
     client = sign_in("finance")
     ended = status in ("done", "finished with failures", "failed", "cancelled")
     for began in (True, False):
@@ -199,7 +199,7 @@ def test_a_run_waits_for_a_worker_from_the_moment_it_is_approved(
 
 
 class Stopped(Exception):
-    """Stands for the end of the process."""
+    """Raised in place of the end of the process."""
 
 
 @pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit])

@@ -89,7 +89,7 @@ def test_any_number_of_workers_share_a_run(
 def test_killed_at_every_transaction_the_end_is_that_of_an_undisturbed_run(
     app: Flask, session: Any, customers: list[Customer]
 ) -> None:
-    """A worker dies before and after each of its transactions commits; the next one goes on."""
+    """A worker dies before and after each of its transactions commits; the next one continues."""
     run_id = ask(session)
     deaths = 0
     while state(session, run_id).is_live:
@@ -118,7 +118,7 @@ def die_at_the_next_transaction(run_id: int, after: bool) -> None:
 
 
 def overtaken(session: Any, run_id: int, *, fence: bool) -> set[str]:
-    """One worker pauses within a chunk past its lease; another does the chunk; the first goes on."""
+    """One worker pauses within a chunk past its lease; another does the chunk; the first continues."""
     paused, go_on = threading.Event(), threading.Event()
     hold = Work._hold
     calls = threading.local()

@@ -24,7 +24,7 @@ UPDATE orders SET grand_total = grand_total + 1;
 
 @pytest.fixture
 def tampered(session: Any, admin_database_url: str) -> Decimal:
-    """The correct grand total of an order whose stored one was changed without firing triggers."""
+    """The correct grand total of an order; the stored one was changed without firing triggers."""
     order = OrderFactory(number="SO-1", lines=[("package", "Queso", "12", "14.00")])
     session.commit()
     total = Decimal(order.grand_total)

@@ -26,12 +26,12 @@ UNPRIVILEGED = ("backoffice", "postgres", "nobody")
 """The users that services of root run as: the first that exists."""
 KNOWN = "embedded.json"
 """The file that marks a folder as a home, and holds the paths of its data and its sockets."""
-ELSEWHERE = (Path("/var/lib/backoffice"), Path("/var/tmp/backoffice"))  # noqa: S108 (made by us with mkdtemp)
+ELSEWHERE = (Path("/var/lib/backoffice"), Path("/var/tmp/backoffice"))  # noqa: S108 (created with mkdtemp)
 """Where the data of root's services is kept when their user cannot reach `BACKOFFICE_HOME`."""
 
 
 class EmbeddedError(Trouble):
-    """An embedded service cannot be used; the message says what to do next."""
+    """An embedded service cannot be used; the message states what to do next."""
 
 
 @dataclass(frozen=True)
@@ -287,7 +287,7 @@ def _folder_elsewhere(account: Account) -> Path:
 
 
 def _socket_folder(data: Path, account: Account, known: str | None) -> Path:
-    """A private folder whose path is short enough for a socket."""
+    """A private folder with a path short enough for a socket."""
     near = data / "sockets"
     if len(os.fsencode(near)) + LONGEST_SOCKET_NAME <= LONGEST_SOCKET_PATH:
         return _private_folder(near, account)
