@@ -26,7 +26,7 @@ RENEW_STATISTICS = DatabaseObject(
 """Only a table's owner may ANALYZE it; this function lets the app's role do that, and no more."""
 
 MANY_BYTES = 64 * 1024
-"""The smallest table size that is considered; smaller tables are cheap with any plan."""
+"""The smallest table size that is considered, in bytes; smaller tables are cheap with any plan."""
 
 PATIENCE = "50ms"
 """How long to wait for a table that another session holds: it analyzes it already, or builds an index on it."""
