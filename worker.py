@@ -1,4 +1,4 @@
-"""The RQ worker, with its attendant beside it; with `--scheduler` the process that asks for runs when they are due.
+"""The RQ worker, with its attendant beside it; with `--scheduler` the process that requests runs when they are due.
 
 Any number of workers may run, on any number of machines; they share DATABASE_URL and REDIS_URL.
 """
@@ -32,7 +32,7 @@ from backoffice.schedules import scheduler
 log = structlog.get_logger("backoffice.worker")
 
 WATCHING = "worker:watch"
-"""In whose name outside programs' writes are followed."""
+"""The actor that is recorded when outside programs' writes are followed up."""
 
 
 @click.command()
@@ -53,7 +53,7 @@ def main(is_scheduler: bool, burst: bool) -> None:
 
 
 def _compare_with_the_book(app: Flask) -> None:
-    """Nothing is begun in a book that is kept in another currency or time zone."""
+    """Refuse to start on a book that is kept in another currency or time zone. Raises Trouble."""
     with app.app_context():
         try:
             check_at_start(db.engine)
@@ -62,7 +62,7 @@ def _compare_with_the_book(app: Flask) -> None:
 
 
 def _use_embedded(settings: config.Settings, stack: ExitStack) -> None:
-    """Whichever service nobody configured runs at least as long as we do."""
+    """Run the embedded services that stand in for unconfigured ones, at least as long as this process."""
     if config.SUPERVISED in os.environ:
         return
     if settings["EMBEDDED_POSTGRES"] or settings["EMBEDDED_REDIS"]:
@@ -74,7 +74,7 @@ def _use_embedded(settings: config.Settings, stack: ExitStack) -> None:
 
 
 def _schedule(app: Flask) -> None:
-    """Ask for runs when they are due, until told to stop."""
+    """Request runs when they are due, until asked to stop. Raises Trouble where the scheduler ends by itself."""
     stopping = _stopping_on_signal()
     with app.app_context():
         if not scheduler.run(db.engine, stopping):
@@ -82,7 +82,7 @@ def _schedule(app: Flask) -> None:
 
 
 def _work(app: Flask, stack: ExitStack, burst: bool) -> None:
-    """Perform what the queue brings; beside it, relay and watch. Redis may come and go."""
+    """Perform the queue's jobs, with the relay and the watch beside; survives an outage of Redis."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit())
     redis = stack.enter_context(worker.connect(app.config["REDIS_URL"]))
@@ -114,7 +114,7 @@ def _work_until_nothing_is_left(app: Flask, redis: Redis) -> None:
 
 
 def _perform(app: Flask) -> worker.Perform:
-    """Performs a run in the child that RQ has forked, on database connections of its own."""
+    """Return the function that performs a run in the child forked by RQ, on database connections of its own."""
 
     def perform_in_app(run_id: int, stopping: Callable[[], bool]) -> None:
         with app.app_context():
@@ -136,7 +136,7 @@ def _attend(app: Flask, stopping: Callable[[], bool]) -> None:
 
 
 def _stopping_on_signal() -> Event:
-    """An event that SIGTERM and Ctrl+C set."""
+    """An event that is set by SIGTERM and Ctrl+C."""
     stopping = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())

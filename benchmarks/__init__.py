@@ -1,1 +1,1 @@
-"""What the bars say and what was measured: `make bench`, or `python -m benchmarks [a] [b] [c]`."""
+"""Benchmarks, each with the bar it must meet: `make bench`, or `python -m benchmarks [a] [b] [c]`."""

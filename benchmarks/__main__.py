@@ -65,11 +65,11 @@ BENCHES: dict[str, tuple[str, Callable[[World, float], Report]]] = {
     "x": ("the health of the balance sheet", balance_health.measure),
     "y": ("the page of the balance sheet", balance_sheets.measure),
 }
-"""Letter → what it measures, and the function that does."""
+"""Letter → what is measured, and the function that measures it."""
 
 
 def main() -> int:
-    """Run what was asked for, print it, and say by the exit status whether every bar is met."""
+    """Run the chosen benchmarks and print their results; returns 0 if every bar is met, else 1."""
     asked = _arguments()
     signal.signal(signal.SIGTERM, _stop)
     reports: dict[str, Report] = {}
@@ -119,7 +119,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _stop(_signal: int, _frame: object) -> NoReturn:
-    raise SystemExit(143)  # leaves the world through its door, so that nothing stays behind
+    raise SystemExit(143)  # unwinds the context managers, so that the cluster is removed
 
 
 def _machine(scale: float) -> str:

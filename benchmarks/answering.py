@@ -21,11 +21,11 @@ ORDERS = 1_000
 ROUNDS = 3_000
 BARE = "/orders/7"
 BATCH = 50
-"""Requests of one side whose processor's time is read together: its clock is a coarse one."""
+"""Requests of one side that are timed together, since the CPU clock is coarse."""
 
 
 def measure(world: World, scale: float) -> Report:
-    """Requests straight into the two WSGI apps, in turn."""
+    """Time requests straight to the two WSGI apps, in turn."""
     world.empty()
     with world.connect(ADMIN) as connection:
         load(connection, ORDERS, falsified=False)
@@ -61,7 +61,7 @@ def measure(world: World, scale: float) -> Report:
 
 
 def _worked(side: Side) -> float:
-    """The processor's time of a request: what waits for the database, or for a busy machine, is not in it."""
+    """CPU seconds of a request: waits for the database, or for a busy machine, are not included."""
     before = time.process_time()
     for _ in range(BATCH):
         side()
@@ -69,7 +69,7 @@ def _worked(side: Side) -> float:
 
 
 def _bare(connection: Connection[Any]) -> Flask:
-    """Nothing but Flask and one row, over a connection that is there already."""
+    """An app of Flask and one query only, over an open connection."""
     app = Flask("bare")
 
     @app.get("/orders/<int:order_id>")

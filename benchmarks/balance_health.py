@@ -1,4 +1,4 @@
-"""(x) The health of a balance sheet over five million lines: every line looked at, and from what is stored alone."""
+"""(x) The health of a balance sheet over five million lines: with every line read, and from stored sums alone."""
 
 from datetime import date
 from functools import partial
@@ -43,7 +43,7 @@ BY_HAND = (
 
 
 def measure(world: World, scale: float) -> Report:
-    """Our check, and the four statements by hand, each in a snapshot of its own; then what is stored alone."""
+    """The app's check and the four hand-written statements, each in its own snapshot; then from stored sums alone."""
     world.empty()
     with world.connect(ADMIN) as connection:
         load(connection, max(4_000, int(LINES * scale)), date(2026, 12, 26), 360)

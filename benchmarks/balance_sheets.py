@@ -21,14 +21,14 @@ from .world import World
 BAR = 1.2
 FEW, MANY = 10_000, 5_000_000
 YEARS = 3
-"""Years of the journal, which ends today."""
+"""The length of the journal in years; it ends today."""
 ROUNDS, REPORTED_ROUNDS = 500, 20
 PAGE = "/ledger/balance-sheet"
 SMALL = "small"
 
 
 def measure(world: World, scale: float) -> Report:
-    """The pages of both books in turn, straight into the app; of an earlier day too, which is reported."""
+    """Time the pages of both books in turn, sent straight to the app; also of an earlier day, only reported."""
     with world.app.app_context():
         today = periods.today()
     _fill(world, FEW, today)
@@ -73,7 +73,7 @@ def _fill(world: World, lines: int, today: date) -> None:
 
 
 def _pages(app: Flask) -> "partial[Side]":
-    """A page of the app by what it is asked for; the first one is looked at."""
+    """Return the function that makes a side from a query string; checks the page once first."""
     headers = {"Cookie": sign_in(app, user_id=1)}
     page = Request(app, PAGE, headers).send()
     assert b"Total liabilities and equity" in page

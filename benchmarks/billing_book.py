@@ -1,4 +1,4 @@
-"""A large book of billing by meter: loaded with right figures, all of which can then be made wrong."""
+"""A large book of billing by meter: loaded with right figures, which can then all be made wrong."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ LOAD = (
         "INSERT INTO meter_assignments (meter_id, customer_id, is_active) "
         "SELECT n, (n - 1) %% %(customers)s + 1, n %% 50 <> 0 FROM generate_series(1, %(meters)s) AS n"
     ),
-    # Month after month, as a business writes them: a meter's documents lie far apart.
+    # Month after month, as a business writes them: a meter's documents are far from each other on disk.
     (
         "INSERT INTO invoices (number, customer_id, meter_id, units, rate, fixed_charge, amount, "
         " issued_on, due_on) "
@@ -63,7 +63,7 @@ TABLES = ("customers", "meters", "meter_assignments", "invoices", "payments")
 
 
 def load(connection: Connection[Any], customers: int) -> None:
-    """Fill the empty tables; triggers and foreign keys sleep, the figures are computed by hand."""
+    """Fill the empty tables, with triggers and foreign keys disabled and the figures computed by plain SQL."""
     given = {
         "customers": customers,
         "meters": customers * METERS_OF_A_CUSTOMER,

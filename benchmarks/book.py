@@ -1,4 +1,4 @@
-"""A large book of orders, streamed in by COPY with right figures, a few of which are then falsified.
+"""A large book of orders, loaded by COPY with right figures, a few of which are then falsified.
 
 The figures are computed here in whole minor units by Python, independently of the core.
 """
@@ -19,12 +19,12 @@ _KIND_SETS = (
     ("package", "addition", "promo", "reduction"),
     ("package", "package", "addition", "addition"),
 )
-"""What the four lines of an order are; which of them is drawn per order."""
+"""The kinds of an order's four lines; one set is drawn per order."""
 
 LINES = 4
-"""Lines of an order."""
+"""The number of lines of an order."""
 ENTERED = {"package": 0, "addition": 2_500_000, "promo": 150_000, "reduction": 99_999}
-"""Minor units that a user entered for a kind without lines."""
+"""Kind → the amount in minor units that a user entered where it has no lines."""
 
 CUSTOMERS = 1_000
 MANAGERS = 20
@@ -32,7 +32,7 @@ MANAGERS = 20
 
 @dataclass(frozen=True)
 class Book:
-    """How large a book is, and which of its orders were made wrong."""
+    """The size of a book, and which of its orders were made wrong."""
 
     orders: int
     lines: int
@@ -44,7 +44,7 @@ def load(
 ) -> Book:
     """Fill the empty tables with `orders` orders of four lines each, a few `falsified` afterwards.
 
-    Triggers and foreign keys sleep meanwhile: the figures come right with the rows.
+    Triggers and foreign keys are disabled meanwhile: the rows are loaded with right figures.
     """
     with connection.transaction():
         connection.execute("SET LOCAL session_replication_role = replica")

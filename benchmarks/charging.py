@@ -1,4 +1,4 @@
-"""(q) Charging a wallet: one of ten movements and one of a million, and four processes at once, beside SQL by hand.
+"""(q) Charging a wallet: one of ten movements and one of a million, and four processes at once, beside plain SQL.
 
 The tables, the declarations and the charge are those of the tests (`tests/figures/wallets.py`).
 """
@@ -29,7 +29,7 @@ from .world import World
 MANY = 1_000_000
 FEW = 10
 WALLETS = 50
-"""Each side charges so many of its own, of a hundred movements."""
+"""The number of wallets of each side, each with a hundred movements."""
 PROCESSES = 4
 ROUNDS = 200
 WINDOWS = 5
@@ -57,7 +57,7 @@ SUMS = (
 
 
 def measure(world: World, scale: float) -> Report:
-    """One charge after the other on wallets of few and many movements; then as many as four processes manage."""
+    """Time single charges of wallets with few and many movements; then the rate of four processes."""
     rounds = max(10, int(ROUNDS * scale))
     with a_book(world, max(1000, int(MANY * scale))) as book, world.connect() as hand:
         few, many, few_by_hand, many_by_hand = range(2 * WALLETS + 1, 2 * WALLETS + 5)
@@ -97,7 +97,7 @@ def measure(world: World, scale: float) -> Report:
 
 @contextmanager
 def a_book(world: World, many: int) -> Iterator[Book]:
-    """The tables, and on them wallets that were summed up by hand and are right."""
+    """Create the tables, with wallets and right sums computed by plain SQL."""
     urls = {"owner": world.url(OWNER), "app": world.url(APP), "admin": world.url(ADMIN)}
     print(f"    loading wallets of up to {many:,} movements …", file=sys.stderr)
     with a_world(wallets.Base, wallets.registry, **urls) as book:
@@ -130,7 +130,7 @@ def _charge_by_hand(
 
 
 def _take(hand: psycopg.Connection[Any], wallet: int, *, sums: bool = False) -> None:
-    """Lock and look, insert; the trigger sums, whoever writes, unless it is asleep."""
+    """Lock the wallet, check its balance, insert; the trigger updates the sums, unless it is disabled (`sums`)."""
     with hand.transaction():
         row = hand.execute(
             "SELECT balance FROM shape_wallets WHERE id = %s FOR NO KEY UPDATE", [wallet]
@@ -153,7 +153,7 @@ def _take(hand: psycopg.Connection[Any], wallet: int, *, sums: bool = False) -> 
 
 
 def _rates(world: World, book: Book) -> dict[str, list[float]]:
-    """Charges per second, by who makes them and on how many wallets; windows in turn."""
+    """Charges per second of each side, on one and on many wallets; windows in turn."""
     ours, theirs = range(1, WALLETS + 1), range(WALLETS + 1, 2 * WALLETS + 1)
     sides: dict[str, tuple[Callable[..., None], range]] = {
         "many": (_charging, ours),
@@ -206,7 +206,7 @@ def _charging_by_hand(url: str, chosen: list[int], number: int, barrier: Any, an
 def until_the_end(
     one: Callable[[int], None], chosen: list[int], number: int, barrier: Any, seconds: float
 ) -> int:
-    """How many are made in so many seconds, each on a wallet by chance."""
+    """Charge random wallets for so many seconds; returns the number of charges."""
     chance, made = random.Random(number), 0
     for _ in range(10):
         one(chance.choice(chosen))

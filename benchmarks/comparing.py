@@ -1,6 +1,6 @@
 """(o) Figures beside django-computedfields: the same rows in one cluster, in turn.
 
-The other side works on a copy of the app's own database in which every trigger sleeps; both write
+The other side works on a copy of the app's own database in which every trigger is disabled; both write
 the same columns of the same tables under the same indexes, and wait for the same disk.
 """
 
@@ -32,7 +32,7 @@ from .world import World
 ORDERS = 20_000
 WRONG = 1_000
 BULK = 1_000
-"""Lines that one bulk statement changes, each of another order."""
+"""The number of lines that one bulk statement changes, each of a different order."""
 HEAVY_ROUNDS = 5
 LIGHT_ROUNDS = 200
 BULK_ROUNDS = 20
@@ -48,7 +48,7 @@ RAW = "UPDATE order_lines SET quantity = quantity + 1 WHERE id = ANY(%s)"
 
 
 def is_installed() -> bool:
-    """Whether the optional extra `compare` is there."""
+    """Whether the optional extra `compare` is installed."""
     try:
         import computedfields  # noqa: F401
     except ImportError:
@@ -57,7 +57,7 @@ def is_installed() -> bool:
 
 
 def measure(world: World, scale: float) -> Report:
-    """Each row: their median over ours, so that more than 1 is how much sooner we are done."""
+    """Each row is the library's median over this app's, so that more than 1 means that this app is faster."""
     orders = max(2 * WRONG, int(ORDERS * scale))
     rounds = partial(_at_scale, scale)
     _prepare(world, orders)
@@ -116,7 +116,7 @@ def _prepare(world: World, orders: int) -> None:
 
 
 def _heavy(world: World, surgery: dict[str, Connection[Any]], rounds: int) -> dict[str, Seconds]:
-    """Verification of a right book; heals of one that is made wrong anew for every run."""
+    """Time verifications of a right book, and heals of one that is made wrong again before every run."""
     engine = db.engine
     a_few = f"{EVERY_TOTAL} WHERE id % {_orders(surgery['ours']) // WRONG} = 0"
     ours, theirs = (
@@ -175,10 +175,10 @@ def _checked(**options: Any) -> None:
 
 
 def _found_and_updated() -> None:
-    """Their documented way: the check writes what it finds to a file, from which the update reads.
+    """The library's documented way: the check writes its findings to a file, which the update reads.
 
-    `updatedata --from-json` of 0.3.6 ends in a TypeError before it does anything (it hands the file's name
-    to Django as a colour), so what it would do is done here.
+    `updatedata --from-json` of 0.3.6 ends in a TypeError before it does anything (it passes the file's name
+    to Django as a colour), so its work is done here.
     """
     from computedfields.models import update_dependent
     from django.apps import apps
@@ -232,7 +232,7 @@ def _light(world: World, rounds: int, bulk_rounds: int) -> dict[str, Seconds]:
 
 
 def _ids() -> list[int]:
-    """The first line of as many orders."""
+    """The ids of the first lines of so many orders."""
     return [1 + LINES * order for order in range(BULK)]
 
 
@@ -249,7 +249,7 @@ def _bulk(app: Flask) -> Side:
 
 
 def _raw(world: World, rounds: int) -> Seconds:
-    """Ours leaves notes, which a worker drains; theirs leaves wrong totals, and nothing that says so."""
+    """Time raw UPDATEs: here they leave notes for a worker to drain, with the library undetected wrong totals."""
     engine = db.engine
     with (
         world.connect() as product,
@@ -281,7 +281,7 @@ def _orders(connection: Connection[Any]) -> int:
 
 
 def _assert_right(world: World) -> None:
-    """Both sides hold right totals at the end, by their own word and by the core's."""
+    """Assert that both sides hold right totals at the end, by the library's check and by this app's."""
     _checked()
     for database in ("backoffice", UNAUDITED, THEIRS):
         with world.app_on(database).app_context():

@@ -28,7 +28,7 @@ PATH = "/orders/export.csv"
 
 
 def measure(world: World, scale: float) -> Report:
-    """Both in turn; each side reads every block and keeps none."""
+    """Time both in turn; each side reads every block and discards it."""
     orders = max(10_000, int(ORDERS * scale))
     with world.connect(ADMIN) as connection:
         load(world, connection, orders)
@@ -57,7 +57,7 @@ def measure(world: World, scale: float) -> Report:
 
 
 def _plain_query(user: User) -> str:
-    """The list's own SELECT, its values as they are stored."""
+    """The list's own SELECT, with its values as stored."""
     state = state_of(LISTING, {})
     columns = (LISTING.column(name).value for name in state.columns)
     statement = matching(user, state).with_only_columns(*columns).order_by(*order_of(state))
@@ -73,7 +73,7 @@ def _copied(world: World, query: str) -> int:
 
 
 def _check(world: World, export: Request, orders: int) -> None:
-    """The file has every row, and ends with the sum that PostgreSQL gives."""
+    """Assert that the file has every row, and ends with the sum that PostgreSQL computes."""
     lines, tail = 0, b""
     for block in export.blocks():
         lines += block.count(b"\r\n")
@@ -87,7 +87,7 @@ def _check(world: World, export: Request, orders: int) -> None:
 
 
 def _growth(export: Request) -> float:
-    """Megabytes by which the process grows while it sends one file."""
+    """The growth of the process's memory in megabytes while it sends one file."""
     before, highest = _resident(), 0.0
     for _ in export.blocks():
         highest = max(highest, _resident())

@@ -1,6 +1,6 @@
-"""(s) Gas as the product keeps it: a reading, a month of readings by import, and everybody synced, beside SQL by hand.
+"""(s) Gas in the product's tables: a reading, a month of readings by import, and a sync of all, beside plain SQL.
 
-The hand does the same arithmetic and writes the same columns of the same tables, under the same triggers.
+The plain SQL does the same arithmetic and writes the same columns of the same tables, under the same triggers.
 """
 
 import csv
@@ -35,7 +35,7 @@ from .timing import Side, in_turn, ratio, summary, timed
 from .world import World
 
 IMPORTED = 2_000
-"""Customers whose month is imported, by each side."""
+"""The number of customers for which each side imports a month."""
 MONTHS = 24
 LONG_MONTHS = 120
 FIRST, TODAY = date(2024, 1, 1), date(2026, 1, 1)
@@ -44,7 +44,7 @@ ROUNDS, FEW_ROUNDS = 60, 5
 
 SINCE = """CASE code WHEN 'G-' || %(customers)s + 1 THEN %(today)s::date - interval '1 month'
   WHEN 'G-' || %(customers)s + 2 THEN %(today)s::date - %(long)s * interval '1 month' ELSE %(first)s::date END"""
-"""From when on a customer has readings and deposits, up to today: the last but one of one month, the last of many."""
+"""The first day with readings and deposits of a customer: the last customer but one has one month, the last many."""
 
 FACTS = f"""
 INSERT INTO users (id, email, name, role) OVERRIDING SYSTEM VALUE VALUES (1, 'gas@example.com', 'Gas', 'finance');
@@ -93,7 +93,7 @@ OF_MONTHS = (
 
 
 def measure(world: World, scale: float) -> Report:
-    """A sync of everybody first; then readings one by one, and by file."""
+    """Time a sync of all customers first; then readings one by one, and by file."""
     many, share = max(50, int(IMPORTED * scale)), min(scale, 1)
     rounds, few = max(10, int(ROUNDS * share)), max(3, int(FEW_ROUNDS * share))
     customers = 2 * many
@@ -124,7 +124,7 @@ def measure(world: World, scale: float) -> Report:
 
 
 def _load(surgery: psycopg.Connection[Any], customers: int) -> None:
-    """Facts, and what is derived of them, computed by hand; right, and past every trigger."""
+    """Insert facts and their derived rows, computed by plain SQL, without firing triggers."""
     reported = {"customers": customers, "first": FIRST, "today": TODAY, "long": LONG_MONTHS}
     with surgery.transaction():
         surgery.execute("SET LOCAL session_replication_role = replica")
@@ -165,7 +165,7 @@ def _syncing(hand: psycopg.Connection[Any]) -> dict[str, Side]:
 
 
 def _reading(customers: int) -> dict[str, Side]:
-    """The next day of one customer each."""
+    """A reading of the next day, for one customer of each side."""
 
     def each(code: str) -> Side:
         days = count()
@@ -183,7 +183,7 @@ def _reading(customers: int) -> dict[str, Side]:
 
 
 def _importing(hand: psycopg.Connection[Any], folder: Path, many: int) -> dict[str, Side]:
-    """The next month of the first customers by file, and of the others by hand."""
+    """The next month of the first customers by file, and of the others by plain SQL."""
 
     def each(first: int, work: Callable[[Path, Month], None]) -> Side:
         months = count()
@@ -221,7 +221,7 @@ def _import(path: Path, _month: Month) -> None:
 def _import_by_hand(
     hand: psycopg.Connection[Any], path: Path, month: Month, day: date | None = None
 ) -> None:
-    """Read the file, insert, price the month (or that day alone), and continue the balance of everybody in it."""
+    """Read the file, insert, price the month (or that day alone), and continue the balances of its customers."""
     where = {
         "before": "coalesce((SELECT closing_balance FROM monthly_customer_balances m WHERE m.customer_id = "
         f"sums.customer_id AND m.year_month < '{month}' ORDER BY year_month DESC LIMIT 1), 0)",

@@ -1,6 +1,6 @@
-"""(t) Gas on the screen: a month typed into the grid beside SQL by hand, and the preview of a price of 24 months.
+"""(t) Gas on the screen: a month typed into the grid beside plain SQL, and the preview of a price of 24 months.
 
-The book of (s). The hand has the same rows to store, as a file, and writes under the same triggers.
+The book of (s). The plain SQL stores the same rows, from a file, under the same triggers.
 """
 
 import sys
@@ -35,7 +35,7 @@ VOLUME = "13.5"
 
 
 def measure(world: World, scale: float) -> Report:
-    """The grid's month first; then the preview of a new price from the first day on."""
+    """Time the grid's month first; then the preview of a new price from the first day on."""
     many = max(50, int(MOST * min(scale, 1)))
     world.empty()
     with world.connect(ADMIN) as surgery:
@@ -75,7 +75,7 @@ def _p95(seconds: list[float]) -> float:
 
 
 def _new_price() -> dict[str, str]:
-    """The form as a browser sends it while one types: another price from the first day of the book."""
+    """The form as a browser sends it while a user types: another price from the first day of the book."""
     return {
         "customer": "G-1", "effective_from": FIRST.isoformat(), "price_per_sm3": "11000.50",
         "correction_factor": "1.02", "version": "", "idempotency_key": "none",
@@ -85,7 +85,7 @@ def _new_price() -> dict[str, str]:
 def _typing(
     client: Client, headers: dict[str, str], hand: Any, folder: Path, many: int
 ) -> dict[str, Side]:
-    """A reading of one day of each of the first customers by the grid, and of the others by hand."""
+    """A reading of one day of each of the first customers by the grid, and of the others by plain SQL."""
 
     def each(first: int, work: Callable[[range, date], float]) -> Side:
         days = count(1)

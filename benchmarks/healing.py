@@ -1,5 +1,5 @@
-"""(i) Verifying and healing a large book of which one order in a hundred is wrong, beside one statement;
-and one of which every order is wrong, as a run, beside the library's own call."""
+"""(i) Verifying and healing a large book in which one order in a hundred is wrong, beside one statement;
+and one in which every order is wrong, as a run, beside the core's own call."""
 
 import multiprocessing
 import sys
@@ -29,7 +29,7 @@ from .world import World
 
 ORDERS = 1_000_000
 WRONG = 100
-"""One in so many."""
+"""One order in so many is made wrong."""
 BAR = 1.5
 TWO_WORKERS_BAR = 1 / 1.6
 RUN_BAR = 1.3
@@ -40,7 +40,7 @@ FALSIFY = f"UPDATE orders SET grand_total = grand_total + 1 WHERE id % {WRONG} =
 
 
 def measure(world: World, scale: float) -> Report:
-    """One worker, two workers and the statement in turn, each on as many orders made wrong anew."""
+    """Time one worker, two workers and the statement in turn, each on as many orders made wrong again."""
     orders = max(1_000, int(ORDERS * scale))
     world.empty()
     print(f"    loading {orders:,} orders …", file=sys.stderr)
@@ -79,7 +79,7 @@ def measure(world: World, scale: float) -> Report:
 
 
 def _all_wrong(world: World, orders: int, numbers: dict[str, Any]) -> Measured:
-    """The same heal with everything that a run keeps of itself, beside the library's bare call."""
+    """The same heal as a run, with all its records, beside the core's bare call."""
     world.empty()
     with world.connect(ADMIN) as surgery, world.app.app_context():
         load(surgery, orders, falsified=False)
@@ -97,7 +97,7 @@ def _all_wrong(world: World, orders: int, numbers: dict[str, Any]) -> Measured:
             healed_orders = surgery.execute(
                 "SELECT count(*) FROM corrections WHERE figure = 'orders.grand_total'"
             ).fetchone()
-            assert healed_orders == (orders,)  # targets follow, and are counted apart
+            assert healed_orders == (orders,)  # targets follow, and are counted separately
             return seconds
 
         seconds = in_turn({n: partial(side, heal) for n, heal in sides.items()}, ROUNDS)

@@ -1,4 +1,4 @@
-"""(g) Importing 100,000 order lines: the command's way, and the browser's."""
+"""(g) Importing 100,000 order lines, by the command and in the browser."""
 
 import re
 import tempfile
@@ -26,7 +26,7 @@ from .web import EMPTY, csrf_token_in, logged_to_nowhere, sign_in, with_empty_ro
 from .world import World
 
 BAR = 5_000
-"""Lines a second."""
+"""Lines per second."""
 LINES = 100_000
 LINES_OF_AN_ORDER = 4
 ROUNDS = 3
@@ -35,12 +35,12 @@ Seconds = dict[str, list[float]]
 
 
 def measure(world: World, scale: float) -> Report:
-    """Each round imports lines of orders that have none yet, then the same file again."""
+    """Time imports of lines for orders that have none yet, then of the same file again, in each round."""
     lines = max(LINES_OF_AN_ORDER, int(LINES * scale))
     world.empty()
     with world.connect(ADMIN) as connection:
         load(connection, 1, falsified=False)
-        with connection.transaction():  # of all that only customers and managers are wanted
+        with connection.transaction():  # only customers and managers are kept
             connection.execute("SET LOCAL session_replication_role = replica")
             connection.execute("TRUNCATE orders, order_lines")
     app = with_empty_route(world.app_on("backoffice"))
@@ -79,7 +79,7 @@ def _measured(seconds: Seconds, memory: dict[str, list[float]], lines: int) -> l
 
 
 def _prepare(app: Flask, folder: Path, series: str, lines: int) -> Path:
-    """A series of orders without lines, and a file of lines for them."""
+    """Create a series of orders without lines; returns a file of lines for them."""
     random = Random(series)
     orders = [f"{series}-{number}" for number in range(1, lines // LINES_OF_AN_ORDER + 1)]
     heads = folder / f"{series}-orders.csv"
@@ -113,7 +113,7 @@ Timed = Iterator[tuple[str, float]]
 
 
 def _by_command(app: Flask, path: Path, lines: int, memory: dict[str, list[float]]) -> Timed:
-    """What `backoffice import` does, without the start of a process."""
+    """Do what `backoffice import` does, without the start of a process."""
 
     def work() -> None:
         with app.app_context(), figures.acting_as("cli:benchmark"):
@@ -128,7 +128,7 @@ def _by_command(app: Flask, path: Path, lines: int, memory: dict[str, list[float
 
 
 def _in_browser(app: Flask, path: Path, _lines: int, memory: dict[str, list[float]]) -> Timed:
-    """Upload, columns, dry run and import, sent straight into the app as a browser sends them."""
+    """Upload, columns, dry run and import, sent straight to the app as a browser sends them."""
     client = Client(app, use_cookies=False)
     headers = {"Cookie": sign_in(app, user_id=1)}
     headers |= {"X-CSRFToken": csrf_token_in(client.get(EMPTY, headers=headers).data)}
@@ -168,7 +168,7 @@ def _one_upload(
 
 
 def _form(page: str) -> dict[str, str]:
-    """The columns' form as it stands there: every meaning is guessed."""
+    """The columns' form as prefilled: every column's meaning is guessed."""
     names = re.findall(r'name="(name-\d+)" value="([^"]*)"', page)
     columns = {f"column-{number}": value for number, (_name, value) in enumerate(names)}
     return (
@@ -184,7 +184,7 @@ def _form(page: str) -> dict[str, str]:
 
 @contextmanager
 def _growth(memory: dict[str, list[float]], name: str) -> Iterator[None]:
-    """How many MB the block needs at its peak beyond what the process has now."""
+    """Record the peak growth of the process's memory during the block, in MB."""
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
     before = _kilobytes("VmRSS")
@@ -198,7 +198,7 @@ def _kilobytes(name: str) -> int:
 
 
 def _assert_right(app: Flask, lines: int) -> None:
-    """Every line is there, no figure has drifted, and nothing is left noted."""
+    """Assert that every line exists, no figure has drifted, and no notes are left."""
     with app.app_context():
         found = db.session.connection().exec_driver_sql(
             "SELECT count(*) FROM order_lines WHERE description LIKE 'Line %%'"

@@ -1,6 +1,6 @@
-"""(v) Posting an entry of the journal: entered at once, and from a draft, beside inserts by hand.
+"""(v) Posting a journal entry: entered at once, and from a draft, beside plain inserts.
 
-On the ledger's own tables, under all of its triggers on both sides: laws, figures, audit trail.
+On the ledger's own tables, under all of its triggers on both sides: constraints, figures, audit trail.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,7 @@ BAR = 0.5
 ROUNDS = 600
 ACCOUNTS = 40
 ENTRIES = 20_000
-"""Entries of two lines that are posted already."""
+"""The number of entries, of two lines, that are posted already."""
 DAY = date(2026, 3, 2)
 
 FILL = (
@@ -50,7 +50,7 @@ FILL = (
 
 
 def measure(world: World, scale: float) -> Report:
-    """Entries of two and of eight lines, one transaction each; every side in turn."""
+    """Time entries of two and of eight lines, one transaction each; every side in turn."""
     _prepare(world, max(200, int(ENTRIES * scale)))
     rounds = max(40, int(ROUNDS * scale))
     numbers = count(1)
@@ -93,7 +93,7 @@ def _prepare(world: World, entries: int) -> None:
 
 
 def _lines(size: int) -> list[LineEntry]:
-    """Debits and credits of as many accounts, in turn."""
+    """Alternating debits and credits, each of a different account."""
     one, none = Decimal("1.25"), Decimal(0)
     return [
         LineEntry(1 + n * 5, *((one, none) if n % 2 == 0 else (none, one))) for n in range(size)

@@ -1,7 +1,7 @@
-"""A posted journal of any size on 200 accounts, streamed in with triggers asleep; stored sums as lines come to.
+"""A posted journal of any size on 200 accounts, loaded with triggers disabled; stored sums match the lines.
 
 Every entry is posted for a document, and a quarter of the lines are of one control account, as in a company that
-posts by rules. The documents are not there: what they come to is the same on both sides of every question.
+posts by rules. The documents do not exist: their sums would be the same on both sides of every comparison.
 """
 
 from datetime import date
@@ -11,9 +11,9 @@ from psycopg import Connection
 
 ACCOUNTS = 200
 CONTROL = 5
-"""The id of the account, an asset, that stands for receivables."""
+"""The id of the asset account that is the control account of receivables."""
 OF_ENTRY = 4
-"""Lines of each entry."""
+"""The number of lines of each entry."""
 
 _FILL = (
     (
@@ -42,7 +42,7 @@ _FILL = (
 
 
 def load(connection: Connection[Any], lines: int, last: date, days: int) -> None:
-    """Fill the empty tables of the ledger: so many lines, over the days up to the last one."""
+    """Fill the empty tables of the ledger: so many lines, spread over `days` days up to the last one."""
     given = {
         "accounts": ACCOUNTS, "control": CONTROL, "entries": lines // OF_ENTRY, "of_entry": OF_ENTRY,
         "last": last, "days": days,

@@ -38,11 +38,11 @@ INSERT INTO orders (id, number, customer_id, account_manager_id, order_date, clo
     FROM (SELECT n, hashint8(n) & 2147483647 AS hash FROM generate_series(1, {orders}) AS n) numbered
   ) drawn
 """
-"""Orders as facts alone, their grand totals by the formula: a list reads no line."""
+"""Orders without lines, with grand totals by the formula: a list reads no lines."""
 
 
 def measure(world: World, scale: float) -> Report:
-    """The pages in turn with the empty route, and the totals that follow them."""
+    """Time the pages in turn with the empty route, and the totals that are loaded after them."""
     orders = max(30_000, int(ORDERS * scale))
     with world.connect(ADMIN) as connection:
         load(world, connection, orders)
@@ -66,7 +66,7 @@ def measure(world: World, scale: float) -> Report:
 
 
 def load(world: World, connection: Connection[Any], orders: int) -> None:
-    """Fill the empty tables, as a book that nobody has written to for a while."""
+    """Fill the empty tables, in the state of a book without recent writes."""
     world.empty()
     with connection.transaction():
         connection.execute("SET LOCAL session_replication_role = replica")
@@ -75,7 +75,7 @@ def load(world: World, connection: Connection[Any], orders: int) -> None:
 
 
 def p95(seconds: list[float]) -> float:
-    """The time that 95 of 100 runs stay below, in milliseconds."""
+    """The 95th percentile in milliseconds."""
     return quantiles(seconds, n=20, method="inclusive")[-1] * 1000
 
 

@@ -1,4 +1,4 @@
-"""By how much a process grows while it works, as Linux counts it."""
+"""The growth of a process's memory while it works, as measured by Linux."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,8 +9,8 @@ _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 @contextmanager
 def growth() -> Iterator[Callable[[], float]]:
-    """While this is open the process's peak is watched; afterwards it answers the growth in megabytes."""
-    _CLEAR.write_text("5")  # the peak begins anew
+    """Measure the process's peak memory during the block; yields a function that then returns the growth in MB."""
+    _CLEAR.write_text("5")  # resets the peak
     before = _kilobytes("VmRSS")
     peak: list[int] = []
     yield lambda: (peak[0] - before) / 1024

@@ -1,4 +1,4 @@
-"""The order that is saved: as the form hands it over, and with every figure computed by the program."""
+"""The order that is saved: as the form passes it, and with every figure computed by the program."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -12,7 +12,7 @@ _numbers = count(1)
 
 @dataclass(frozen=True)
 class Typed:
-    """One line as typed, and its amount as the program computed it."""
+    """One line as typed, with its amount as computed by the program."""
 
     kind: str
     quantity: Decimal
@@ -35,10 +35,10 @@ FIGURES = {
     "promo": Decimal("2000000.00"),
     "grand_total": Decimal("44575001.22"),
 }
-"""What the lines and the reductions come to."""
+"""The figures that follow from the lines and the reductions."""
 
 ADDED = Decimal("499999.99")
-"""What one more of the third line adds to its amount, to the additions and to the grand total."""
+"""The amount that one more unit of the third line adds to its amount, to the additions and to the grand total."""
 
 
 def new_order() -> Order:
@@ -75,7 +75,7 @@ def complete_order() -> Order:
 
 
 def add_one(order: Order) -> None:
-    """Change a fact: one more of the third line."""
+    """Change a fact: add one to the quantity of the third line."""
     order.lines[2].quantity += 1
 
 

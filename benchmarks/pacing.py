@@ -1,4 +1,4 @@
-"""(j) People's pages while a paced run is under way, beside the same pages without it."""
+"""(j) Page loads of users during a paced run, beside the same pages without it."""
 
 import http.client
 import multiprocessing
@@ -31,7 +31,7 @@ ORDERS = 1_000_000
 BAR = 1.2
 PEOPLE = 4
 PAUSE_SECONDS = 0.25
-"""What a person does between two pages, on average."""
+"""The average pause of a user between two pages."""
 WINDOW_SECONDS = 12.0
 ROUNDS = 4
 WARM_UP_SECONDS = 4.0
@@ -40,7 +40,7 @@ PATHS = (EMPTY, "/orders", "/orders?sort=number&page=3", "/orders/SO-00000100", 
 
 
 def measure(world: World, scale: float) -> Report:
-    """Windows with and without a run in turn; the 95th percentile of all requests of each."""
+    """Time windows with and without a run in turn; compares the 95th percentiles of all requests."""
     orders = max(1_000, int(ORDERS * scale))
     world.empty()
     print(f"    loading {orders:,} orders …", file=sys.stderr)
@@ -94,7 +94,7 @@ def _work(engine: Engine, run_id: int) -> None:
 
 
 def _people(port: int, cookie: str, length: float) -> list[float]:
-    """The seconds of every request of a few people who look at pages for so long."""
+    """Simulate a few users who load pages for so long; returns the seconds of every request."""
     found: list[float] = []
     end = time.monotonic() + length
 

@@ -1,4 +1,4 @@
-"""(l) Posting a payment on a meter with a dozen documents, and on one with twelve thousand."""
+"""(l) Posting a payment on a meter with twelve documents, and on one with twelve thousand."""
 
 from datetime import date
 from decimal import Decimal
@@ -29,7 +29,7 @@ BAR = 1.3
 CUSTOMERS = 2_000
 ROUNDS = 400
 DOCUMENTS = {"few": 12, "many": 12_000}
-"""Meter → how many documents are on it already: invoices that are paid, and what paid them."""
+"""Meter → its number of existing documents: paid invoices, and their payments."""
 
 FILL = (
     (
@@ -50,7 +50,7 @@ FILL = (
 
 
 def measure(world: World, scale: float) -> Report:
-    """Both meters in turn: what is open is read and allocated to, posted and committed, audited and all."""
+    """Time both meters in turn: open invoices are read, the payment is allocated, posted, audited and committed."""
     world.empty()
     with world.connect(ADMIN) as connection:
         load(connection, CUSTOMERS)
@@ -93,7 +93,7 @@ def measure(world: World, scale: float) -> Report:
 
 
 def _meter(connection: Connection[Any], name: str, documents: int) -> tuple[int, int]:
-    """A meter of a customer of its own, with so many documents and an open invoice."""
+    """Create a meter of a new customer, with so many documents and an open invoice."""
     customer = _inserted(connection, "customers (code, name)", (name, name))
     meter = _inserted(connection, "meters (number, description)", (name, ""))
     _inserted(connection, "meter_assignments (meter_id, customer_id)", (meter, customer))
@@ -121,7 +121,7 @@ def _timed(app: Flask, meter: int, customer: int, numbers: Any) -> float:
 
 
 def _open_of(meter: int) -> Select[tuple[Invoice]]:
-    """What the payment is allocated to, the oldest due first."""
+    """The open invoices that the payment is allocated to, oldest due date first."""
     first = (Invoice.due_on, Invoice.issued_on, Invoice.id)
     return select(Invoice).where(Invoice.meter_id == meter, Invoice.is_open).order_by(*first)
 

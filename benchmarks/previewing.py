@@ -24,7 +24,7 @@ Form = dict[str, str | list[str]]
 
 
 def measure(world: World, scale: float) -> Report:
-    """Requests straight into the app, one at a time; then the same through gunicorn."""
+    """Time requests straight to the app, one at a time; then the same through gunicorn."""
     world.empty()
     with world.connect(ADMIN) as connection:
         load(connection, ORDERS, falsified=False)
@@ -37,7 +37,7 @@ def measure(world: World, scale: float) -> Report:
 
 
 def _direct(world: World, rounds: int) -> tuple[dict[str, str], dict[str, list[float]]]:
-    """The headers of a signed-in browser, and the seconds of its requests straight into the app."""
+    """The headers of a signed-in browser, and the seconds of its requests straight to the app."""
     app = with_empty_route(world.app_on("backoffice"))
     headers = {"Cookie": sign_in(app, user_id=1)}
     with logged_to_nowhere():

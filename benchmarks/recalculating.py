@@ -42,7 +42,7 @@ FALSIFY = (
 
 
 def measure(world: World, scale: float) -> Report:
-    """Verification first, of a right book; then both recalculations in turn, each on a book made wrong anew."""
+    """Time verifications of a right book; then both recalculations in turn, each on a book made wrong again."""
     customers = max(500, int(CUSTOMERS * scale))
     world.empty()
     print(f"    loading {customers:,} customers …", file=sys.stderr)
@@ -95,7 +95,7 @@ def measure(world: World, scale: float) -> Report:
 def _recalculated(
     world: World, surgery: Connection[Any], engine: Engine, customers: int
 ) -> tuple[dict[str, list[float]], float]:
-    """Seconds of each side, and by how many megabytes a worker's process grew at most."""
+    """Seconds of each side, and the largest memory growth of a worker's process in megabytes."""
     seconds: dict[str, list[float]] = {"ours": [], "hand_written": []}
     grown = 0.0
     corrections = (
@@ -120,7 +120,7 @@ def _recalculated(
 
 
 def _in_a_process(engine: Engine) -> tuple[float, float]:
-    """A recalculation in a process of its own: seconds, and the megabytes by which it grew."""
+    """Recalculate in a separate process; returns its seconds and its memory growth in megabytes."""
     fork = multiprocessing.get_context("fork")
     here, there = fork.Pipe()
     worker = fork.Process(target=_work, args=(engine, there))

@@ -1,4 +1,4 @@
-"""What a benchmark answers: each figure beside its bar, and what stands behind it."""
+"""The result of a benchmark: each measured value beside its bar, with the numbers behind it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Measured:
-    """One figure. `bar` empty: it is only reported; `at_least` says which way the bar points."""
+    """One measured value. Without a `bar` it is only reported; with `at_least` the bar is a minimum, else a maximum."""
 
     bench: str
     name: str
@@ -18,7 +18,7 @@ class Measured:
 
     @property
     def missed_by(self) -> float:
-        """How far the figure is on the wrong side of its bar, as a share of the bar; 0 where it is met."""
+        """By what share of the bar the value misses it; 0 where the bar is met."""
         if self.bar is None:
             return 0.0
         beyond = self.bar - self.value if self.at_least else self.value - self.bar
@@ -32,7 +32,7 @@ class Measured:
         return f"missed by {self.missed_by:.0%}" if self.missed_by else "met"
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The value for JSON."""
         return {
             "bench": self.bench,
             "name": self.name,
@@ -46,7 +46,7 @@ class Measured:
 
 @dataclass
 class Report:
-    """One benchmark's figures, the numbers behind them for JSON, and texts to be read beside them."""
+    """One benchmark's measured values, the numbers behind them for JSON, and texts that explain them."""
 
     figures: list[Measured]
     numbers: dict[str, Any] = field(default_factory=dict)
@@ -54,7 +54,7 @@ class Report:
 
 
 def table(figures: Sequence[Measured]) -> str:
-    """The figures in columns, for a terminal."""
+    """The measured values in columns, for a terminal."""
     rows = [("", "bar", "measured", "verdict")]
     rows += [
         (f"({f.bench}) {f.name}", _bar(f), _amount(f.value, f.unit), f.verdict) for f in figures

@@ -1,6 +1,6 @@
 """(m) The revenue report of a year over a million orders, as stored, beside one hand-written sum.
 
-Reported without a bar: a page holds two years, its shares and a chart, the other side is one sum of the twelve months.
+Reported without a bar: a page shows two years, shares and a chart, the other side is one sum of the twelve months.
 """
 
 from functools import partial
@@ -26,7 +26,7 @@ FROM orders WHERE closing_date BETWEEN '2024-01-01' AND '2024-12-31' GROUP BY 1 
 
 
 def measure(world: World, scale: float) -> Report:
-    """Each dimension's page in turn with the statement."""
+    """Time each dimension's page in turn with the statement."""
     orders = max(30_000, int(ORDERS * scale))
     with world.connect(ADMIN) as connection:
         load(world, connection, orders)

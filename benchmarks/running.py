@@ -1,8 +1,8 @@
-"""(p) Figures that run from row to row: gas read, entered late and verified, beside SQL written by hand.
+"""(p) Figures that run from row to row: gas read, entered late and verified, beside plain SQL.
 
-The tables and declarations are those of the tests (`tests/figures/gas.py`): readings priced by date, months whose
-balance runs, a customer's balance. The hand's transactions lock the customer, do the same arithmetic and write the
-same columns of the same tables, under the same triggers.
+The tables and declarations are those of the tests (`tests/figures/gas.py`): readings priced by date, months with a
+running balance, a customer's balance. The plain SQL's transactions lock the customer, do the same arithmetic and
+write the same columns of the same tables, under the same triggers.
 """
 
 import sys
@@ -29,10 +29,10 @@ from .timing import Side, in_turn, ratio, summary, timed
 from .world import World
 
 CUSTOMERS = 1_500
-"""Each is read daily for three years: 1,644,000 calculations."""
+"""The number of customers, each read daily for three years: 1,644,000 calculations."""
 READ_TOGETHER = 500
 SHORT, LONG = 100_001, 100_002
-"""A customer of one month, and one of 120 months."""
+"""The ids of a customer with one month, and of one with 120 months."""
 ROUNDS = 60
 FIRST_DAY, TODAY = date(2023, 1, 1), date(2026, 1, 1)
 VOLUME = Decimal("10.123")
@@ -46,16 +46,16 @@ DERIVED = {
         ("customer_id", "month"), ("opening", "deposits", "purchases", "closing"), MONTHS,
     ),
 }  # fmt: skip
-"""Table → its key, its amounts, and the rows that the hand expects in it."""
+"""Table → its key, its amounts, and the plain SQL of its expected rows."""
 
 THEIRS = (READ_TOGETHER + 1, 2 * READ_TOGETHER + 1)
-"""The first customer of the hand under our triggers, and of the hand with all of them asleep."""
+"""The first customer of the plain SQL with the app's triggers, and of that with all of them disabled."""
 
 Hands = dict[str, Connection[Any]]
 
 
 def measure(world: World, scale: float) -> Report:
-    """Verification first, while everything is right; then what people and imports do, side by side."""
+    """Time verifications first, while everything is right; then the writes of users and imports, side by side."""
     rounds = max(10, int(ROUNDS * scale))
     with a_book(world, max(3 * READ_TOGETHER, int(CUSTOMERS * scale))) as book:
         print("    verifying, appending, entering late …", file=sys.stderr)
@@ -97,7 +97,7 @@ def measure(world: World, scale: float) -> Report:
 
 @contextmanager
 def a_book(world: World, customers: int) -> Iterator[Book]:
-    """The tables, and on them a book that was computed by hand and is right."""
+    """Create the tables, with a right book that was computed by plain SQL."""
     urls = {"owner": world.url(OWNER), "app": world.url(APP), "admin": world.url(ADMIN)}
     print(f"    loading {customers:,} customers …", file=sys.stderr)
     with a_world(gas.Base, gas.registry, **urls) as book:
@@ -129,7 +129,7 @@ def _verifying(book: Book, hand: Connection[Any]) -> dict[str, Side]:
 
 
 def _comparing(table: str, key: tuple[str, ...], amounts: tuple[str, ...], rows: str) -> str:
-    """How many rows are not as they should be."""
+    """The SQL that counts the rows that differ from the expected ones."""
     stored, expected = (", ".join(f"{side}.{name}" for name in amounts) for side in "se")
     return (
         f"SELECT count(*) FROM ({rows}) e FULL JOIN {table} s USING ({', '.join(key)}) "
@@ -138,7 +138,7 @@ def _comparing(table: str, key: tuple[str, ...], amounts: tuple[str, ...], rows:
 
 
 def _appending(book: Book, hands: Hands) -> dict[str, Side]:
-    """The next day of one customer each."""
+    """A reading of the next day, for one customer of each side."""
 
     def each(read: Callable[[int, date], float], customer: int) -> Side:
         days = count()
@@ -153,7 +153,7 @@ def _appending(book: Book, hands: Hands) -> dict[str, Side]:
 
 
 def _late(book: Book, hands: Hands) -> dict[str, Side]:
-    """Another customer each time."""
+    """A late reading and a new price, for a different customer each time."""
     late = FIRST_DAY + timedelta(1)
 
     def each(write: Callable[[int], float], first: int) -> Side:
@@ -171,7 +171,7 @@ def _late(book: Book, hands: Hands) -> dict[str, Side]:
 
 
 def _together(book: Book, hands: Hands) -> dict[str, Side]:
-    """A day later each time, after whatever was read before."""
+    """Readings of many customers in one statement, a day later each time."""
     every = (
         "INSERT INTO shape_readings (customer_id, read_on, volume) "
         "SELECT c, :day, 10.123 FROM generate_series(CAST(:low AS int), CAST(:high AS int)) c"
@@ -230,7 +230,7 @@ def _read_by_hand(book: Book, hand: Connection[Any], customer: int, day: date) -
 
 
 def _write_reading(hand: Connection[Any], customer: int, day: date) -> None:
-    """Lock, price, calculation, month, the months after it, balance."""
+    """Lock the customer, look up the price, write the calculation, its month, later months and the balance."""
     given: dict[str, Any] = {"c": customer, "day": day, "month": day.replace(day=1)}
 
     def fetch(statement: str) -> Any:
@@ -273,7 +273,7 @@ def _write_reading(hand: Connection[Any], customer: int, day: date) -> None:
 
 
 def _price_by_hand(book: Book, hand: Connection[Any], customer: int) -> float:
-    """Lock, price, its calculations, the months anew, balance."""
+    """Lock the customer, insert the price, recompute its calculations, the months and the balance."""
     of_one = {"calculations": "customer_id = %(c)s", "deposits": "customer_id = %(c)s"}
     months = MONTHS.replace(
         "FROM shape_calculations", "FROM shape_calculations WHERE " + of_one["calculations"]
@@ -317,6 +317,6 @@ def _at(value: Decimal, digits: int) -> Decimal:
 
 
 def _forgotten(book: Book, seconds: float) -> float:
-    """What the triggers noted of the hand's writing is nobody's to drain here."""
+    """Delete the notes of the plain SQL's writes, which no worker drains here; returns `seconds`."""
     book.surgery.execute("TRUNCATE figure_notes")
     return seconds

@@ -1,6 +1,6 @@
 """(b) Saving an order with four lines: figures kept by the hooks, beside plain inserts.
 
-Every side has a database of its own that is a copy of one and the same, so that nothing has to be
+Every side has its own copy of the same database, so that nothing has to be
 switched between two runs and all of them can take turns.
 """
 
@@ -28,7 +28,7 @@ from .world import World
 
 BAR = 2.0
 ORDERS = 20_000
-"""Orders that are there already."""
+"""The number of existing orders."""
 ROUNDS = 600
 
 COPIES = {
@@ -36,13 +36,13 @@ COPIES = {
     "plain": "^backoffice_(note|audit)_",
     "unaudited": "^backoffice_audit_",
 }
-"""Database → which triggers sleep in it; the app's own database has all of them awake."""
+"""Database → pattern of its disabled triggers; in the app's own database all are enabled."""
 
 Seconds = dict[str, list[float]]
 
 
 def measure(world: World, scale: float) -> Report:
-    """New orders (the bar), one edited quantity, and both again without waiting for the disk."""
+    """Time new orders (the bar), one edited quantity, and both again without waiting for the disk."""
     _prepare(world)
     rounds = max(20, int(ROUNDS * scale))
     apps = {"figures": world.app_on("bench_unaudited"), "audited": world.app}
@@ -94,7 +94,7 @@ def _prepare(world: World) -> None:
 
 
 def _plain_engine(world: World, database: str) -> Engine:
-    """The engine of the app, but for the cursor and the hooks."""
+    """An engine like the app's, without its cursor class and its hooks."""
     with world.app.app_context():
         options = dict(world.app.config["SQLALCHEMY_ENGINE_OPTIONS"])
     connect = {k: v for k, v in options["connect_args"].items() if k != "cursor_factory"}
@@ -125,7 +125,7 @@ def _sides(
 
 
 def hooked_save(app: Flask) -> Side:
-    """Through the app's own session: entered facts go in, right figures are committed."""
+    """Save through the app's own session: facts are added, right figures are committed."""
 
     def side() -> float:
         with app.app_context():
@@ -169,7 +169,7 @@ def _plain_edit(engine: Engine) -> Side:
 
 
 def _saved_ids(session: Session) -> Iterator[int]:
-    """The ids of the orders that were saved before, the last one first."""
+    """The ids of the orders that the benchmark has saved, newest first."""
     orders = session.query(Order.id).where(Order.number.like("BENCH-%")).order_by(Order.id.desc())
     return iter([key for (key,) in orders])
 
@@ -179,7 +179,7 @@ def _loaded(session: Session, key: int) -> Order:
 
 
 def _assert_right(name: str, app: Flask) -> None:
-    """What was measured also came out right: no figure has drifted, and nothing is left noted."""
+    """Assert that the measured work is right: no figure has drifted, and no notes are left."""
     with app.app_context():
         drifted = list(figures.verify(db.engine, ORDER_FIGURES))
         noted = sum(figures.noted(db.engine).values())

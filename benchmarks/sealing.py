@@ -24,7 +24,7 @@ EVENTS = 1_000_000
 BAR_SECONDS = 60.0
 ROUNDS = 40
 SEARCHES = ("common", "rare")
-"""Pages that look into values, which no index holds."""
+"""Pages that search in values, for which there is no index."""
 
 _TRAIL = """
 INSERT INTO users (id, email, name, role) OVERRIDING SYSTEM VALUE
@@ -39,11 +39,11 @@ INSERT INTO audit_events (xid, at, actor, db_user, table_name, row_id, action, b
               'city', 'Nairobi', 'description', 'Queso Cabrales ' || n) END
   FROM (SELECT n, hashint8(n) & 2147483647 AS hash FROM generate_series(1, {events}) AS n) numbered
 """
-"""Events as triggers leave them, by fifty people and a program over a year, in transactions that there were."""
+"""Events as triggers write them, by fifty users and a program over a year, with ids of past transactions."""
 
 
 def measure(world: World, scale: float) -> Report:
-    """Seal and verify once each, as a schedule does; then the pages in turn with the empty route."""
+    """Time sealing and verifying once each, as a schedule does; then the pages in turn with the empty route."""
     count = max(20_000, int(EVENTS * scale))
     with world.connect(ADMIN) as connection:
         print(f"    writing {count:,} events …", file=sys.stderr)
@@ -95,7 +95,7 @@ def _verified(engine: Any, keys: Keyring, count: int) -> None:
 
 
 def _tampered(connection: Connection[Any], engine: Any, keys: Keyring, event: int) -> None:
-    """One changed row is named; then it is put back."""
+    """Assert that one changed row is reported; then restore it."""
     connection.execute("SET session_replication_role = replica")
     change = "UPDATE audit_events SET row_id = row_id || %s WHERE id = %s"
     connection.execute(change, ["0", event])

@@ -1,4 +1,4 @@
-"""Requests per second of the app under gunicorn, as it is served in production."""
+"""Requests per second of the app under gunicorn, as in production."""
 
 import http.client
 import os
@@ -25,7 +25,7 @@ PATIENCE = 30
 def requests_per_second(
     world: World, headers: dict[str, str], form: Any, rounds: int
 ) -> dict[str, list[float]]:
-    """The empty route and the preview in turn, each over a few connections at a time."""
+    """Measure the empty route and the preview in turn, each over a few concurrent connections."""
     body = urlencode(form, doseq=True)
     posted = headers | {"Content-Type": "application/x-www-form-urlencoded"}
     sides: dict[str, Callable[[http.client.HTTPConnection], None]] = {
@@ -44,7 +44,7 @@ def requests_per_second(
 
 @contextmanager
 def gunicorn(world: World, app: str = "benchmarks.web:serve()", **settings: str) -> Iterator[int]:
-    """The app as it is served in production, with the empty route unless another is named; its port."""
+    """Serve the app as in production, with the empty route unless another app is named; yields its port."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]

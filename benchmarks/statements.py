@@ -1,4 +1,4 @@
-"""Where the time of a piece of work goes: its statements, each with its milliseconds, and what is left."""
+"""The time profile of a piece of work: milliseconds of each of its statements, and the remainder."""
 
 import time
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ Spent = dict[str, list[float]]
 
 
 def statements_of(side: Side, runs: int) -> str:
-    """One line per statement: the milliseconds that a run spends in it, the round trip included."""
+    """One line per statement: its milliseconds in a run, including the round trip."""
     with _watched() as spent:
         whole = median(side() for _ in range(runs))
     lines = {name: median(times) * len(times) / runs for name, times in spent.items()}
@@ -26,7 +26,7 @@ def statements_of(side: Side, runs: int) -> str:
 
 @contextmanager
 def _watched() -> Iterator[Spent]:
-    """Time whatever any cursor of the driver executes: the drain works past SQLAlchemy's events."""
+    """Time every statement of the driver's cursors: the drain bypasses SQLAlchemy's events."""
     spent: Spent = {}
     execute = psycopg.Cursor.execute
 

@@ -55,7 +55,7 @@ ORDER BY u.name, c.month
 
 
 def measure(world: World, scale: float) -> Report:
-    """Both lists in turn, whole, on the app's role; they must say the same."""
+    """Time both lists in turn, complete, as the app's role; they must be equal."""
     orders = max(MANAGERS * 12, int(ORDERS * scale))
     rebuild = _book(world, orders)
     with world.connect() as connection:
@@ -83,7 +83,7 @@ def measure(world: World, scale: float) -> Report:
 
 
 def _book(world: World, orders: int) -> float:
-    """Fill the empty tables with triggers asleep, then let the core build the months; its seconds."""
+    """Fill the empty tables with triggers disabled, then have the core build the months; returns its seconds."""
     world.empty()
     print(f"    loading {orders:,} orders …", file=sys.stderr)
     with world.connect(ADMIN) as connection, connection.transaction():

@@ -1,4 +1,4 @@
-"""Timing in turn, so that a busy minute of the machine falls on every side alike."""
+"""Timing in turn, so that a busy minute of the machine affects every side equally."""
 
 import gc
 import time
@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from statistics import median, quantiles
 
 Side = Callable[[], float]
-"""Does the work once; answers the seconds that count."""
+"""Does the work once; returns the seconds that are measured."""
 
 
 def timed(*steps: Callable[[], object]) -> float:
-    """Seconds that the steps take, one after the other."""
+    """The seconds that the steps take together, one after the other."""
     start = time.perf_counter()
     for step in steps:
         step()
@@ -18,7 +18,7 @@ def timed(*steps: Callable[[], object]) -> float:
 
 
 def in_turn(sides: Mapping[str, Side], rounds: int, *, warm_up: int = 1) -> dict[str, list[float]]:
-    """Seconds of each side, one run of each per round; every round begins with another side."""
+    """Seconds of each side, one run of each per round; every round begins with a different side."""
     names = list(sides)
     for _ in range(warm_up):
         for side in sides.values():

@@ -1,4 +1,4 @@
-"""(a) Verifying every figure of a large book, beside one hand-written pass that asks the same."""
+"""(a) Verifying every figure of a large book, beside one hand-written pass that checks the same."""
 
 import sys
 from functools import partial
@@ -26,7 +26,7 @@ EXPLAIN = "EXPLAIN (ANALYZE, BUFFERS, SETTINGS) "
 
 
 def measure(world: World, scale: float) -> Report:
-    """Both sides in turn, on the app's role and its default settings."""
+    """Time both sides in turn, as the app's role with its default settings."""
     book = _book(world, max(1_000, int(ORDERS * scale)))
     with world.app.app_context():
         engine = db.engine

@@ -1,4 +1,4 @@
-"""(w) Readings that people enter while a large book of gas is healed, every row of which is wrong."""
+"""(w) Readings that users enter during a heal of a large book of gas in which every row is wrong."""
 
 import multiprocessing
 import time
@@ -19,10 +19,10 @@ from .timing import summary, timed
 from .world import World
 
 CUSTOMERS = 2_010
-"""Each is read daily for three years: 2,200,000 calculations."""
+"""The number of customers, each read daily for three years: 2,200,000 calculations."""
 PEOPLE = 2
 PAUSE_SECONDS = 0.05
-"""What a person does between two readings, on average."""
+"""The average pause of a user between two readings."""
 WINDOW_SECONDS = 10.0
 BAR = 0.5
 FALSIFY = (
@@ -35,7 +35,7 @@ _FORK = multiprocessing.get_context("fork")
 
 
 def measure(world: World, scale: float) -> Report:
-    """The slowest save of a few processes, without a heal beside them and with it."""
+    """Measure the slowest save of a few processes, without a heal and during one."""
     customers = max(50, int(CUSTOMERS * scale))
     with a_book(world, customers) as book:
         without = _saves_beside(book, customers, lambda: time.sleep(WINDOW_SECONDS))
@@ -64,7 +64,7 @@ def measure(world: World, scale: float) -> Report:
 
 
 def _saves_beside(book: Book, customers: int, work: Callable[[], object]) -> list[float]:
-    """The seconds of everybody's saves while the work is done."""
+    """The seconds of all users' saves while `work` is done."""
     is_over = _FORK.Event()
     running: list[tuple[Any, Connection]] = []
     for person in range(PEOPLE):
@@ -84,7 +84,7 @@ def _saves_beside(book: Book, customers: int, work: Callable[[], object]) -> lis
 
 
 def _save(book: Book, customers: int, person: int, is_over: Event, reported: Connection) -> None:
-    """The next day's reading of one customer after the other, whoever comes."""
+    """Save readings of the next day of random customers, until the work is over."""
     book.engine.dispose(close=False)
     chance, found, day = Random(person), list[float](), TODAY
     while not is_over.is_set():

@@ -1,4 +1,4 @@
-"""Wallets of a hundred transactions, one of few and one of very many, as the product's own tables hold them."""
+"""Wallets with a hundred transactions, one with few and one with very many, in the product's own tables."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from tests.surgery import tell_of_everything
 MANY = 1_000_000
 FEW = 10
 WALLETS = 50
-"""Each side charges so many of its own."""
+"""The number of wallets that each side charges."""
 
 _CUSTOMER = "INSERT INTO customers (code, name) VALUES ('bench', 'Bench')"
 _WALLETS = (
@@ -41,7 +41,7 @@ _SUMS = (
 
 
 def load(surgery: psycopg.Connection[Any], many: int) -> None:
-    """Two groups of wallets; then the one of few and the one of `many`. Right, and past every trigger."""
+    """Insert two groups of wallets, then one with few and one with `many` transactions, right, without triggers."""
     last = 2 * WALLETS
     sizes = ((1, last, 100), (last + 1, last + 1, FEW), (last + 2, last + 2, many))
     with surgery.transaction():
@@ -55,7 +55,7 @@ def load(surgery: psycopg.Connection[Any], many: int) -> None:
 
 
 def secret_of_a_program(app: Flask) -> str:
-    """A new token that may charge wallets."""
+    """The secret of a new token that may charge wallets."""
     with app.app_context():
         issued = tokens.create(db.session, name="Bench", scope="wallets:write", expires_at=None)
         db.session.commit()

@@ -1,6 +1,6 @@
-"""Programs that charge wallets through HTTP: a socket each that stays open, and no more Python than they need.
+"""Programs that charge wallets through HTTP: one open socket each, and as little Python as possible.
 
-They have the machine in common with the server that is measured.
+They run on the same machine as the server that is measured.
 """
 
 import json
@@ -22,7 +22,7 @@ def charging_through(
     barrier: Any,
     answers: Any,
 ) -> None:
-    """Charge wallets by chance, each time under a key of its own; tells how many were charged."""
+    """Charge random wallets, each time with a new idempotency key; reports the number of charges to `answers`."""
     body = json.dumps({"amount": AMOUNT, "service_type": "vps"}).encode()
     begun, made = f"{os.getpid()}-{number}", 0
     with socket.create_connection(("127.0.0.1", port), 30) as connection:
@@ -44,7 +44,7 @@ def charging_through(
 
 
 def _answered(connection: socket.socket) -> int:
-    """Read one whole answer; its status."""
+    """Read one whole response; returns its status."""
     data = b""
     while (end := data.find(b"\r\n\r\n")) < 0:
         data += _more(connection)

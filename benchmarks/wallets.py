@@ -1,4 +1,4 @@
-"""(r) The wallets of the product: charged by the action, through HTTP and by a file, beside SQL by hand.
+"""(r) The wallets of the product: charged by the action, through HTTP and by a file, beside plain SQL.
 
 On its own tables, under all of its triggers: figures, audit trail, append-only.
 """
@@ -44,7 +44,7 @@ Work = Callable[[list[int], int, Any, Any], None]
 
 
 def measure(world: World, scale: float) -> Report:
-    """One by one on wallets of few and many transactions; four processes at a time; a file of many."""
+    """Time charges one by one, of wallets with few and many transactions; by four processes; and by file."""
     many = max(1000, int(MANY * scale))
     world.empty()
     print(f"    loading wallets of up to {many:,} transactions …", file=sys.stderr)
@@ -58,7 +58,7 @@ def measure(world: World, scale: float) -> Report:
     numbers["per second"] = {name: [round(r) for r in runs] for name, runs in rates.items()}
 
     def beside(name: str, hand: str = "hand") -> float:
-        """Round by round, for a machine that others use too is not as fast in each of them."""
+        """The median ratio of the two sides per round, since a shared machine is not equally fast in each round."""
         pairs = zip(rates[name], rates[hand], strict=True)
         return median(ours / theirs for ours, theirs in pairs)
 
@@ -79,7 +79,7 @@ def measure(world: World, scale: float) -> Report:
 
 
 def _one_by_one(world: World, rounds: int) -> dict[str, list[float]]:
-    """Seconds of a charge of the wallet with few and of the one with many."""
+    """Seconds of a charge, of the wallet with few transactions and of the one with many."""
 
     def charge(wallet: int) -> float:
         with world.app.app_context(), figures.acting_as("user:1"):
@@ -94,7 +94,7 @@ def _one_by_one(world: World, rounds: int) -> dict[str, list[float]]:
 
 
 def _rates(world: World, surgery: psycopg.Connection[Any]) -> dict[str, list[float]]:
-    """Charges per second, by who makes them; windows in turn."""
+    """Charges per second of each side; windows in turn."""
     ours, theirs = list(range(1, WALLETS + 1)), list(range(WALLETS + 1, 2 * WALLETS + 1))
     secret = secret_of_a_program(world.app)
     every = {"API_RATE": "100000000 per hour"}
@@ -106,7 +106,7 @@ def _rates(world: World, surgery: psycopg.Connection[Any]) -> dict[str, list[flo
             "hand without sums": (partial(_by_hand, world.url(APP), sums=False), theirs),
         }
         rates: dict[str, list[float]] = {name: [] for name in sides}
-        for number in range(-1, WINDOWS):  # the first is there to get warm
+        for number in range(-1, WINDOWS):  # the first one is a warm-up
             for name, (work, chosen) in sides.items():
                 rate = _rate(work, chosen)
                 surgery.execute("TRUNCATE figure_notes")
@@ -139,7 +139,7 @@ def _rate(work: Work, chosen: list[int]) -> float:
 def _charging(world: World, chosen: list[int], number: int, barrier: Any, answers: Any) -> None:
     garbage.seek_seldom()  # as the server's processes do
     with world.app.app_context(), figures.acting_as("user:1"):
-        db.engine.dispose(close=False)  # the parent's connections are the parent's
+        db.engine.dispose(close=False)  # the parent's connections must not be used here
 
         def one(wallet: int) -> None:
             actions.charge(db.session(), wallet, AMOUNT)
@@ -159,7 +159,7 @@ def _by_hand(
 
 
 def _take(hand: psycopg.Connection[Any], wallet: int, *, sums: bool) -> None:
-    """Lock and look, insert; the sums are what the trigger has made them already, whoever writes them."""
+    """Lock the wallet, check its balance, insert; the sums equal those that the trigger has written already."""
     with hand.transaction():
         row = hand.execute(
             "SELECT balance, total_spent FROM wallets WHERE id = %s FOR UPDATE", [wallet]
@@ -183,7 +183,7 @@ def _take(hand: psycopg.Connection[Any], wallet: int, *, sums: bool) -> None:
 
 
 def _by_file(world: World, surgery: psycopg.Connection[Any], lines: int) -> dict[str, list[float]]:
-    """Seconds of a file of as many new charges: the command's way, and the hand's."""
+    """Seconds of a file of as many new charges, by the command and by plain SQL."""
     seconds: dict[str, list[float]] = {"file": [], "file by hand": []}
     with tempfile.TemporaryDirectory() as folder, world.connect() as hand:
         for number in range(BULK_ROUNDS):

@@ -1,4 +1,4 @@
-"""The app with one route more: the empty signed-in page, which other routes are compared with."""
+"""The app with one more route: the empty signed-in page, which other routes are compared with."""
 
 import os
 import re
@@ -23,7 +23,7 @@ EMPTY = "/benchmarks/empty"
 
 
 def with_empty_route(app: Flask) -> Flask:
-    """Add the page that is session + user + base template, and nothing else."""
+    """Add a page of session, user and base template only."""
 
     @app.get(EMPTY)
     @requires("profile.own")
@@ -34,12 +34,12 @@ def with_empty_route(app: Flask) -> Flask:
 
 
 def serve() -> Flask:
-    """What gunicorn serves: the app of the environment with the empty page."""
+    """The app for gunicorn: from the environment, with the empty page."""
     return with_empty_route(create_app())
 
 
 def sign_in(app: Flask, user_id: int) -> str:
-    """A new session of this user; answers the cookie that opens it."""
+    """Create a session of this user; returns its cookie."""
     token = secrets.token_urlsafe(32)
     with app.app_context():
         data = {"csrf_token": secrets.token_hex(20)}
@@ -51,7 +51,7 @@ def sign_in(app: Flask, user_id: int) -> str:
 
 
 def csrf_token_in(page: bytes) -> str:
-    """The token that a page gives to its scripts."""
+    """The CSRF token that a page gives to its scripts."""
     found = re.search(rb'name="csrf-token" content="([^"]+)"', page)
     assert found is not None, "The empty page has no CSRF token."
     return found[1].decode()
@@ -59,14 +59,14 @@ def csrf_token_in(page: bytes) -> str:
 
 @contextmanager
 def logged_to_nowhere() -> Iterator[None]:
-    """Requests are logged as in production, but where nobody reads them."""
+    """Log requests as in production, but to /dev/null."""
     with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):
         logs.configure()
         yield
 
 
 class Request:
-    """One request, made once and sent to the app as often as wanted, without a network between."""
+    """One request, built once and sent to the app any number of times, without a network."""
 
     def __init__(self, app: Flask, path: str, headers: dict[str, str], form: Any = None) -> None:
         method = "GET" if form is None else "POST"
@@ -77,7 +77,7 @@ class Request:
         self._app = app
 
     def send(self) -> bytes:
-        """The body of the answer, which must be a good one."""
+        """Send the request; returns the body. Asserts status 200."""
         return b"".join(self.blocks())
 
     def blocks(self) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""The benchmarks' own PostgreSQL, durable as in production, with the app on it; gone afterwards."""
+"""The benchmarks' own PostgreSQL, durable as in production, with the app on it; removed afterwards."""
 
 import os
 import shutil
@@ -25,40 +25,40 @@ SETTINGS = ("fsync", "synchronous_commit", "full_page_writes", "shared_buffers",
 
 @dataclass(frozen=True)
 class World:
-    """One cluster with the app's migrated database, and copies of it that bear other triggers."""
+    """One cluster with the app's migrated database, and copies of it with other triggers."""
 
     services: Services
     app: Flask
 
     def url(self, role: str = APP, database: str = "backoffice") -> str:
-        """A database of the cluster as `role`, in libpq's form."""
+        """The URL of a database of the cluster for `role`, in libpq's form."""
         return self.services.postgres.url(role).replace("/backoffice?", f"/{database}?")
 
     def sqlalchemy_url(self, database: str) -> str:
-        """A database of the cluster as the app's role, in SQLAlchemy's form."""
+        """The URL of a database of the cluster for the app's role, in SQLAlchemy's form."""
         return self.url(APP, database).replace("postgresql://", "postgresql+psycopg://", 1)
 
     def app_on(self, database: str) -> Flask:
-        """A further app, on another database of the cluster."""
+        """Create another app, on another database of the cluster."""
         settings = {"DATABASE_URL": self.url(APP, database)}
         kept = ("BACKOFFICE_HOME", "REDIS_URL", "SECRET_KEY", "STATEMENT_TIMEOUT")
         return create_app(settings | {name: self.app.config[name] for name in kept})
 
     def connect(self, role: str = APP, database: str = "backoffice") -> psycopg.Connection[Any]:
-        """A plain connection, each statement a transaction of its own."""
+        """A plain connection in autocommit mode."""
         return psycopg.connect(self.url(role, database), autocommit=True)
 
     def copy_database(self, name: str) -> None:
-        """A new database with the tables, triggers and rows that the app's has now."""
+        """Create a database with the current tables, triggers and rows of the app's."""
         with self.app.app_context():
-            db.engine.dispose()  # a template must have no visitor
+            db.engine.dispose()  # a template database must have no connections
         statement = sql.SQL("CREATE DATABASE {} TEMPLATE backoffice OWNER {} STRATEGY file_copy")
         with self.connect(ADMIN, "postgres") as connection:
             connection.execute(sql.SQL("DROP DATABASE IF EXISTS {}").format(sql.Identifier(name)))
             connection.execute(statement.format(sql.Identifier(name), sql.Identifier(OWNER)))
 
     def put_triggers_to_sleep(self, database: str, pattern: str) -> None:
-        """Disable the triggers whose names match, as whoever owns the tables may."""
+        """Disable the triggers with names that match, as the owner of the tables."""
         query = (
             "SELECT format('ALTER TABLE %%s DISABLE TRIGGER %%I', tgrelid::regclass, tgname) "
             "FROM pg_trigger WHERE NOT tgisinternal AND tgname ~ %s"
@@ -68,7 +68,7 @@ class World:
                 connection.execute(statement)
 
     def empty(self) -> None:
-        """Remove every row but those of the migrations; nothing notes it."""
+        """Remove every row but those of the migrations, without firing triggers."""
         with self.connect(ADMIN) as connection:
             connection.execute("SET session_replication_role = replica")
             tables = connection.execute(
@@ -79,13 +79,13 @@ class World:
             connection.execute(f"TRUNCATE {names} RESTART IDENTITY CASCADE".encode())
 
     def settle(self, database: str = "backoffice") -> None:
-        """Do now what autovacuum and the checkpointer would do in the middle of a measurement."""
+        """Vacuum, analyze and checkpoint now, so that it does not happen in the middle of a measurement."""
         with self.connect(ADMIN, database) as connection:
             connection.execute("VACUUM (ANALYZE)")
             connection.execute("CHECKPOINT")
 
     def settings(self) -> dict[str, str]:
-        """What the server runs with."""
+        """The server's version and settings."""
         with self.connect() as connection:
             version = connection.execute("SHOW server_version").fetchone()
             shown = {
@@ -100,9 +100,9 @@ class World:
 def new_world() -> Iterator[World]:
     """A cluster in a temporary home, with the app as in production; removed at the end."""
     for name in READERS:
-        os.environ.pop(name, None)  # a running copy's address must not reach us
+        os.environ.pop(name, None)  # settings of a running copy must not apply here
     home = Path(tempfile.mkdtemp(prefix="backoffice-bench-"))
-    home.chmod(0o711)  # root's PostgreSQL runs as another user and passes through here
+    home.chmod(0o711)  # root's PostgreSQL runs as another user and needs to traverse it
     try:
         services = Services(home, durable=True)
         with services.in_use(services.postgres, services.redis, tied=True):

@@ -1,4 +1,4 @@
-"""The app: made from its settings, part after part; what stands around every request."""
+"""The app factories: the app is created from its settings, and the web is added around it."""
 
 from collections.abc import Iterable, Mapping
 from importlib import import_module
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def create_app(
     overrides: Mapping[str, Any] | None = None, domains: "Iterable[Domain] | None" = None
 ) -> "Flask":
-    """The whole app: that of commands and workers, and the web around it. Arguments as there."""
+    """The whole app: the background app with its web. Arguments as of `create_background_app`."""
     app = create_background_app(overrides, domains)
     with uncollected():
         _surround_with_the_web(app)
@@ -26,9 +26,9 @@ def create_app(
 def create_background_app(
     overrides: Mapping[str, Any] | None = None, domains: "Iterable[Domain] | None" = None
 ) -> "Backoffice":
-    """The app without its web, for commands and workers: they start without reading the screens.
+    """The app without its web, for commands and workers: they start without importing the screens.
 
-    From the settings of the environment under `overrides`, of all `DOMAINS` unless told otherwise. Starts no service.
+    Settings come from the environment, with `overrides`; all `DOMAINS` are used unless given. Starts no service.
     """
     with uncollected():
         from ..figures import registry
@@ -66,7 +66,7 @@ def _surround_with_the_web(app: "Backoffice") -> None:
     sessions.init_app(app)
     sentences.init_app(app)
     kept.init_app(app)
-    permissions.init_app(app)  # before CSRF, so that an ended session says so first
+    permissions.init_app(app)  # before CSRF, so that an expired session is reported first
     protection.connect_csrf(app)
     protection.connect_limiter(app)
     errors.init_app(app)
@@ -77,7 +77,7 @@ def _surround_with_the_web(app: "Backoffice") -> None:
 
 
 def _register_screens(app: "Backoffice") -> None:
-    """The screens of each domain; that every schedule asks for a kind of run that there is."""
+    """Register the screens of each domain, and check that every schedule's kind of run is declared."""
     import_module("backoffice.schedules.catalog").check(app.declared.kinds)
     for blueprint in app.declared.blueprints:
         app.register_blueprint(blueprint)

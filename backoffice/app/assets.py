@@ -1,6 +1,6 @@
-"""Static files, served by Whitenoise before Flask sees the request, under addresses that change with them.
+"""Static files, served by Whitenoise before Flask sees the request, under URLs that change with their content.
 
-The address holds a digest of the whole folder, so a browser may keep a file for ever and still
+The URL holds a digest of the whole folder, so a browser may cache a file for ever and still
 never shows a new page with an old style sheet.
 """
 

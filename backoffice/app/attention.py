@@ -1,6 +1,6 @@
-"""What needs a user's attention: each domain declares what it knows, and Today asks all of them.
+"""What needs a user's attention: each domain declares its sources, and Today reads all of them.
 
-Names no domain; imported by domains. A source is asked only for people who hold its permission.
+Names no domain; imported by domains. A source is read only for users who hold its permission.
 """
 
 from collections.abc import Callable, Iterable
@@ -11,13 +11,13 @@ from sqlalchemy.orm import Session
 
 Weight = Literal["danger", "warning", "info"]
 Section = Literal["books", "attention", "unfinished", "nights"]
-"""Where it stands on Today: the one sentence on the books, what needs attention, my unfinished work,
+"""The section of Today: the one sentence on the books, what needs attention, the user's unfinished work,
 last night's runs."""
 
 
 @dataclass(frozen=True)
 class Notice:
-    """One line of Today: a translated sentence, and the address of the rows behind its number."""
+    """One line of Today: a translated sentence, and the URL of the rows behind its number."""
 
     sentence: str
     href: str
@@ -26,12 +26,12 @@ class Notice:
 
 
 Ask = Callable[[Session, Any], Iterable[Notice]]
-"""Asks for the lines of one user, now; a line that says that all is well is no line."""
+"""Returns the current notices of one user; none where nothing needs attention."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """One domain's part in Today: what `ask` tells whoever holds `permission`."""
+    """One domain's part of Today: the notices that `ask` returns, for users who hold `permission`."""
 
     name: str
     section: Section

@@ -1,4 +1,4 @@
-"""What has to be in order before a month is closed: each domain says what it knows, the ledger asks all.
+"""What has to be in order before a month is closed: each domain declares its checks, the ledger runs all.
 
 Names no domain; imported by domains.
 """
@@ -14,10 +14,10 @@ from ..base.periods import Month
 
 @dataclass(frozen=True)
 class ClosingCheck:
-    """Something of which `count` says how much is not in order, of the days up to the end of a month.
+    """A check; `count` returns how many records are not in order, of the days up to the end of a month.
 
-    `page` answers the endpoint and the arguments of the screen that lists it. The month is not closed as long as there
-    is any.
+    `page` returns the endpoint and the arguments of the screen that lists them. The month cannot be closed while there
+    are any.
     """
 
     name: str
@@ -28,12 +28,12 @@ class ClosingCheck:
 
 @dataclass(frozen=True)
 class Checked:
-    """What one check has found of a month."""
+    """The result of one check for a month."""
 
     check: ClosingCheck
     count: int
 
     @property
     def forbids(self) -> bool:
-        """Whether the month stays open because of it."""
+        """Whether it prevents the month from being closed."""
         return self.count > 0

@@ -1,4 +1,4 @@
-"""What commands share: exit statuses, trouble as a sentence, in whose name they act, and their database."""
+"""What commands share: exit statuses, errors as sentences, their actor, and their database."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 CLEAN, FOUND, TROUBLE = 0, 1, Trouble.exit_code
-"""Exit statuses, as `diff` has them: done, something found or refused, could not be done."""
+"""Exit statuses, as of `diff`: done, something found or refused, could not be done."""
 
 WIDEST = 10_000
-"""Characters of the longest line in a pipe or file."""
+"""The width in characters of a table that is written to a pipe or file."""
 
 PATIENCE: dict[str, Any] = {"STATEMENT_TIMEOUT": 0, "LOCK_TIMEOUT": 60_000}
-"""Settings of a process that nobody waits for at a screen: it has time, but waits a minute for a lock."""
+"""Settings (milliseconds) of a process without a user at a screen: no statement timeout, a minute for a lock."""
 
 __all__ = [
     "CLEAN", "FOUND", "PATIENCE", "TROUBLE", "Tell", "Trouble", "database_in_use", "month_given", "never_together",
@@ -36,9 +36,9 @@ Command = Callable[..., None]
 
 
 def never_together(first: str, *others: str) -> Callable[[Command], Command]:
-    """Refuse the parameter `first` of a command beside any of `others`, with a sentence: nothing is left unheeded.
+    """Refuse the parameter `first` of a command together with any of `others`, so that none is silently ignored.
 
-    Names are those of the function's arguments. The pairs stand in the function's `refused`.
+    Names are those of the function's arguments. The pairs are kept in the function's `refused`.
     """
 
     def decorate(command: Command) -> Command:
@@ -69,7 +69,7 @@ def _refuse(*names: str) -> None:
 
 
 def month_given(text: str) -> Month:
-    """The month that a command is given. Raises Trouble."""
+    """Parse the month given to a command. Raises Trouble."""
     try:
         return Month.parse(text)
     except ValueError as error:
@@ -80,7 +80,7 @@ def month_given(text: str) -> Month:
 
 @contextmanager
 def refusals_reported() -> Iterator[None]:
-    """What the house refuses is a sentence and exit status 2."""
+    """Turn a Refusal into Trouble: a sentence and exit status 2."""
     try:
         yield
     except Refusal as refusal:
@@ -88,7 +88,7 @@ def refusals_reported() -> Iterator[None]:
 
 
 Tell = Callable[..., None]
-"""Says how far a bar is: `total`, `completed` and `advance`, as `rich.progress.Progress.update` takes them."""
+"""Updates a progress bar: `total`, `completed` and `advance`, as of `rich.progress.Progress.update`."""
 
 
 @contextmanager
@@ -114,7 +114,7 @@ def progress_bar(title: str, total: int | None = None) -> Iterator[Tell | None]:
 
 
 def print_table(table: "Table") -> None:
-    """As wide as the terminal; into a pipe or file as wide as it takes, so that nothing is cut and a row is a line."""
+    """Print at the terminal's width; into a pipe or file wide enough that nothing is cut and each row is one line."""
     from rich.console import Console
 
     console = Console()
@@ -122,7 +122,7 @@ def print_table(table: "Table") -> None:
 
 
 def operator() -> str:
-    """The actor of a command: `cli:` and the system's account; a container may have none."""
+    """The actor of a command: `cli:` and the operating-system user; `cli:unknown` in a container without one."""
     try:
         return f"cli:{getuser()}"
     except (KeyError, OSError):
@@ -131,7 +131,7 @@ def operator() -> str:
 
 @contextmanager
 def database_in_use(settings: Mapping[str, Any]) -> Iterator[None]:
-    """The embedded PostgreSQL, if that is the one, runs at least until the end."""
+    """Keep the embedded PostgreSQL, if it is used, running during the block."""
     if not settings["EMBEDDED_POSTGRES"]:
         yield
         return

@@ -1,4 +1,4 @@
-"""The commands: those of the console command `backoffice` and of `flask --app backoffice`, which are the same."""
+"""The commands, the same for the console command `backoffice` and for `flask --app backoffice`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,13 +22,13 @@ STOPPED = (
     "Stopped before all was done. What was begun and has not ended stands in: backoffice runs list --live. "
     "Give the command again after: backoffice runs cancel RUN"
 )
-"""What a command says that Ctrl+C has ended; of its status 1, programs would read that something was found."""
+"""The message of a command that Ctrl+C has ended; it exits with 2, as 1 would mean that something was found."""
 
 
 class Offered(NamedTuple):
-    """A command or group: where it stands, and the sentence that says what it is for.
+    """A command or group: where it is defined (`module:NAME`), and its one-line help.
 
-    `also` are the groups of other domains whose commands are offered under the same name.
+    `also` are groups of other domains; their commands are offered under the same name.
     """
 
     place: str
@@ -105,13 +105,13 @@ COMMANDS = {
         "Look whether the documents and balances of meters are sound.",
     ),
 }
-"""What is offered under which name; imported when a user asks for it, not when all are listed."""
+"""Name → command or group; imported when it is run, not when all are listed."""
 
 WITHOUT_DATABASE = {"dev", "info"}
 """The commands that need no database, or start it themselves."""
 
 WITH_SCREENS = {"tokens create"}
-"""The commands that ask the screens something: a token opens what some screen says it opens."""
+"""The commands that need the screens: the scopes of tokens are declared by views."""
 
 
 def command_named(name: str) -> click.Command | None:
@@ -134,7 +134,7 @@ def _at(place: str) -> Any:
 
 @contextmanager
 def commanding() -> Iterator[None]:
-    """What is done inside is done in the operator's name; every trouble becomes a sentence and exit status 2."""
+    """Run the block with the operator as the actor; every known error becomes a sentence and exit status 2."""
     try:
         with acting_as(operator()):
             yield
@@ -156,14 +156,14 @@ def commanding() -> Iterator[None]:
 
 
 class AppCommands(AppGroup):
-    """`app.cli`: the same commands for `flask --app backoffice`, whose app is there already."""
+    """`app.cli`: the same commands for `flask --app backoffice`, which has created the app already."""
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
-        """Every command."""
+        """The names of all commands."""
         return sorted({*self.commands, *COMMANDS})
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        """The command of that name, imported now; run, it finds what the console's finds."""
+        """The command of that name, imported now; it runs in the same context as under `backoffice`."""
         command = command_named(name)
         if command is None:
             return super().get_command(ctx, name)
@@ -173,7 +173,7 @@ class AppCommands(AppGroup):
 
 
 def _invoke(command: click.Command, ctx: click.Context) -> object:
-    logs.configure("WARNING")  # standard output is the command's
+    logs.configure("WARNING")  # standard output belongs to the command
     with commanding():
         if has_app_context() and command.name not in WITHOUT_DATABASE:
             current_app.config.update(PATIENCE)

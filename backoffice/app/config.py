@@ -23,18 +23,18 @@ Settings = dict[str, Any]
 LANGUAGES = ("en", "id")
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-"""The source tree: templates, static files and migrations stand in it."""
+"""The source tree, which contains templates, static files and migrations."""
 
 
 SUPERVISED = "BACKOFFICE_SUPERVISED"
-"""Tells the processes of `backoffice dev` that the embedded services are its business, not theirs."""
+"""The variable that marks processes of `backoffice dev`, which manages the embedded services for them."""
 
 HOME_MAKERS = ("dev", "db upgrade")
-"""The commands that may make a home; to any other its absence is trouble, not a wish for an empty book."""
+"""The commands that may create a home; for any other a missing home is an error, not a wish for an empty book."""
 
 
 class NoHome(Trouble):
-    """There is no home where one is looked for, and nobody has asked for a new one."""
+    """There is no home at `BACKOFFICE_HOME`, and this command does not create one."""
 
     def __init__(self, home: Path) -> None:
         super().__init__(
@@ -44,11 +44,11 @@ class NoHome(Trouble):
 
 
 class ConfigurationError(Trouble):
-    """The environment asks for something that cannot be; the message lists all of it."""
+    """Settings of the environment are invalid; the message lists all of them."""
 
 
 def load(overrides: Mapping[str, Any] | None = None) -> Settings:
-    """Every setting of the app, as `app.config` holds it: the environment's, under `overrides`.
+    """Every setting of the app, as `app.config` holds it: from the environment, with `overrides`.
 
     Raises `ConfigurationError` with everything that is wrong, one sentence a line.
     """
@@ -75,13 +75,13 @@ def load(overrides: Mapping[str, Any] | None = None) -> Settings:
 
 
 def apply(settings: Settings) -> None:
-    """Make currency and business time zone those of this process."""
+    """Set the currency and the business time zone of this process."""
     money.set_currency(settings["CURRENCY"])
     periods.set_timezone(settings["BUSINESS_TIMEZONE"])
 
 
 def plain_url(url: str) -> str:
-    """A database address as psql and other programs take it, without SQLAlchemy's driver name."""
+    """A database URL as psql and other programs take it, without SQLAlchemy's driver name."""
     return url.replace("postgresql+psycopg://", "postgresql://", 1)
 
 
@@ -174,7 +174,7 @@ def _smtp(text: str) -> str:
 
 
 def is_allowed_webhook(url: str, hosts: Collection[str]) -> bool:
-    """Whether alerts may be sent there: to a host that is named, and unread by others on the way."""
+    """Whether alerts may be sent to `url`: its host is in `hosts`, and the connection is encrypted or local."""
     parts = urlsplit(url)
     is_here = parts.hostname in ("localhost", "127.0.0.1")
     return parts.hostname in hosts and (
@@ -230,7 +230,7 @@ READERS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "WEB_THREADS": ("24", _whole(1, 1000)),
     "LOG_LEVEL": ("INFO", _one_of("DEBUG", "INFO", "WARNING", "ERROR")),
 }
-"""Every variable of the environment that Backoffice reads → its default, and what reads it."""
+"""Every environment variable that Backoffice reads → its default, and the function that parses it."""
 
 
 def _missing_secret(settings: Settings) -> list[str]:
@@ -250,13 +250,13 @@ NO_SIGNING_KEY = (
 
 
 def may_make_home() -> bool:
-    """Whether this process was asked for something that makes a home where there is none."""
+    """Whether this process runs a command that may create a missing home."""
     if SUPERVISED in os.environ:
         return True
     context = click.get_current_context(silent=True)
     if context is None:
         return False
-    if context.parent is None:  # `flask` wants the app before it knows its command
+    if context.parent is None:  # `flask` creates the app before it parses its command
         called = " ".join(sys.argv)
     else:
         called = f"{context.command_path} {context.invoked_subcommand or ''}"
@@ -264,9 +264,9 @@ def may_make_home() -> bool:
 
 
 def _add_embedded(settings: Settings) -> None:
-    """Fill in the addresses of the services that nobody configured: they are our own.
+    """Fill in the URLs of the services that are not configured: they are embedded.
 
-    Raises `NoHome` where their data should be and is not, unless this process may make it.
+    Raises `NoHome` where their data is missing, unless this process may create it.
     """
     home: Path = settings["BACKOFFICE_HOME"]
     settings["EMBEDDED_POSTGRES"] = not settings["DATABASE_URL"]
@@ -291,7 +291,7 @@ def _add_embedded(settings: Settings) -> None:
 
 
 def _own_secret(home: Path) -> str:
-    """The secret of this home, made at the first start; only its owner may read it."""
+    """The secret key of this home, created at the first start; readable by its owner only."""
     path = home / "secret_key"
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -1,7 +1,7 @@
-"""What a domain has, said in one object, and what the domains of an app have together.
+"""What a domain declares, in one object, and what the domains of an app declare together.
 
-A domain names its things where they stand (`module:NAME`, a tuple of them or a function that answers them), so
-that they are imported when a user first asks for them: a command imports no screen, and a worker nothing that
+A domain names its things where they are defined (`module:NAME`, a tuple of them or a function that returns them), so
+that they are imported when they are first needed: a command imports no screen, and a worker nothing that
 only pages show.
 """
 
@@ -35,14 +35,14 @@ if TYPE_CHECKING:
     from .measures import Source as Measured
 
 Things = Sequence[Any]
-"""What a domain has of one sort: the things themselves, or the names (`module:NAME`) of tuples of them."""
+"""What a domain declares of one sort: the things themselves, or the names (`module:NAME`) of tuples of them."""
 
 
 @dataclass(frozen=True)
 class NavigationEntry:
-    """One screen in the navigation. `section` is the start of its endpoints, `also` are further ones.
+    """One screen in the navigation. `section` is the prefix of its endpoints, `also` are further ones.
 
-    `place` is where it stands among those of all domains.
+    `place` is its position among the entries of all domains.
     """
 
     place: int
@@ -53,32 +53,31 @@ class NavigationEntry:
     also: tuple[str, ...] = ()
 
     def holds(self, endpoint: str) -> bool:
-        """Whether the endpoint belongs to it."""
+        """Whether the endpoint belongs to this entry."""
         return endpoint.startswith((self.section, *self.also))
 
 
 @dataclass(frozen=True, eq=False)
 class Domain:
-    """One domain, and what it has.
+    """One domain, and what it declares.
 
-    Work: `kinds` of background runs; `verbs` that two people look at. `scopes` say what it means that a run's scope has
-    something of a name, `reasons` why one of its items was left, `words` what items are called that are of no figure.
+    Work: `kinds` of background runs; `verbs` that need two people. `scopes` describe the keys of a run's scope,
+    `reasons` why an item was skipped or failed, `words` the names of items that are rows of no figure.
 
-    Facts: `models` are the modules with its tables, `figures` those that declare what is derived, and what must come
-    to the same; `triggers` what
-    PostgreSQL keeps of them, whoever writes; `records` what people enter, and what the API answers for; `recorded` how
-    the audit trail shows further tables; `subjects` what rows of figures are called, and where they are shown; `owners`
-    which figures belong to a record; `holds` say whom a heal leaves alone because what is beneath them cannot be right;
-    `measures` what is told to Prometheus; `findings` keeps what is known to be wrong; `closing_checks` have to be in
-    order before a month is closed. `afterwards` are asked
-    before a user's request commits, and answer what is to be done once it is answered, if anything.
+    Facts: `models` are the modules with its tables, `figures` those that declare figures and checks; `triggers` are
+    the domain's own in PostgreSQL; `records` are entered by users and exposed by the API; `recorded` is how
+    the audit trail shows further tables; `subjects` are names and URLs of rows of figures; `owners`
+    are the figures that belong to a record; `holds` are the owners that a heal skips because the facts beneath are in
+    doubt; `measures` are exposed to Prometheus; `findings` stores what is known to be wrong; `closing_checks` have to
+    pass before a month is closed. `afterwards` are called before a user's request commits, and return what is to be
+    done after the response, if anything.
 
-    Programs: `resources` are what the API answers for besides, each with `add_to(blueprint)` and its OpenAPI `paths()`.
+    Programs: `resources` are further API resources, each with `add_to(blueprint)` and its OpenAPI `paths()`.
 
     Screens: `screens` are the modules with its views, each with its blueprint as `bp`; `navigation` its entries there.
     The search of the shell finds `findable` and leads to `pages` (label, endpoint); Today shows `notices`. On the
-    screens of other domains' records stand its `parts`, in their lists its `columns`, in their histories its `notes`;
-    `owned_records` are customers'.
+    screens of other domains' records it adds `parts`, in their lists `columns`, in their histories `notes`;
+    `owned_records` are those that belong to customers.
     """
 
     name: str
@@ -117,14 +116,14 @@ class DeclaredTwice(ValueError):
 
 
 class Declared:
-    """What the domains of one app have, each sort in the order of the domains."""
+    """What the domains of one app declare, each sort in the order of the domains."""
 
     def __init__(self, domains: Iterable[Domain]) -> None:
         self.domains = tuple(domains)
         self._named("domains", ((domain.name, domain) for domain in self.domains))
 
     def import_models(self) -> None:
-        """Let SQLAlchemy know every table, whatever of the domains is imported besides."""
+        """Import the models of all domains, so that SQLAlchemy knows every table."""
         for domain in self.domains:
             for name in domain.models:
                 import_module(name)
@@ -143,27 +142,27 @@ class Declared:
 
     @cached_property
     def figures(self) -> Sequence["Figure"]:
-        """What is derived of the facts: every figure of these modules, so that none is declared and forgotten."""
+        """Every figure that these modules define, so that none is declared and forgotten."""
         from ..figures import Figure
 
         return self._derived(Figure)
 
     @cached_property
     def checks(self) -> Mapping[str, "Check"]:
-        """Name → what must come to the same, of the same modules."""
+        """Name → check, of the same modules."""
         from ..figures import Check
 
         return self._named("checks", ((check.name, check) for check in self._derived(Check)))
 
     def _derived(self, sort: type[Any]) -> tuple[Any, ...]:
-        """Everything of that sort that the modules of figures declare."""
+        """Every object of that type that the modules of figures define."""
         modules = (import_module(name) for domain in self.domains for name in domain.figures)
         found = (thing for module in modules for thing in vars(module).values())
         return tuple(dict.fromkeys(thing for thing in found if isinstance(thing, sort)))
 
     @cached_property
     def triggers(self) -> Sequence["DatabaseObject"]:
-        """What PostgreSQL holds for domains, beside what it holds for figures and the audit trail."""
+        """The domains' own triggers and functions, beside those of figures and of the audit trail."""
         found = self._all("triggers")
         return tuple(self._named("triggers", ((item.name, item) for item in found)).values())
 
@@ -175,32 +174,32 @@ class Declared:
 
     @cached_property
     def verbs(self) -> dict[str, "Verb"]:
-        """Name → what two people look at."""
+        """Name → verb that needs two people."""
         return self._named("verbs", ((verb.name, verb) for verb in self._all("verbs")))
 
     @cached_property
     def scopes(self) -> Mapping[str, str]:
-        """Name of something in a run's scope → what it means that it is there."""
+        """Key of a run's scope → its description."""
         return self._named("scopes", self._all("scopes"))
 
     @cached_property
     def reasons(self) -> Mapping[str, "Reason"]:
-        """Sentence → the reason for which an item was left or failed."""
+        """Sentence → the reason why an item was skipped or failed."""
         return self._named("reasons", ((r.sentence, r) for r in self._all("reasons")))
 
     @cached_property
     def words(self) -> Mapping[str, "Word"]:
-        """Name → what the items are called that are rows of no figure."""
+        """Subject → the name of items that are rows of no figure."""
         return self._named("words", ((word.name, word) for word in self._all("words")))
 
     @cached_property
     def records(self) -> dict[str, "Record"]:
-        """Domain's name in addresses → what people enter there, and what the API answers for."""
+        """Name in URLs → record that users enter and the API exposes."""
         return self._named("records", ((record.domain, record) for record in self._all("records")))
 
     @cached_property
     def resources(self) -> Sequence[Any]:
-        """What the API answers for beside records."""
+        """The API's resources beside records."""
         return self._all("resources")
 
     @cached_property
@@ -211,7 +210,7 @@ class Declared:
 
     @cached_property
     def subjects(self) -> Mapping[str, "Subject"]:
-        """Table → what the rows of its figures are called, and where they are shown."""
+        """Table → the names and URLs of the rows of its figures."""
         found = self._all("subjects")
         if any(record.figures for record in self.records.values()):
             of_record = import_module("backoffice.records.figure_links").figure_links_of
@@ -220,40 +219,40 @@ class Declared:
 
     @cached_property
     def owners(self) -> Sequence["OwnersOf"]:
-        """Which figures of whom belong to a record."""
+        """Which figures, and which of their owners, belong to a record."""
         return self._all("owners")
 
     @cached_property
     def holds(self) -> Sequence["Hold"]:
-        """Whom a heal leaves alone."""
+        """The owners that a heal skips."""
         return self._all("holds")
 
     @cached_property
     def measures(self) -> Mapping[str, "Measured"]:
-        """Name → what tells its measures, in the order in which they are read."""
+        """Name → source of measures, in the order in which they are read."""
         found: list[Measured] = self._all("measures")
         self._named("measures", ((m.name, m) for source in found for m in source.measures))
         return self._named("sources of measures", ((source.name, source) for source in found))
 
     @cached_property
     def findings(self) -> "Findings | None":
-        """Whoever keeps what is known to be wrong of stored rows; without one nothing is marked."""
+        """The store of known findings on stored rows; without one nothing is marked as wrong."""
         return next(iter(self._all("findings")), None)
 
     @cached_property
     def closing_checks(self) -> Sequence["ClosingCheck"]:
-        """What has to be in order before a month is closed."""
+        """The checks that have to pass before a month is closed."""
         found = self._all("closing_checks")
         return tuple(self._named("closing checks", ((c.name, c) for c in found)).values())
 
     @cached_property
     def afterwards(self) -> Sequence["Callable[[Session], Callable[[Session], None] | None]"]:
-        """Who is asked before a user's request commits what is to be done once it is answered."""
+        """Functions called before a user's request commits; each returns what to do after the response, or None."""
         return self._all("afterwards")
 
     @cached_property
     def findable(self) -> dict[str, "Findable"]:
-        """Name → what the search finds, in the order in which it is asked and shown."""
+        """Name → what the search finds, in the order in which it is searched and shown."""
         found = sorted(self._all("findable"), key=lambda kind: kind.rank)
         plain = [r for name, r in self.records.items() if name not in {kind.name for kind in found}]
         if plain:
@@ -263,37 +262,37 @@ class Declared:
 
     @cached_property
     def pages(self) -> Mapping[str, str]:
-        """Endpoint → what the page is called; those that the search leads to, beside the navigation's."""
+        """Endpoint → title of a page that the search leads to, beside those of the navigation."""
         return {endpoint: label for label, endpoint in self._all("pages")}
 
     @cached_property
     def notices(self) -> Sequence["Source"]:
-        """What Today asks."""
+        """The sources of notices on Today."""
         found = self._all("notices")
         return tuple(self._named("notices", ((source.name, source) for source in found)).values())
 
     @cached_property
     def parts(self) -> Sequence["Addition"]:
-        """What domains show on the screens of others' records."""
+        """The parts that domains add to the screens of other domains' records."""
         return self._all("parts")
 
     @cached_property
     def columns(self) -> Sequence["Columns"]:
-        """What domains show in the lists of others' records."""
+        """The columns that domains add to the lists of other domains' records."""
         return self._all("columns")
 
     @cached_property
     def notes(self) -> Sequence["Notes"]:
-        """What domains tell in the histories of others' records."""
+        """The notes that domains add to the histories of other domains' records."""
         return self._all("notes")
 
     @cached_property
     def owned_records(self) -> Sequence["OwnedRecord"]:
-        """What belongs to customers."""
+        """The records that belong to customers."""
         return self._all("owned_records")
 
     def _all(self, sort: str) -> list[Any]:
-        """Everything of that sort that the domains have, in their order."""
+        """Everything of that sort that the domains declare, in their order."""
         return [
             thing
             for domain in self.domains
@@ -303,7 +302,7 @@ class Declared:
 
     @staticmethod
     def _named(sort: str, things: Iterable[tuple[Hashable, Any]]) -> dict[Any, Any]:
-        """The things by their names. Raises DeclaredTwice."""
+        """The things by name. Raises DeclaredTwice."""
         found: dict[Any, Any] = {}
         for name, thing in things:
             if name in found:
@@ -313,7 +312,7 @@ class Declared:
 
 
 def _those(name: str) -> Iterable[Any]:
-    """The things that a name stands for, imported now; of a function, what it answers."""
+    """The things that a name refers to, imported now; for a function, what it returns."""
     module, _, attribute = name.partition(":")
     things: Any = getattr(import_module(module), attribute)
     answered: Iterable[Any] = things() if callable(things) else things
@@ -321,9 +320,9 @@ def _those(name: str) -> Iterable[Any]:
 
 
 current: ContextVar[Declared] = ContextVar("declared")
-"""What the domains of the app at work have; set while one of its contexts is."""
+"""What the domains of the current app declare; set while one of its contexts is active."""
 
 
 def declared() -> Declared:
-    """What the domains of the app at work have. Raises LookupError outside an app context."""
+    """What the domains of the current app declare. Raises LookupError outside an app context."""
     return current.get()

@@ -1,4 +1,4 @@
-"""The domains of the product: what they have is in their `domain.py`, and nothing registers itself."""
+"""The domains of the product: each declares its parts in its `domain.py`, and nothing registers itself."""
 
 from ..approvals import domain as approvals
 from ..audit import domain as audit
@@ -50,4 +50,4 @@ DOMAINS: tuple[Domain, ...] = (
     search.DOMAIN,
     commands.DOMAIN,
 )
-"""In the order in which pages show what they have."""
+"""In the order in which pages show their parts."""

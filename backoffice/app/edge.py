@@ -1,15 +1,15 @@
-"""The edge of a request: one commit, after the view and before the answer.
+"""The edge of a request: one commit, after the view and before the response.
 
-A view never commits. What it did is committed when its answer is no error; a commit that fails
-(a law of the database, a lost connection) still becomes a proper answer. A safe request runs in a
+A view never commits. Its changes are committed unless its response is an error; a commit that fails
+(a constraint, a lost connection) still becomes a proper response. A safe request runs in a
 transaction that PostgreSQL itself keeps read-only: no GET changes anything, by accident or otherwise.
 
-Of requests that wait for each other in a circle PostgreSQL ends one, which has then done nothing:
-that one is carried out again, from the session on, before anybody hears of it. A command that is one
+Of requests in a deadlock PostgreSQL aborts one and rolls its changes back:
+that one is repeated, from loading the session on, before a response is sent. A command that is one
 transaction does the same.
 
-Whoever saves may have to wait for another session's lock, and keeps a thread meanwhile. So requests that
-may change something get two thirds of the threads at most: however many wait, pages are answered.
+A save may have to wait for another session's lock, and occupies a thread meanwhile. So requests that
+may change something get two thirds of the threads at most: however many wait, pages are still served.
 """
 
 import random
@@ -40,27 +40,27 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 Done = TypeVar("Done")
 
 TRIES = 3
-"""How often a request is carried out before it is answered that Backoffice is busy."""
+"""Attempts at a request before the response that Backoffice is busy."""
 
 LONGEST_PAUSE = 0.1
-"""Seconds before a further try, at most; by chance, so that two do not meet again."""
+"""The longest pause before a retry, in seconds; random, so that two requests do not collide again."""
 
 _LOST_A_RACE = frozenset({"40001", "40P01"})
-"""Serialization failure and deadlock: PostgreSQL has undone everything, and a repetition may succeed."""
+"""Serialization failure and deadlock: PostgreSQL has rolled everything back, and a retry may succeed."""
 
 WAITED_IN_VAIN = _LOST_A_RACE | {"55P03"}
-"""What ends a command while others work on the same rows: a lost race, or a lock that did not come in time."""
+"""SQL states that end a command while others change the same rows: a lost race, or a lock timeout."""
 
 OF_THE_SESSION = ("_login_user", "csrf_token")
-"""What Flask-Login and Flask-WTF remember of a session for the rest of the request."""
+"""What Flask-Login and Flask-WTF cache of a session for the rest of the request."""
 
 
 LONGEST_QUEUE = 0.5
-"""Seconds that a save waits for its turn while too many others are being carried out."""
+"""Seconds that a save waits for its turn while too many others are in progress."""
 
 
 class Context(AppContext):
-    """Flask's, inside which `declared()` answers what the app's own domains have."""
+    """Flask's app context, in which `declared()` returns what the app's own domains declare."""
 
     app: "Backoffice"
 
@@ -69,12 +69,12 @@ class Context(AppContext):
         self._before: list[Token[Declared]] = []
 
     def push(self) -> None:
-        """Bind it to what is executed now."""
+        """Make it the current context."""
         super().push()
         self._before.append(current.set(self.app.declared))
 
     def pop(self, *exc: BaseException | None) -> None:
-        """Leave it, and go back to the app that was at work before."""
+        """Leave it, and restore the declarations of the previous app."""
         try:
             super().pop(*exc)
         finally:
@@ -85,20 +85,20 @@ class Backoffice(Flask):
     """Flask, with the commit at the edge."""
 
     declared: Declared
-    """What its domains have."""
+    """What its domains declare."""
 
     turns: BoundedSemaphore
-    """How many requests that may change something are carried out at a time."""
+    """Limits how many requests that may change something run at a time."""
 
     guard: Callable[[], None]
-    """Refuses a request unless whoever sends it may."""
+    """Refuses a request that its sender is not permitted to make."""
 
     def app_context(self) -> AppContext:
         """A context of this app."""
         return Context(self)
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """As it is: every view of ours is an ordinary function, and nobody has to look whether it is."""
+        """Return `func` unchanged: every view of this app is synchronous, so the check is skipped."""
         return func
 
     def dispatch_request(self) -> Response:
@@ -114,7 +114,7 @@ class Backoffice(Flask):
             self.turns.release()
 
     def _carried_out_with_retries(self) -> Response:
-        """Carry the request out; again, if it lost a race for locks."""
+        """Handle the request; retry if it lost a race for locks."""
         return retry_on_conflict(self._carried_out, self._start_over, path=request.path)
 
     def _carried_out(self) -> Response:
@@ -128,7 +128,7 @@ class Backoffice(Flask):
         return response
 
     def _commit(self, response: Response) -> None:
-        """Commit; what domains do of it afterwards, each in its own transaction, is done once it is answered."""
+        """Commit; the domains' `afterwards` run after the response, each in its own transaction."""
         is_a_user = actor.get().startswith("user:")
         asked = (ask(db.session()) for ask in self.declared.afterwards if is_a_user)
         wanted = [follow for follow in asked if follow is not None]
@@ -137,7 +137,7 @@ class Backoffice(Flask):
             response.call_on_close(partial(self._follow, wanted, actor.get()))
 
     def _follow(self, wanted: Sequence[Callable[[Session], None]], user: str) -> None:
-        """Do what follows, as a save that takes its turn; whatever goes wrong is logged and spoils no answer."""
+        """Run the follow-up work, as a save that takes its turn; an error is logged, since the response is sent."""
         if not self.turns.acquire(blocking=False):
             log.warning("too many saves at a time for what follows one")
             return
@@ -152,15 +152,14 @@ class Backoffice(Flask):
         try:
             follow(db.session())
             db.session.commit()
-        except Exception as error:  # noqa: BLE001 (the answer is sent; what does not follow now is come to later)
+        except Exception as error:  # noqa: BLE001 (the response is sent; what is not done now is picked up later)
             db.session.rollback()
             log.warning("not done afterwards", error=repr(getattr(error, "orig", error)))
 
     def _start_over(self) -> bool:
-        """Forget the session, and ask again who may; False where that cannot be.
+        """Reset the session, and check permissions again; False where the request cannot be repeated.
 
-        What was read of a file comes again from its beginning; a view that has closed it cannot be
-        called twice.
+        Uploaded files are rewound; a view that has closed one cannot be called twice.
         """
         uploads = [file.stream for _name, file in request.files.items(multi=True)]
         if any(stream.closed for stream in uploads):
@@ -178,14 +177,14 @@ class Backoffice(Flask):
 def retry_on_conflict(
     work: Callable[[], Done], start_over: Callable[[], bool] = lambda: True, **what: str
 ) -> Done:
-    """Do `work`; again, if it lost a race for locks, what it did is undone and it can `start_over`."""
+    """Do `work`; where it lost a race for locks it is rolled back, and repeated if `start_over` returns true."""
     for attempt in range(1, TRIES):
         try:
             return work()
         except DBAPIError as error:
             if sqlstate_of(error) not in _LOST_A_RACE:
                 raise
-            db.session.rollback()  # whoever rests holds nothing
+            db.session.rollback()  # no locks are held during the pause
             time.sleep(random.uniform(0, LONGEST_PAUSE))  # noqa: S311 (a pause, no secret)
             if not start_over():
                 raise
@@ -194,12 +193,12 @@ def retry_on_conflict(
 
 
 def sqlstate_of(error: DBAPIError) -> str:
-    """PostgreSQL's code of what went wrong; empty where the connection itself broke."""
+    """The SQLSTATE of a database error; empty where the connection itself broke."""
     return getattr(error.orig, "sqlstate", None) or ""
 
 
 def begin() -> None:
-    """Let the request's transaction, when it begins, be read-only unless the method may change something."""
+    """Make the request's transaction read-only when it begins, unless the method may change something."""
     if request.method not in SAFE_METHODS:
         return
     if not (db.session.registry.has() and db.session().in_transaction()):
@@ -207,13 +206,13 @@ def begin() -> None:
 
 
 def init_app(app: Backoffice) -> None:
-    """Leave a third of the server's threads to those who only read."""
+    """Reserve a third of the server's threads for requests that only read."""
     app.turns = BoundedSemaphore(max(1, app.config["WEB_THREADS"] * 2 // 3))
 
 
 @event.listens_for(db.session, "after_begin")
 def _as_the_request_is(_session: Session, _of: object, connection: Connection) -> None:
-    """Read-only, if it only reads; else it waits for a lock as long as a person does, for it keeps a thread."""
+    """Make a transaction that only reads read-only; any other waits for locks only briefly, as it occupies a thread."""
     if not has_request_context():
         return
     if request.method not in SAFE_METHODS:
@@ -222,4 +221,4 @@ def _as_the_request_is(_session: Session, _of: object, connection: Connection) -
             connection.exec_driver_sql(f"SET LOCAL lock_timeout = {milliseconds:d}")
     elif g.pop("reads_only", False):
         driver: Any = connection.connection.driver_connection
-        driver.read_only = True  # psycopg says so in its BEGIN, which has not been sent yet
+        driver.read_only = True  # psycopg adds it to its BEGIN, which has not been sent yet

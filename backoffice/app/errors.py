@@ -1,6 +1,6 @@
-"""Errors become answers here, and nowhere else: a page, a toast for htmx, or JSON.
+"""Errors become responses here, and nowhere else: a page, a toast for htmx, or JSON.
 
-Every answer is a sentence that says what to do next. None of them shows a traceback or a statement;
+Every response has a sentence that states what to do next. None of them shows a traceback or a statement;
 the log keeps those, beside the reference that the page of a 500 shows.
 """
 
@@ -50,7 +50,7 @@ PLAIN = {"Content-Type": "text/plain; charset=utf-8"}
 
 @dataclass(frozen=True)
 class ErrorPage:
-    """What a page says about a status: a title, and a sentence."""
+    """The text of the page of a status: a title, and a sentence."""
 
     title: str
     sentence: str
@@ -133,7 +133,7 @@ TOO_LARGE = N_(
 )
 
 _OUT_OF_RANGE = "22003"
-"""SQL state of a number that its column does not hold: a figure can outgrow what a form lets anybody enter."""
+"""SQLSTATE of a number too large for its column: a figure can outgrow what forms allow users to enter."""
 
 _OVERTAKEN_SQLSTATES = {
     "23503",  # what this refers to was deleted meanwhile
@@ -141,7 +141,7 @@ _OVERTAKEN_SQLSTATES = {
 }
 
 _READ_ONLY_SQLSTATE = "25006"
-"""A standby, or a database that its administrator has made read-only."""
+"""SQLSTATE of a standby, or of a database that its administrator has made read-only."""
 
 _UNREACHABLE_SQLSTATES = {
     "3D000",  # there is no such database (now)
@@ -163,7 +163,7 @@ _BUSY_SQLSTATES = {
 
 
 def wants_json() -> bool:
-    """Whether a program asks: under /api/, or by its Accept header."""
+    """Whether the client is a program: by a path under /api/, or by its Accept header."""
     best = request.accept_mimetypes.best_match(["text/html", "application/json"])
     return is_api() or best == "application/json"
 
@@ -175,9 +175,9 @@ def answer(
     cause: object = None,
     **values: object,
 ) -> Response:
-    """The answer of `status`, saying `sentence` (translated already) or that of an explanation.
+    """The response of `status`, with `sentence` (already translated) or that of an explanation.
 
-    What tells of trouble on our side asks neither the database nor the session, which may be the trouble.
+    A response about a server error uses neither the database nor the session, which may be its cause.
     """
     if status >= 500:
         session.give_up()  # type: ignore[attr-defined]
@@ -228,7 +228,7 @@ def _http(error: HTTPException) -> Response:
 
 
 def _after_the_view(error: HTTPException) -> Response:
-    """What went wrong while the answer was on its way: its session could not be stored, or worse."""
+    """The response to an error after the view: its session could not be stored, or worse."""
     cause = getattr(error, "original_exception", None)
     if isinstance(cause, DBAPIError):
         return _database(cause, is_of_the_view=False)
@@ -236,7 +236,7 @@ def _after_the_view(error: HTTPException) -> Response:
 
 
 def _unauthorized() -> Response:
-    """To the sign-in page and back; but a page that saves stays, with what is typed in it."""
+    """Redirect to the sign-in page and back; a page that saves stays open, with what was typed in it."""
     is_reading = request.method in SAFE_METHODS
     if wants_json():
         return answer(401)
@@ -269,7 +269,7 @@ def _csrf(error: CSRFError) -> Response:
         )
     log.info("request refused", reason=error.description, path=request.path)
     response = answer(400, _(FORM_TOO_OLD))
-    if is_htmx() and current_user.is_authenticated:  # the page can find out who that is, and go on
+    if is_htmx() and current_user.is_authenticated:  # the page can find out who it is, and go on
         del response.headers["HX-Trigger"]
         trigger(response, "sessionChanged")
     return response
@@ -296,7 +296,7 @@ def _database(error: DBAPIError, *, is_of_the_view: bool = True) -> Response:
 
 
 def _of_the_data(error: DBAPIError) -> Response | None:
-    """A day that no calendar has or that is locked, a number that is too large, a text that cannot be."""
+    """The response to invalid data: an impossible or locked date, a number that is too large, an invalid text."""
     if (locked := locked_by(error)) is not None:
         return _refused(locked)
     if broken_constraint(error).endswith("_in_calendar"):
@@ -307,7 +307,7 @@ def _of_the_data(error: DBAPIError) -> Response | None:
 
 
 def _another_book(differs: MeaningDiffers) -> Response:
-    """The book is kept in another currency or time zone than this server computes by."""
+    """The response where the book is kept in another currency or time zone than this server's settings."""
     if differs.book is None:
         return answer(503, explanation=NO_BOOK)
     wrong = " ".join(f"{name}={here}" for name, here, _there in differs.settings)
@@ -316,12 +316,12 @@ def _another_book(differs: MeaningDiffers) -> Response:
 
 
 def _of_an_outage(error: DBAPIError, is_of_the_view: bool) -> ErrorPage | None:
-    """What to say where the error is none of ours; None where it is."""
+    """The explanation of a database outage; None where the error is a defect of the app."""
     sqlstate = sqlstate_of(error)
     if sqlstate == _READ_ONLY_SQLSTATE:
         if is_of_the_view and request.method in SAFE_METHODS:
-            return None  # we asked for that: a GET that writes is a defect
-        db.engine.dispose()  # a connection stays read-only after its database no longer is
+            return None  # the transaction is read-only by design: a GET that writes is a defect
+        db.engine.dispose()  # connections stay read-only after the database no longer is
         return READ_ONLY
     if sqlstate in _UNREACHABLE_SQLSTATES or _connection_is_lost(error, sqlstate):
         return UNREACHABLE
@@ -354,7 +354,7 @@ def _roll_back_quietly() -> None:
 
 
 def init_app(app: Flask) -> None:
-    """Register the handlers."""
+    """Register the error handlers."""
     handlers: dict[type[Exception], Any] = {
         CSRFError: _csrf,
         HTTPException: _http,

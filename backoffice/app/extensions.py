@@ -1,4 +1,4 @@
-"""The Flask extensions that every process needs, made once and bound to its app: database and languages."""
+"""The Flask extensions that every process needs, created once and bound to its app: database and languages."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -27,19 +27,19 @@ if TYPE_CHECKING:
 
 
 ASKED_AFTER_SECONDS = 1.0
-"""A connection that nobody has used for so long is asked whether it is alive before it is used."""
+"""A connection that has been idle for longer is pinged before it is used."""
 
 WAITS_FOR_LOCKS = "waits_for_locks"
-"""Under this name a connection's `info` holds for how many milliseconds it waits for a lock, unless told otherwise."""
+"""The key of a connection's `info` for its default lock timeout in milliseconds."""
 
 BROUGHT_ALONG = "brought_along"
-"""Under this name `g` holds a row that was read before the request's session, until there is one."""
+"""The key of `g` for a row that was read before the request's database session exists, until it does."""
 
 _RESTED_SINCE = "rested_since"
 
 
 class RequestSession(BoundSession):
-    """The session of a request, a command or a job; whom the web session brought along is in it from the first."""
+    """The session of a request, a command or a job; a user loaded with the web session is added to it at once."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -48,7 +48,7 @@ class RequestSession(BoundSession):
 
 
 class Database(SQLAlchemy):
-    """Flask-SQLAlchemy; its session is declared as what every action takes."""
+    """Flask-SQLAlchemy, with its session typed as actions expect it."""
 
     session: scoped_session[Session]  # type: ignore[assignment]
 
@@ -60,12 +60,12 @@ figure_hooks.install_session(db.session, registry)
 
 
 def connect_database(app: "Backoffice") -> None:
-    """Bind `db` to the app's database, and let every connection of it keep its figures right."""
+    """Bind `db` to the app's database, and install the figure hooks on its connections."""
     app.config["SQLALCHEMY_DATABASE_URI"] = app.config["DATABASE_URL"]
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = _engine_options(app)
     db.init_app(app)
     registry.declare(app.declared.figures)
-    assert registry.bundles  # the first look seals: nothing is declared after the start
+    assert registry.bundles  # seals the registry: nothing is declared after the start
     with app.app_context():
         event.listen(db.engine, "checkin", _leave_read_only_to_the_database)
         dialect = db.engine.dialect
@@ -82,9 +82,9 @@ def connect_database(app: "Backoffice") -> None:
 
 
 def row_outside(engine: Engine, statement: str, values: Mapping[str, Any]) -> Any:
-    """The first row of a statement, or None, asked by itself and outside of every transaction.
+    """The first row of a statement, or None, executed on its own and outside of every transaction.
 
-    Every page asks one thing, so it is asked of the driver: to SQLAlchemy it costs thrice as much. Raises its errors.
+    Every page needs one such statement, so it uses the driver: SQLAlchemy takes three times as long. Raises its errors.
     """
     pooled, connection, lost = None, None, False
     try:
@@ -96,7 +96,7 @@ def row_outside(engine: Engine, statement: str, values: Mapping[str, Any]) -> An
     except BaseException as error:
         if pooled is not None:
             lost = engine.dialect.is_disconnect(error, connection, None)  # type: ignore[arg-type]
-            pooled.invalidate(error)  # whatever it is, nobody gets a connection in this state
+            pooled.invalidate(error)  # whatever failed, the connection must not be reused
         if not isinstance(error, psycopg.Error):
             raise
         raise DBAPIError.instance(
@@ -110,7 +110,7 @@ def row_outside(engine: Engine, statement: str, values: Mapping[str, Any]) -> An
 
 
 class Extensions(dict[str, Any]):
-    """`app.extensions`, where Flask-Migrate comes when it is asked for: Alembic is large, and few need it."""
+    """`app.extensions`, which adds Flask-Migrate at its first use: Alembic is large, and rarely needed."""
 
     def __init__(self, app: Flask) -> None:
         super().__init__(app.extensions)
@@ -128,10 +128,10 @@ class Extensions(dict[str, Any]):
 
 
 def _leave_read_only_to_the_database(connection: Any, record: ConnectionPoolEntry) -> None:
-    """A connection that is given back says nothing any more of whether its transactions only read.
+    """Reset the read-only setting of a connection that is returned to the pool to the database's default.
 
-    After a read-only transaction SQLAlchemy asks for READ WRITE, which a standby refuses to begin;
-    and one whose administrator has made it read-only would let itself be written.
+    After a read-only transaction SQLAlchemy sets READ WRITE, which a standby refuses;
+    and a database that its administrator has made read-only would accept writes.
     """
     record.info[_RESTED_SINCE] = time.monotonic()
     if connection is not None and not connection.closed and connection.read_only is not None:
@@ -139,17 +139,17 @@ def _leave_read_only_to_the_database(connection: Any, record: ConnectionPoolEntr
 
 
 def _ask_whether_it_lives(dialect: Dialect, connection: Any, record: ConnectionPoolEntry) -> None:
-    """Let the pool replace a connection that has died, without a question to the database for each request.
+    """Have the pool replace a connection that has died, without a ping for each request.
 
-    PostgreSQL says good-bye when it ends a connection, and the system closes that of a killed process: then there is
-    something to read. One that has rested is asked, as it may have died without a word.
+    PostgreSQL sends a message when it ends a connection, and the system closes that of a killed process: then there is
+    something to read. One that has been idle is pinged, as it may have died without notice.
     """
     rested = time.monotonic() - record.info.get(_RESTED_SINCE, time.monotonic())
     try:
         if rested > ASKED_AFTER_SECONDS or _has_news(connection):
             dialect.do_ping(connection)
     except (OSError, psycopg.Error) as error:
-        # Whatever ended it has ended the others too.
+        # Its cause has ended the other connections too.
         raise InvalidatePoolError(str(error)) from error
 
 
@@ -160,7 +160,7 @@ def _has_news(connection: Any) -> bool:
 
 
 def _patience(app: Flask) -> Callable[..., None]:
-    """How long a connection waits is asked when it is made: a command of `flask` has more time than a page."""
+    """Set a connection's timeouts when it is opened, since a `flask` command changes them after the app is created."""
 
     def wait(
         _dialect: object,
@@ -182,7 +182,7 @@ def _engine_options(app: Flask) -> dict[str, Any]:
     connect = {
         "application_name": APPLICATION,
         "cursor_factory": TimedCursor,
-        # A database that is gone is noticed within seconds, behind a silent network too.
+        # A lost database is detected within seconds, even behind a network that drops packets.
         "connect_timeout": 5,
         "keepalives_idle": 10,
         "keepalives_interval": 5,
@@ -192,7 +192,7 @@ def _engine_options(app: Flask) -> dict[str, Any]:
     return {
         "connect_args": connect,
         "isolation_level": "READ COMMITTED",
-        "hide_parameters": True,  # an error's text goes to the log; what people typed does not
+        "hide_parameters": True,  # error messages are logged; what users typed must not be
         "pool_size": 10,
         "max_overflow": max(10, app.config["WEB_THREADS"] - 4),  # more than there are threads
         "pool_timeout": 5,

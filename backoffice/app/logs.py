@@ -1,7 +1,7 @@
 """Logs: one line an event on standard error, with no secret in it and no forged line.
 
-Every line says whose request it belongs to (`request_id`, which the answer carries too), in whose
-name it was done (`actor`) and, within background work, as part of which run (`run`).
+Every line holds the id of its request (`request_id`, which the response has too), the user or program
+that acted (`actor`) and, within background work, the number of the run (`run`).
 """
 
 import contextlib
@@ -36,7 +36,7 @@ Event = MutableMapping[str, Any]
 
 
 def hide_secrets(_logger: Any, _method: str, event: Event) -> Event:
-    """Blank out what is named like a secret, however deep; passwords in addresses; tokens anywhere."""
+    """Mask values with names like secrets, at any depth; passwords in URLs; tokens anywhere."""
     for name, value in event.items():
         event[name] = HIDDEN if _SECRET_NAMES.search(name) else _without_secrets(value)
     return event
@@ -55,7 +55,7 @@ def _without_secrets(value: Any) -> Any:
 
 
 def add_actor(_logger: Any, _method: str, event: Event) -> Event:
-    """Say in whose name it is done, where a user is known."""
+    """Add the actor, where one is known."""
     name = actor.get()
     if name:
         event.setdefault("actor", name)
@@ -74,7 +74,7 @@ SHARED: list[Any] = [
 
 
 class StandardError(logging.Handler):
-    """Writes to whatever standard error is at the moment."""
+    """Writes to the current `sys.stderr`, which may be replaced at run time."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line."""
@@ -82,24 +82,24 @@ class StandardError(logging.Handler):
 
 
 class Lines:
-    """Writes our own lines as they are: they are JSON already, and `logging` would make two records of each."""
+    """Writes the app's own lines unchanged: they are JSON already, and `logging` would make a second record of each."""
 
     def __init__(self, *_name: str) -> None:
         self.debug = self.info = self.warning = self.error = self.critical = self.msg = write
 
 
 def write(line: str) -> None:
-    """Write one line; a log that cannot be written never breaks the work that it tells of."""
+    """Write one line; a log that cannot be written never breaks the work that it reports."""
     with contextlib.suppress(OSError, ValueError):
-        sys.stderr.write(line + "\n")  # at once, so that no other thread's line comes between
+        sys.stderr.write(line + "\n")  # in one call, so that no other thread's line comes between
         sys.stderr.flush()
 
 
 def configure(level: str = "INFO") -> None:
-    """Write every log, ours and the libraries', as a JSON object a line.
+    """Write all logs, the app's and the libraries', as one JSON object per line.
 
-    JSON writes a line break inside a value as two characters, and whatever is not ASCII as its
-    number: no value can begin a line, colour a terminal or reverse the text.
+    JSON escapes line breaks inside a value and all characters that are not ASCII:
+    no value can begin a line, colour a terminal or reverse the text.
     """
     render = structlog.processors.JSONRenderer()
     formatter = structlog.stdlib.ProcessorFormatter(
@@ -119,9 +119,9 @@ def configure(level: str = "INFO") -> None:
 
 
 def let_through(level: str) -> None:
-    """Write what is at least so important from now on: a command tells little unless it has to.
+    """Set the minimum level from now on: commands log little by default.
 
-    Loggers that have written something already stay as they are.
+    Loggers that have written something already keep their level.
     """
     logging.root.setLevel(level)
     structlog.configure(
@@ -130,18 +130,18 @@ def let_through(level: str) -> None:
 
 
 def init_app(app: Flask) -> None:
-    """Log every answered request: who, what, with which result, how long. Never its query or body."""
+    """Log every request: actor, path, status, duration. Never its query or body."""
     app.before_request(_begin)
     app.after_request(_log_request)
     app.teardown_request(_forget)
 
 
 def _begin() -> None:
-    """Start the clock, and name the request as whoever sent it does, if that can be a name."""
+    """Start the clock, and take the request id from the client's header if it is valid."""
     g.began_at = time.perf_counter()
     given = request.headers.get(REQUEST_ID_HEADER, "")
     g.request_id = given if _WELL_FORMED_ID.fullmatch(given) else secrets.token_hex(8)
-    structlog.contextvars.clear_contextvars()  # a server's thread has served another user before
+    structlog.contextvars.clear_contextvars()  # the server's thread has served another user before
     structlog.contextvars.bind_contextvars(request_id=g.request_id)
 
 

@@ -1,8 +1,8 @@
-"""What is measured: each domain declares what it can tell of itself, and `/metrics` asks all of them.
+"""What is measured: each domain declares its measures, and `/metrics` reads all of them.
 
 Names no domain; imported by domains. A source is read inside one read-only snapshot of the database,
-together with all others and within two seconds for all: it asks what an index or a few thousand rows
-can answer, whatever the tables grow to.
+together with all others and within two seconds for all: so its queries need only an index or a few thousand rows,
+however large the tables grow.
 """
 
 from collections.abc import Callable, Iterable
@@ -17,7 +17,7 @@ Number = int | float | Decimal
 
 @dataclass(frozen=True)
 class Measure:
-    """One metric, as Prometheus has it: its name, what it means, and what tells its readings apart.
+    """One metric of Prometheus: its name, its help text, and the labels that distinguish its readings.
 
     A counter only grows; everything else is a gauge.
     """
@@ -46,7 +46,7 @@ Read = Callable[[Connection], Iterable[Reading]]
 
 @dataclass(frozen=True)
 class Source:
-    """What one part of the product tells of itself, by one function."""
+    """The measures of one part of the product, and the function that reads them."""
 
     name: str
     measures: tuple[Measure, ...]

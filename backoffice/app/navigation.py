@@ -1,4 +1,4 @@
-"""What stands around every page: the navigation, the search, the way to something new.
+"""The shell around every page: the navigation, the search, the link to create a record.
 
 An entry of a domain is shown where the user may see its screen.
 """
@@ -17,44 +17,44 @@ NEW_ENDPOINT = "orders.new"
 
 
 def may_open(endpoint: str) -> bool:
-    """Whether a screen exists and the present user may see it."""
+    """Whether a screen exists and the current user may see it."""
     view = current_app.view_functions.get(endpoint)
     permission = getattr(view, "required_permission", None)
     return permission is not None and allowed(current_user, permission)
 
 
 def entries() -> Iterator[NavigationEntry]:
-    """The entries for the present user."""
+    """The entries that the current user may open."""
     return (entry for entry in declared().navigation if may_open(entry.endpoint))
 
 
 def home() -> str:
-    """The address at which the present user starts."""
+    """The URL of the current user's start page."""
     first = next(entries(), None)
     return url_for(first.endpoint if first else "people.profile")
 
 
 def entry_here() -> str:
-    """The endpoint of the entry that the present page belongs to, or nothing; the longest section that fits wins."""
+    """The endpoint of the entry that the current page belongs to, or empty; the longest matching section wins."""
     endpoint = request.endpoint or ""
     fitting = [entry for entry in declared().navigation if entry.holds(endpoint)]
     return max(fitting, key=lambda entry: len(entry.section)).endpoint if fitting else ""
 
 
 def page_address() -> str:
-    """Where the present page is, for whoever comes back to it."""
+    """The URL of the current page, as a target to return to."""
     return request.full_path if request.method == "GET" else request.path
 
 
 def url_with(**changes: object) -> str:
-    """The present address with some query arguments changed; None takes one away."""
+    """The current URL with some query arguments changed; None removes one."""
     arguments = {**request.args.to_dict(flat=False), **(request.view_args or {}), **changes}
     kept: dict[str, Any] = {name: value for name, value in arguments.items() if value is not None}
     return url_for(request.endpoint or "", **kept)
 
 
 def init_app(app: Flask) -> None:
-    """Give templates the shell's parts."""
+    """Make the shell's functions available to templates."""
     app.jinja_env.globals.update(
         navigation=entries,
         entry_here=entry_here,

@@ -1,4 +1,4 @@
-"""The Flask extensions of the web alone: sign-in, forged forms, too many attempts. Made once, bound in `create_app`."""
+"""The Flask extensions of the web alone: sign-in, CSRF, rate limits. Created once, bound in `create_app`."""
 
 from functools import lru_cache
 
@@ -14,16 +14,16 @@ from redis.retry import Retry
 
 
 class Forgery(CSRFProtect):  # type: ignore[misc]
-    """Flask-WTF's guard against forged forms; a program that sent its token brings no cookie to abuse."""
+    """Flask-WTF's CSRF protection; skipped for a program with an API token, which has no cookie to abuse."""
 
     def protect(self, apply_exemptions: bool = False) -> None:
-        """Refuse a request that changes something unless it proves to come from our own page."""
+        """Refuse a request that changes something unless it comes from a page of this app."""
         if g.get("program") is None:
             super().protect(apply_exemptions)
 
 
 class MarkedLimits(Limiter):
-    """Every limit here is a mark on its own view, which asks: before a request none is looked for."""
+    """Rate limits that only decorated views check: the check before every request is skipped."""
 
     def _check_request_limit(
         self, callable_name: str | None = None, in_middleware: bool = True
@@ -33,11 +33,11 @@ class MarkedLimits(Limiter):
 
 
 def csrf_token() -> str:
-    """The token of this session's forms, signed once for all of its pages: it lives as long as the session."""
+    """The CSRF token of this session, signed once for all of its pages: it is valid as long as the session."""
     of_session = session.get("csrf_token")
     if "csrf_token" not in g and of_session:
         g.csrf_token = _signed(str(current_app.secret_key), of_session)
-    token: str = generate_csrf()  # which looks there, and begins what is not there yet
+    token: str = generate_csrf()  # which reads it there, and creates a missing one
     return token
 
 
@@ -52,16 +52,16 @@ login_manager = LoginManager()
 
 
 def connect_csrf(app: Flask) -> None:
-    """Guard the app's forms, and let templates write the token."""
+    """Protect the app's forms, and make the token available to templates."""
     csrf.init_app(app)
     app.jinja_env.globals["csrf_token"] = csrf_token
 
 
 def connect_limiter(app: Flask) -> None:
-    """Keep counts of attempts in Redis; without Redis in memory, so that nobody is locked out."""
+    """Count attempts in Redis; without Redis in memory, so that no user is locked out."""
     url = app.config["REDIS_URL"]
     app.config["RATELIMIT_STORAGE_URI"] = f"redis+{url}" if url.startswith("unix://") else url
-    # A frozen Redis may cost a sign-in this long, once, and no longer.
+    # A frozen Redis delays a sign-in by this long, once.
     app.config["RATELIMIT_STORAGE_OPTIONS"] = {
         "socket_timeout": 0.3,
         "socket_connect_timeout": 0.3,

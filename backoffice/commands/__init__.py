@@ -1,1 +1,1 @@
-"""The commands: what each does stands in its domain; what is of no domain stands here."""
+"""The console command and its subcommands that belong to no domain; the others are in their domain's `cli.py`."""

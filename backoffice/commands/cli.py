@@ -1,4 +1,4 @@
-"""The console command `backoffice`: a group that loads what is asked for and no more."""
+"""The console command `backoffice`: a group that imports only the requested command."""
 
 from typing import Any
 
@@ -13,36 +13,36 @@ from ..app.loading import collect_again
 
 
 class Console(FlaskGroup):
-    """`backoffice`: loads what is asked for and no more."""
+    """`backoffice`: imports only the requested command."""
 
     def __init__(self, **extra: Any) -> None:
         super().__init__(add_default_commands=False, add_version_option=False, **extra)
         self.params = list(extra.get("params") or ())  # there is one app: no --app, no --env-file
 
     def list_commands(self, _ctx: click.Context) -> list[str]:
-        """Every command, without starting the app for it."""
+        """The names of all commands, without starting the app."""
         return sorted(COMMANDS)
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List them by their sentences, without importing any."""
+        """List the commands with their short help, without importing any."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, COMMANDS[name].sentence) for name in sorted(COMMANDS)])
 
     def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
         """The command of that name, imported now."""
         command = command_named(name)
-        if name in WITHOUT_DATABASE:  # else the app comes first
+        if name in WITHOUT_DATABASE:  # otherwise the app is created first
             collect_again()
         return command
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run the command in its operator's name."""
+        """Run the command with its operator as the actor."""
         with commanding():
             return super().invoke(ctx)
 
 
 def app_for_command() -> Flask:
-    """The app, on embedded services that run at least until the command is done."""
+    """Create the app, with embedded services that run at least until the command is done."""
     settings = config.load()
     logs.configure("WARNING")
     command = click.get_current_context()
@@ -54,7 +54,7 @@ def app_for_command() -> Flask:
 
 
 def _name_of(command: click.Context) -> str:
-    """What was typed after `backoffice`: the group and the command."""
+    """The command as typed after `backoffice`: the group and the command."""
     names: list[str] = []
     while command.parent is not None:
         names.insert(0, command.info_name or "")

@@ -11,19 +11,19 @@ from ..app.command_line import TROUBLE
 from .meaning import set_meaning
 
 OFFERED = ("upgrade", "downgrade", "current", "history", "heads", "show", "check", "revision")
-"""Flask-Migrate's commands that have a meaning here: the chain is one line, and never stamped over."""
+"""Flask-Migrate's commands that apply here: migrations have no branches, and `stamp` is never used."""
 
 
 class Said(logging.Handler):
-    """Says a line of the log as a sentence on standard error."""
+    """Prints a log record as a plain sentence on standard error."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Say it."""
+        """Print the record's message."""
         click.echo(record.getMessage(), err=True)
 
 
 class Database(click.Group):
-    """Flask-Migrate's group; what it cannot do is a sentence and our exit status for trouble."""
+    """Flask-Migrate's group; its errors are printed as a sentence, with exit status 2 (trouble)."""
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command."""

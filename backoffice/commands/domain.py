@@ -1,4 +1,4 @@
-"""What the commands bring along: housekeeping."""
+"""What the commands package declares to the app: housekeeping."""
 
 from ..app.domain import Domain
 

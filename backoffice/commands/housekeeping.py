@@ -1,4 +1,4 @@
-"""Chores that keep the house clean: quiet runs, in transactions of a few thousand rows, safe to do twice."""
+"""Housekeeping: quiet runs that delete expired rows, in transactions of a few thousand rows; idempotent."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -18,39 +18,39 @@ from ..runs.models import Run, RunItem
 from ..runs.work import Asked, Chunk, Work
 
 KEYS_ARE_KEPT = timedelta(days=7)
-"""How long the answer to a form is remembered for its repetitions."""
+"""How long the response to a form is kept for repeated submissions."""
 
 UPLOADS_ARE_KEPT = timedelta(days=90)
-"""How long a user may want to download the bad rows of a file."""
+"""How long the rejected rows of a file can be downloaded."""
 
 ITEMS_ARE_KEPT = timedelta(days=90)
-"""How long a user may want to know what a run did to every single thing."""
+"""How long the items of a run are kept."""
 
 REPORTS_ARE_KEPT = timedelta(days=90)
-"""How long a user may want to download a nightly reconciliation."""
+"""How long a nightly reconciliation can be downloaded."""
 
 QUIET_RUNS_ARE_KEPT = timedelta(days=14)
-"""How long a user may want to know that a chore was done."""
+"""How long a finished housekeeping run is kept."""
 
 AT_ONCE = 5_000
-"""Rows removed in one transaction."""
+"""Rows deleted in one transaction."""
 
 
 @dataclass(frozen=True)
 class Old:
-    """Rows of a table that nobody will ask for any more."""
+    """Rows of a table that are no longer needed."""
 
     model: type[Base]
     condition: ColumnElement[bool]
 
 
 def expired_sessions() -> Iterable[Old]:
-    """Browsers whose session has ended."""
+    """Expired browser sessions."""
     return [Old(WebSession, WebSession.expires_at < func.now())]
 
 
 def old_idempotency_keys() -> Iterable[Old]:
-    """Answers that no browser and no program will ask for again."""
+    """Stored responses that no browser and no program will request again."""
     return [
         Old(model, _before(model.created_at, KEYS_ARE_KEPT))
         for model in (IdempotencyKey, ApiRequest)
@@ -58,9 +58,9 @@ def old_idempotency_keys() -> Iterable[Old]:
 
 
 def old_uploads() -> Iterable[Old]:
-    """The bytes of files that were uploaded long ago, and what was wrong in them; who, when and what stays.
+    """The content of files that were uploaded long ago, and their problems; the record of the import stays.
 
-    Not of files that are carried out every month, or are being so.
+    Not of files that are repeated every month, or are being applied.
     """
     is_needed = Import.state.in_(("repeating", "applying"))
     old = select(Import.id).where(_before(Import.created_at, UPLOADS_ARE_KEPT), ~is_needed)
@@ -69,9 +69,9 @@ def old_uploads() -> Iterable[Old]:
 
 
 def old_run_items() -> Iterable[Old]:
-    """What runs did to single things; the runs and the corrections stay.
+    """The items of old runs; the runs and the corrections stay.
 
-    Not what a live run still has to apply or to do again: it may have waited for its approval that long.
+    Not those that a live run still has to apply or to retry: it may have waited for its approval that long.
     """
     later = aliased(Run)
     is_needed = exists().where(later.follows == Run.id, later.finished_at.is_(None))
@@ -85,7 +85,7 @@ def old_reconciliations() -> Iterable[Old]:
 
 
 def old_quiet_runs() -> Iterable[Old]:
-    """Housekeeping that is long done; not what a correction or a later run refers to."""
+    """Old housekeeping runs; not those that a correction or a later run refers to."""
     later = aliased(Run)
     quiet = [kind.name for kind in kinds().values() if kind.is_quiet]
     is_referred_to = exists().where(later.follows == Run.id) | exists().where(
@@ -107,7 +107,7 @@ CHORES: dict[str, Callable[[], Iterable[Old]]] = {
     "reconciliations": old_reconciliations,
     "quiet-runs": old_quiet_runs,
 }
-"""Name → what it removes."""
+"""Name of a chore → the rows that it deletes."""
 
 
 def _plan(_connection: Connection, asked: Asked) -> Iterator[Chunk]:
@@ -121,7 +121,7 @@ def _work(work: Work) -> None:
 
 
 def _remove(work: Work, old: Old) -> int:
-    """Remove some of them; answers how many."""
+    """Delete one batch of them; returns the number of rows."""
     key = table_of(old.model).primary_key.columns
     some = select(*key).where(old.condition).limit(AT_ONCE)
     with work.transaction() as step:

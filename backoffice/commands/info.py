@@ -1,4 +1,4 @@
-"""`backoffice info`: which version this is, and where its data lives."""
+"""`backoffice info`: the version, and where the data is stored."""
 
 import json
 import re
@@ -42,7 +42,7 @@ def info(name: str | None, as_json: bool) -> None:
 
 
 def _without_password(value: str) -> str:
-    """An address as it may be seen; anything else as it is."""
+    """A URL without its password; any other value unchanged."""
     if "://" not in value:
         return value
     return re.sub("(?<=[?&]password=)[^&]*", "***", make_url(value).render_as_string())

@@ -1,4 +1,4 @@
-"""`backoffice balance lock`: up to which day the book is locked."""
+"""`backoffice balance lock`: lock the book up to a day."""
 
 import click
 from flask import current_app

@@ -1,4 +1,4 @@
-"""`backoffice db set-meaning`: change on purpose in which currency and time zone the book is kept."""
+"""`backoffice db set-meaning`: deliberately change the currency and the time zone that the book is kept in."""
 
 import json
 from dataclasses import asdict
@@ -49,7 +49,7 @@ def set_meaning(
         raise click.UsageError("Say what the book shall mean: --currency, --timezone or both.")
     if not dry_run and not reason.strip():
         raise click.UsageError("Say why, with --reason: it is kept in the audit trail.")
-    db.engine.dispose()  # what this very process has open computes nothing
+    db.engine.dispose()  # so that this process's own connections are not counted as running
     try:
         with refusals_reported(), as_owner(owner_engine(current_app)) as connection:
             if dry_run:

@@ -1,4 +1,4 @@
-"""The console command's first step: it reads the rest."""
+"""The entry point of the console command, which imports the rest."""
 
 import gc
 
@@ -6,9 +6,9 @@ from ..app.loading import unread
 
 
 def main() -> None:
-    """Run `backoffice`. Garbage is looked for when the command's app is there (`cli`)."""
+    """Run `backoffice`. Garbage collection is off until the command's app is created (`cli`)."""
     gc.disable()
-    with unread("rich"):  # with which structlog would paint tracebacks; our logs are lines of JSON
+    with unread("rich"):  # structlog would use it to format tracebacks; our logs are lines of JSON
         import structlog  # noqa: F401 (read for what comes after, while rich is away)
     from . import cli
 

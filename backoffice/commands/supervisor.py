@@ -1,4 +1,4 @@
-"""`backoffice dev`: everything at once, on this machine, ended together.
+"""`backoffice dev`: runs all processes on this machine, and ends them together.
 
 Starts the embedded services, brings the database up to date, loads the demo company on the first
 start, then keeps web, one worker and the scheduler running until Ctrl+C.
@@ -30,21 +30,21 @@ from ..database.embedded import Postgres, Redis, Services
 from ..database.embedded.processes import dies_with_parent, fresh_enough, last_lines, wait_until
 
 STATE = "supervisor"
-"""The file that the supervisor of a home locks as long as it lives: who it is, and where it answers."""
+"""The file that the supervisor of a home locks while it runs; it holds its process id and its address."""
 FIRST_ANSWER_SECONDS = 60
 STOP_SECONDS = 15
 
 
 @dataclass
 class Patience:
-    """When something that died may be started again: later each time that it dies at once."""
+    """The back-off before a process that died is restarted: longer each time that it dies at once."""
 
     started_at: float = 0.0
     failures: int = 0
     not_before: float = 0.0
 
     def is_over(self) -> bool:
-        """Whether it may be started now; it is taken to be."""
+        """Whether it may be started now; if so, the start is counted."""
         now = time.monotonic()
         if now < self.not_before:
             return False
@@ -56,13 +56,13 @@ class Patience:
 
 @dataclass
 class Kept:
-    """An embedded service that is started again when it has died, as often as it takes."""
+    """An embedded service that is restarted whenever it has died."""
 
     service: Postgres | Redis
     patience: Patience = field(default_factory=Patience)
 
     def restart_if_gone(self, services: Services) -> list[str]:
-        """Start it again after it died; what a person should read of that."""
+        """Restart it after it died; returns the messages for the operator."""
         if not self.service.has_died() or not self.patience.is_over():
             return []
         try:
@@ -74,7 +74,7 @@ class Kept:
 
 @dataclass
 class Process:
-    """One of our processes."""
+    """A supervised process: web, worker or scheduler."""
 
     name: str
     command: Sequence[str]
@@ -84,9 +84,9 @@ class Process:
     patience: Patience = field(default_factory=Patience)
 
     def start(self, *, held: bool = False) -> None:
-        """Start it; it ends when we die, and Ctrl+C reaches it only through us.
+        """Start it; it ends when the supervisor dies, and Ctrl+C reaches it only through the supervisor.
 
-        With `held` it may get ready, and serves once `release` is called.
+        With `held` it prepares itself, and serves once `release` is called.
         """
         with open(self.log, "ab") as output:
             self.process = subprocess.Popen(
@@ -102,7 +102,7 @@ class Process:
         self.patience.started_at = time.monotonic()
 
     def release(self) -> None:
-        """Let it serve: it waits for the end of its standard input."""
+        """Let it serve: it waits until its standard input is closed."""
         if self.process is not None and self.process.stdin is not None:
             self.process.stdin.close()
 
@@ -111,14 +111,14 @@ class Process:
         return self.process is not None and self.process.poll() is None
 
     def restart_if_gone(self) -> str | None:
-        """Start it again after it died, later each time that it dies at once; a sentence if so."""
+        """Restart it after it died, with a longer delay each time that it dies at once; returns a message if so."""
         if self.is_running() or not self.patience.is_over():
             return None
         self.start()
         return f"The {self.name} process ended unexpectedly and was started again; see {self.log}."
 
     def stop(self, end: float) -> None:
-        """Wait until it has ended, until the moment `end`; then end it."""
+        """Wait for its end until the time `end`; then kill it."""
         if self.process is None:
             return
         try:
@@ -153,25 +153,25 @@ def _run(settings: config.Settings, stack: ExitStack, state: IO[str]) -> None:
     parts = _parts(settings)
     web, *others = parts
     stack.callback(_stop, parts)
-    web.start(held=True)  # it reads its code while we prepare what it will serve
+    web.start(held=True)  # it imports its code while the database is prepared
     if settings["EMBEDDED_POSTGRES"] or settings["EMBEDDED_REDIS"]:
         services = Services(settings["BACKOFFICE_HOME"])
         wanted = services.wanted(settings["EMBEDDED_POSTGRES"], settings["EMBEDDED_REDIS"])
         for sentence in stack.enter_context(services.in_use(*wanted, tied=True)):
             click.echo(sentence)
-    stack.callback(_stop, parts)  # registered last: ends before the services do
+    stack.callback(_stop, parts)  # registered last: runs before the services are stopped
     sign_ins = _prepare_database()
     web.release()
     _wait_for_first_answer(web, settings)
     _say(state, _address(settings))
-    for part in others:  # only now, so that the first screen has the machine for itself
+    for part in others:  # only now, so that the first screen does not compete with them
         part.start()
     _welcome(settings, sign_ins, time.monotonic() - began)
     _watch(parts, services, settings)
 
 
 def _prepare_database() -> list[Any]:
-    """Migrate; fill an empty book with the demo company. The demo's sign-ins, if it is loaded."""
+    """Migrate; load the demo company into an empty book. Returns the demo's sign-ins, if it is loaded."""
     from ..app.extensions import db
     from ..demo import loading
     from .upgrade import upgrade
@@ -234,7 +234,7 @@ def _answers(host: str, port: int) -> bool:
 
 
 def _reachable(host: str) -> str:
-    """An address of this machine at which a server bound to `host` can be asked."""
+    """An address at which a server bound to `host` can be reached from this machine."""
     return {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)  # noqa: S104 (compared, not bound)
 
 
@@ -259,7 +259,7 @@ def _welcome(settings: config.Settings, sign_ins: Sequence[Any], seconds: float)
 
 
 def _watch(parts: Sequence[Process], services: Services | None, settings: config.Settings) -> None:
-    """Until a signal: start again what died."""
+    """Until a signal: restart what died."""
     kept: list[Kept] = []
     if services is not None:
         wanted = services.wanted(settings["EMBEDDED_POSTGRES"], settings["EMBEDDED_REDIS"])
@@ -276,7 +276,7 @@ def _watch(parts: Sequence[Process], services: Services | None, settings: config
 
 
 def _stop(parts: Sequence[Process]) -> None:
-    """End all parts at once, and wait for all of them."""
+    """Terminate all processes at once, and wait for all of them."""
     for part in parts:
         if part.process is not None and part.is_running():
             part.process.terminate()
@@ -288,7 +288,7 @@ def _stop(parts: Sequence[Process]) -> None:
 
 @contextmanager
 def _one_supervisor(home: Path) -> Iterator[IO[str]]:
-    """Only one supervisor a home; the second one says where the first one is."""
+    """Allow one supervisor per home. Raises Trouble, with the process id of the first one, for a second."""
     with open(home / STATE, "a+") as file:
         # `info` holds the lock for a moment, to see whether another process has it.
         if not wait_until(lambda: _is_locked(file, LOCK_EX), 1):
@@ -306,7 +306,7 @@ def _is_locked(file: IO[str], how: int) -> bool:
 
 
 def _say(file: IO[str], address: str) -> None:
-    """Leave word of who we are, and where we answer once we do."""
+    """Write the supervisor's process id, and its address once it serves, to the state file."""
     file.truncate(0)
     file.write(json.dumps({"pid": os.getpid(), "address": address}))
     file.flush()
@@ -322,10 +322,10 @@ def _said(file: IO[str]) -> dict[str, Any]:
 
 
 def running_at(home: Path) -> str | None:
-    """The address of the copy that runs from `home` now; None while there is none, or it does not answer yet."""
+    """The address of the copy that runs from `home` now; None while there is none, or it does not serve yet."""
     try:
         with open(home / STATE) as file:
-            if _is_locked(file, LOCK_SH):  # whoever lives holds it alone; this ends with the file
+            if _is_locked(file, LOCK_SH):  # a live one holds it exclusively
                 return None
             return _said(file).get("address") or None
     except FileNotFoundError:
@@ -341,7 +341,7 @@ def _already(file: IO[str], home: Path) -> str:
 
 @contextmanager
 def _ending_by_signal() -> Iterator[None]:
-    """SIGTERM and a closed terminal end us as Ctrl+C does; while we end, further ones change nothing."""
+    """Treat SIGTERM and a closed terminal as Ctrl+C; during shutdown further signals are ignored."""
 
     def end(_number: int, _frame: object) -> None:
         for other in numbers:
@@ -355,7 +355,7 @@ def _ending_by_signal() -> Iterator[None]:
 
 
 def _check_port(settings: config.Settings) -> None:
-    """A busy port is said before anything is started."""
+    """Raise Trouble for a busy port before anything is started."""
     host, port = settings["HOST"], settings["PORT"]
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(

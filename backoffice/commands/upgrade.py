@@ -1,8 +1,8 @@
 """Migrating a database: migrations, generated triggers and grants, in one transaction.
 
 `migrations/env.py` calls `migrate`, so `backoffice db …`, `flask db …` and `flask_migrate.upgrade()` are one
-implementation. What is generated from the declarations fits the newest schema only: it is synced where a
-migration ends there, and dropped before one leads back from there.
+implementation. Objects generated from the declarations fit the newest schema only: they are synced where a
+migration ends there, and dropped before a downgrade.
 """
 
 import re
@@ -45,7 +45,7 @@ ONE_AT_A_TIME = 0x0B0FF1CE
 """Key of the advisory lock under which migrations wait for each other."""
 
 UNMODELLED = re.compile("ix_audit_events_(order_lines_order_id|[a-z_]+_to_[a-z_]+)")
-"""The domains' own indexes on the audit's table, which neither's models can declare."""
+"""Indexes of domains on the audit table, which the models of neither can declare."""
 
 IMPOSSIBLE_DATES = (
     "Dates or moments that cannot be (infinity, before 1900, after 2199) stand in: {tables}. New ones are "
@@ -61,9 +61,9 @@ NOT_NEWEST = (
 
 
 def upgrade(app: Flask) -> list[str]:
-    """Migrate to the newest version as the owner; names what was changed.
+    """Migrate to the newest version as the owner; returns a line for each change.
 
-    An interrupted upgrade leaves nothing behind, so the next one simply starts over.
+    An interrupted upgrade is rolled back, so the next one simply starts over.
     """
     said: list[str] = []
     with app.app_context():
@@ -74,8 +74,8 @@ def upgrade(app: Flask) -> list[str]:
 
 
 def migrate(context: Any) -> None:
-    """Do what an Alembic command asks for, on a connection of the owner; `context` is `alembic.context`."""
-    if context.is_offline_mode():  # --sql: a script to read; `db upgrade` does more
+    """Perform an Alembic command, on a connection of the owner; `context` is `alembic.context`."""
+    if context.is_offline_mode():  # --sql: prints the script; `db upgrade` does more
         context.configure(dialect_name="postgresql", literal_binds=True)
         with context.begin_transaction():
             context.run_migrations()
@@ -88,16 +88,16 @@ def migrate(context: Any) -> None:
 
 
 def _migrate(context: Any, engine: Engine, app: Flask) -> Iterator[str]:
-    """Run the migrations, then bring in step with them what is generated; says what was changed.
+    """Run the migrations, then sync the generated objects with them; yields a line for each change.
 
     Raises MeaningDiffers, and changes nothing, where the book is kept in another currency or time zone; and Trouble
-    where it shows that new figures are declared wrongly.
+    where the book's data shows that new figures are declared wrongly.
     """
     woken = _wake(app)
     with acting_as(actor.get() or "upgrade"), as_owner(engine) as connection:
         _configure(context, connection)
         asked = context.get_context().opts
-        if "destination_rev" not in asked:  # a question: `current`, `check`, `revision`
+        if "destination_rev" not in asked:  # a query: `current`, `check`, `revision`
             context.run_migrations()
             return
         connection.execute(select(func.pg_advisory_xact_lock(ONE_AT_A_TIME)))
@@ -131,7 +131,7 @@ def _migrate(context: Any, engine: Engine, app: Flask) -> Iterator[str]:
 
 
 def _wake(app: Flask) -> dict[str, str]:
-    """Take back settings by which triggers do not fire; says for whom they did not.
+    """Reset settings that keep triggers from firing; returns the roles, databases and tables that were affected.
 
     Raises Trouble where only a superuser may do that.
     """
@@ -165,7 +165,7 @@ def _configure(context: Any, connection: Connection, **options: Any) -> None:
 
 
 def _noticed(plan: Any, moves: list[Any], connection: Connection) -> Any:
-    """The plan of a migration, which notices its steps; before the first one back, what is generated goes."""
+    """Wrap a migration's plan to record its steps; generated objects are dropped before the first downgrade."""
 
     def noticed(heads: Any, migration: MigrationContext) -> Iterable[Any]:
         moves.extend(plan(heads, migration))
@@ -177,7 +177,7 @@ def _noticed(plan: Any, moves: list[Any], connection: Connection) -> Any:
 
 
 def _proved(connection: Connection) -> list[str]:
-    """Try what is declared on the book that is to be kept by it; says what it is kept by and is in doubt."""
+    """Prove the declared figures on this book's data; returns a line for each that is in doubt. Raises Trouble."""
     try:
         return figures.prove(connection)
     except figures.DisprovedDeclaration as error:
@@ -185,11 +185,11 @@ def _proved(connection: Connection) -> list[str]:
 
 
 def _sync(connection: Connection, app: Flask, woken: Mapping[str, str]) -> list[str]:
-    """Bring triggers and grants in step with the declarations; names the triggers that it changed."""
+    """Sync triggers and grants with the declarations; returns the names of the triggers that were changed."""
     found = figures.tampered(connection, declared().triggers)
     renewed = audit.sync(connection) + figures.sync(connection, declared().triggers)
     audit.record_repairs(connection, "figures", found)
-    if woken:  # nothing was noted of what was written meanwhile
+    if woken:  # writes were not noted meanwhile
         audit.record_repairs(connection, "session_replication_role", woken)
         definitions.forget(connection, figures.registry, figures.registry.bundle_names)
     proof.register(connection)
@@ -198,7 +198,7 @@ def _sync(connection: Connection, app: Flask, woken: Mapping[str, str]) -> list[
 
 
 def _computed(engine: Engine) -> Iterator[str]:
-    """Compute the figures that the database lacks, in transactions of their own; says of which."""
+    """Compute the figures that the database lacks, in transactions of their own; yields a line for each."""
     with acting_as("upgrade"):
         for bundle, result in figures.renew(engine):
             held = sum(map(len, result.held.values()))
@@ -211,12 +211,12 @@ def _computed(engine: Engine) -> Iterator[str]:
 
 
 def is_modelled(name: str | None, _type: str, _parents: object) -> bool:
-    """Whether models describe what the database calls by this name (`db check`, `revision --autogenerate`)."""
+    """Whether the models describe the database object of this name (`db check`, `revision --autogenerate`)."""
     return UNMODELLED.fullmatch(name or "") is None
 
 
 def is_compared(thing: Any, _name: str | None, _type: str, _reflected: bool, other: Any) -> bool:
-    """Whether what both have is compared: not an index on an expression, which PostgreSQL writes in its own words."""
+    """Whether an object that both have is compared: not an index on an expression, which PostgreSQL rewrites."""
     is_index = isinstance(thing, Index) and other is not None
     return not (is_index and any(not isinstance(part, Column) for part in thing.expressions))
 
@@ -224,7 +224,7 @@ def is_compared(thing: Any, _name: str | None, _type: str, _reflected: bool, oth
 def _number(
     migration: MigrationContext, _revision: object, directives: list[MigrationScript]
 ) -> None:
-    """Name a new migration as its neighbours are: 0020_what_it_does."""
+    """Name a new migration like the existing ones: 0020_what_it_does."""
     for script in directives:
         newest = migration.opts["script"].get_current_head() or "0"
         slug = re.sub(r"[^a-z0-9]+", "_", (script.message or "").lower()).strip("_")

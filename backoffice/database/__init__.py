@@ -1,1 +1,1 @@
-"""The database beneath: its services, its upgrade, its grants and statistics."""
+"""The database: embedded services, generated objects, grants, statistics and snapshots."""

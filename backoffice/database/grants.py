@@ -1,4 +1,4 @@
-"""What the app's database role may do, table by table; everything else belongs to the owner."""
+"""The privileges of the app's database role, table by table; everything else is reserved to the owner."""
 
 from sqlalchemy import Connection, func, select, table, text
 from sqlalchemy.sql import column
@@ -9,8 +9,8 @@ WORK = ("SELECT", "INSERT", "UPDATE", "DELETE")
 PRIVILEGES: dict[str, tuple[str, ...]] = {
     "alembic_version": READ,
     "schema_fingerprints": READ,
-    "process_keys": (),  # what our processes prove themselves by: the owner's functions compare
-    "book": READ,  # what everything means: the owner writes it, by a command
+    "process_keys": (),  # keys of the app's processes: compared by the owner's functions
+    "book": READ,  # currency and time zone of the book: the owner writes it, by a command
     "periods": ("SELECT", "INSERT", "UPDATE"),  # reopened, never removed
     "audit_events": READ,  # only its trigger, which runs as the owner, writes
     "audit_seals": ("SELECT", "INSERT"),  # append-only
@@ -18,18 +18,18 @@ PRIVILEGES: dict[str, tuple[str, ...]] = {
     "corrections": ("SELECT", "INSERT"),  # append-only
     "fact_decisions": ("SELECT", "INSERT"),  # append-only
     "price_changes": ("SELECT", "INSERT"),  # append-only
-    # Append-only, but that a heal of the running balance writes these two.
+    # Append-only, except that a heal of the running balance writes these two.
     "wallet_transactions": ("SELECT", "INSERT", "UPDATE (balance_before, balance_after)"),
     "price_change_orders": ("SELECT", "INSERT"),  # append-only
-    # Triggers note, as the owner; the app drains. FOR UPDATE SKIP LOCKED asks for UPDATE of a
-    # column; a drain that leaves what builds on a figure noted says in whose name.
+    # Triggers note, as the owner; the app drains. FOR UPDATE SKIP LOCKED requires UPDATE of a
+    # column; a drain that leaves dependent figures noted records the actor of the write.
     "figure_notes": ("SELECT", "DELETE", "UPDATE (noted_at, db_user, attempts, retry_at)"),
 }
-"""Table → privileges of the app's role; a table that is not named here gets `WORK`."""
+"""Table → privileges of the app's role; a table that is not listed here gets `WORK`."""
 
 
 def sync(connection: Connection, role: str) -> None:
-    """Give `role` exactly these privileges. Does nothing where the owner itself runs the app."""
+    """Grant `role` exactly these privileges. Does nothing where the app runs as the owner."""
     owner = connection.scalar(select(func.current_user()))
     if not role or role == owner:
         return

@@ -1,8 +1,8 @@
 """Database objects generated from declarations: triggers with their functions, installed and compared.
 
 Old migrations never change their meaning; what depends on declarations is synced after them, at the end of
-`db upgrade`. What PostgreSQL holds is compared with what is declared, column by column of its catalogue: so
-nobody's word is taken for it that a trigger is there, switched on, where it belongs, and does what it should.
+`db upgrade`. PostgreSQL's catalogue is compared with the declarations, column by column: so it is verified,
+not assumed, that a trigger exists, is enabled, is on the right table, and does what it should.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -37,11 +37,11 @@ _EVENTS = {"insert": 4, "delete": 8, "update": 16, "truncate": 32}
 """Bits of `pg_trigger.tgtype`."""
 
 AROUND = (("search_path", "public, pg_temp"),)
-"""The settings under which a function runs, unless it says otherwise: nobody's table stands in for ours."""
+"""The settings of a function unless it declares others; the pinned search path keeps other schemas' tables out."""
 
 
 class State(NamedTuple):
-    """A trigger and its function as the catalogue describes them; of a function alone, `table` is empty."""
+    """A trigger and its function as the catalogue describes them; `table` is empty for a function alone."""
 
     table: str
     type: int
@@ -58,7 +58,7 @@ class State(NamedTuple):
 
     @property
     def fingerprint(self) -> str:
-        """A digest of all of it."""
+        """A digest of the whole state."""
         return sha256(repr(tuple(self)).encode()).hexdigest()
 
 
@@ -70,18 +70,18 @@ PROBLEMS = {
     "function": "calls another function",
     "source": "calls a function that was replaced",
 }
-"""What differs → what that means; anything else is of another kind."""
+"""Field that differs → the problem in words; any other field means another kind of object."""
 
 
 @dataclass(frozen=True)
 class DatabaseObject:
     """A trigger with the function of the same name that it calls; without a `table`, a function alone.
 
-    `when` is its condition as PostgreSQL itself writes it; `of` are the columns of which an update fires it, in their
-    order in the table. One that `is_deferred` looks at each row at COMMIT, when all of the transaction is known.
-    `settings` are those of the function, by the names that PostgreSQL calls them; `takes` and
-    `answers` its arguments and its type, in its words too. `aggregate` is the name of one whose state, the function's
-    first argument, becomes what the function answers, row by row.
+    `when` is its condition as PostgreSQL itself writes it; an update of the columns `of` fires it, in their
+    order in the table. With `is_deferred` it checks each row at COMMIT, when the whole transaction is known.
+    `settings` are those of the function, by PostgreSQL's names; `takes` and `answers` are its arguments and its
+    return type, as PostgreSQL writes them. `aggregate` is the name of an aggregate that has the function as its
+    state transition function (SFUNC).
     """
 
     name: str
@@ -102,7 +102,7 @@ class DatabaseObject:
 
     @cached_property
     def state(self) -> State:
-        """What the catalogue says where it is installed."""
+        """The state that the catalogue holds where it is installed."""
         bits = _ROW * self.is_for_each_row + _BEFORE * self.is_before
         return State(
             table=f"public.{self.table}" if self.table else "",
@@ -125,7 +125,7 @@ class DatabaseObject:
 
     @property
     def fingerprint(self) -> str:
-        """A digest of what is to be installed."""
+        """A digest of the state to be installed."""
         return self.state.fingerprint
 
     @property
@@ -150,7 +150,7 @@ EXECUTE FUNCTION {function};
 
     @property
     def _aggregate_sql(self) -> str:
-        """What makes the aggregate; it goes with its function."""
+        """The statement that creates the aggregate; dropping its function drops it too."""
         if not self.aggregate:
             return ""
         rows = self.takes.partition(", ")[2]
@@ -161,12 +161,12 @@ EXECUTE FUNCTION {function};
 
     @property
     def drop_sql(self) -> str:
-        """The statement that takes it away, wherever a trigger of its function stands."""
+        """The statement that drops it, with all triggers of its function on any table."""
         return f"DROP FUNCTION IF EXISTS {self.function} CASCADE"
 
     @property
     def function(self) -> str:
-        """The function as SQL names it, with what it takes."""
+        """The function as SQL names it, with its arguments."""
         return f"public.{_quote(self.name)}({self.takes})"
 
     @property
@@ -182,12 +182,12 @@ EXECUTE FUNCTION {function};
 
 
 def refusal(sentence: str, hint: str) -> str:
-    """The statement by which a guard refuses what a user may not do."""
+    """The PL/pgSQL statement by which a guard raises `insufficient_privilege`."""
     return f"RAISE EXCEPTION '{sentence}'\n    USING ERRCODE = 'insufficient_privilege', HINT = '{hint}';"
 
 
 def append_only(table: str, what: str) -> DatabaseObject:
-    """The trigger that refuses every change of what stands in a table, whoever tries."""
+    """The trigger that refuses every UPDATE, DELETE and TRUNCATE of a table, for every role."""
     sentence = refusal(
         f"{what} append-only: % is refused.", "What was wrong is mended by a further entry."
     ).replace("refused.'", "refused.', TG_OP")
@@ -198,12 +198,12 @@ def append_only(table: str, what: str) -> DatabaseObject:
 
 
 def signed(takes: str, answers: str) -> str:
-    """What tells functions apart that take or answer other things; nothing of one that says yes or no."""
+    """The signature of a function (arguments and return type); empty for the default, boolean without arguments."""
     return "" if (takes, answers) == ("", "boolean") else f"({takes}) {answers}"
 
 
 def _setting(value: str) -> str:
-    """A list is written as it is; PostgreSQL would take a bare word for a small one."""
+    """The value for SET: a list is not quoted, since PostgreSQL would read it as a single name."""
     return value if "," in value else f"'{value}'"
 
 
@@ -241,7 +241,7 @@ WHERE p.proname = ANY (:functions) AND fn.nspname = 'public'
 def observed(
     connection: Connection, objects: Sequence[DatabaseObject], names: Collection[str] = ()
 ) -> dict[str, list[State]]:
-    """What the catalogue holds under the names of these objects, and under `names`."""
+    """The states in the catalogue of the objects with these names, and with `names`."""
     asked = {
         "names": [*(o.name for o in objects if o.table), *names],
         "functions": [o.name for o in objects if not o.table],
@@ -254,7 +254,7 @@ def observed(
 
 
 def installed(connection: Connection, group: str) -> dict[str, tuple[str, str]]:
-    """Fingerprint and drop statement of each object of the group as it was installed last, by name."""
+    """Fingerprint and drop statement of each object of the group as last installed, by name."""
     rows = connection.execute(
         select(
             SchemaFingerprint.name,
@@ -268,7 +268,7 @@ def installed(connection: Connection, group: str) -> dict[str, tuple[str, str]]:
 def differences(
     connection: Connection, group: str, objects: Sequence[DatabaseObject]
 ) -> dict[str, str]:
-    """Objects that are not as they are declared, each with what is wrong with it."""
+    """Objects that differ from their declaration, each with its problem."""
     recorded = installed(connection, group)
     found = observed(connection, objects)
     wrong: dict[str, str] = {}
@@ -283,7 +283,7 @@ def differences(
 
 
 def _problem(item: DatabaseObject, found: Sequence[State]) -> str:
-    """What is wrong with what is installed; nothing where it is as declared."""
+    """The problem of the installed object; empty where it is as declared."""
     if not found:
         return "is missing"
     if len(found) > 1:
@@ -296,7 +296,7 @@ def _problem(item: DatabaseObject, found: Sequence[State]) -> str:
 def tampered(
     connection: Connection, group: str, objects: Sequence[DatabaseObject]
 ) -> dict[str, str]:
-    """Objects that are not as they were installed: a user has changed them since, past every upgrade."""
+    """Objects that differ from how they were installed: changed since, outside every upgrade."""
     recorded = installed(connection, group)
     found = observed(connection, objects, recorded.keys() - {o.name for o in objects})
     wrong = differences(connection, group, objects)
@@ -311,7 +311,7 @@ def tampered(
 def sync_objects(
     connection: Connection, group: str, objects: Sequence[DatabaseObject]
 ) -> list[str]:
-    """Create, replace and drop until the database holds exactly `objects`; names what it changed."""
+    """Create, replace and drop until the database holds exactly `objects`; returns the names that were changed."""
     changed = set(differences(connection, group, objects))
     for name, (_, drop_sql) in installed(connection, group).items():
         if name in changed:
@@ -332,7 +332,7 @@ def sync_objects(
 
 
 def _displaced(name: str, states: Sequence[State]) -> Iterator[str]:
-    """What takes away a trigger of that name that calls another function, and functions of that name."""
+    """The statements that drop triggers of that name that call another function, and functions of that name."""
     for state in states:
         if not state.table:
             takes = state.columns.rpartition(") ")[0].removeprefix("(")
@@ -375,17 +375,17 @@ ORDER BY 1
 
 
 def asleep(connection: Connection) -> dict[str, str]:
-    """For whom triggers do not fire that are not generated here or though they are there; each with its remedy.
+    """The roles, databases and tables for which triggers do not fire, each with the statement that mends it.
 
-    By a setting of the database or of a role, which holds for every new session of it, or because they are
-    switched off; foreign keys are triggers too.
+    Because of a setting of the database or of a role, which applies to each of its new sessions, or because
+    triggers that are not generated here are disabled; foreign keys are triggers too.
     """
     found: dict[str, str] = dict(connection.execute(_ASLEEP).all())
     return found
 
 
 def _run(connection: Connection, script: str) -> None:
-    """Several statements at once, which PostgreSQL takes only without parameters."""
+    """Execute several statements at once, which PostgreSQL accepts only without parameters."""
     connection.exec_driver_sql(script, execution_options={"no_parameters": True})
 
 

@@ -1,7 +1,7 @@
-"""Our processes prove themselves to the database: what only they may do is refused to whoever has but its password.
+"""The app's processes authenticate to the database: what only they may do needs more than its password.
 
 The token is derived from SECRET_KEY, for this purpose alone; `db upgrade` stores its digest in a table that only
-the owner reads. A transaction says the token where it needs it, as a parameter, and for that long.
+the owner reads. A transaction passes the token only where it is needed, as a parameter, until its end.
 """
 
 import hmac
@@ -16,10 +16,10 @@ from ..base import Base, Id, Moment, table_of
 from .objects import DatabaseObject
 
 PROOF = "backoffice.proof"
-"""The setting by which a transaction of one of our processes proves that it is one; see `prove`."""
+"""The setting that holds the token of the transaction; see `prove`."""
 
 IS_OURS = "backoffice_is_ours"
-"""The function that says whether the transaction has proved to be one of our processes'."""
+"""The name of the function that returns whether the transaction belongs to one of this app's processes."""
 
 _IS_OURS = f"""
 BEGIN
@@ -31,7 +31,7 @@ END"""
 
 
 class ProcessKey(Base):
-    """The digest of a key by which our processes prove themselves; only the owner reads it."""
+    """The digest of a key by which the app's processes authenticate; only the owner reads it."""
 
     __tablename__ = "process_keys"
 
@@ -52,26 +52,26 @@ _first: list[str] = []
 
 
 def set_secret(engine: Engine, secret: str) -> None:
-    """Derive from the deployment's secret the token that connections of `engine` prove themselves by.
+    """Derive from the deployment's secret the token that connections of `engine` authenticate with.
 
-    An engine for which none is set says that of the first.
+    An engine without one uses the token of the first engine.
     """
     _tokens[engine] = hmac.new(secret.encode(), b"backoffice database process", sha256).hexdigest()
     _first.append(_tokens[engine])
 
 
 def token(connection: Connection) -> str:
-    """What a transaction on this connection says to prove itself."""
+    """The token that a transaction on this connection authenticates with."""
     return _tokens.get(connection.engine) or (_first[0] if _first else "")
 
 
 def prove(connection: Connection) -> None:
-    """Say, until the transaction ends, that it is one of ours."""
+    """Authenticate the transaction as one of this app's, until it ends."""
     connection.execute(_say, {"token": token(connection)})
 
 
 def register(connection: Connection) -> None:
-    """Let this process's key be known from now on, beside those that are known. As the owner."""
+    """Register this process's key, beside those that are registered. Requires the owner's connection."""
     digest = sha256(token(connection).encode()).hexdigest()
     connection.execute(
         insert(KEYS)
@@ -81,7 +81,7 @@ def register(connection: Connection) -> None:
 
 
 def is_known(connection: Connection) -> bool:
-    """Whether the database knows this process's key."""
+    """Whether this process's key is registered in the database."""
     with connection.begin_nested():
         prove(connection)
         return bool(connection.scalar(select(func.backoffice_is_ours())))

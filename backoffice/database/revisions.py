@@ -1,4 +1,4 @@
-"""Which migrations a database has seen, and which it lacks."""
+"""Which migrations have been applied to a database, and which it lacks."""
 
 from pathlib import Path
 
@@ -8,15 +8,15 @@ MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 
 
 def missing_migrations(connection: Connection) -> list[str]:
-    """The newest migrations that the database has not seen; empty when it is up to date."""
-    from alembic.script import ScriptDirectory  # Alembic is large, and few need it
+    """The head revisions that have not been applied to the database; empty when it is up to date."""
+    from alembic.script import ScriptDirectory  # Alembic is large, and rarely needed
 
     newest = set(ScriptDirectory(str(MIGRATIONS)).get_heads())
     return sorted(newest - seen_by(connection))
 
 
 def seen_by(connection: Connection) -> set[str]:
-    """The newest migration of each branch that the database has seen."""
+    """The newest migration of each branch that has been applied to the database."""
     from alembic.runtime.migration import MigrationContext
 
     return set(MigrationContext.configure(connection).get_current_heads())

@@ -1,4 +1,4 @@
-"""One state of the whole database for everything that is read of it together."""
+"""Read-only snapshots: one consistent state of the whole database for everything that is read in them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine
 
 @contextmanager
 def snapshot(engine: Engine) -> Iterator[Connection]:
-    """A connection of its own that reads one snapshot (REPEATABLE READ) and cannot write."""
+    """A separate connection that reads one snapshot (REPEATABLE READ) and cannot write."""
     with engine.connect() as plain:
         connection = plain.execution_options(
             isolation_level="REPEATABLE READ", postgresql_readonly=True
@@ -20,9 +20,9 @@ def snapshot(engine: Engine) -> Iterator[Connection]:
 
 
 def _end(connection: Connection) -> None:
-    """End it by COMMIT: after a ROLLBACK the driver forgets what it has prepared.
+    """End the snapshot by COMMIT: after a ROLLBACK the driver drops its prepared statements.
 
-    By the driver itself, for a commit of the app's has something to do first that a snapshot cannot: to write.
+    On the driver's connection, because the app's own commit would first write, which a snapshot cannot.
     """
     driver = connection.connection.driver_connection
     assert isinstance(driver, psycopg.Connection)

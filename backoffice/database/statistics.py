@@ -1,8 +1,8 @@
-"""The planner's statistics, as fresh as autovacuum would have made them a minute later.
+"""Renew the planner's statistics, without waiting for autovacuum.
 
-Where there are none, PostgreSQL expects one row of any range of ids, and sums up everybody's lines
-once for every owner. Whoever is about to compare all of a book that was imported or restored a
-moment ago asks for them first. Work over a few owners does well without.
+Where there are none, PostgreSQL expects one row of any range of ids, and sums up all lines
+once for every owner. A comparison of a whole book that was imported or restored a
+moment ago therefore renews them first. Work over a few owners does well without.
 """
 
 import time
@@ -23,19 +23,19 @@ RENEW_STATISTICS = DatabaseObject(
     "\nBEGIN\n    EXECUTE format('ANALYZE public.%I', wanted);\nEND ",
     settings=(("search_path", "pg_catalog, pg_temp"),), takes="wanted text", answers="void",
 )  # fmt: skip
-"""Only a table's owner renews its statistics; this lets the app's role ask for that, and for no more."""
+"""Only a table's owner may ANALYZE it; this function lets the app's role do that, and no more."""
 
 MANY_BYTES = 64 * 1024
-"""Tables that are smaller cost little, whatever the planner thinks of them."""
+"""The smallest table size that is considered, in bytes; smaller tables are cheap with any plan."""
 
 PATIENCE = "50ms"
-"""How long to wait for a table that another session holds: that analyzes it already, or builds an index on it."""
+"""How long to wait for a table that another session holds: it analyzes it already, or builds an index on it."""
 
 PATIENCE_WITH_NEW = "1500ms"
-"""The same where the planner knows nothing of the table: autovacuum gives way to whoever waits for a second."""
+"""The same for a table without statistics: autovacuum yields to a session that has waited for a second."""
 
 SECONDS = 10
-"""After which no further table is analyzed, and how long one may take: whoever asks holds a chunk meanwhile."""
+"""After which no further table is analyzed, and how long one may take: the caller holds a chunk meanwhile."""
 
 _STALE = text("""
     SELECT c.relname, c.reltuples <= 0 AS is_new
@@ -48,11 +48,11 @@ _STALE = text("""
 
 
 def refresh(engine: Engine) -> None:
-    """Renew those of the tables that are new to the planner, or of which a tenth has changed since.
+    """Renew the statistics of tables that have none, or of which a tenth has changed since.
 
-    Each in a transaction of its own; what cannot be had, because another session holds a table, is passed over:
-    the work that follows is right without, only slower. A function of the tables' owner analyzes, for the
-    app may not.
+    Each in a transaction of its own; a table that another session holds is skipped:
+    the work that follows is right without, only slower. A function of the tables' owner analyzes, since the
+    app's role may not.
     """
     end = time.monotonic() + SECONDS
     for name, is_new in _tried(engine, stale, "all"):
@@ -61,8 +61,8 @@ def refresh(engine: Engine) -> None:
 
 
 def stale(connection: Connection) -> Sequence[tuple[str, bool]]:
-    """The tables whose statistics are missing or old, and whether there are none."""
-    _wait_no_longer_than(connection, PATIENCE)  # even a table's size can be kept from us
+    """The tables with missing or outdated statistics, and whether they are missing."""
+    _wait_no_longer_than(connection, PATIENCE)  # even reading a table's size can block
     return [(row.relname, row.is_new) for row in connection.execute(_STALE, {"many": MANY_BYTES})]
 
 

@@ -1,1 +1,1 @@
-"""What Backoffice tells Prometheus of itself. See docs/operations.md."""
+"""The metrics that Backoffice exposes to Prometheus. See docs/operations.md."""

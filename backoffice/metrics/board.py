@@ -1,7 +1,7 @@
-"""The latest readings of everything: read when a user asks, and kept for ten seconds.
+"""The latest readings of all sources: read when they are requested, and cached for ten seconds.
 
-However often Prometheus asks, and whoever else does, the database is read six times a minute. What
-cannot be read is said so by a gauge; the others are told all the same.
+However often Prometheus and others ask, the database is read at most six times a minute. A source that
+cannot be read is reported by a gauge; the others are still exposed.
 """
 
 import time
@@ -37,12 +37,12 @@ READING_TOOK = Measure("backoffice_metrics_read_seconds", "How long reading them
 
 
 class TimeIsUp(Exception):
-    """The sources before this one have used the time of all."""
+    """The sources before this one have used up the time for all."""
 
 
 @dataclass
 class Answer:
-    """What one reading of all sources came to."""
+    """The result of one reading of all sources."""
 
     readings: list[Reading]
     measures: list[Measure]
@@ -60,7 +60,7 @@ class Board(Collector):
         self._families: list[Metric] = []
 
     def collect(self) -> Iterable[Metric]:
-        """Every family; who comes while they are being read waits for them."""
+        """Every metric family; a request during a reading waits for its result."""
         with self._lock:
             if not self._families or time.monotonic() - self._read_at >= KEPT_SECONDS:
                 self._families = list(_families(self._read()))
@@ -68,7 +68,7 @@ class Board(Collector):
             return self._families
 
     def forget(self) -> None:
-        """Read anew when next asked."""
+        """Drop the cached readings, so that the next request reads again."""
         with self._lock:
             self._families = []
 
@@ -87,7 +87,7 @@ class Board(Collector):
         return Answer(readings, [*own, *reported])
 
     def _read_database(self, readings: list[Reading], end: float) -> bool:
-        """Read every source, in one snapshot; answer whether there is a database."""
+        """Read every source, in one snapshot; returns whether the database is reachable."""
         failed: dict[str, Exception] = {}
         try:
             with snapshot(self._engine) as connection:
@@ -106,7 +106,7 @@ class Board(Collector):
 def _read_all(
     connection: Connection, sources: Iterable[Source], readings: list[Reading], end: float
 ) -> dict[str, Exception]:
-    """Add what every source tells to `readings`; answers which failed, and why."""
+    """Add the readings of every source to `readings`; returns the sources that failed, with their errors."""
     failed: dict[str, Exception] = {}
     for source in sources:
         if connection.invalidated:
@@ -119,7 +119,7 @@ def _read_all(
 
 
 def _readings(connection: Connection, source: Source, end: float) -> list[Reading]:
-    """What a source tells, in the time that is left; where it fails, that harms no other."""
+    """The readings of a source, in the time that is left; its failure does not affect the others."""
     with connection.begin_nested():
         left = int((end - time.monotonic()) * 1000)
         if left <= 0:
@@ -141,7 +141,7 @@ def _family(measure: Measure) -> GaugeMetricFamily | CounterMetricFamily:
 
 
 def reported(board: Board) -> bytes:
-    """Everything, in Prometheus' text format: what was counted, and what was read."""
+    """All metrics in Prometheus' text format: the processes' counters, and the readings."""
     registry = CollectorRegistry()
     registry.register(board)
     return generate_latest(instruments.counted()) + generate_latest(registry)

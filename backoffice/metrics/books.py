@@ -1,4 +1,4 @@
-"""Figures, in numbers: what is wrong, what was verified when, what is noted, what was corrected."""
+"""Metrics of figures: rows that are wrong, times of verification, pending notes, corrections."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -16,7 +16,7 @@ FINDINGS, CHECKS = table_of(DriftFinding), table_of(FigureCheck)
 NOTES, CORRECTIONS = table_of(FigureNote), table_of(Correction)
 
 NEWEST_CORRECTIONS = 20_000
-"""How many of the newest corrections are looked at, so that reading them never takes long."""
+"""How many of the newest corrections are read, so that reading them never takes long."""
 
 OPEN = Measure(
     "backoffice_drift_findings", "Rows of a figure that are wrong and not healed yet.",
@@ -88,7 +88,7 @@ def _drift(connection: Connection) -> Iterator[Reading]:
 
 
 def _right(wrong: int, rows: int) -> float:
-    """The share of the rows that are right; a figure without rows is right unless it lacks some."""
+    """The share of rows that are right, from 0 to 1; a figure without rows is right unless rows are missing."""
     return max(0.0, 1 - wrong / rows) if rows else float(not wrong)
 
 
@@ -117,7 +117,7 @@ def _checks(connection: Connection) -> Iterator[Reading]:
 
 
 def _ties(connection: Connection) -> Iterator[Reading]:
-    """What was found of checks; of one in which an amount is no number the difference is +Inf."""
+    """The findings of checks; where an amount is not a number the difference is +Inf."""
     names = all_checks()
     age = func.extract("epoch", func.clock_timestamp() - CHECKS.c.verified_at)
     mine = select(CHECKS.c.figure, age).where(CHECKS.c.figure.in_(names))
@@ -138,7 +138,7 @@ def _share(verified: int, owners: int) -> float:
 
 
 def _estimates(connection: Connection) -> dict[str, int]:
-    """Table → about how many rows it has, as PostgreSQL keeps count of them: counting takes long."""
+    """Table → estimated number of rows, from PostgreSQL's statistics, because counting takes long."""
     counted = table("pg_stat_user_tables", column("relname"), column("n_live_tup"))
     tables = {figure.owner_table.name for figure in registry.figures}
     rows = connection.execute(

@@ -1,4 +1,4 @@
-"""PostgreSQL, in numbers: what memory answers, who is connected, how tables grow; and tokens that end."""
+"""Metrics of PostgreSQL: cache hits, connections, growth of tables; and tokens that expire."""
 
 from collections.abc import Iterator
 
@@ -65,7 +65,7 @@ SELECT relname, pg_table_size(relid), pg_indexes_size(relid), n_live_tup, n_dead
        n_tup_ins, n_tup_upd, n_tup_del
 FROM pg_stat_user_tables WHERE schemaname = 'public' AND relname = ANY(:names)
 """).bindparams(bindparam("names"))
-"""PostgreSQL's own counts: reading them costs the same whatever the tables hold."""
+"""PostgreSQL's own statistics: reading them costs the same however large the tables are."""
 
 
 def _memory(connection: Connection) -> Iterator[Reading]:

@@ -1,4 +1,4 @@
-"""What the metrics have."""
+"""What the metrics package declares to the app: its screen."""
 
 from ..app.domain import Domain
 

@@ -1,4 +1,4 @@
-"""What is told beside the database: Redis and its workers, and the machine that we run on."""
+"""Metrics from outside the database: Redis and its workers, and the machine that this process runs on."""
 
 import os
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ TIMEOUT_SECONDS = 0.3
 
 QUEUE_KEY = "rq:queue:backoffice"
 WORKERS_KEY = "rq:workers:backoffice"
-"""Where RQ keeps the queue and the names of its workers; RQ itself is large, and the web needs none of it."""
+"""The Redis key under which RQ stores the workers of the queue; read directly, as importing RQ is expensive."""
 
 REDIS_UP = Measure("backoffice_redis_up", "Whether Redis answers (1) or not (0).")
 JOBS = Measure("backoffice_queue_jobs", "Jobs that Redis holds and no worker has taken yet.")
@@ -34,7 +34,7 @@ _MODES = ("user", "nice", "system", "idle", "iowait")
 
 
 class Machine:
-    """Redis, and what surrounds us."""
+    """The readings of Redis and of the machine."""
 
     measures = (REDIS_UP, JOBS, WORKERS, LOAD, CPUS, CPU)
 
@@ -47,7 +47,7 @@ class Machine:
         )
 
     def read(self) -> Iterator[Reading]:
-        """Everything that can be read."""
+        """Every reading that is available."""
         yield from self._of_redis()
         yield from _of_host()
 
@@ -75,4 +75,4 @@ def _of_host() -> Iterator[Reading]:
         for mode, spent in zip(_MODES, words, strict=False):
             yield CPU.is_now(int(spent) / ticks, mode)
     except (OSError, ValueError):
-        return  # not every system tells
+        return  # not every system provides it

@@ -1,4 +1,4 @@
-"""The audit trail, in numbers: whether it is sealed, when its chain was looked at, and which facts differ from it."""
+"""Metrics of the audit trail: whether it is sealed, when its chain was verified, which facts differ from it."""
 
 from collections.abc import Iterator
 

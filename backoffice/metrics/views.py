@@ -1,4 +1,4 @@
-"""`/metrics`: everything that is measured, for Prometheus and for administrators who are curious."""
+"""`/metrics`: all metrics, for Prometheus and for administrators."""
 
 from flask import Blueprint, Response, current_app, make_response
 
@@ -20,7 +20,7 @@ def scrape() -> Response:
     from .board import Board, reported
     from .machine import Machine
 
-    db.session.rollback()  # gives back the connection by which we know who asks
+    db.session.rollback()  # returns the connection that authentication used to the pool
     known = current_app.extensions
     if "metrics" not in known:
         board = Board(db.engine, Machine(current_app.config["REDIS_URL"]), declared().measures)

@@ -1,4 +1,4 @@
-"""Background work, in numbers: what waits and for how long, what ran, what failed, what is overdue."""
+"""Metrics of background work: waiting runs and their age, finished, failed and overdue runs."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -55,7 +55,7 @@ def _age(moment: Any) -> Any:
 
 
 def _waiting(connection: Connection) -> Iterator[Reading]:
-    """Of live runs alone: an index holds them, however many have finished."""
+    """Readings of live runs only: a partial index covers them, however many have finished."""
     is_live, is_queued = RUNS.c.finished_at.is_(None), RUNS.c.status == QUEUED
     is_undelivered = (is_queued, RUNS.c.delivered_at.is_(None), ~RUNS.c.is_here)
     ready_at = func.coalesce(RUNS.c.approved_at, RUNS.c.created_at)
@@ -78,7 +78,7 @@ def _waiting(connection: Connection) -> Iterator[Reading]:
 
 
 def _longest_silence() -> Any:
-    """When the run under way that was abandoned longest ago was last held by a worker."""
+    """When a worker last held the run in progress that was abandoned longest ago."""
     last_held = func.greatest(RUNS.c.updated_at, func.max(CHUNKS.c.lease_until))
     of_each = (
         select(last_held.label("at"))

@@ -1,4 +1,4 @@
-"""Asking for runs, approving, cancelling and retrying them, and who may do what of it. None of these commits."""
+"""Request, approve, apply, cancel and retry runs, and who is permitted to. No function here commits."""
 
 import hashlib
 import json
@@ -50,7 +50,7 @@ RUNS, CHUNKS = table_of(Run), table_of(RunChunk)
 
 
 def scope_key(scope: Mapping[str, Any], *, dry_run: bool) -> str:
-    """What makes two scopes the same; a dry run stands in nobody's way but another one's."""
+    """The hash under which only one live run is allowed; a dry run conflicts only with another dry run."""
     text = json.dumps([scope, dry_run], sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -70,13 +70,13 @@ def request(
     due_at: datetime | None = None,
     sameness: Mapping[str, Any] | None = None,
 ) -> Run:
-    """Ask for a run in the name of whoever acts; it is carried to the workers once this commits.
+    """Request a run on behalf of the current actor; it is delivered to the workers once this commits.
 
-    With `is_here` the caller performs it itself (`working.perform`). `sameness` is what makes two scopes
-    the same, where that is not all of them.
+    With `is_here` the caller performs it itself (`working.perform`). `sameness` is the part of the scope that
+    identifies it, where that is not the whole scope.
 
     Raises:
-        UnknownKind: nobody has declared `kind`.
+        UnknownKind: `kind` is not declared.
         PreviewFirst: a user who is signed in would change totals that no dry run has shown them.
         AlreadyRunning: a run of the same kind and scope is live; `run_id` is its number.
     """
@@ -100,9 +100,9 @@ def request(
 
 
 def request_or_preview(session: Session, kind: str, scope: Mapping[str, Any], **how: Any) -> Run:
-    """Ask for a run; where it would change totals unseen, a person gets the dry run that shows what it would.
+    """Request a run; where it would change totals unseen, a signed-in user gets the dry run that previews it.
 
-    A dry run is nobody's due time. Raises as `request`.
+    That dry run does not count as the schedule's run. Raises as `request`.
     """
     shown = kind_of(kind).preview(scope) if _is_signed_in() and not how.get("dry_run") else None
     if shown is None:
@@ -111,7 +111,7 @@ def request_or_preview(session: Session, kind: str, scope: Mapping[str, Any], **
 
 
 def request_or_join(session: Session, kind: str, scope: Mapping[str, Any], **how: Any) -> int:
-    """The number of the run that is asked for, or of the live one that does the same. Raises as `request`."""
+    """The number of the requested run, or of the live run with the same scope. Raises as `request`."""
     try:
         return request(session, kind, scope, **how).id
     except AlreadyRunning as same:
@@ -119,12 +119,12 @@ def request_or_join(session: Session, kind: str, scope: Mapping[str, Any], **how
 
 
 def _is_signed_in() -> bool:
-    """Whether a person acts from a browser: commands and schedules are the deployment's own choice."""
+    """Whether the actor is a signed-in user; commands and schedules are the operator's own decision."""
     return actor.get().startswith("user:")
 
 
 def _requested(session: Session, **values: Any) -> Run:
-    """The row of a run, with the chunk that plans the others."""
+    """Insert the run, with the chunk that plans the others. Raises AlreadyRunning."""
     add = upsert(RUNS).values(requested_by=actor.get(), **values)
     add = add.on_conflict_do_nothing().returning(RUNS.c.id)  # type: ignore[assignment]
     live = select(Run.id).where(
@@ -142,29 +142,29 @@ def _requested(session: Session, **values: Any) -> Run:
 
 
 def _due_once(values: Mapping[str, Any]) -> Select[int]:
-    """The run that a schedule has asked for already at that due time."""
+    """The run that this schedule has already requested for this due time."""
     return select(Run.id).where(Run.schedule == values["schedule"], Run.due_at == values["due_at"])
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Above either of these a second person has to approve: items, and the sum of their gross amounts."""
+    """A run above either limit needs a second person's approval: number of items, and sum of their gross amounts."""
 
     count: int
     amount: Decimal
 
     @classmethod
     def of(cls, settings: Mapping[str, Any]) -> "Limits":
-        """As the deployment's settings have them."""
+        """The limits configured in the deployment's settings."""
         return cls(settings["APPROVAL_ABOVE_COUNT"], settings["APPROVAL_ABOVE_AMOUNT"])
 
     def are_exceeded_by(self, count: int, amount: Decimal) -> bool:
-        """Whether so many items, or a gross amount of so much, need approval."""
+        """Whether a run with so many items and that gross amount needs approval."""
         return count > self.count or amount > self.amount
 
 
 def apply(session: Session, run_id: int, *, reason: str, limits: Limits) -> Run:
-    """Ask for exactly what a dry run has found to be applied; above the limits it waits for approval.
+    """Request a run that applies exactly what a dry run has found; above the limits it waits for approval.
 
     Raises:
         UnknownRun, ReasonMissing, NothingToApply, AlreadyRunning.
@@ -194,11 +194,11 @@ def _locked(session: Session, run_id: int) -> Run:
 
 
 def approve(session: Session, run_id: int) -> Run:
-    """Let a run that waits for a second person begin.
+    """Approve a run that waits for a second person, so that it can begin.
 
     Raises:
-        UnknownRun, NotWaiting, OwnApproval: whoever asked for it may not approve it.
-        MayNotApprove: a command, a program, or a user whose role does not allow it now.
+        UnknownRun, NotWaiting, OwnApproval: the user who requested it may not approve it.
+        MayNotApprove: a command, a program, or a user without the permission now.
     """
     run = _locked(session, run_id)
     if run.status != AWAITING_APPROVAL:
@@ -214,13 +214,13 @@ def approve(session: Session, run_id: int) -> Run:
 
 
 def may_approve(user: Person, kind: str) -> bool:
-    """Whether `user` is one of those who may approve runs of this kind, but for their own."""
+    """Whether `user` may approve runs of this kind that other users have requested."""
     known = kinds().get(kind)
     return known is not None and allowed(user, known.permission) and allowed(user, "runs.approve")
 
 
 def cancel(session: Session, run_id: int) -> Run:
-    """Stop a run: the chunks under way are finished, no further one is begun. It ends now where none is under way.
+    """Stop a run: chunks in progress are finished, no further one is begun. With none in progress it ends at once.
 
     Raises:
         UnknownRun, HasFinished.
@@ -239,10 +239,10 @@ def cancel(session: Session, run_id: int) -> Run:
 
 
 def retry(session: Session, run_id: int) -> Run:
-    """Ask for what a finished run left undone: chunks that failed or were never begun, items that failed.
+    """Request a run of what a finished run left undone: chunks that failed or never began, items that failed.
 
-    Not of one that was cancelled before it began: that is asked for anew, and approved anew. What would
-    change totals unseen is shown by a dry run first.
+    A run that was cancelled before it began cannot be retried: it is requested, and approved, anew. A retry that
+    would change totals unseen is previewed by a dry run first.
 
     Raises:
         UnknownRun, NothingToRetry, AlreadyRunning.
@@ -257,7 +257,7 @@ def retry(session: Session, run_id: int) -> Run:
 
 
 def _is_left(session: Session, run: Run) -> bool:
-    """Whether the run, which has ended, has left anything undone; of one that failed that is its end at least."""
+    """Whether the ended run left anything undone; a run that failed always did, at least its final transaction."""
     if run.is_live or run.never_began or run.status == DONE:
         return False
     left = select(RunChunk.run_id).where(RunChunk.run_id == run.id, RunChunk.status != CHUNK_DONE)
@@ -265,7 +265,7 @@ def _is_left(session: Session, run: Run) -> bool:
     return run.status == FAILED or bool(session.scalar(select(left.exists() | failed.exists())))
 
 
-# What a person may do with a run at the moment
+# What a user may do with a run at the moment
 
 
 def may_act(user: Any, run: Run) -> bool:
@@ -276,7 +276,7 @@ def may_act(user: Any, run: Run) -> bool:
 
 @dataclass(frozen=True)
 class Verbs:
-    """What is offered beside a run. `found`: what it would apply, or what one that waits will change."""
+    """The actions offered for a run. `found`: what applying it would change, or what it will change once approved."""
 
     cancel: bool = False
     retry: bool = False
@@ -287,7 +287,7 @@ class Verbs:
 
     @property
     def any(self) -> bool:
-        """Whether anything is."""
+        """Whether any action is offered."""
         return self.cancel or self.retry or self.approve or self.found is not None
 
 
@@ -301,7 +301,7 @@ def _waiting(session: Session, run: Run) -> Found | None:
 def verbs_of(
     session: Session, user: Any, run: Run, followers: Sequence[Run], limits: Limits
 ) -> Verbs:
-    """What `user` may do with the run now. Actions look again under lock."""
+    """The actions that `user` may take on the run now. Each action checks again under lock."""
     is_own = run.requested_by == f"user:{user.id}"
     if not may_act(user, run):
         return Verbs(is_own=is_own, found=_waiting(session, run))

@@ -1,7 +1,7 @@
-"""The process beside every worker that brings runs to the workers and watches over outside programs.
+"""The process beside every worker that delivers runs and watches for writes of outside programs.
 
-It is a process of its own because a worker's process only waits for its child; it looks twice a
-second, and at once when PostgreSQL tells it to (LISTEN, where there is a direct connection).
+It is a separate process because a worker's process only waits for its child; it polls twice a
+second, and at once when PostgreSQL notifies it (LISTEN, where there is a direct connection).
 """
 
 import os
@@ -24,16 +24,16 @@ log = structlog.get_logger("backoffice.attendant")
 
 LOOK_EVERY_SECONDS = 0.5
 WITHOUT_REDIS_SECONDS = 5.0
-"""How long the relay leaves a Redis alone that did not answer."""
+"""How long the relay waits before it tries a Redis again that did not answer."""
 
 LISTEN_AGAIN_SECONDS = 10.0
 
 Watch = Callable[[Engine], bool]
-"""Looks once; whether there was anything to do, so that it is worth looking again at once."""
+"""Polls once; returns whether there was anything to do, so that it is worth polling again at once."""
 
 
 class Ear:
-    """Waits for PostgreSQL to say that an outside program has written; where it cannot, it just waits."""
+    """Waits for PostgreSQL's notification that an outside program has written; without LISTEN it only sleeps."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -41,7 +41,7 @@ class Ear:
         self._again = 0.0
 
     def wait(self, seconds: float) -> None:
-        """Until something is said, or for so long."""
+        """Return at a notification, or after so many seconds."""
         end = time.monotonic() + seconds
         connection = self._listening()
         if connection is not None:
@@ -72,7 +72,7 @@ class Ear:
 def attend(
     engine: Engine, url: str, redis: Redis, watch: Watch, stopping: Callable[[], bool]
 ) -> None:
-    """Relay and watch until told to stop; neither waits for the other, and no error ends it."""
+    """Relay and watch until `stopping` is true; neither waits for the other, and no error ends the loop."""
     ear, redis_again = Ear(url), 0.0
     while not stopping():
         was_busy = False
@@ -96,14 +96,14 @@ def attend(
 
 
 class Attendant:
-    """The attendant as a child process of this one; started anew when it has died."""
+    """The attendant as a child process of this one; restarted when it has died."""
 
     def __init__(self, main: Callable[[Callable[[], bool]], None]) -> None:
         self._main = main
         self._pid = 0
 
     def ensure(self) -> None:
-        """Start it unless it runs."""
+        """Start the child process unless it is running."""
         if self._pid and os.waitpid(self._pid, os.WNOHANG) == (0, 0):
             return
         if self._pid:
@@ -115,7 +115,7 @@ class Attendant:
             self._live()
 
     def _live(self) -> None:
-        """The child: until SIGTERM; Ctrl+C reaches it through its parent."""
+        """Run in the child until SIGTERM; Ctrl+C reaches it through its parent."""
         stopped: list[int] = []
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, lambda number, _: stopped.append(number))
@@ -130,7 +130,7 @@ class Attendant:
             os._exit(status)
 
     def stop(self) -> None:
-        """End it, and wait for that."""
+        """End the child process, and wait until it has ended."""
         if self._pid:
             os.kill(self._pid, signal.SIGTERM)
             os.waitpid(self._pid, 0)
@@ -139,7 +139,7 @@ class Attendant:
 
 @contextmanager
 def attended(main: Callable[[Callable[[], bool]], None]) -> Iterator[Attendant]:
-    """An attendant that lives as long as the block."""
+    """Run an attendant for the duration of the block."""
     attendant = Attendant(main)
     attendant.ensure()
     try:

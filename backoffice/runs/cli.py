@@ -1,7 +1,7 @@
-"""`backoffice runs …`: look at runs, stop them, and let them go on.
+"""`backoffice runs …`: list, show, cancel, retry and apply runs.
 
-What starts work (retry, approve, apply) performs it here until it has ended, beside any workers; with
-`--queue` it is left to the workers. Exit status as `diff` has it: 0 clean or done, 1 a dry run found
+Commands that start work (retry, apply) perform it in this process until it has ended, beside any workers; with
+`--queue` it is left to the workers. Exit status as of `diff`: 0 clean or done, 1 a dry run found
 something, items failed, it was cancelled or waits for approval, 2 trouble.
 """
 
@@ -170,7 +170,7 @@ def apply(run_id: int, reason: str, is_queued: bool, as_json: bool) -> None:
 
 
 def _go_on(run: Run, is_queued: bool, as_json: bool) -> None:
-    """Perform what was asked for, unless it waits for approval or is left to the workers."""
+    """Perform the run here, unless it waits for approval or is left to the workers."""
     db.session.commit()
     if run.status != AWAITING_APPROVAL and not is_queued:
         run = _performed(run.id)
@@ -179,7 +179,7 @@ def _go_on(run: Run, is_queued: bool, as_json: bool) -> None:
 
 
 def _performed(run_id: int) -> Run:
-    """Work on the run until it has ended, and show on a terminal how far it is."""
+    """Perform the run until it has ended, with a progress bar on a terminal."""
     with _progress(run_id) as advance:
         while (run := _worked_on(run_id, advance)).is_live:
             pass
@@ -187,7 +187,7 @@ def _performed(run_id: int) -> Run:
 
 
 def _worked_on(run_id: int, advance: Callable[[], None] = lambda: None) -> Run:
-    """The run, after what can be done of it now; where it has not ended, a moment later."""
+    """Perform what can be claimed of the run now; where it has not ended, wait a moment. Returns the run."""
     working.perform(db.engine, run_id, progress=advance)
     db.session.expire_all()
     run = queries.run_of(db.session(), run_id)
@@ -213,7 +213,7 @@ def _progress(run_id: int) -> Iterator[Callable[[], None]]:
 
 
 def _status_of(run: Run) -> int:
-    """0: all is done, or is not yet; 1: something was found, failed, left, or waits; 2: it could not go on."""
+    """Exit status: 0 done or still queued; 1 something was found, failed, left or waits for approval; 2 it failed."""
     if run.status == FAILED:
         return TROUBLE
     found = run.status == DONE and run.dry_run and run.changed
@@ -222,7 +222,7 @@ def _status_of(run: Run) -> int:
 
 
 def _as_dict(run: Run) -> dict[str, Any]:
-    """For JSON; moments as ISO 8601. Of a live run the counts are those until now."""
+    """The run for JSON; times as ISO 8601. The counts of a live run are those so far."""
     progress = queries.progress_of(db.session(), run)
     counts = ("total", *COUNTERS, "workers")
     reported = ("kind", "scope", "dry_run", "status", "requested_by", "reason", "follows")

@@ -1,4 +1,4 @@
-"""What runs have: their screens."""
+"""What the runs package declares to the app: its screens."""
 
 from ..app.domain import Domain
 

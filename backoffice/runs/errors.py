@@ -1,11 +1,11 @@
-"""What can go wrong with runs; each sentence says what to do next."""
+"""The errors of runs; each message states what to do next."""
 
 from ..base import N_
 from ..base.refusals import Refusal
 
 
 class UnknownKind(Refusal):
-    """Nobody has declared such a kind of run."""
+    """No such kind of run is declared."""
 
     sentence = N_("There is no kind of run called %(kind)s.")
 
@@ -37,20 +37,20 @@ class NotWaiting(Refusal):
 
 
 class PreviewFirst(Refusal):
-    """A person who is signed in changes stored totals only as a dry run has shown them."""
+    """A signed-in user changes stored totals only as a dry run has shown them."""
 
     sentence = N_("Let a dry run show first what would change, then apply that.")
 
 
 class MayNotApprove(Refusal):
-    """Only a person who is signed in and whose role allows it approves; a command or a program is nobody."""
+    """Only a signed-in user with the permission approves; a command or a program has no user."""
 
     sentence = N_("Run %(run)s can be approved on its screen only, by a user whose role allows it.")
     status = 403
 
 
 class OwnApproval(Refusal):
-    """Whoever asked for a run may not approve it."""
+    """The user who requested a run may not approve it."""
 
     sentence = N_("A user other than whoever asked for run %(run)s has to approve it.")
     status = 403
@@ -73,7 +73,7 @@ class NothingToApply(Refusal):
 
 
 class ReasonMissing(Refusal):
-    """Whoever changes stored figures says why; it is kept with every correction."""
+    """A change of stored figures needs a reason; it is kept with every correction."""
 
     sentence = N_("Say why. The reason is kept with every correction.")
 
@@ -86,21 +86,21 @@ class NothingToResume(Refusal):
 
 
 class StillWaiting(Refusal):
-    """Nobody performs what has not been approved."""
+    """A run that has not been approved cannot be performed."""
 
     sentence = N_("Run %(run)s waits for a user's approval.")
     status = 409
 
 
 class NothingToRetry(Refusal):
-    """A run that is live, or in which nothing failed or was left."""
+    """A live run, or one in which nothing failed or was left undone, cannot be retried."""
 
     sentence = N_("In run %(run)s nothing is left to retry.")
     status = 409
 
 
 class EndedBadly(Refusal):
-    """A run that a command performs could not go on, or was cancelled meanwhile."""
+    """A run that a command performs failed, or was cancelled meanwhile."""
 
     sentence = N_("Run %(run)s did not end well: %(error)s")
     status = 409

@@ -1,4 +1,4 @@
-"""What is typed about runs: why something is applied; and what its page shows of the run."""
+"""The form that asks why a dry run is applied, and the values shown on every page of a run."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ REASON_LENGTH = 500
 
 
 class ApplyForm(FlaskForm):
-    """Why what a dry run has found is applied; it is kept with every correction."""
+    """The reason for applying what a dry run has found; it is kept with every correction."""
 
     reason = TextAreaField(
         _l("Reason"),
@@ -34,7 +34,7 @@ class ApplyForm(FlaskForm):
 
 
 def about(run: Run, form: ApplyForm) -> dict[str, Any]:
-    """What every page of a run shows: how it stands, what can be done with it, which runs go with it."""
+    """Template values of every page of a run: its progress, the actions offered, and related runs."""
     session, limits = db.session(), Limits.of(current_app.config)
     followers = queries.followers_of(session, run)
     return {

@@ -1,4 +1,4 @@
-"""The items of a run for a terminal and for JSON, those that are wrong by most first."""
+"""The items of a run for a terminal and for JSON, largest differences first."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from .models import RunItem
 from .wording import OUTCOMES, columns_in_words, error_in_words, value_in_words
 
 SHOWN = 50
-"""Rows printed to a person unless they ask for more."""
+"""The default number of rows printed on a terminal."""
 
 _AMOUNTS = {
     "amount_before": "amount_before",
@@ -26,12 +26,12 @@ _AMOUNTS = {
 
 
 def items_as_dicts(run_id: int, count: int | None = None, *outcomes: str) -> list[dict[str, Any]]:
-    """So many of the run's items (None: all) with one of these outcomes (none: any), for JSON."""
+    """The first `count` items of the run (None: all) with one of these outcomes (none given: any), for JSON."""
     return [_as_dict(*named) for named in _named(run_id, count, outcomes)]
 
 
 def print_items(run_id: int, count: int = SHOWN, *outcomes: str) -> None:
-    """The same as a table; nothing where there are none."""
+    """Print the items as a table; nothing where there are none."""
     items = _named(run_id, count, outcomes)
     if not items:
         return

@@ -1,7 +1,7 @@
-"""The list of one run's items: what they were and became, and what came of each.
+"""The list of one run's items: their values before and after, and the outcome of each.
 
 The amounts of an item are added up before and after, so that before + net = after in every row and in the totals;
-which columns they stand in, and what is no amount, is told column by column.
+single columns, and values that are not amounts, are listed column by column.
 """
 
 import json
@@ -43,13 +43,13 @@ _NOTHING = cast(literal("{}", Text), JSONB)
 
 
 def _labels() -> str:
-    """By what items may be of: what their values are called, in the user's language; as JSON."""
+    """Subject of an item → labels of its columns, in the user's language; as JSON."""
     return _labels_in(str(get_locale()), declared(), tuple(registry.figures))
 
 
 @lru_cache(16)
 def _labels_in(_language: str, _known: Declared, _figures: tuple[Figure, ...]) -> str:
-    """Of all figures and words there are a thousand labels: to translate them anew takes as long as a list itself."""
+    """The labels, cached: there are about a thousand, and translating them takes as long as the list itself."""
     return json.dumps(
         {
             name: {column: str(_(label)) for column, label in subjects.labels_of(name).items()}
@@ -59,7 +59,7 @@ def _labels_in(_language: str, _known: Declared, _figures: tuple[Figure, ...]) -
 
 
 def _several() -> list[str]:
-    """What items may be of that hold several values."""
+    """The subjects that have several labelled columns."""
     return [name for name in subjects.names() if len(subjects.labels_of(name)) > 1]
 
 
@@ -69,7 +69,7 @@ def by_column(
     became: ColumnElement[Any],
     has_amounts: ColumnElement[bool],
 ) -> ColumnElement[Any]:
-    """As `wording.columns_in_words`, with plain numbers: for a file. `was` and `became` are jsonb."""
+    """`wording.columns_in_words` as SQL, with unformatted numbers, for a file. `was` and `became` are jsonb."""
     labels = cast(bindparam("labels", callable_=_labels, type_=Text, unique=True), JSONB)
     both = func.coalesce(was, _NOTHING).concat(func.coalesce(became, _NOTHING))
     names = func.jsonb_object_keys(both).table_valued("name", name="names")
@@ -107,7 +107,7 @@ def _reason_link(row: Any) -> str | None:
 
 
 def _record_column() -> Column:
-    """Whose item it is: the domains say what their records are called, after this module is read."""
+    """The column of the item's record; built late, as domains declare the names of their records after this import."""
     value = func.coalesce(
         _called(),
         literal("#") + cast(RunItem.owner, String),
@@ -119,7 +119,7 @@ def _record_column() -> Column:
 
 
 def _values(column: Any) -> ColumnElement[Any]:
-    """What stands in a key, without its names."""
+    """The values of a key, without their names."""
     pairs = func.jsonb_each_text(column).table_valued("key", "value", name="pairs")
     return select(func.string_agg(pairs.c.value, ", ")).select_from(pairs).scalar_subquery()
 
@@ -182,7 +182,7 @@ _OUTCOME = Choice(
 
 
 def items_of(run_id: int) -> List:
-    """The items of one run, those that are wrong by most first."""
+    """The items of one run, largest differences first."""
     return List(
         f"run-{run_id}-items",
         N_("Items"),

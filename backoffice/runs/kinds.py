@@ -1,6 +1,6 @@
-"""The kinds of runs that there are: what a worker may be asked to do, and who may ask for it.
+"""The kinds of runs: what a worker can be asked to do, and who may request it.
 
-A domain declares its kinds in its `runs.py`; what the domains of an app declare is all that a worker executes.
+A domain declares its kinds in its `runs.py`; a worker executes nothing but what the app's domains declare.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,7 +15,7 @@ from .work import Asked, Chunk, Work
 
 
 def nothing_again(_items: Sequence[Any]) -> Iterable[Chunk]:
-    """No chunks: the kind cannot do single items again."""
+    """No chunks: the kind cannot redo single items."""
     return ()
 
 
@@ -24,7 +24,7 @@ def _no_result(_connection: Connection, _asked: Asked) -> Mapping[str, Any]:
 
 
 Scope = Mapping[str, Any]
-"""What a run is asked to look at; JSON."""
+"""The parameters of a run; JSON."""
 
 
 def _nothing_unseen(_scope: Scope) -> tuple[str, Scope] | None:
@@ -39,17 +39,17 @@ def _no_part(_scope: Scope) -> bool:
 class RunKind:
     """One kind of run.
 
-    `plan` cuts what was asked into chunks, in one transaction; `work` does one chunk; `finish` says,
-    in the transaction in which the run ends, what came of it (JSON, amounts as strings). `permission`
-    is what it takes to start, apply, cancel and retry one. `again` makes chunks of items that failed,
-    for a retry; without it the whole is planned anew where any failed. `apply_as` is the kind of run that applies
-    what a dry run of this kind has found.
-    `report` is the endpoint that shows what came of one, where a kind has a screen for that.
-    `findings` is the endpoint that lists what one has found, by the argument `run`.
-    `preview` answers the dry run (kind and scope) that shows what one of such a scope would write to
-    stored totals or documents; None of one that writes none, or exactly what a dry run has shown.
-    `is_part` answers whether a dry run of such a scope is a part of a larger one, with which alone it is applied.
-    `is_once`: it is asked for anew rather than retried. `is_quiet`: housekeeping, which lists leave out
+    `plan` cuts the scope into chunks, in one transaction; `work` does one chunk; `finish` returns the run's
+    result (JSON, amounts as strings), in the transaction in which the run ends. `permission`
+    is required to start, apply, cancel and retry one. `again` makes chunks of items that failed,
+    for a retry; without it the whole scope is planned again where any failed. `apply_as` is the kind of run that
+    applies what a dry run of this kind has found.
+    `report` is the endpoint that shows a run's result, where a kind has a screen for that.
+    `findings` is the endpoint that lists what a run has found, by the argument `run`.
+    `preview` returns the dry run (kind and scope) that shows what a run of this scope would write to
+    stored totals or documents; None where it writes none, or exactly what a dry run has shown.
+    `is_part` returns whether a dry run of this scope is part of a larger one, and is applied only with that.
+    `is_once`: it is requested anew rather than retried. `is_quiet`: housekeeping, which lists leave out
     unless asked.
     """
 
@@ -70,7 +70,7 @@ class RunKind:
 
 
 def as_dry_run(name: str, scope: Scope) -> tuple[str, Scope]:
-    """The dry run of that kind over the whole scope, whatever of it was left undone the last time."""
+    """The dry run of that kind over the whole scope, without the restriction of a retry to what was left undone."""
     return name, {key: value for key, value in scope.items() if key != "retry"}
 
 

@@ -38,53 +38,53 @@ _REQUESTER = literal("user:") + cast(User.id, Text) == Run.requested_by
 
 
 class ByKind(Mapping[str, Any]):
-    """Something of every kind of run, by its name; kinds are declared after this module is read."""
+    """A mapping from kind of run to a value; evaluated late, as kinds are declared after this module is imported."""
 
     def __init__(self, value: Callable[[RunKind], Any]) -> None:
         self._value = value
 
     def __getitem__(self, name: str) -> Any:
-        """What it is of that kind. Raises KeyError."""
+        """The value for that kind. Raises KeyError."""
         return self._value(kinds()[name])
 
     def __iter__(self) -> Iterator[str]:
-        """The kinds' names by their titles."""
+        """The kinds' names, in the order of their titles."""
         return iter(sorted(kinds(), key=lambda name: kinds()[name].title))
 
     def __len__(self) -> int:
-        """How many kinds there are."""
+        """The number of kinds."""
         return len(kinds())
 
 
 @dataclass(frozen=True)
 class Housekeeping(Choice):
-    """Housekeeping stays out of sight unless a user asks for it, or for its very kind."""
+    """The filter that hides housekeeping runs unless the user asks for them, or for their kind."""
 
     options: Mapping[str, tuple[str, ColumnElement[bool]]] = field(
         default_factory=lambda: {"1": (N_("Shown too"), true())}
     )
 
     def conditions(self, values: Mapping[str, str]) -> Iterator[ColumnElement[bool]]:
-        """Not one of the quiet kinds."""
+        """Leave the quiet kinds out."""
         quiet = [name for name, kind in kinds().items() if kind.is_quiet]
         if quiet and not {self.name, "kind"} & set(values):
             yield Run.kind.not_in(quiet)
 
 
 def runs(_user: Any) -> Select[Any]:
-    """Every run, with the user who asked for it."""
+    """Every run, with the user who requested it."""
     return select().select_from(Run).outerjoin(User, _REQUESTER)
 
 
 def _people(session: Session, user: Any) -> Sequence[tuple[int, str]]:
-    """Whoever is at hand first, then everybody else who has asked for a run."""
+    """The users offered as requesters: the current user first, then everyone else who has requested a run."""
     asked = select(User.id, User.name).where(_REQUESTER, User.id != user.id).distinct()
     others = [(row.id, row.name) for row in session.execute(asked.order_by(User.name))]
     return [(user.id, user.name), *others]
 
 
 def _count(name: str, label: str, **how: Any) -> Column:
-    """A count of the run; of one that is live its chunks tell."""
+    """A counter of the run; of a live run it is the sum over its chunks."""
     so_far = select(func.coalesce(func.sum(getattr(RunChunk, name)), 0)).where(
         RunChunk.run_id == Run.id
     )
@@ -103,7 +103,7 @@ def _seconds() -> ColumnElement[Any]:
 
 
 REQUESTER = {"user_name": User.name, "actor": Run.requested_by}
-"""What `PERSON` reads beside its value."""
+"""The further columns that `PERSON` reads."""
 
 PERSON = Column(
     "person",
@@ -124,7 +124,7 @@ WITH_STATUS = {
     status.replace(" ", "-"): (STATUS_LOOKS[status].word, Run.status == status)
     for status in STATUSES
 }
-"""Status in an address → its word and the runs that have it."""
+"""Status in the URL → its label and the condition that selects its runs."""
 
 _IS_MINE = Run.requested_by == bindparam("me", callable_=actor.get, type_=Text)
 _IS_TROUBLE = Run.status.in_((FAILED, DONE_WITH_FAILURES))
@@ -202,9 +202,9 @@ def _of_figures() -> Iterator[str]:
 
 
 class FigureTitles(Mapping[str, Any]):
-    """The titles of all figures, by name: they are declared after this module is read.
+    """The titles of all figures, by name; evaluated late, as figures are declared after this module is imported.
 
-    With `condition` each stands with it, as a `Choice` takes them; `names` are those that there are.
+    With `condition` each title is paired with it, as a `Choice` expects; `names` lists the figures included.
     """
 
     def __init__(
@@ -227,5 +227,5 @@ class FigureTitles(Mapping[str, Any]):
         return self._names()
 
     def __len__(self) -> int:
-        """How many figures there are."""
+        """The number of figures."""
         return len(list(self._names()))

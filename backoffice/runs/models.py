@@ -40,10 +40,10 @@ UNCHANGED = "unchanged"
 SKIPPED = "skipped"
 ITEM_FAILED = "failed"
 OUTCOMES = (FOUND, APPLIED, UNCHANGED, SKIPPED, ITEM_FAILED)
-"""What came of an item. `found` is what a dry run would change; unchanged items are counted, not stored."""
+"""The outcome of an item. `found` is what a dry run would change; unchanged items are counted, not stored."""
 
 OPEN, CHUNK_DONE, CHUNK_FAILED = "open", "done", "failed"
-"""What a chunk may be."""
+"""The statuses of a chunk."""
 
 ENDED = (DONE, DONE_WITH_FAILURES, FAILED, CANCELLED)
 """The statuses of a run that has ended."""
@@ -52,24 +52,24 @@ PLAN, PLAN_STAGE = 0, -1
 """Number and stage of the chunk that plans the others."""
 
 COUNTERS = ("checked", "changed", "unchanged", "skipped", "failed")
-"""What is counted of a run, of a chunk and of a transaction."""
+"""The counters of a run, of a chunk and of a transaction."""
 
 AMOUNTS = ("amount_before", "amount_after", "amount", "gross", "concerns")
-"""The amounts of an item; what they mean stands in `RunItem`."""
+"""The amounts of an item, defined in `RunItem`."""
 
 
 class Run(Base):
-    """One piece of background work: what was asked, by whom, how far it came, what came of it.
+    """One piece of background work: its scope, the user who requested it, its progress and its result.
 
-    The row is its own outbox: it is written in the transaction that asks for it, and a relay brings
+    The row is its own outbox: it is written in the transaction that requests it, and a relay delivers
     it to the workers (`deliveries`, `delivered_at`); with `is_here` a command performs it itself, and
     the relay takes it over only when that command seems dead. `scope` holds the kind's parameters, JSON only;
-    `scope_key` is what makes two scopes the same. `follows` is the dry run that this one applies, or
+    `scope_key` is equal for equal scopes. `follows` is the dry run that this one applies, or
     the run that it retries. `total` is how many items it will look at, empty until it is planned;
     `checked` counts items looked at, `changed` those written (in a dry run: that would be),
     `unchanged`, `skipped` and `failed` the rest: an item is a row that is listed, or a record that was found
-    right, so that the four come to `checked`. They are final once it has finished (until then its chunks tell).
-    `error` says why the run itself failed.
+    right, so that the four add up to `checked`. They are final once it has finished (until then: the chunks' sums).
+    `error` is why the run itself failed.
     """
 
     __tablename__ = "runs"
@@ -133,16 +133,16 @@ class Run(Base):
 
     @property
     def never_began(self) -> bool:
-        """Whether it was cancelled before anything was done: it is asked for, and approved, anew."""
+        """Whether it was cancelled before anything was done: it must be requested, and approved, anew."""
         return self.status == CANCELLED and self.started_at is None
 
 
 class RunChunk(Base):
     """A part of a live run that one worker does at a time.
 
-    Whoever claims it raises `fence` and holds it until `lease_until`; every transaction of the
+    The worker that claims it raises `fence` and holds it until `lease_until`; every transaction of the
     chunk commits only under the fence that it was claimed with. Chunks of a later `stage` wait
-    until every earlier one is done. What is done stays until the run has finished, and then goes.
+    until every earlier one is done. Done chunks are kept until the run has finished, then deleted.
     """
 
     __tablename__ = "run_chunks"
@@ -167,20 +167,20 @@ class RunChunk(Base):
 
 
 def is_held() -> ColumnElement[bool]:
-    """Whether a worker's claim on a chunk stands now."""
+    """Whether a worker's claim on a chunk is valid now."""
     return RunChunk.lease_until > func.clock_timestamp()
 
 
 class RunItem(Base):
-    """What a run did to one thing, or (`found`) would do. Kept for 90 days.
+    """What a run did to one record, or (`found`) would do. Kept for 90 days.
 
-    `subject` says what kind of thing (a figure's name, "customer"), `owner` and `key` which one;
+    `subject` is the kind of record (a figure's name, "customer"), `owner` and `key` identify it;
     `before` and `after` map columns to amounts as strings, `before` null where a row was missing,
     `after` where it is surplus. `amount_before` and `amount_after` add the item's amounts up, in the
     deployment's currency, and `amount` is the net difference: before + amount = after; empty where no amount
-    changes. `gross` adds the differences up without their signs: what a limit looks at. `concerns` is the
-    amount of a document that the item is about and does not change (a payment that gets its meter).
-    `details` is the kind's own (a finding's roots).
+    changes. `gross` adds the differences up without their signs: what a limit is compared with. `concerns` is the
+    amount of a document that the item is about and does not change (a payment that is assigned its meter).
+    `details` is specific to the kind (a finding's roots).
     """
 
     __tablename__ = "run_items"

@@ -1,4 +1,4 @@
-"""What runs have to say on Today: what failed, what waits, and what I have looked at and not applied."""
+"""Notices of runs on Today: failed runs, waiting runs, and the user's own dry runs that are not applied."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -20,13 +20,13 @@ from .queries import is_unmended
 from .wording import kind_title
 
 LATELY = timedelta(days=7)
-"""How long Today tells of a run that failed, and of a dry run that nobody has applied."""
+"""How long Today shows a run that failed, and a dry run that has not been applied."""
 
 PATIENCE = timedelta(minutes=1)
-"""How long a run may wait for a worker before a user is told."""
+"""How long a run may wait for a worker before users are notified."""
 
 MOST_REPORTED = 5
-"""Dry runs that are told one by one."""
+"""The maximum of dry runs that are listed, one notice each."""
 
 
 def _runs(session: Session, user: Any) -> Iterator[Notice]:
@@ -75,7 +75,7 @@ def _runs(session: Session, user: Any) -> Iterator[Notice]:
 
 
 def _not_applied(session: Session, user: Any) -> Iterator[Notice]:
-    """My dry runs that found something, and that nobody has applied or looked for anew."""
+    """The user's own dry runs that found something and have been neither applied nor repeated."""
     later, applicable = aliased(Run), [name for name, kind in kinds().items() if kind.apply_as]
     is_past = exists().where(
         (later.follows == Run.id) | ((later.kind == Run.kind) & (later.scope_key == Run.scope_key)),

@@ -1,4 +1,4 @@
-"""Reading runs: how far one has come, how fast, and how long it will still take."""
+"""Queries over runs: progress, speed and remaining time, findings, follow-ups."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ from .models import (
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run has come. `total` None: it is not planned yet. `workers` hold a chunk now."""
+    """The progress of a run. `total` is None until it is planned; `workers` is how many hold a chunk now."""
 
     total: int | None
     checked: int
@@ -45,20 +45,20 @@ class Progress:
 
     @property
     def share(self) -> float | None:
-        """From 0 to 1; None while nobody knows."""
+        """The share that is done, from 0 to 1; None while it is not known."""
         if not self.total:
             return None
         return min(self.checked / self.total, 1.0)
 
     @property
     def speed(self) -> float:
-        """Items a second, since it began."""
+        """Items per second, since it began."""
         seconds = self.elapsed.total_seconds()
         return self.checked / seconds if seconds > 0 else 0.0
 
     @property
     def left(self) -> timedelta | None:
-        """How long it will still take at this speed; None while nobody knows."""
+        """The remaining time at this speed; None while it is not known."""
         if not self.total or self.speed <= 0:
             return None
         return timedelta(seconds=max(self.total - self.checked, 0) / self.speed)
@@ -73,7 +73,7 @@ def run_of(session: Session, run_id: int) -> Run:
 
 
 def progress_of(session: Session, run: Run) -> Progress:
-    """How far the run has come, now."""
+    """The run's progress, now."""
     now = datetime.now(UTC)
     elapsed = (run.finished_at or now) - (run.started_at or run.finished_at or now)
     if not run.is_live:
@@ -90,9 +90,9 @@ def progress_of(session: Session, run: Run) -> Progress:
 
 
 def is_unmended() -> ColumnElement[bool]:
-    """Whether a run failed in whole or in part, and nothing since has retried it or done the same.
+    """Whether a run failed in whole or in part, and no later run has retried it or completed the same scope.
 
-    What was cancelled has done neither, nor has the application of what a dry run has found beside its failures.
+    A cancelled run counts as neither, nor does a run that applies what a dry run found beside its failures.
     """
     later = aliased(Run)
     is_same = (later.kind == Run.kind) & (later.scope_key == Run.scope_key)
@@ -107,7 +107,7 @@ def is_unmended() -> ColumnElement[bool]:
 
 @dataclass(frozen=True)
 class Found:
-    """What a dry run has found: how many items, and what their differences come to, net and gross."""
+    """What a dry run has found: the number of items, and the sum of their differences, net and gross."""
 
     count: int
     net: Decimal
@@ -125,18 +125,18 @@ def found_by(session: Session, run_id: int) -> Found:
 
 
 def reporting_run(run: Run) -> int:
-    """The run whose items say what this one changes: until it begins, the dry run that it applies."""
+    """The run that holds the items this one changes: until it begins, the dry run that it applies."""
     shown = run.scope.get("run")
     return shown if run.started_at is None and isinstance(shown, int) else run.id
 
 
 def followers_of(session: Session, run: Run) -> Sequence[Run]:
-    """The runs that apply or retry this one, in the order in which they were asked for."""
+    """The runs that apply or retry this one, in the order in which they were requested."""
     return session.scalars(select(Run).where(Run.follows == run.id).order_by(Run.id)).all()
 
 
 def is_applicable(kind: RunKind, run: Run, followers: Sequence[Run]) -> bool:
-    """Whether what it has found can be applied: once, but an application that never began does not count."""
+    """Whether what it has found can be applied: only once, but an application that never began does not count."""
     is_applied = any(
         follower.kind == kind.apply_as and (follower.is_live or follower.started_at is not None)
         for follower in followers
@@ -146,10 +146,10 @@ def is_applicable(kind: RunKind, run: Run, followers: Sequence[Run]) -> bool:
 
 
 def owner(session: Session, run: Run) -> dict[str, str]:
-    """Of a run that was asked to look at single records, what they are called → where they are shown."""
+    """For a run over single records: record name → URL."""
     asked = dict(run.scope.get("figures") or {})
     found: dict[str, str] = {}
-    for figure in reversed(registry.figures):  # whose it all comes to stands first
+    for figure in reversed(registry.figures):  # the figure that sums up the others comes first
         owners: Sequence[int] = asked.get(figure.name) or ()
         if len(owners) == 1 and figure.owner is figure.primary_key:
             place = place_of(session, figure.name, owners[0], {"id": str(owners[0])})
@@ -159,6 +159,6 @@ def owner(session: Session, run: Run) -> dict[str, str]:
 
 
 def place_of(session: Session, figure: str, owner: int, key: Mapping[str, Any]) -> Place:
-    """What an item's row is called, and where it stands."""
+    """The name of an item's row, and the key that its URL is built from."""
     called = subjects.name_of_one_in_sql(figure, literal(owner), literal(dict(key), JSONB))
     return Place(owner, key, session.scalar(select(called)) or "")

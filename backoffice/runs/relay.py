@@ -1,8 +1,8 @@
-"""The relay: queued runs are brought to the workers, as often as it takes.
+"""The relay: delivers queued runs to the workers, and repeats deliveries that were lost.
 
-PostgreSQL is the truth about work, Redis only carries it. A run is delivered when it has chunks that
-nobody holds; a delivery that Redis lost is made again. A job of a run that has nothing left to do
-ends at once, so that one too many has no effect.
+PostgreSQL holds the state of all work, Redis only transports it. A run is delivered when it has chunks that
+no worker holds; a delivery that Redis lost is made again. A job of a run that has nothing left to do
+ends at once, so that a duplicate delivery has no effect.
 """
 
 from typing import Any
@@ -23,19 +23,19 @@ log = structlog.get_logger("backoffice.relay")
 RUNS, CHUNKS = table_of(Run), table_of(RunChunk)
 
 MOST_WORKERS = 8
-"""Workers that one run occupies at a time."""
+"""The maximum of workers that one run occupies at a time."""
 
 LOOK_AGAIN = text("interval '3 seconds'")
-"""How soon a delivery that nobody seems to have taken is looked at again."""
+"""How long a delivery may seem to be untaken before it is checked again."""
 
 TAKEN_OVER = text("interval '60 seconds'")
-"""When a run that a command performs itself is taken to have lost its command."""
+"""After how long a run that a command performs itself is presumed to have lost that command."""
 
 
 def relay(engine: Engine, connection: Redis) -> int:
-    """Deliver every run that has something to claim; how many deliveries that were.
+    """Deliver every run that has something to claim; returns the number of deliveries.
 
-    Raises nothing where Redis is away: what is not delivered is asked for again.
+    Raises nothing where Redis is unreachable: what is not delivered is tried again.
     """
     due = _due(engine)
     if not due:
@@ -51,7 +51,7 @@ def relay(engine: Engine, connection: Redis) -> int:
 
 
 def _due(engine: Engine) -> list[Any]:
-    """Live runs with chunks that can be claimed, or that only wait to be ended; oldest first."""
+    """Live runs with chunks that can be claimed, or that only need to be ended; oldest first."""
     held = is_held()
     mine = CHUNKS.c.run_id == RUNS.c.id
     free = select(func.count()).where(
@@ -84,12 +84,12 @@ def _due(engine: Engine) -> list[Any]:
 
 
 def _is_due(run: Any) -> bool:
-    """Whether a user is needed; where a command performs it, only if that holds nothing any more."""
+    """Whether a worker is needed; for a run that a command performs, only if it no longer holds a chunk."""
     return not run.working or bool(run.free and not run.is_here)
 
 
 def _deliver(engine: Engine, connection: Redis, run: Any, workers: int) -> int:
-    """Enqueue as many jobs as workers could use, less those that wait in the queue already."""
+    """Enqueue as many jobs as workers could use, less those already in the queue; returns how many."""
     useful = max(run.free + run.working, 1)
     wanted = min(workers, MOST_WORKERS, useful) - run.working
     waiting = sum(
@@ -107,7 +107,7 @@ def _deliver(engine: Engine, connection: Redis, run: Any, workers: int) -> int:
 
 def _counted(connection: Connection, run: Any, count: int) -> bool:
     mine = select(RUNS.c.id).where(RUNS.c.id == run.id, RUNS.c.deliveries == run.deliveries)
-    # Skipped where another transaction holds it: nobody's lock keeps the other runs waiting.
+    # SKIP LOCKED: another transaction's lock on this run must not hold up the other runs.
     mine = mine.with_for_update(key_share=True, skip_locked=True)
     counted = (
         update(RUNS)

@@ -1,4 +1,4 @@
-"""Runs in the browser: the list, one run with its progress and its items, and what can be done with it."""
+"""Runs in the browser: the list, one run with its progress and its items, and the actions on it."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ RECORD = "runs/record.html"
 @bp.get("")
 @requires("runs.read")
 def index() -> Response:
-    """The runs that the filter leaves in, the newest first."""
+    """The runs that match the filter, newest first."""
     return lists.show(RUNS, "runs/index.html")
 
 
@@ -40,14 +40,14 @@ lists.add_export(bp, "/export.<flavour>", "export", "runs.read", lambda: RUNS)
 @bp.get("/<int:run_id>")
 @requires("runs.read")
 def record(run_id: int) -> Response:
-    """One run: how far it is, what came of it, its items, and what can be done with it."""
+    """One run: its progress, its result, its items, and the actions offered."""
     return _page(queries.run_of(db.session(), run_id), ApplyForm())
 
 
 @bp.get("/<int:run_id>/progress")
 @requires("runs.read")
 def progress(run_id: int) -> AnyResponse:
-    """How far the run is, asked every second; when it has ended, the page's items follow."""
+    """The run's progress, polled every second; when it has ended, the page's items are sent too."""
     if not wants_partial():
         return redirect(url_for("runs.record", run_id=run_id), 303)
     run = queries.run_of(db.session(), run_id)
@@ -59,7 +59,7 @@ def progress(run_id: int) -> AnyResponse:
 @requires("runs.read")
 @lists.limited
 def export_items(run_id: int, flavour: str) -> Response:
-    """The items that the filter leaves in, as a file."""
+    """The items that match the filter, as a file."""
     run = queries.run_of(db.session(), run_id)
     return lists.export(items_of(queries.reporting_run(run)), flavour)
 
@@ -67,7 +67,7 @@ def export_items(run_id: int, flavour: str) -> Response:
 @bp.post("/<int:run_id>/cancel")
 @requires("runs.read")
 def cancel(run_id: int) -> Response:
-    """Stop the run; its kind says who may."""
+    """Cancel the run; requires the permission of its kind."""
     run = _own_or_403(run_id)
     claim = Claim("runs.cancel")
     actions.cancel(db.session(), run.id)
@@ -78,7 +78,7 @@ def cancel(run_id: int) -> Response:
 @bp.post("/<int:run_id>/retry")
 @requires("runs.read")
 def retry(run_id: int) -> Response:
-    """Ask for what the run left undone; its kind says who may."""
+    """Request a run of what this one left undone; requires the permission of its kind."""
     run = _own_or_403(run_id)
     claim = Claim("runs.retry")
     asked = actions.retry(db.session(), run.id)
@@ -88,7 +88,7 @@ def retry(run_id: int) -> Response:
 @bp.post("/<int:run_id>/approve")
 @requires("runs.approve")
 def approve(run_id: int) -> Response:
-    """Let a run begin that another user has asked for."""
+    """Approve a run that another user has requested."""
     run = queries.run_of(db.session(), run_id)
     if not may_approve(current_user, run.kind):
         abort(403)
@@ -101,7 +101,7 @@ def approve(run_id: int) -> Response:
 @bp.post("/<int:run_id>/apply")
 @requires("runs.read")
 def apply(run_id: int) -> Response:
-    """Ask for exactly what the dry run has found to be applied; its kind says who may."""
+    """Request a run that applies exactly what the dry run has found; requires the permission of its kind."""
     run, form = _own_or_403(run_id), ApplyForm()
     claim = Claim("runs.apply")
     if not form.validate():
@@ -114,7 +114,7 @@ def apply(run_id: int) -> Response:
 
 
 def _own_or_403(run_id: int) -> Run:
-    """The run, if the present user may act on its kind."""
+    """The run, if the current user may act on its kind; else 403."""
     run = queries.run_of(db.session(), run_id)
     if not may_act(current_user, run):
         abort(403)

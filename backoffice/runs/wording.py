@@ -1,4 +1,4 @@
-"""Runs in words: what was asked, how it stands, what came of it, and what an item was and became."""
+"""Runs as text: scope, status, result, and the values of an item before and after."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -32,7 +32,7 @@ from .models import (
 
 
 class Look(NamedTuple):
-    """How a status is told: its word, the tone and the icon that go with it."""
+    """How a status is rendered: its label, tone and icon."""
 
     word: str
     tone: str
@@ -48,7 +48,7 @@ STATUSES = {
     FAILED: Look(N_("Failed"), "bad", "error"),
     CANCELLED: Look(N_("Cancelled"), "neutral", "close"),
 }
-"""Status → how it is told."""
+"""Status → how it is rendered."""
 
 OUTCOMES = {
     FOUND: Look(N_("Would be changed"), "warning", "warning"),
@@ -57,7 +57,7 @@ OUTCOMES = {
     SKIPPED: Look(N_("Left alone"), "info", "info"),
     ITEM_FAILED: Look(N_("Failed"), "bad", "error"),
 }
-"""Outcome of an item → how it is told."""
+"""Outcome of an item → how it is rendered."""
 
 WHAT_TO_DO = {
     QUEUED: N_("It begins as soon as a worker is free."),
@@ -65,14 +65,14 @@ WHAT_TO_DO = {
     DONE_WITH_FAILURES: N_("Some items failed; everything else is done. The list below says why."),
     CANCELLED: N_("What was done until then stays done."),
 }
-"""Status → what it means for whoever looks at it."""
+"""Status → what happens next, for the user who reads it."""
 
 NEVER_BEGAN = N_("It was stopped before it began: nothing was done.")
 RETRY = N_("Retry does what is left, once the cause is gone.")
 
 
 def what_to_do(run: Run, can_retry: bool) -> str:
-    """What the status of the run means for whoever looks at it, and may retry it or not; nothing where it says all."""
+    """What happens next with the run, or what the user can do; empty where the status is enough."""
     if run.never_began:
         return _(NEVER_BEGAN)
     if run.status not in WHAT_TO_DO:
@@ -122,16 +122,16 @@ _RESULTS = {
     "verified": N_("in the last 24 hours"),
     "with_failures": N_("Finished with failures"),
 }
-"""What a kind says came of a run → its name on screen."""
+"""Key in a run's result → its label on screen."""
 
 
 def kind_title(name: str) -> str:
-    """What a kind of run is called; its name where nobody declares it any more."""
+    """The title of a kind of run; its name where it is no longer declared."""
     return str(_(kinds()[name].title)) if name in kinds() else name
 
 
 def scope_in_words(scope: Mapping[str, Any]) -> str:
-    """What a run was asked to look at, in one line."""
+    """The scope of a run, in one line."""
     parts = [*_figures(scope.get("figures"))]
     for name, value in scope.items():
         if name == "run":
@@ -172,19 +172,19 @@ def _plain(value: Any) -> str:
 
 
 def report_of(run: Run) -> str:
-    """The endpoint of the screen that shows what came of it; empty where there is none."""
+    """The endpoint of the screen that shows its result; empty where there is none."""
     kind = kinds().get(run.kind)
     return "" if kind is None else kind.report
 
 
 def findings_of(run: Run) -> str:
-    """The endpoint that lists what it has found; empty where it found nothing, or nothing lists that."""
+    """The endpoint that lists what it has found; empty where it found nothing, or its kind has no such list."""
     kind = kinds().get(run.kind)
     return kind.findings if kind is not None and run.result.get("found") else ""
 
 
 def result_in_words(run: Run) -> list[tuple[str, str]]:
-    """What came of it, beyond its counts: names with their values; nothing where a screen shows it."""
+    """Its result beyond its counters, as labels with values; empty where a screen shows it."""
     return [] if report_of(run) else list(_reported(run.result))
 
 
@@ -204,7 +204,7 @@ def _reported(
 
 
 def value_in_words(value: Any) -> str:
-    """An amount (a text with a point) or a count as the user reads it; anything else as it is."""
+    """An amount (a string with a decimal point) or a count in the user's format; anything else unchanged."""
     if value is None or value == "":
         return "–"
     if isinstance(value, bool):
@@ -230,9 +230,9 @@ def columns_in_words(
     *,
     is_plain: bool,
 ) -> str:
-    """Column by column what an item was and became, with the signed difference where that is a number.
+    """The values of an item before and after, column by column, with the signed difference of numbers.
 
-    Nothing where there is but one column, an amount (`is_plain`: it has amounts), which says it by itself.
+    Empty where there is only one column, an amount (`is_plain`: it has amounts), which is listed as such.
     """
     is_plain = is_plain and len(subjects.labels_of(subject)) < 2
     both = sorted({**(before or {}), **(after or {})}, key=_as_jsonb)
@@ -242,7 +242,7 @@ def columns_in_words(
 
 
 def _as_jsonb(name: str) -> tuple[int, bytes]:
-    """The order in which PostgreSQL keeps the names of a jsonb object."""
+    """Sort key: the order in which PostgreSQL stores the keys of a jsonb object."""
     encoded = name.encode()
     return len(encoded), encoded
 
@@ -261,9 +261,9 @@ def _column_in_words(
 
 @dataclass(frozen=True)
 class Reason:
-    """A sentence of ours that says why an item was left or failed; lists and their files say it in the user's language.
+    """A declared sentence on why an item was skipped or failed; lists and their files show it in the user's language.
 
-    `leads_to` is the endpoint, with its `arguments`, of the screen where what it speaks of is seen.
+    `leads_to` is the endpoint, with its `arguments`, of the screen that shows the cause.
     """
 
     sentence: str
@@ -272,28 +272,28 @@ class Reason:
 
 
 class Sentences(Mapping[str, str]):
-    """Every sentence that is a reason; domains are asked when it is."""
+    """Every declared reason; read from the domains at each look-up."""
 
     def __getitem__(self, sentence: str) -> str:
-        """The sentence itself. Raises KeyError where none of ours."""
+        """The sentence itself. Raises KeyError where it is not declared."""
         return declared().reasons[sentence].sentence
 
     def __iter__(self) -> Iterator[str]:
-        """All of them."""
+        """All sentences."""
         return iter(declared().reasons)
 
     def __len__(self) -> int:
-        """How many there are."""
+        """The number of sentences."""
         return len(declared().reasons)
 
 
 def error_in_words(error: str) -> str:
-    """Why an item failed or was left: a sentence of ours is translated, PostgreSQL's stays."""
+    """Why an item failed or was skipped: a declared sentence is translated, PostgreSQL's message is kept."""
     return str(_(error)) if error else ""
 
 
 def duration_in_words(duration: timedelta | None) -> str:
-    """How long something took, or takes: seconds, minutes and seconds, hours and minutes."""
+    """A duration in words: seconds, minutes and seconds, or hours and minutes."""
     if duration is None:
         return "–"
     seconds = max(int(duration.total_seconds()), 0)

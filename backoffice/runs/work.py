@@ -1,7 +1,7 @@
-"""What a worker has in hand: what a run was asked, a claimed chunk of it, and transactions under the claim's fence.
+"""What a worker works with: a run's request, a claimed chunk of it, and transactions under the claim's fence.
 
-Every transaction of a chunk first locks the chunk's row and looks whether its fence still stands, so that nobody
-takes the chunk over while it works and a worker that was overtaken writes nothing.
+Every transaction of a chunk first locks the chunk's row and checks that its fence is still valid, so that no other
+worker takes the chunk over while it works and a worker that was overtaken writes nothing.
 """
 
 import time
@@ -32,15 +32,15 @@ from .models import AMOUNTS, CHUNK_DONE, COUNTERS, OPEN, Run, RunChunk, RunItem
 RUNS, CHUNKS, ITEMS = table_of(Run), table_of(RunChunk), table_of(RunItem)
 
 SHARE = 0.25
-"""The share of its time that a paced worker works; the rest belongs to people."""
+"""The share of its time that a paced worker works; it pauses for the rest, for the users at screens."""
 
 LONGEST_REST = 2.0
-"""Seconds; a rest is no longer, whatever the transaction took."""
+"""The longest pause, in seconds, however long the transaction took."""
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """A part of a run: what the kind's `work` is given, how many items that is, after which stages."""
+    """A part of a run: the payload for the kind's `work`, its number of items, and its stage."""
 
     payload: Mapping[str, Any]
     size: int = 0
@@ -49,7 +49,7 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Asked:
-    """What a run was asked to do."""
+    """The request of a run: its kind, scope and options."""
 
     id: int
     kind: str
@@ -64,7 +64,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class ClaimedChunk:
-    """A chunk that this process may work on, while its fence stands."""
+    """A chunk that this process may work on, while its fence is valid."""
 
     number: int
     stage: int
@@ -73,14 +73,14 @@ class ClaimedChunk:
     fence: int
     attempts: int
     lease: float
-    """Seconds for which it stands: longer each time, in case the chunk simply takes as long."""
+    """Seconds for which the claim is valid: longer at each attempt, in case the chunk simply takes that long."""
 
 
 @dataclass
 class Tally:
-    """How many items (rows that are listed, records that were found right) were looked at, and what came of them.
+    """Counts of items (rows that are listed, records that were found right), by outcome.
 
-    Looked at = changed + right + left alone + failed.
+    checked = changed + unchanged + skipped + failed.
     """
 
     checked: int = 0
@@ -92,14 +92,14 @@ class Tally:
 
 @dataclass
 class Step:
-    """One transaction of a chunk: what it counts and records commits with what it writes."""
+    """One transaction of a chunk: its counts and items are committed together with its writes."""
 
     connection: Connection
     run_id: int
     tally: Tally = field(default_factory=Tally)
     items: list[dict[str, Any]] = field(default_factory=list)
     more: int = 0
-    """Items beyond the size of the chunk: a record of which several rows are listed; below zero: handed on."""
+    """Items beyond the chunk's size, where several rows of a record are listed; negative: passed to another chunk."""
 
     def item(
         self,
@@ -114,7 +114,7 @@ class Step:
         details: Mapping[str, Any] | None = None,
         amounts: Mapping[str, Decimal | None] | None = None,
     ) -> None:
-        """Record an item; what the fields, and the `amounts`, mean stands in `RunItem`. Counting it is the caller's."""
+        """Record an item; `RunItem` defines the fields and the `amounts`. The caller counts it in `tally`."""
         self.items.append(
             {
                 "subject": subject, "outcome": outcome, "owner": owner, "key": dict(key or {}),
@@ -124,7 +124,7 @@ class Step:
         )  # fmt: skip
 
     def add(self, chunks: Iterable[Chunk]) -> None:
-        """Further chunks of the run, which begin once this transaction has committed."""
+        """Add further chunks to the run, which begin once this transaction has committed."""
         one_at_a_time = select(RUNS.c.id).where(RUNS.c.id == self.run_id)
         self.connection.execute(one_at_a_time.with_for_update(key_share=True))
         last = select(func.max(CHUNKS.c.number)).where(CHUNKS.c.run_id == self.run_id)
@@ -143,7 +143,7 @@ class Step:
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
-        """What fails inside is undone alone; the exception goes on to whoever asks."""
+        """Roll back only the block if it fails, with its counts and items; the exception is re-raised."""
         counted, recorded = asdict(self.tally), len(self.items)
         try:
             with self.connection.begin_nested():
@@ -155,9 +155,9 @@ class Step:
 
 
 class Pace:
-    """The pace of a worker's run: a paced one rests between transactions, so that people at screens don't feel it.
+    """The pace of a worker's run: a paced one pauses between transactions, so that users at screens don't feel it.
 
-    A worker that is told to stop finishes what it has begun without a rest.
+    A worker that is asked to stop finishes what it has begun without pauses.
     """
 
     def __init__(self, is_paced: bool, stopping: Callable[[], bool] = lambda: False) -> None:
@@ -166,7 +166,7 @@ class Pace:
 
     @contextmanager
     def around(self) -> Iterator[None]:
-        """Work inside, and rest afterwards in proportion, when nothing is locked any more."""
+        """Time the block and pause in proportion after it, when nothing is locked any more."""
         began = time.monotonic()
         yield
         rest = min((time.monotonic() - began) * self._factor, LONGEST_REST)
@@ -190,16 +190,16 @@ class Work:
         self.claim = claim
         self.payload = claim.payload
         self.learned = {} if learned is None else learned
-        """What the worker has learned in earlier chunks of the run, by name; the kind says what."""
+        """What the worker keeps from earlier chunks of the run, by name; the kind decides what."""
         self._pace = pace
         self.is_done = False
 
     @contextmanager
     def transaction(self, *, is_last: bool = False) -> Iterator[Step]:
-        """A short transaction under the fence; afterwards a rest, so that people at screens don't feel us.
+        """A short transaction under the fence; then a pause, so that users at screens don't feel it.
 
-        With `is_last` the chunk is done when it commits, so that its effect and its end are one;
-        items of it that nobody has counted are right.
+        With `is_last` the chunk is done when it commits, so that its effect and its end are atomic;
+        items of it that were not counted are unchanged.
         Raises Fenced, and writes nothing, when another worker has taken the chunk over.
         """
         with self._pace.around(), self.engine.begin() as connection:
@@ -211,7 +211,7 @@ class Work:
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:
-        """A read-only REPEATABLE READ snapshot, for comparing; a rest afterwards."""
+        """A read-only REPEATABLE READ snapshot, for comparing; then a pause."""
         with self._pace.around(), snapshots.snapshot(self.engine) as connection:
             yield connection
 
@@ -223,7 +223,7 @@ class Work:
             raise Fenced()
 
     def mine(self) -> tuple[ColumnElement[bool], ...]:
-        """What is true of our chunk while our claim stands."""
+        """The conditions that select this chunk while this claim is valid."""
         return (
             CHUNKS.c.run_id == self.asked.id,
             CHUNKS.c.number == self.claim.number,
@@ -249,7 +249,7 @@ class Work:
         step.connection.execute(update(CHUNKS).where(*self.mine()).values(values))
 
     def _at_the_end(self, step: Step) -> dict[str, Any]:
-        """What was neither changed nor left nor failed was found right, however often the chunk was begun."""
+        """Final counters: items neither changed, skipped nor failed are unchanged, however often the chunk began."""
         tally = asdict(step.tally)
         counts = {name: CHUNKS.c[name] + tally[name] for name in COUNTERS}
         listed = counts["changed"] + counts["skipped"] + counts["failed"]
@@ -259,17 +259,17 @@ class Work:
 
 
 def seconds_of(seconds: float | ColumnElement[float]) -> Any:
-    """So many seconds, as an interval of PostgreSQL's."""
+    """Seconds as a PostgreSQL interval."""
     number = seconds if isinstance(seconds, ColumnElement) else literal(seconds)
     return number * text("interval '1 second'")
 
 
 def give_up_when_idle(connection: Connection, seconds: float = 60.0) -> None:
-    """Let PostgreSQL end this transaction if its process is stopped in the middle of it."""
+    """Have PostgreSQL end this transaction if its process is stopped in the middle of it."""
     connection.execute(select(ended_when_idle(seconds)))
 
 
 def ended_when_idle(seconds: float = 60.0) -> ColumnElement[str]:
-    """Selected, lets PostgreSQL end this transaction if its process is stopped in the middle of it."""
+    """The expression that, when selected, has PostgreSQL end this transaction if its process is stopped meanwhile."""
     milliseconds = str(int(seconds * 1000))
     return func.set_config("idle_in_transaction_session_timeout", milliseconds, True)

@@ -1,4 +1,4 @@
-"""RQ carries a run's number to a worker; the worker performs runs, and nothing else that a queue may name.
+"""The RQ worker: it performs the runs that the queue names by number, and no other function.
 
 A job is JSON: the name of this module's `perform` and the number of a run. RQ itself would
 import and call any function that the queue names (its JSON serializer alone ran `os.system`).
@@ -23,24 +23,24 @@ QUEUE = "backoffice"
 PERFORM = f"{__name__}.perform"
 
 SLICE_SECONDS = 60.0
-"""How long a job works on its run before it lets other runs come to their turn."""
+"""How long a job works on its run before it gives other runs their turn."""
 
 LONGEST_SECONDS = 600
-"""When RQ ends a job: a slice, and the longest chunk after it."""
+"""RQ's timeout of a job: a slice, and the longest chunk after it."""
 
 TTL_SECONDS = 30
-"""How often a worker that waits for jobs gives a sign of life."""
+"""How often a worker that waits for jobs sends a heartbeat."""
 
 Perform = Callable[[int, Callable[[], bool]], None]
-"""Performs the run of that number for a while; the second argument says whether it is to stop."""
+"""Performs the run of that number for a while; the second argument returns whether it is to stop."""
 
 
 class NotAllowed(Exception):
-    """A job names something that this worker does not do."""
+    """A job names a function other than `perform`."""
 
 
 class _Horse:
-    """What a job's own process knows: how runs are performed, and whether it was told to stop."""
+    """State of a job's own process: how runs are performed, and whether it was asked to stop."""
 
     perform: Perform | None = None
     is_stopping = False
@@ -54,12 +54,12 @@ def perform(run_id: int) -> None:
 
 
 def _stop(_number: int, _frame: object) -> None:
-    """Finish the chunk under way, and no further one."""
+    """Finish the chunk in progress, and begin no further one."""
     _Horse.is_stopping = True
 
 
 class AllowedJob(Job):
-    """A job whose function can only be `perform`, whatever the queue says; nor has it callbacks."""
+    """A job that can call only `perform`, whatever function the queue names; it has no callbacks."""
 
     @property
     def func(self) -> Callable[..., Any]:
@@ -87,35 +87,35 @@ class AllowedJob(Job):
 
 
 class AllowedWorker(Worker):
-    """Executes allowed jobs; a child whose parent was killed dies too, instead of going on alone.
+    """Executes allowed jobs; if the parent is killed its child dies too, instead of going on alone.
 
-    Told to stop, it lets the child finish its chunk.
+    Asked to stop, it lets the child finish its chunk.
     """
 
     job_class = AllowedJob
     max_connection_wait_time = 2.0
     attend: Callable[[], None] = staticmethod(lambda: None)
-    """Called with every sign of life."""
+    """Called with every heartbeat."""
 
     def heartbeat(self, *args: Any, **options: Any) -> None:
-        """A sign of life; a Redis that was emptied learns of us anew."""
+        """Send a heartbeat; registers the worker again where Redis was emptied."""
         super().heartbeat(*args, **options)
         worker_registration.register(self)
         if not self.is_horse:
             self.attend()
 
     def handle_warm_shutdown_request(self) -> None:
-        """Tell the child to stop after its chunk."""
+        """Signal the child to stop after its chunk."""
         if self.horse_pid:
             self.kill_horse(signal.SIGTERM)
 
     def fork_work_horse(self, job: Job, queue: Queue) -> None:
-        """Fork, and tie the child to us."""
+        """Fork, and have the child end with its parent."""
         self._tie = dies_with_parent(signal.SIGKILL)
         super().fork_work_horse(job, queue)
 
     def main_work_horse(self, job: Job, queue: Queue) -> None:
-        """What the child does."""
+        """Run the job in the child."""
         self._tie()
         super().main_work_horse(job, queue)
 
@@ -126,7 +126,7 @@ class AllowedWorker(Worker):
 
 
 def connect(url: str) -> Redis:
-    """A connection that tries again for a while when Redis is restarted."""
+    """A connection that retries for a while, so that it survives a restart of Redis."""
     retry = Retry(ExponentialBackoff(cap=2, base=0.1), 10)
     return Redis.from_url(
         url,
@@ -137,12 +137,12 @@ def connect(url: str) -> Redis:
 
 
 def connect_briefly(url: str, seconds: float = 0.5) -> Redis:
-    """A connection for whoever has other things to do when Redis does not answer."""
+    """A connection that gives up quickly, for callers that must not wait for Redis."""
     return Redis.from_url(url, socket_timeout=seconds, socket_connect_timeout=seconds)
 
 
 def queue(connection: Redis) -> Queue:
-    """The one queue, in JSON."""
+    """The only queue, serialised as JSON."""
     return Queue(
         QUEUE, connection=connection, serializer=JSONSerializer, job_class=AllowedJob,
         default_timeout=LONGEST_SECONDS,
@@ -150,7 +150,7 @@ def queue(connection: Redis) -> Queue:
 
 
 def job_id(run_id: int, number: int) -> str:
-    """The id of the n-th delivery of a run: the same wherever it is made."""
+    """The id of the n-th delivery of a run: the same whichever process makes it."""
     return f"run-{run_id}-{number}"
 
 
@@ -168,9 +168,9 @@ def work(
     burst: bool = False,
     attend: Callable[[], None] = lambda: None,
 ) -> bool:
-    """Perform what the queue brings until told to stop; with `burst` until it is empty.
+    """Perform the queue's jobs until asked to stop; with `burst` until it is empty.
 
-    Answers whether it was told to stop; else Redis was lost, and the caller begins anew.
+    Returns whether it was asked to stop; if not, Redis was lost, and the caller starts again.
     """
     _Horse.perform = perform
     worker = AllowedWorker(

@@ -1,9 +1,9 @@
-"""Doing a run's chunks: claimed by any number of workers, each transaction under the fence of its claim.
+"""Perform a run's chunks: claimed by any number of workers, each transaction under the fence of its claim.
 
 A claim is a short transaction of its own. Every transaction of a chunk first locks the chunk's row
-and looks whether its fence still stands, so that nobody takes the chunk over while it works and a
+and checks that its fence is still valid, so that no other worker takes the chunk over while it works and a
 worker that was overtaken writes nothing. A transaction that its process has abandoned is ended by
-PostgreSQL when the lease is over.
+PostgreSQL when the lease expires.
 """
 
 import os
@@ -66,33 +66,33 @@ log = structlog.get_logger("backoffice.runs")
 
 
 LEASE_SECONDS = 30.0
-"""How long a claim stands without a sign of life; then anybody takes the chunk over."""
+"""How long a claim is valid without a heartbeat; then any worker may take the chunk over."""
 
 TRIES = 4
-"""How often a chunk is begun before it counts as failed."""
+"""Attempts at a chunk before it counts as failed."""
 
 MOST_CLAIMS = 12
-"""How often a chunk is claimed at all: a worker that dies cannot say that it has failed."""
+"""The maximum of claims of a chunk: a worker that dies cannot record that it has failed."""
 
 LONGEST_LEASE = 4
-"""How often the lease is doubled."""
+"""The maximum number of times that the lease is doubled."""
 
 PATIENCE_SECONDS = 1.0
-"""How long a worker waits for others to finish a stage before it goes to look for other work."""
+"""How long a worker waits for others to finish a stage before it turns to other work."""
 
 
 def _lease(seconds: float, attempts: ColumnElement[int]) -> ColumnElement[float]:
-    """Seconds for which a claim stands after so many attempts."""
+    """Seconds for which a claim is valid after so many attempts."""
     return literal(seconds) * func.power(2, func.least(attempts, LONGEST_LEASE))
 
 
 def myself() -> str:
-    """What this worker is called in the chunks that it has claimed."""
+    """The name of this worker in the chunks that it has claimed."""
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def asked_of(connection: Connection, run_id: int) -> Asked | None:
-    """What a run was asked; None of one that is unknown."""
+    """The request of a run; None where the run is unknown."""
     row = connection.execute(select(RUNS).where(RUNS.c.id == run_id)).mappings().first()
     if row is None:
         return None
@@ -110,7 +110,7 @@ def perform(
 ) -> None:
     """Work on a run until nothing of it can be claimed, for about `seconds`, then end it if it is done.
 
-    A chunk that was begun is finished, whatever `stopping` says.
+    A chunk that was begun is finished even if `stopping` returns true.
     """
     with engine.connect() as connection:
         asked = asked_of(connection, run_id)
@@ -135,7 +135,7 @@ def perform(
 
 
 def _claim(engine: Engine, run_id: int, lease: float) -> ClaimedChunk | None:
-    """The next chunk that nobody holds, under a new fence; None when there is none at the moment."""
+    """Claim the next free chunk, under a new fence; None when there is none at the moment."""
     mine = CHUNKS.alias("mine")
     is_free = or_(mine.c.lease_until.is_(None), mine.c.lease_until < func.clock_timestamp())
     stage = select(func.min(CHUNKS.c.stage)).where(
@@ -165,7 +165,7 @@ def _claim(engine: Engine, run_id: int, lease: float) -> ClaimedChunk | None:
         )
         .returning(
             *(CHUNKS.c[name] for name in ClaimedChunk.__dataclass_fields__ if name != "lease"),
-            # Of what the row has become: it counts this attempt.
+            # RETURNING sees the updated row, which counts this attempt already.
             _lease(lease, CHUNKS.c.attempts - 1).label("lease"),
             ended_when_idle(),
         )
@@ -174,7 +174,7 @@ def _claim(engine: Engine, run_id: int, lease: float) -> ClaimedChunk | None:
         row = connection.execute(take).mappings().first()
         if row is None:
             return None
-        if row["attempts"] > MOST_CLAIMS:  # whoever began it died: it may be what kills them
+        if row["attempts"] > MOST_CLAIMS:  # its workers died: the chunk may be the cause
             _give_up(connection, run_id, row["number"])
     if row["attempts"] > MOST_CLAIMS:
         return _claim(engine, run_id, lease)
@@ -193,13 +193,13 @@ def _give_up(connection: Connection, run_id: int, number: int) -> None:
 
 
 def _all_left_failed() -> dict[str, ColumnElement[int]]:
-    """What is counted of a chunk when nothing more of it will be done: the rest has failed."""
+    """The counters of a chunk that is given up: all items that are left count as failed."""
     rest = func.greatest(CHUNKS.c.size - CHUNKS.c.checked, 1)
     return {"failed": CHUNKS.c.failed + rest, "checked": CHUNKS.c.checked + rest}
 
 
 def _do(engine: Engine, kind: RunKind, asked: Asked, work: Work) -> None:
-    """Do one chunk; what goes wrong is recorded, and never ends the worker."""
+    """Do one chunk; an error is recorded, and never ends the worker."""
     try:
         if work.claim.stage == PLAN_STAGE:
             _plan(kind, asked, work)
@@ -218,13 +218,13 @@ def _do(engine: Engine, kind: RunKind, asked: Asked, work: Work) -> None:
         else:
             log.exception("chunk failed", chunk=work.claim.number, attempt=work.claim.attempts)
         _release(engine, work, error, counts=not is_lost)
-    except (KeyboardInterrupt, SystemExit) as end:  # a command is stopped: others go on at once
+    except (KeyboardInterrupt, SystemExit) as end:  # a command was stopped: free for others at once
         _release(engine, work, end, counts=False)
         raise
 
 
 def _plan(kind: RunKind, asked: Asked, work: Work) -> None:
-    """Cut the run into chunks, all of them or none."""
+    """Plan the run's chunks, all of them or none."""
     statistics.refresh(work.engine)
     with work.transaction(is_last=True) as step:
         step.add(_planned(kind, asked, step.connection))
@@ -281,11 +281,11 @@ def _release(engine: Engine, work: Work, error: BaseException, *, counts: bool) 
         connection.execute(update(CHUNKS).where(and_(*work.mine())).values(values))
 
 
-# The end of a run: in its own last transaction, in PostgreSQL, it says that it is done.
+# The end of a run: its last transaction records in PostgreSQL that it is done.
 
 
 def _end_if_done(engine: Engine, kind: RunKind, asked: Asked) -> bool:
-    """End the run when every chunk is done or has failed, or it was cancelled and nobody works on it."""
+    """End the run when every chunk is done or failed, or it was cancelled and no worker holds a chunk."""
     with engine.begin() as connection:
         give_up_when_idle(connection)
         mine = select(RUNS).where(RUNS.c.id == asked.id)
@@ -308,7 +308,7 @@ def _end_if_done(engine: Engine, kind: RunKind, asked: Asked) -> bool:
 
 
 def end_cancelled(connection: Connection, run_id: int) -> None:
-    """End a run that was begun and then cancelled, if no worker holds anything of it. Its row is locked."""
+    """End a run that was begun and then cancelled, if no worker holds a chunk of it. Its row must be locked."""
     chunks = _chunks(connection, run_id)
     if chunks["open"] and not _is_at_work(connection, run_id, chunks):
         values: dict[str, Any] = {name: int(chunks[name]) for name in COUNTERS}
@@ -334,7 +334,7 @@ def _is_at_work(connection: Connection, run_id: int, chunks: Any) -> bool:
 def _finish(
     connection: Connection, kind: RunKind, asked: Asked, status: str, values: dict[str, Any]
 ) -> str:
-    """Say what came of the run; where the kind cannot say it, the run has failed, and says why."""
+    """Record the run's result and return its status; where the kind's `finish` fails, the run fails with that error."""
     try:
         with connection.begin_nested():
             values["result"] = dict(kind.finish(connection, asked))
@@ -346,7 +346,7 @@ def _finish(
 
 
 def _in_a_line(error: BaseException) -> str:
-    """What went wrong, for the row of a run or a chunk."""
+    """The error in one line, for the row of a run or a chunk."""
     return f"{type(error).__name__}: {error}".splitlines()[0][:1000]
 
 

@@ -1,1 +1,1 @@
-"""Schedules: what is done by itself, when it is due, and the loop that asks for it."""
+"""Schedules: periodic work, its due times, and the loop that requests it."""

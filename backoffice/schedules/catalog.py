@@ -1,4 +1,4 @@
-"""Everything that is done by itself: one list. A schedule joins by being named here, and nowhere else."""
+"""The list of all schedules. A schedule is added by naming it here, and nowhere else."""
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,11 +22,11 @@ MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 Scope = Mapping[str, Any]
 Asking = Callable[[datetime], Scope]
-"""What a run is asked, from the moment at which it was due."""
+"""Returns the scope of a run for its due time."""
 
 
 class ScheduleError(ValueError):
-    """The list of schedules asks for something that there is not."""
+    """The list of schedules names a kind of run that is not declared, or is wrong in itself."""
 
 
 def _all(_due_at: datetime) -> Scope:
@@ -40,11 +40,11 @@ def asking(**scope: Any) -> Asking:
 
 @dataclass(frozen=True)
 class Schedule:
-    """A kind of run that is asked for whenever `rule` is due, in the business time zone.
+    """A kind of run that is requested whenever `rule` is due, in the business time zone.
 
     `grace` is how long after its due time it is still worth starting: when no scheduler ran, or
-    while another run of the same kind and scope stood in its way. `about` says in a sentence what
-    it does, to whoever looks at the screen.
+    while another run of the same kind and scope was live. `about` is the sentence on screen that
+    describes what it does.
     """
 
     name: str
@@ -215,7 +215,7 @@ SCHEDULES: tuple[Schedule, ...] = (
 
 
 def check(kinds: Container[str], schedules: Sequence[Schedule] = SCHEDULES) -> None:
-    """See that every schedule asks for one of these kinds of runs. Raises ScheduleError."""
+    """Check that every schedule requests one of these kinds of runs. Raises ScheduleError."""
     complaints = list(_complaints(schedules, kinds))
     if complaints:
         raise ScheduleError("\n".join(complaints))

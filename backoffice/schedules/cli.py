@@ -1,6 +1,6 @@
-"""`backoffice schedule …`: what is done by itself, and doing it here and now.
+"""`backoffice schedule …`: list the schedules, and run one in this process.
 
-Exit status as `diff` has it: 0 done, 1 drift found or some items failed, 2 trouble.
+Exit status as of `diff`: 0 done, 1 drift found or some items failed, 2 trouble.
 """
 
 import json
@@ -105,7 +105,7 @@ def run_here(name: str, *, as_json: bool) -> None:
 
 
 def _has_found(run: Run) -> bool:
-    """Whether the run has looked and something is wrong: at the end, where it corrects what it can."""
+    """Whether the run has found something wrong; for a run that corrects, something still wrong at its end."""
     if run.kind == "figures.verify" and run.scope.get("fix"):
         return is_wrong_still(db.engine)
     is_valid = run.result.get("balance_sheet", {}).get("is_valid", True)

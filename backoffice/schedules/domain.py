@@ -1,4 +1,4 @@
-"""What schedules have: their screen, the daily summary, the routine of the database."""
+"""What the schedules package declares to the app: its screen, the daily summary, the database routine."""
 
 from ..app.domain import Domain
 

@@ -1,4 +1,4 @@
-"""What schedulers remember: since when a schedule is known, what stands in its way, who is at work."""
+"""State of the schedulers: since when a schedule is known, which run delays it, which schedulers are running."""
 
 from datetime import datetime
 
@@ -10,11 +10,11 @@ from ..runs.models import Run
 
 
 class KnownSchedule(Base):
-    """A schedule that a scheduler has seen; the schedules themselves stand in `catalog.py`.
+    """A schedule that a scheduler has seen; the schedules themselves are declared in `catalog.py`.
 
-    Nothing that was due before `known_since` is started. `held_due_at` is the last due time that a
-    run of the same kind and scope (`held_by`) stood in the way of: it waits for that run's end, and
-    where that comes too late, it was skipped for it.
+    Nothing that was due before `known_since` is started. `held_due_at` is the last due time that was
+    delayed by a live run of the same kind and scope (`held_by`): it waits for that run's end, and
+    is skipped where that comes after the grace period.
     """
 
     __tablename__ = "schedules"
@@ -26,7 +26,7 @@ class KnownSchedule(Base):
 
 
 class Scheduler(Base):
-    """A scheduler's process, by machine and number, and when it last looked what is due."""
+    """A scheduler's process, by host name and process id, and when it last polled for due schedules."""
 
     __tablename__ = "schedulers"
 

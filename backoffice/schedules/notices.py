@@ -1,4 +1,4 @@
-"""What schedules have to say on Today: last night's runs, and whether anybody looks what is due."""
+"""Notices of schedules on Today: last night's runs, and whether a scheduler is running."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -17,11 +17,11 @@ from . import queries, wording
 from .queries import Standing
 
 NIGHT = timedelta(hours=24)
-"""How long Today tells of a run that was started by a schedule."""
+"""How long Today shows a run that was started by a schedule."""
 
 
 def _standings(session: Session) -> Sequence[Standing]:
-    """How each schedule stands; asked once, however many of our lines tell of it."""
+    """The state of each schedule; read once, for all notices of this module."""
     if "schedules" not in g:
         g.schedules = queries.standings(session, datetime.now(UTC))
     found: Sequence[Standing] = g.schedules

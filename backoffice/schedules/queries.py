@@ -1,4 +1,4 @@
-"""How every schedule stands: when it was due, what came of it, when it is due next; who looks after it."""
+"""The state of every schedule: its last due time and run, its next due time; and the running schedulers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ from .models import KnownSchedule, Scheduler
 from .rules import last_due, next_due
 
 LATE_AFTER = timedelta(minutes=2)
-"""A due time that nobody has started by then is overdue."""
+"""A due time without a run after this long is overdue."""
 
 STALE_AFTER = timedelta(minutes=1)
-"""A scheduler that has not looked for so long is not at work."""
+"""A scheduler that has not polled for this long counts as stopped."""
 
 NOT_YET = "not yet"
 MET = "met"
@@ -31,12 +31,12 @@ MISSED = "missed"
 
 @dataclass(frozen=True)
 class Standing:
-    """How a schedule stands.
+    """The state of a schedule.
 
     `state`: `not yet` (its first due time lies ahead), `met` (the last due time has its run, or
     a user has run it since), `due` (right now), `waits` and `skipped` (because of the run
-    `held_by`), `overdue` (it can still start), `missed` (it was too late). `run` is the last one of
-    it, by whomever.
+    `held_by`), `overdue` (it can still start), `missed` (the grace period is over). `run` is its last
+    run, whether a scheduler or a user requested it.
     """
 
     schedule: Schedule
@@ -53,21 +53,21 @@ class Standing:
 
     @property
     def needs_attention(self) -> bool:
-        """Whether a user should look why nothing was started."""
+        """Whether a user should check why nothing was started."""
         return self.state in (OVERDUE, MISSED)
 
 
 def standings(
     session: Session, now: datetime, schedules: Sequence[Schedule] = SCHEDULES
 ) -> list[Standing]:
-    """How each of the schedules stands at `now`, in their order."""
+    """The state of each schedule at `now`, in their order."""
     known = {row.name: row for row in session.scalars(select(KnownSchedule))}
     runs = _last_runs(session, [schedule.name for schedule in schedules])
     return [_standing(s, known.get(s.name), runs.get(s.name), now) for s in schedules]
 
 
 def _last_runs(session: Session, names: Sequence[str]) -> Mapping[str | None, Run]:
-    """The last run of each; what a user has asked for and cancelled before it began was none."""
+    """The last run of each; a run that a user requested and cancelled before it began does not count."""
     was_undone = (Run.status == CANCELLED) & Run.due_at.is_(None) & Run.started_at.is_(None)
     newest = select(func.max(Run.id)).where(Run.schedule.in_(names), ~was_undone)
     newest = newest.group_by(Run.schedule)
@@ -96,13 +96,13 @@ def _standing(
 
 @dataclass(frozen=True)
 class Attendance:
-    """How many schedulers are at work, and when one looked last; None: never, or long ago."""
+    """The number of running schedulers, and when one last polled; None: never, or long ago."""
 
     at_work: int
     looked_at: datetime | None
 
 
 def attendance(session: Session, now: datetime) -> Attendance:
-    """Whether anybody looks what is due."""
+    """The schedulers that are running at `now`."""
     at_work = func.count().filter(Scheduler.looked_at > now - STALE_AFTER)
     return Attendance(*session.execute(select(at_work, func.max(Scheduler.looked_at))).one())

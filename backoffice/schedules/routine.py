@@ -1,7 +1,7 @@
-"""The quarterly look at the database: statistics, growth of tables, use and size of indexes, slow queries.
+"""The quarterly review of the database: statistics, growth of tables, use and size of indexes, slow queries.
 
 It renews the planner's statistics and changes nothing else: what should be done about an index or
-a query is for people to decide, so it stands among the run's items, left alone and with its reason.
+a query is for people to decide, so it is listed among the run's items as skipped, with the reason.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,10 +38,10 @@ BLOATED = N_("More than twice as large as its entries need. Consider REINDEX IND
 SLOW = N_("Takes more than 500 ms on average. Look at its plan.")
 
 WORTH_A_LOOK = 1_000_000
-"""Bytes; nobody rebuilds or drops a smaller index for its size."""
+"""Bytes; a smaller index is not worth rebuilding or dropping for its size."""
 
 ENTRY_BYTES, PAGE_FILL = 16, 0.9
-"""What an index entry costs beside its values (pointer, header, alignment), and how full pages are."""
+"""Bytes of an index entry beside its values (pointer, header, alignment), and the share of a page that is filled."""
 
 SLOW_MILLISECONDS = 500
 MOST_QUERIES = 20
@@ -59,7 +59,7 @@ def plan(connection: Connection, _asked: Asked) -> Iterator[Chunk]:
 
 
 def work(work: Work) -> None:
-    """Do one of them."""
+    """Perform one chunk: a table, all indexes, or the queries."""
     with work.transaction(is_last=True) as step:
         if "table" in work.payload:
             _table(step, work.payload["table"], work.asked.id)
@@ -70,7 +70,7 @@ def work(work: Work) -> None:
 
 
 def result(connection: Connection, asked: Asked) -> Mapping[str, Any]:
-    """How large the tables are, how many indexes deserve a look, and how many queries are slow."""
+    """The size of the tables (bytes), the number of indexes worth a review, and the number of slow queries."""
     items = select(ITEMS.c.subject, ITEMS.c.error, ITEMS.c.after).where(ITEMS.c.run_id == asked.id)
     rows = connection.execute(items).all()
     size = sum(row.after["bytes"] for row in rows if row.subject == TABLE and row.after)
@@ -102,7 +102,7 @@ _ours_too = INDEXES.c.schemaname == "public"
 
 
 def _table(step: Step, name: str, run_id: int) -> None:
-    """Renew the statistics of a table, and tell how it has grown since the last routine."""
+    """Renew the statistics of a table, and report its growth since the last routine."""
     step.tally.checked += 1
     try:
         with step.savepoint():
@@ -135,7 +135,7 @@ def _table(step: Step, name: str, run_id: int) -> None:
 
 
 def _size_before(connection: Connection, name: str, run_id: int) -> dict[str, Any]:
-    """The table's size when the last routine looked; empty where none did."""
+    """The table's size at the last routine; empty where there was none."""
     earlier = (
         select(ITEMS.c.after)
         .join(RUNS, RUNS.c.id == ITEMS.c.run_id)
@@ -151,7 +151,7 @@ def _size_before(connection: Connection, name: str, run_id: int) -> dict[str, An
 
 @dataclass(frozen=True)
 class Sized:
-    """An index with what it takes, what its entries need, and how often it was read."""
+    """An index with its size, the size that its entries need, and how often it was read."""
 
     name: str
     table: str
@@ -162,7 +162,7 @@ class Sized:
 
     @property
     def complaint(self) -> str:
-        """What should be looked at; nothing of an index that is well."""
+        """What should be reviewed; empty for an index without problems."""
         if self.bytes <= WORTH_A_LOOK:
             return ""
         if not self.is_unique and not self.scans:
@@ -188,7 +188,7 @@ def _indexes(step: Step) -> None:
 
 
 def _sized(connection: Connection) -> Sequence[Sized]:
-    """Every index; what it needs is known only of B-trees over columns that the app may read."""
+    """Every index; the size it needs is known only for B-trees over columns that the app may read."""
     widths = (
         select(func.sum(VALUES.c.avg_width * (1 - VALUES.c.null_frac)))
         .select_from(
@@ -225,14 +225,14 @@ def _sized(connection: Connection) -> Sequence[Sized]:
 
 
 def _queries(step: Step) -> None:
-    """What takes most time: by PostgreSQL's count (pg_stat_statements), else what our own logs tell."""
+    """Report the queries that take most time: from pg_stat_statements, else from the app's own logs."""
     rows: Sequence[Any]
     if _counts_queries(step.connection):
         rows = _heaviest(step.connection)
     elif current_app.config["EMBEDDED_POSTGRES"]:
         rows = slow_statements(current_app.config["BACKOFFICE_HOME"], MOST_QUERIES)
     else:
-        return  # servers keep their logs elsewhere, each its own
+        return  # external servers keep their logs elsewhere
     for row in rows:
         is_slow = row.mean > SLOW_MILLISECONDS
         step.tally.checked += 1
@@ -248,7 +248,7 @@ def _queries(step: Step) -> None:
 
 
 def _counts_queries(connection: Connection) -> bool:
-    """Whether the extension is there, loaded, and may be read."""
+    """Whether pg_stat_statements is installed, loaded, and readable."""
     extensions = _catalogue("pg_extension", "extname")
     there = select(func.count()).where(extensions.c.extname == "pg_stat_statements")
     loaded = func.current_setting("shared_preload_libraries", True).contains("pg_stat_statements")

@@ -1,8 +1,8 @@
-"""When something is due: a small vocabulary of rules, read on the clock on the wall of the business.
+"""Rules of when a schedule is due, in the local (wall-clock) time of the business.
 
-A rule is due at the moment at which the clock on the wall first shows its time or a later one. So
-what is due at a time that clocks skip happens at the moment they skip, and what is due at a time
-that comes twice happens once, the first time.
+A rule is due at the moment at which local time first reaches its time or a later one. So
+a time that is skipped when clocks go forward is due at that moment, and a time
+that comes twice when clocks go back is due once, the first time.
 """
 
 from collections import deque
@@ -38,7 +38,7 @@ class Weekly:
     longest = 9 * DAY
 
     def __post_init__(self) -> None:
-        """Raises ValueError unless it is a day of the week."""
+        """Raises ValueError unless `weekday` is a day of the week."""
         if self.weekday not in range(7):
             raise ValueError(f"There is no weekday {self.weekday}; Monday is 0, Sunday is 6.")
 
@@ -58,7 +58,7 @@ class Monthly:
     longest = 370 * DAY
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a day that some months lack, and for what is no month."""
+        """Raises ValueError for a day that some months lack, and for a month out of range."""
         if self.day not in range(1, 29):
             raise ValueError(f"Not every month has a day {self.day}; choose one from 1 to 28.")
         if not self.months or not set(self.months) <= set(EVERY_MONTH):
@@ -72,18 +72,18 @@ class Monthly:
 
 @dataclass(frozen=True)
 class EveryHours:
-    """At 0 o'clock and every `hours` after it, anew each day."""
+    """At midnight and every `hours` after it, starting again each day."""
 
     hours: int
 
     def __post_init__(self) -> None:
-        """Raises ValueError unless a day divides into them."""
+        """Raises ValueError unless `hours` divides a day."""
         if self.hours < 1 or 24 % self.hours:
             raise ValueError(f"A day does not divide into parts of {self.hours} hours.")
 
     @property
     def longest(self) -> timedelta:
-        """No two due times are further apart; clocks go back by two hours at most."""
+        """The longest interval between two due times, given that clocks go back by two hours at most."""
         return timedelta(hours=self.hours + 2)
 
     def times(self, _day: date) -> Iterator[time]:
@@ -93,27 +93,27 @@ class EveryHours:
 
 @dataclass(frozen=True)
 class EveryMinutes:
-    """Every so many minutes, whatever clocks on walls do meanwhile."""
+    """Every so many minutes, in elapsed time, independent of clock changes."""
 
     minutes: int
 
     def __post_init__(self) -> None:
-        """Raises ValueError unless an hour divides into them."""
+        """Raises ValueError unless the minutes divide an hour."""
         if self.minutes < 1 or 60 % self.minutes:
             raise ValueError(f"An hour does not divide into parts of {self.minutes} minutes.")
 
     @property
     def longest(self) -> timedelta:
-        """No two due times are further apart."""
+        """The longest interval between two due times."""
         return timedelta(minutes=self.minutes)
 
 
 Rule = Daily | Weekly | Monthly | EveryHours | EveryMinutes
-"""`longest`: no two of its due times are further apart."""
+"""`longest` is the longest interval between two of its due times."""
 
 
 def due_times(rule: Rule, after: datetime, until: datetime, zone: ZoneInfo) -> Iterator[datetime]:
-    """When `rule` is due after `after` and not later than `until`, in UTC, in order, each once."""
+    """The due times of `rule` after `after` and not later than `until`, in UTC, in order, each once."""
     after, until = after.astimezone(UTC), until.astimezone(UTC)
     moments = (
         _steps(rule.minutes * 60, after)
@@ -130,13 +130,13 @@ def due_times(rule: Rule, after: datetime, until: datetime, zone: ZoneInfo) -> I
 
 
 def last_due(rule: Rule, now: datetime, zone: ZoneInfo) -> datetime:
-    """When `rule` was due last; now, if it is due now."""
+    """The last due time of `rule`; `now`, if it is due now."""
     moments = due_times(rule, now - rule.longest - SECOND, now, zone)
     return deque(moments, maxlen=1).pop()
 
 
 def next_due(rule: Rule, now: datetime, zone: ZoneInfo) -> datetime:
-    """When `rule` will be due next, after `now`."""
+    """The next due time of `rule`, after `now`."""
     return next(due_times(rule, now, now + rule.longest + SECOND, zone))
 
 
@@ -158,12 +158,12 @@ def _moments(
 
 
 def moment_of(wall: datetime, zone: ZoneInfo) -> datetime:
-    """The moment, in UTC, at which clocks on walls in `zone` first show `wall` or later."""
-    moment = wall.replace(tzinfo=zone).astimezone(UTC)  # of two, the first
+    """The moment, in UTC, at which local time in `zone` first reaches `wall` or later."""
+    moment = wall.replace(tzinfo=zone).astimezone(UTC)  # the first, where it comes twice
     if _shown(moment, zone) == wall:
         return moment
-    # Skipped: PEP 495 reads such a time by the offset before the change, too late, and with fold=1
-    # by the one after it, too early. In between, to the second, is the change.
+    # A skipped time: PEP 495 reads it by the offset before the change, too late, and with fold=1
+    # by the one after it, too early. The change lies in between, found to the second.
     early = wall.replace(tzinfo=zone, fold=1).astimezone(UTC)
     while moment - early > SECOND:
         middle = early + timedelta(seconds=(moment - early) // SECOND // 2)
@@ -172,5 +172,5 @@ def moment_of(wall: datetime, zone: ZoneInfo) -> datetime:
 
 
 def _shown(moment: datetime, zone: ZoneInfo) -> datetime:
-    """What a clock on the wall shows."""
+    """The local time of a moment in `zone`."""
     return moment.astimezone(zone).replace(tzinfo=None, fold=0)

@@ -1,4 +1,4 @@
-"""The kinds of runs that schedules bring along: the daily summary, and the routine of the database."""
+"""The kinds of runs that schedules declare: the daily summary, and the database routine."""
 
 from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
@@ -17,7 +17,7 @@ REASONS = tuple(map(Reason, (routine.UNUSED, routine.BLOATED, routine.SLOW)))
 
 
 def _nothing(_connection: Connection, _asked: Asked) -> Iterator[Chunk]:
-    """A summary looks at nothing item by item; it is made when the run ends."""
+    """No chunks: a summary has no items; it is computed when the run ends."""
     yield from ()
 
 

@@ -1,4 +1,4 @@
-"""The scheduler's loop. It needs PostgreSQL alone, by whose clock it goes; any number may run."""
+"""The scheduler's loop. It needs only PostgreSQL, and uses its clock; any number may run."""
 
 from contextvars import copy_context
 from datetime import datetime, timedelta
@@ -20,28 +20,28 @@ log = structlog.get_logger("backoffice.scheduler")
 SCHEDULERS = table_of(Scheduler)
 
 LOOK_SECONDS = 5.0
-"""How often a scheduler looks what is due."""
+"""How often a scheduler polls for due schedules."""
 
 FORGET_AFTER = timedelta(days=1)
-"""How long the row of a scheduler that is gone tells when it looked last."""
+"""How long the row of a stopped scheduler, with its last poll, is kept."""
 
 STOP_SECONDS = 0.3
-"""How long a look that is under way may take to end, when we are told to stop."""
+"""How long a poll in progress may take to end when the process is asked to stop."""
 
 
 def run(engine: Engine, stopping: Event) -> bool:
-    """Look what is due, again and again, until `stopping` is set. False: it ended by itself.
+    """Poll for due schedules until `stopping` is set. False: the loop ended by itself.
 
-    The looking has a thread of its own, so that we end at once though PostgreSQL doesn't answer:
-    what a look has not committed, PostgreSQL rolls back.
+    The polling has a thread of its own, so that the process ends at once even if PostgreSQL does not answer:
+    what a poll has not committed, PostgreSQL rolls back.
     """
     log.info("scheduler started", schedules=[schedule.name for schedule in SCHEDULES])
-    in_our_context = copy_context().run  # which says what the app at work has declared
+    in_our_context = copy_context().run  # which holds the declarations of the current app
     arguments = (_look_again_and_again, engine, stopping)
     thread = Thread(target=in_our_context, args=arguments, daemon=True)
     thread.start()
     while thread.is_alive() and not stopping.is_set():
-        thread.join(0.1)  # not stopping.wait(): a signal that comes within it would wait for itself
+        thread.join(0.1)  # not stopping.wait(): a signal handler that interrupts it would deadlock
     is_reported = stopping.is_set()
     thread.join(STOP_SECONDS)
     log.info("scheduler stopped")
@@ -64,13 +64,13 @@ def _look_again_and_again(engine: Engine, stopping: Event) -> None:
 
 
 def look(engine: Engine) -> None:
-    """Ask for what is due now, and leave word that we looked."""
+    """Request what is due now, and record that this scheduler polled."""
     tick(engine, _now(engine))
     _leave_word(engine)
 
 
 def _now(engine: Engine) -> datetime:
-    """By PostgreSQL's clock, so that schedulers on different machines agree."""
+    """The time by PostgreSQL's clock, so that schedulers on different machines agree."""
     with engine.connect() as connection:
         now: datetime = connection.scalars(select(func.clock_timestamp())).one()
     return now

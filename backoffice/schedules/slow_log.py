@@ -1,7 +1,7 @@
-"""Slow statements as Backoffice itself has logged them: what there is where PostgreSQL counts none.
+"""Slow statements from Backoffice's own logs, for a PostgreSQL without `pg_stat_statements`.
 
-The embedded PostgreSQL's wheel carries no `pg_stat_statements`. But every statement over half a second is logged by
-whoever sent it, and on one machine the logs lie in the home; so they are counted from there, as far back as they go.
+The embedded PostgreSQL's wheel does not include that extension. But every statement over half a second is logged by
+the process that sent it, and on one machine the logs are in the home; so they are counted from there.
 """
 
 import json
@@ -17,7 +17,7 @@ LOGS = ("web", "worker", "scheduler")
 
 @dataclass(frozen=True)
 class Slow:
-    """A statement (without its values), how often it was slow, and milliseconds: on average and in all."""
+    """A statement (without its values), how often it was slow, and its average and total time in milliseconds."""
 
     query: str
     calls: int
@@ -26,7 +26,7 @@ class Slow:
 
 
 def slow_statements(home: Path, most: int) -> Sequence[Slow]:
-    """Those that took longest in all; lines that are none of ours are passed over."""
+    """The statements with the longest total time, at most `most`; lines that are not this app's are skipped."""
     took: dict[str, list[int]] = defaultdict(list)
     for name in LOGS:
         for log in (home / "logs" / f"{name}.log.1", home / "logs" / f"{name}.log"):

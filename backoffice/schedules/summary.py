@@ -16,15 +16,15 @@ from ..runs.models import DONE_WITH_FAILURES, FAILED, Run
 log = structlog.get_logger("backoffice.summary")
 
 FRESH = timedelta(hours=24)
-"""What was verified longer ago does not count as covered."""
+"""A figure that was verified longer ago does not count as covered."""
 
 
 def summary(connection: Connection, day: date) -> dict[str, Any]:
     """The summary of a business day, as JSON; amounts in the deployment's currency, as strings.
 
-    `drift` are the rows that were first seen wrong on that day, and what all of them come to, net and gross.
-    `books` is how the books stand now, as every page has it (`drift/standing.py`): whether they are right, what is
-    wrong still, what waits. `coverage` is how many figures there are, and how many were verified in the last
+    `drift` are the rows that were first found wrong on that day, and the sum of their differences, net and gross.
+    `books` is the state of the books now, as every page shows it (`drift/standing.py`): whether they are right, what
+    is still wrong, what waits. `coverage` is how many figures there are, and how many were verified in the last
     24 hours, now.
     """
     reported: dict[str, Any] = {

@@ -1,7 +1,7 @@
-"""Asking for what is due: a due time starts at most one run, however many schedulers look.
+"""Request the runs that are due: a due time starts at most one run, however many schedulers poll.
 
-`UNIQUE (schedule, due_at)` on the runs decides, not who came first or what a clock says: every
-request is a transaction of its own, and the second one of a due time finds that it is taken.
+`UNIQUE (schedule, due_at)` on the runs guarantees it, independent of clocks and of timing: every
+request is a transaction of its own, and the second one for a due time finds that it is taken.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,10 +29,10 @@ RUNS, KNOWN = table_of(Run), table_of(KnownSchedule)
 
 
 def tick(engine: Engine, now: datetime, schedules: Sequence[Schedule] = SCHEDULES) -> list[int]:
-    """Ask for a run of each schedule that is due at `now`; answers the runs' numbers.
+    """Request a run of each schedule that is due at `now`; returns the runs' numbers.
 
-    Of several due times that passed while nobody looked only the last is started, and only within
-    its grace. Where a run of the same kind and scope is under way, it is started at a later tick,
+    Of several due times that passed while no scheduler ran, only the last is started, and only within
+    its grace. Where a run of the same kind and scope is live, it is started at a later tick,
     when that has ended; a schedule that was never seen before begins with its next due time.
     """
     started = []
@@ -52,7 +52,7 @@ def tick(engine: Engine, now: datetime, schedules: Sequence[Schedule] = SCHEDULE
 def _open(
     engine: Engine, now: datetime, schedules: Sequence[Schedule]
 ) -> Iterator[tuple[Schedule, datetime]]:
-    """The schedules that are due and have no run for it yet."""
+    """The schedules that are due and have no run for that due time yet."""
     known = _known(engine, now, [schedule.name for schedule in schedules])
     zone = periods.timezone()
     due = {schedule.name: last_due(schedule.rule, now, zone) for schedule in schedules}
@@ -65,9 +65,9 @@ def _open(
 
 
 def _known(engine: Engine, now: datetime, names: Sequence[str]) -> Mapping[str, datetime]:
-    """Since when each schedule is known; those that are new are from now on.
+    """Since when each schedule is known; new ones are recorded as known from now on.
 
-    A moment that lies ahead was written by a clock that has been set back since.
+    A time in the future was written by a clock that has been set back since.
     """
     query = select(KNOWN.c.name, KNOWN.c.known_since).where(KNOWN.c.name.in_(names))
     with engine.begin() as connection:
@@ -86,7 +86,7 @@ def _known(engine: Engine, now: datetime, names: Sequence[str]) -> Mapping[str, 
 
 
 def _ask(engine: Engine, schedule: Schedule, due_at: datetime) -> int | None:
-    """Ask for the run of one due time; None when it is taken already, or has to wait."""
+    """Request the run of one due time; None when it is taken already, or has to wait."""
     with acting_as(f"schedule:{schedule.name}"), Session(engine) as session:
         try:
             with session.begin():

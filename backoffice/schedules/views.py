@@ -1,4 +1,4 @@
-"""Schedules in the browser: what is done by itself, how each stands, and run now."""
+"""Schedules in the browser: the list with their states, and *Run now*."""
 
 from datetime import UTC, datetime
 
@@ -25,7 +25,7 @@ bp = Blueprint("schedules", __name__, url_prefix="/schedules")
 @bp.get("")
 @requires("runs.read")
 def index() -> Response:
-    """Every schedule: when it is due, what came of it last, and when it is due next."""
+    """Every schedule: its rule, its last run, and its next due time."""
     now = datetime.now(UTC)
     standings = queries.standings(db.session(), now)
     return render(
@@ -46,7 +46,7 @@ def index() -> Response:
 @bp.post("/<name>/run")
 @requires("schedules.run")
 def run(name: str) -> Response:
-    """Ask for the schedule's run now, beside its due times; what it would correct is shown first."""
+    """Request the schedule's run now, outside its due times; what it would correct is previewed first."""
     schedule = schedule_of(name) or abort(404)
     if not allowed(current_user, kind_of(schedule.kind).permission):
         abort(403)

@@ -1,4 +1,4 @@
-"""Rules and standings as people read them."""
+"""Rules and states of schedules as text on screen."""
 
 from collections.abc import Mapping
 from datetime import date, datetime, time
@@ -33,11 +33,11 @@ STATES: dict[str, tuple[str, str]] = {
     queries.SKIPPED: (N_("Skipped"), "warning"),
     queries.MISSED: (N_("Not started"), "bad"),
 }
-"""State of a schedule → its word, and the tone of its badge."""
+"""State of a schedule → its label, and the tone of its badge."""
 
 
 def rule_in_words(rule: Rule) -> str:
-    """When it is due, as a person says it."""
+    """When the rule is due, in words."""
     match rule:
         case Daily(at):
             is_night = at < NIGHT_ENDS
@@ -72,7 +72,7 @@ def _weekday(weekday: int) -> str:
 
 
 def state_in_words(standing: Standing) -> str:
-    """What its state means, where there is more to say than its word; else nothing."""
+    """An explanation of its state where the label is not enough; else empty."""
     run = standing.held_by
     match standing.state:
         case queries.WAITS:
@@ -90,7 +90,7 @@ def state_in_words(standing: Standing) -> str:
 
 
 def summary_in_words(result: Mapping[str, Any]) -> str:
-    """A day's summary in a line: drift, corrections, failed runs, coverage."""
+    """A day's summary in one line: drift, corrections, failed runs, coverage."""
     drift, runs, coverage = result["drift"], result["runs"], result["coverage"]
     corrections, failed = (
         sum(result["corrections"].values()),
@@ -109,7 +109,7 @@ def summary_in_words(result: Mapping[str, Any]) -> str:
 
 
 def _books_in_words(books: Mapping[str, Any]) -> str:
-    """How the books stood when a summary was made."""
+    """The state of the books when a summary was made."""
     if books["right"]:
         return str(_("Every stored figure was right."))
     return str(_("Not every stored figure was known to be right."))

@@ -1,4 +1,4 @@
-"""The other side of (n): the same orders as a Django project with django-computedfields declares them."""
+"""The other side of (o): the same orders, declared in a Django project with django-computedfields."""
 
 from psycopg.conninfo import conninfo_to_dict
 
@@ -6,7 +6,7 @@ from psycopg.conninfo import conninfo_to_dict
 def connect(url: str) -> None:
     """Set Django up on the database of `url` (libpq's form), once in a process.
 
-    With what makes it quick: connections are kept, and computed columns are written by
+    With its fastest options: connections are kept open, and computed columns are written by
     django-fast-update, one statement for up to 10,000 rows.
     """
     import django

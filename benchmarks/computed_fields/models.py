@@ -1,7 +1,7 @@
-"""Orders and lines over the very tables of the app, their stored totals as `@computed` fields.
+"""Orders and lines over the app's own tables, their stored totals as `@computed` fields.
 
-Written as its documentation says: dependencies are named, the lines are fetched once for a whole
-queryset by `prefetch_related`. A component whose kind is not itemised is an amount that a user entered.
+Written as its documentation recommends: dependencies are named, the lines are fetched once for a whole
+queryset by `prefetch_related`. A component of a kind that is not itemised is an amount that a user entered.
 """
 
 from decimal import ROUND_HALF_UP, Decimal
@@ -11,7 +11,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 OF_LINES = [("self", ["itemised"]), ("lines", ["kind", "amount"])]
-"""What a component depends on."""
+"""The dependencies of a component."""
 
 
 def money() -> models.DecimalField:

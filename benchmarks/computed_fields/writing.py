@@ -1,4 +1,4 @@
-"""How a Django program writes an order, an edit and a bulk change, so that computed fields follow."""
+"""How a Django program writes an order, an edit and a bulk change, so that computed fields are updated."""
 
 from collections.abc import Iterable
 from functools import partial
@@ -13,13 +13,13 @@ from .models import Order, OrderLine
 
 
 def save() -> float:
-    """The quickest that is documented: the order, its lines by `bulk_create`, then what depends on them."""
+    """The fastest documented way: the order, its lines by `bulk_create`, then an update of the dependent fields."""
     order, lines = _typed()
     return timed(partial(_save, order, lines))
 
 
 def save_each() -> float:
-    """As a formset saves: the order, then line after line, each followed by the order's totals."""
+    """As a formset saves: the order, then line by line, each followed by an update of the order's totals."""
     order, lines = _typed()
     return timed(partial(_save_each, order, lines))
 
@@ -64,7 +64,7 @@ def _save_each(order: Order, lines: list[OrderLine]) -> None:
 
 
 def edits() -> Side:
-    """One more of the third line of an order that was saved before, another one each time."""
+    """Add one to the quantity of the third line of a saved order, a different order each time."""
     orders: Iterable[int] = Order.objects.filter(number__startswith="BENCH-").order_by("-id")
     ids = iter(list(orders.values_list("pk", flat=True)))
 
@@ -82,7 +82,7 @@ def _saved(line: OrderLine) -> None:
 
 
 def bulk(ids: list[int]) -> float:
-    """One more of many lines by one UPDATE, then what depends on them."""
+    """Add one to the quantity of many lines by one UPDATE, then update the dependent fields."""
     return timed(partial(_bulk, ids))
 
 

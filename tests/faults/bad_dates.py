@@ -1,4 +1,4 @@
-"""A book with a row in every table, and days and moments in it that no record can have."""
+"""A book with a row in every table, and with impossible dates and timestamps in it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,13 +49,13 @@ ROWS = (
 
 
 def dated() -> list[tuple[Table, list[Column[Any]]]]:
-    """Every mapped table with the columns of it that hold days or moments."""
+    """Every mapped table with its date and timestamp columns."""
     found = [(t, [c for c in t.columns if is_dated(c)]) for t in Base.metadata.sorted_tables]
     return [(table, columns) for table, columns in found if columns]
 
 
 def without_checks(owner: Surgeon) -> None:
-    """As the book was before there were CHECKs on dates, or after a user took them away."""
+    """Drop the CHECKs on dates, as in a book that is older than they are, or in which they were removed."""
     for table, _columns in dated():
         assert calendar_check(table) is not None
         owner.execute(
@@ -66,7 +66,7 @@ def without_checks(owner: Surgeon) -> None:
 
 
 def write(surgeon: Surgeon, columns: list[Column[Any]], value: str) -> None:
-    """Let these columns of one table hold the value wherever they hold any."""
+    """Set these columns of one table to the value wherever they are not null."""
     names = [column.name for column in columns]
     settings = ", ".join(f"{n} = CASE WHEN {n} IS NULL THEN {n} ELSE '{value}' END" for n in names)
     surgeon.execute(f"UPDATE {columns[0].table.name} SET {settings}".encode())
@@ -74,7 +74,7 @@ def write(surgeon: Surgeon, columns: list[Column[Any]], value: str) -> None:
 
 @contextmanager
 def holding(surgeon: Surgeon, columns: list[Column[Any]], bad: str) -> Iterator[None]:
-    """Every row holds the bad value in these columns of one table; inside only."""
+    """Set these columns of one table to the bad value in every row, during the block."""
     table = columns[0].table
     keys = [c.name for c in table.primary_key if c not in columns] or [columns[0].name]
     names = [c.name for c in columns]

@@ -1,4 +1,4 @@
-"""Hostile requests over every route: the fields are taken from the forms themselves, their values from here."""
+"""Hostile requests to every route: the fields are taken from the app's forms, their values from this module."""
 
 import random
 import re
@@ -98,7 +98,7 @@ POOLS = {
     "price_id": "SELECT id::text FROM product_prices ORDER BY id DESC LIMIT 20",
     "token_id": "SELECT id::text FROM api_tokens ORDER BY id DESC LIMIT 20",
 }
-"""What is asked of the book for the arguments of addresses: by the argument's name, or by the section of the path."""
+"""Queries for the arguments of URLs, by the argument's name, or by the section of the path."""
 
 WORDS = {
     "flavour": ("csv", "csv_id", "xlsx", "json", "html"),
@@ -112,7 +112,7 @@ WORDS = {
 
 
 class _Forms(HTMLParser):
-    """The forms of a page: method, address, fields; and the arguments of its links."""
+    """The forms of a page (method, URL, fields), and the arguments of its links."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -147,7 +147,7 @@ class _Forms(HTMLParser):
 
 @dataclass
 class Target:
-    """A route with a method, and what its forms were seen to send."""
+    """A route with a method, and the fields that its forms send."""
 
     rule: Rule
     method: str
@@ -158,7 +158,7 @@ class Target:
 
 @dataclass
 class Fuzzer:
-    """Sends hostile requests as each role; `found` are those that were answered by 500 or more."""
+    """Sends hostile requests as each role; `found` are those with a response status of 500 or more."""
 
     app: Flask
     sign_in: Callable[..., FlaskClient]
@@ -179,7 +179,7 @@ class Fuzzer:
         self.renew()
 
     def renew(self) -> None:
-        """Sign in anew as every role, and look which records there are now."""
+        """Sign in again as every role, and read which records exist now."""
         self.browsers = {role: self.sign_in(role) for role in self.roles}
         with self.app.app_context():
             for name, query in POOLS.items():
@@ -187,7 +187,7 @@ class Fuzzer:
             db.session.rollback()
 
     def crawl(self) -> None:
-        """Read the forms and links of every page, as everybody sees them."""
+        """Read the forms and links of every page, as each role sees them."""
         for target in list(self.targets.values()):
             if target.method == "GET":
                 for role in ("admin", "account_manager"):
@@ -220,7 +220,7 @@ class Fuzzer:
         return self.targets.get((endpoint, method))
 
     def attack(self, count: int) -> None:
-        """Send so many requests: every route in turn, in an order by chance."""
+        """Send so many requests: every route in turn, in random order."""
         order: list[Target] = []
         for number in range(count):
             if number % 400 == 399:
@@ -320,7 +320,7 @@ class Fuzzer:
         return body
 
     def report(self, seconds: float) -> str:
-        """How many requests, by role and by status, over how many routes; and those that were found."""
+        """The number of requests, by role and by status, the number of routes, and the failures found."""
         lines = [
             f"\n{self.sent.total():,} requests to {len(self.routes)} routes in {seconds:,.0f} s"
         ]

@@ -1,4 +1,4 @@
-"""The app under gunicorn, as in production, and a plain way to ask it."""
+"""The app under gunicorn, as in production, and a plain HTTP client for it."""
 
 import http.client
 import os
@@ -16,7 +16,7 @@ from tests.faults.workers import until
 
 
 class Answer(NamedTuple):
-    """What came back: the status, the Location, the text, and all headers."""
+    """The response: its status, Location, text, and all headers."""
 
     status: int
     location: str
@@ -26,7 +26,7 @@ class Answer(NamedTuple):
 
 @contextmanager
 def web(log: Path, app: str = "", **environment: str) -> Iterator[int]:
-    """The app, or another one, under gunicorn, as in production; its port."""
+    """Serve the app, or another one, under gunicorn, as in production; yields its port."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = int(free.getsockname()[1])
@@ -46,7 +46,7 @@ def web(log: Path, app: str = "", **environment: str) -> Iterator[int]:
 
 
 def answers(port: int) -> bool:
-    """Whether another process serves there already."""
+    """Whether a process serves on that port."""
     try:
         return send(port, "GET", "/healthz", "").status == 200
     except OSError:
@@ -56,7 +56,7 @@ def answers(port: int) -> bool:
 def send(
     port: int, method: str, path: str, cookie: str, body: Any = None, **headers: str
 ) -> Answer:
-    """Send a request, with a form where there is a body, and read the whole answer."""
+    """Send a request, with a form where there is a body, and read the whole response."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
         given = {"Cookie": cookie, **{name.replace("_", "-"): v for name, v in headers.items()}}

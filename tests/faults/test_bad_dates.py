@@ -1,6 +1,6 @@
-"""One bad value closes no screen: dates that cannot be, in every column × every page that reads its table.
+"""One bad value breaks no screen: impossible dates, in every column × every page that reads its table.
 
-They are refused by CHECKs; here these were taken away, or the book is older than they are.
+CHECKs refuse them; here these were dropped, or the book is older than they are.
 """
 
 import itertools
@@ -43,16 +43,16 @@ QUERIES = {
     "/audit": ("?since=2026-01-01",),
     "/billing/customers/x/statement": ("?period=all",),
 }
-"""Further addresses of some pages."""
+"""Further query strings of some pages."""
 
 DRAFTS = "SELECT id FROM journal_entries WHERE status = 'draft'"
 OF_DRAFTS = {
     "journal_entries": f" AND id IN ({DRAFTS})", "journal_lines": f" AND entry_id IN ({DRAFTS})"
 }  # fmt: skip
-"""Tables of which PostgreSQL lets nobody change other rows: the trail knows of no bad day of those."""
+"""Tables with other rows that PostgreSQL does not allow to be changed: the trail has no bad date for those."""
 
 NOT_OF_THE_SESSION = ("web_sessions", "users")
-"""What every request reads; a few pages are enough."""
+"""Tables that every request reads; a few pages are enough."""
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def old_book(
     monkeypatch: pytest.MonkeyPatch,
     run_command: Callable[..., Any],
 ) -> Iterator[Surgeon]:
-    """A book with a row in every table and no CHECK on dates; writes past every trigger."""
+    """A book with a row in every table and no CHECK on dates; yields a connection on which no trigger fires."""
     monkeypatch.setattr(limiter, "enabled", False)
     someone(app, "admin")
     records_called_x()
@@ -74,7 +74,7 @@ def old_book(
     for statement in ROWS:
         surgery.execute(statement.encode())
     without_checks(owner_connection)
-    for table, columns in dated():  # the trail knows of bad days, too
+    for table, columns in dated():  # the trail holds bad dates, too
         for column in columns:
             if isinstance(column.type, Date) and table.name != "account_manager_targets":
                 where = f"{column.name} IS NOT NULL" + OF_DRAFTS.get(table.name, "")
@@ -84,7 +84,7 @@ def old_book(
     yield surgery
     for table, columns in dated():
         if table.name not in NOT_OF_THE_SESSION:
-            # Months of gas follow the days that they are derived of, which are moved for all to see.
+            # Months of gas follow the dates that they are derived from, which are changed with triggers firing.
             is_gas = table.name in ("readings", "gas_prices", "deposits")
             write(owner_connection if is_gas else surgery, columns, "2026-03-01")
     assert upgrade(app) == []
@@ -122,12 +122,12 @@ class Pages:
     def _status(self, path: str) -> int:
         self.now = set()
         answer = self.browser.get(path)
-        answer.get_data()  # a file is written as it is read
+        answer.get_data()  # a file is generated as it is read
         self.reads[path] = self.now
         return answer.status_code
 
     def changed(self, paths: Iterator[str]) -> dict[str, int]:
-        """Those that answer otherwise than while all is well, or not to the end."""
+        """The pages with a status other than the healthy one."""
         found = {}
         for path in paths:
             answer = self.browser.get(path)
@@ -152,7 +152,7 @@ def test_no_bad_date_of_any_column_closes_a_page_that_reads_it(
     for number, columns in enumerate(by_fact()):
         table, bad = columns[0].table.name, BAD[number % len(BAD)]
         if table == "web_sessions":
-            bad = "infinity"  # or nobody is signed in
+            bad = "infinity"  # otherwise no user would be signed in
         reading = list(pages.of(table))
         few = 4 if table in NOT_OF_THE_SESSION else 10 if len(columns) > 1 else None
         reading = reading[:few]
@@ -166,7 +166,7 @@ def test_no_bad_date_of_any_column_closes_a_page_that_reads_it(
 
 
 def by_fact() -> Iterator[list[Column[Any]]]:
-    """Each day by itself, for there is arithmetic with days; the moments of a table together."""
+    """Each date column alone, since there is arithmetic with dates; the timestamps of a table together."""
     for _table, columns in dated():
         yield from ([column] for column in columns if isinstance(column.type, Date))
         if moments := [column for column in columns if isinstance(column.type, DateTime)]:
@@ -222,7 +222,7 @@ def test_a_book_with_a_bad_date_is_upgraded_names_it_and_takes_no_new_one(
     old_book.execute(write, ("infinity",))
     [said] = upgrade(app)
     assert "orders" in said
-    assert upgrade(app) == [said]  # as often as one likes
+    assert upgrade(app) == [said]  # it is idempotent
     with pytest.raises(psycopg.errors.CheckViolation):
         owner_connection.execute("UPDATE orders SET order_date = '20000-01-01' WHERE number = 'x'")
 
@@ -272,7 +272,7 @@ def test_a_bad_date_is_read_as_it_is_written_and_written_back_so(
 def past_the_check(
     session: Any, surgery: Surgeon, owner_connection: Surgeon
 ) -> Iterator[Callable[[str], None]]:
-    """Write a closing date into order SO-1 past its CHECK, which then stands as an upgrade leaves it."""
+    """Write a closing date into order SO-1 without its CHECK, which is then restored as an upgrade leaves it."""
     name, table = "ck_orders_in_calendar", "orders"
     found = owner_connection.execute(
         "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = %s", [name]
@@ -286,10 +286,10 @@ def past_the_check(
         owner_connection.execute(
             f"ALTER TABLE {table} ADD CONSTRAINT {name} {found[0]} NOT VALID".encode()
         )
-        tell_of_everything(surgery)  # it was entered so once, before there was a CHECK
+        tell_of_everything(surgery)  # as if it had been entered before there was a CHECK
 
     yield write_it
-    session.rollback()  # what a failed test has left open would keep the table from being changed
+    session.rollback()  # a transaction left open by a failed test would block ALTER TABLE
     owner_connection.execute(drop)
     surgery.execute(
         "UPDATE orders SET closing_date = NULL WHERE closing_date NOT BETWEEN '1900-01-01' AND '2199-12-31'"

@@ -1,4 +1,4 @@
-"""What was answered by 500 once: blanks in what must be there, an address that cannot be one, files that are none."""
+"""Requests that once led to a 500: blanks in required fields, invalid URLs, invalid files."""
 
 import re
 from collections.abc import Callable
@@ -22,7 +22,7 @@ BLANKS = ("", " ", "\t\n ", "\u00a0")
 
 @pytest.fixture
 def finance(sign_in: SignIn, session: Any) -> FlaskClient:
-    """A user at the books, in which there is an order, an invoice, a payment and an assignment."""
+    """A finance user, with an order, an invoice, a payment and an assignment in the book."""
     records_called_x()
     session.commit()
     return sign_in("finance")

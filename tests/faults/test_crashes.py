@@ -58,7 +58,7 @@ def entry(number: str, customer_id: int, manager_id: int) -> OrderEntry:
 
 
 def every_order_is_whole(connection: Outside) -> int:
-    """Each order has its four lines, its right totals and its trail, or is not there; answers how many are."""
+    """Assert that each order is complete, with four lines, right totals and trail; returns the number of orders."""
     book = Book.read(connection)
     assert stored(connection) == book.totals()
     assert {len(book.lines_of(key)) for key in book.orders} <= {len(LINES)}
@@ -71,7 +71,7 @@ def every_order_is_whole(connection: Outside) -> int:
 
 
 def save_again_and_again(customer: int, manager: int, name: str, seconds: float) -> int:
-    """Save order after order whatever happens; answers how many were acknowledged."""
+    """Save order after order despite errors; returns how many were acknowledged."""
     saved = 0
     end = time.monotonic() + seconds
     for n in range(1_000_000):
@@ -128,9 +128,9 @@ SELECT pg_terminate_backend(pid) FROM (
 def test_fault_35_postgresql_killed_in_mid_save_recovers_whole_within_ten_seconds(
     app: Flask,
 ) -> None:
-    """In a cluster of its own, durable as in production: what was acknowledged is there afterwards."""
+    """In a separate cluster, durable as in production: every acknowledged save is there afterwards."""
     home = Path(mkdtemp(prefix="backoffice-tests-"))
-    home.chmod(0o711)  # root's PostgreSQL runs as another user and passes through here
+    home.chmod(0o711)  # root's PostgreSQL runs as another user and needs to traverse it
     try:
         [report] = together(app, lambda: _killed_and_recovered(home), seconds=100)
     finally:
@@ -189,14 +189,14 @@ def _until_it_dies(customer: int, manager: int, name: str) -> int:
     raise AssertionError("PostgreSQL was not killed")
 
 
-# 39: dead at every SQL statement
+# 39: a crash at every SQL statement
 
 
 @contextmanager
 def interrupted(at: int, how: Callable[[int], None]) -> Iterator[list[int]]:
     """Call `how` with the backend's pid before the statement of that number, or before that COMMIT.
 
-    Yields a list that counts the statements. Whatever goes through the app's connections counts:
+    Yields a list that counts the statements. Everything sent through the app's connections counts:
     the drain's statements, savepoints, COPY and the commit itself.
     """
     count = [0]
@@ -230,7 +230,7 @@ def interrupted(at: int, how: Callable[[int], None]) -> Iterator[list[int]]:
 
 @pytest.fixture
 def acts(session: Any, owner_connection: Outside) -> dict[str, Work]:
-    """What is interrupted: creating, changing and deleting an order, and healing one."""
+    """The work that is interrupted: creating, changing and deleting an order, and healing one."""
     customer, manager = CustomerFactory(), AccountManagerFactory()
     lines = [("package", "Tea", "12", "14.00"), ("promo", "Discount", "1", "26.60")]
     order = OrderFactory(number="SO-1", customer=customer, account_manager=manager, lines=lines)
@@ -262,7 +262,7 @@ def acts(session: Any, owner_connection: Outside) -> dict[str, Work]:
 
 @pytest.fixture
 def tampered(acts: dict[str, Work], admin_database_url: str) -> None:
-    """Every total of the order is wrong, and no trigger noted it."""
+    """Make every total of the order wrong, without a note of a trigger."""
     with psycopg.connect(admin_database_url, autocommit=True) as surgeon:
         surgeon.execute("SET session_replication_role = replica")
         surgeon.execute("UPDATE order_lines SET amount = 1")
@@ -283,7 +283,7 @@ def test_fault_39_a_save_whose_backend_is_terminated_at_any_statement_leaves_not
 ) -> None:
     before = digest(outside)
     for n in range(1, MOST_STATEMENTS):
-        session.connection()  # a connection that dies before it is tried is simply replaced
+        session.connection()  # a connection that dies before its first use is simply replaced
         with interrupted(n, terminate) as count:
             try:
                 acts[act]()
@@ -342,13 +342,13 @@ def _suicidal(at: int, work: Work) -> None:
 
 @pytest.fixture
 def outside(owner_connection: Outside) -> Outside:
-    """Another program, which sees what is committed."""
+    """The connection of another program, which sees only what is committed."""
     return owner_connection
 
 
 @pytest.fixture
 def terminate(admin_database_url: str) -> Iterator[Callable[[int], None]]:
-    """Ends a backend and waits until it is gone."""
+    """Terminates a backend and waits until it has ended."""
     with psycopg.connect(admin_database_url, autocommit=True) as admin:
 
         def end(pid: int) -> None:

@@ -1,7 +1,7 @@
-"""FAULTS.md, the web: whatever is sent to whatever route by whomever is answered, and leaves every figure right.
+"""FAULTS.md, the web: any request to any route by any role gets a response, and leaves every figure right.
 
-`BACKOFFICE_FUZZ_REQUESTS=50000` for one of so many requests, with `BACKOFFICE_FUZZ_SEED` for others; the suite's
-asks every route once, TEST_DEPTH times as often.
+`BACKOFFICE_FUZZ_REQUESTS=50000` sets the number of requests, `BACKOFFICE_FUZZ_SEED` selects others; by default
+every route is requested once, multiplied by TEST_DEPTH.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""FAULTS.md, line 25: a row lock that another session holds for minutes."""
+"""FAULTS.md, line 25: another session holds a row lock for minutes."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -22,12 +22,12 @@ pytestmark = pytest.mark.slow
 
 SAVERS = 8
 LOCK_TIMEOUT = 2.0
-"""Seconds that a save waits; twice that where it queues behind others who wait, as PostgreSQL counts."""
+"""Seconds that a save waits; up to twice that where it queues behind others, as PostgreSQL counts each wait."""
 
 
 @pytest.fixture
 def order(session: Any) -> Order:
-    """An order that everybody wants to save."""
+    """An order that several clients save."""
     made: Order = OrderFactory(number="SO-1")
     session.commit()
     return made
@@ -35,7 +35,7 @@ def order(session: Any) -> Order:
 
 @pytest.fixture
 def hoarder(owner_database_url: str, order: Order) -> Iterator[psycopg.Connection[Any]]:
-    """A session that has locked the order and went to lunch."""
+    """A session that has locked the order and stays idle."""
     key = order.id
     db.session.rollback()
     with psycopg.connect(owner_database_url) as connection:
@@ -61,7 +61,7 @@ def test_fault_25_whoever_waits_too_long_is_told_so_and_the_pool_is_not_exhauste
     begun = time.monotonic()
     with ThreadPoolExecutor(SAVERS) as people:
         waiting = [people.submit(save, client) for client in clients]
-        for path in ("/orders", "/orders/SO-1"):  # nobody who only reads waits
+        for path in ("/orders", "/orders/SO-1"):  # requests that only read do not wait
             assert reader.get(path).status_code == 200
         assert time.monotonic() - begun < 2 * LOCK_TIMEOUT
         answers = [answer.result() for answer in waiting]
@@ -83,7 +83,7 @@ def test_fault_25_whoever_waits_too_long_is_told_so_and_the_pool_is_not_exhauste
 def test_fault_25_however_many_save_at_a_time_pages_are_answered(
     app: Flask, sign_in: Callable[..., FlaskClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every turn is taken by a save that waits: a further one is told so, and who reads waits for none."""
+    """Waiting saves occupy every turn: a further one gets 503, and pages are served without waiting."""
     monkeypatch.setattr(app, "turns", BoundedSemaphore(1))
     client = sign_in("finance")
     saved = {"data": {"theme": "dark"}}

@@ -1,4 +1,4 @@
-"""FAULTS.md, lines 1 to 10: what people, files and strangers put where money belongs."""
+"""FAULTS.md, lines 1 to 10: invalid money amounts from users, files and other programs."""
 
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -28,13 +28,13 @@ FORMATS = ("en", "id", "plain")
 
 @pytest.fixture(autouse=True)
 def rupiah() -> Iterator[None]:
-    """Tests may change the currency; the next one finds rupiah."""
+    """Restore rupiah after each test, as tests may change the currency."""
     yield
     money.set_currency("IDR")
 
 
 def refusals(app: Flask, typed: str) -> list[str]:
-    """The sentence with which every kind of field, in every format, refuses `typed`."""
+    """The error message for `typed` of every kind of field, in every format."""
     sentences = []
     for number_format in FORMATS:
         for kind in FIELDS:
@@ -52,7 +52,7 @@ def refusals(app: Flask, typed: str) -> list[str]:
 
 
 def columns_of_money() -> list[Any]:
-    """Every numeric column of every table, with a row to be tried in."""
+    """Every numeric column of every table, with a row in which it can be tried."""
     return [
         pytest.param(table.name, column.name, id=f"{table.name}.{column.name}")
         for table in Base.metadata.sorted_tables
@@ -245,7 +245,7 @@ def test_fault_7_a_negative_written_by_a_stranger_is_healed_without_failing(
 
 
 def test_fault_8_ties_are_rounded_as_postgresql_rounds_them() -> None:
-    """A million values through a real server: tests/test_money.py."""
+    """tests/test_money.py compares a million values with a real server."""
     assert money.round_amount(Decimal("0.125")) == Decimal("0.13")
     assert money.round_amount(Decimal("-0.125")) == Decimal("-0.13")
 

@@ -1,6 +1,6 @@
-"""FAULTS.md, lines 34 to 37: an outage has a face, on every page, and ends without a restart.
+"""FAULTS.md, lines 34 to 37: an outage is reported on every page, and ends without a restart.
 
-A real web server over a PostgreSQL and a Redis of its own, which are really stopped.
+A real web server with a separate PostgreSQL and Redis, which are really stopped.
 """
 
 import os
@@ -38,16 +38,16 @@ pytestmark = pytest.mark.slow
 HTML = "text/html,application/xhtml+xml"
 EMAIL, PASSWORD = "ayu@northwind.example", "a long enough password"
 WITHIN_SECONDS = 10.0
-"""After the end of an outage everything is as before."""
+"""Seconds after the end of an outage within which everything must work as before."""
 
 PROBES = ("/healthz", "/readyz")
 DESCRIPTION = "/api/openapi.json"
-"""It says what the API is; no database is needed for it."""
+"""The description of the API, which needs no database."""
 
 
 @dataclass(frozen=True)
 class Office:
-    """A company with services and a web server of its own."""
+    """A company with separate services and a separate web server."""
 
     services: Services
     port: int
@@ -64,21 +64,21 @@ class Office:
         return send(self.port, "POST", path, self.cookie, body, **{"Accept": HTML, **headers})
 
     def execute(self, *statements: str) -> None:
-        """Let the database's superuser do something."""
+        """Execute statements as the database's superuser."""
         with psycopg.connect(self.services.postgres.url(ADMIN), autocommit=True) as admin:
             for statement in statements:
                 admin.execute(statement.encode())
 
     def statuses(self, pages: Iterable[str]) -> dict[str, int]:
-        """What each of these pages answers."""
+        """The response status of each of these pages."""
         return {path: self.get(path).status for path in pages}
 
 
 @pytest.fixture(scope="module")
 def office(application: Flask) -> Iterator[Office]:
-    """A company whose services may be killed without anybody else noticing."""
+    """A company with services that may be killed without affecting other tests."""
     home = Path(mkdtemp(prefix="backoffice-tests-"))
-    home.chmod(0o711)  # root's PostgreSQL runs as another user and passes through here
+    home.chmod(0o711)  # root's PostgreSQL runs as another user and needs to traverse it
     services, log = Services(home, durable=False), home / "web.log"
     try:
         with services.in_use(services.postgres, services.redis, tied=True):
@@ -90,7 +90,7 @@ def office(application: Flask) -> Iterator[Office]:
 
 
 def _founded(home: Path) -> tuple[str, tuple[str, ...]]:
-    """The company's book; a signed-in administrator's cookie, and the address of every GET route."""
+    """Create the company's book; returns a signed-in administrator's cookie, and the URL of every GET route."""
     founded = create_app({"TESTING": True, "BACKOFFICE_HOME": home})
     upgrade(founded)
     with founded.app_context():
@@ -105,7 +105,7 @@ def _founded(home: Path) -> tuple[str, tuple[str, ...]]:
 
 @contextmanager
 def postgresql_stopped(office: Office) -> Iterator[None]:
-    """It is gone, as when its machine is."""
+    """Kill PostgreSQL, as when its machine fails."""
     for pid in pids_in(office.services.postgres.data):
         os.kill(pid, signal.SIGKILL)
     try:
@@ -116,7 +116,7 @@ def postgresql_stopped(office: Office) -> Iterator[None]:
 
 @contextmanager
 def no_connection_left(office: Office) -> Iterator[None]:
-    """Others have taken all connections; ours were lost."""
+    """Refuse new connections of the app's role, and terminate the existing ones."""
     office.execute(
         f"ALTER ROLE {APP} CONNECTION LIMIT 0",
         f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = '{APP}'",
@@ -129,7 +129,7 @@ def no_connection_left(office: Office) -> Iterator[None]:
 
 @contextmanager
 def read_only(office: Office) -> Iterator[None]:
-    """A standby, or a database under maintenance: it only reads."""
+    """Make the database read-only, as a standby or a database under maintenance is."""
     office.execute(
         f"ALTER ROLE {APP} SET default_transaction_read_only = on",
         f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = '{APP}'",
@@ -142,11 +142,11 @@ def read_only(office: Office) -> Iterator[None]:
 
 @contextmanager
 def standby(office: Office) -> Iterator[None]:
-    """The machine behind the address follows another one, until it is promoted."""
+    """Restart the server as a standby, and promote it at the end."""
     postgres = office.services.postgres
     postgres.stop()
     (postgres.data / "standby.signal").touch()
-    with suppress(psycopg.errors.ReadOnlySqlTransaction):  # its roles are there already
+    with suppress(psycopg.errors.ReadOnlySqlTransaction):  # its roles exist already
         postgres.start(tied=True)
     try:
         yield
@@ -156,7 +156,7 @@ def standby(office: Office) -> Iterator[None]:
 
 @contextmanager
 def redis_stopped(office: Office) -> Iterator[None]:
-    """The queue and the counts of attempts are gone."""
+    """Stop Redis, with its queue and its rate limits."""
     office.services.redis.stop()
     try:
         yield
@@ -169,7 +169,7 @@ Outage = Callable[[Office], Any]
 
 @pytest.fixture(scope="module")
 def healthy(office: Office) -> dict[str, int]:
-    """What each page answers while all is well."""
+    """The response status of each page without an outage."""
     found = office.statuses(office.pages)
     assert len(found) > 80
     assert sum(status == 200 for status in found.values()) > 60, found
@@ -178,13 +178,13 @@ def healthy(office: Office) -> dict[str, int]:
 
 
 def is_back(office: Office, healthy: dict[str, int]) -> None:
-    """Every page is as before, and saving works, within seconds and without a restart."""
+    """Assert that every page is as before, and that saving works, within seconds and without a restart."""
     until(lambda: saved(office) == 303, WITHIN_SECONDS, "saving works again", office.log)
     left = dict(healthy)
 
     def are_back() -> bool:
         for path in left.keys() - changed(office, left).keys():
-            del left[path]  # one that is back has been seen; only the others are asked again
+            del left[path]  # recovered pages are not requested again
         return not left
 
     until(are_back, WITHIN_SECONDS, "all pages are back", office.log)
@@ -192,7 +192,7 @@ def is_back(office: Office, healthy: dict[str, int]) -> None:
 
 
 def changed(office: Office, healthy: dict[str, int]) -> dict[str, int]:
-    """The pages that answer otherwise than while all is well; too many exports a minute are no fault."""
+    """The pages with a status other than the healthy one; rate limits of exports do not count."""
     now = office.statuses(healthy)
     return {
         p: status
@@ -202,7 +202,7 @@ def changed(office: Office, healthy: dict[str, int]) -> dict[str, int]:
 
 
 def saved(office: Office) -> int:
-    """Whether an order can be opened and saved: the answer's status."""
+    """Open and save an order; returns the response status."""
     page = office.get("/orders/SO-1/edit")
     return office.post("/orders/SO-1/edit", fields_of(page.text)).status
 
@@ -234,7 +234,7 @@ def test_without_a_database_every_page_says_so_in_the_visitors_language(
 
 
 def is_reported(answer: Answer, path: str = "/") -> bool:
-    """Whether it is the page of an outage, or to a program its problem, and leaves the session alone."""
+    """Whether it is the outage page, or the problem document for a program, and sets no session cookie."""
     reported = answer.status == 503 and int(answer.headers["Retry-After"]) > 0
     if path.startswith("/api/"):
         reported = reported and answer.headers["Content-Type"] == "application/problem+json"
@@ -279,7 +279,7 @@ def test_a_read_only_database_shows_every_page_and_says_why_nothing_can_be_saved
         toast = office.post("/orders/SO-1/edit", form, HX_Request="true")
         assert toast.status == 503
         assert "can be read meanwhile" in toast.text
-        # Nobody can be signed in: said at once, rather than after their password.
+        # Sign-in is impossible: reported at once, rather than after the password.
         visitor = send(office.port, "GET", "/login", "", Accept=HTML)
         assert is_reported(visitor)
         assert "read-only" in visitor.text
@@ -297,7 +297,7 @@ def test_without_redis_people_sign_in_and_save(office: Office, healthy: dict[str
 
 
 def signed_in(office: Office) -> int:
-    """Sign in as people do, with an address and a password: the answer's status."""
+    """Sign in with an e-mail address and a password; returns the response status."""
     page = send(office.port, "GET", "/login", "", Accept=HTML)
     cookie = page.headers["Set-Cookie"].partition(";")[0]
     token, *_same = re.findall(r'name="csrf_token"[^>]*value="([^"]+)"', page.text)
@@ -306,7 +306,7 @@ def signed_in(office: Office) -> int:
 
 
 def test_a_page_that_tells_of_an_outage_asks_the_database_no_second_time(app: Flask) -> None:
-    """Each further question would cost a whole time-out where the database is silent."""
+    """Each further query would cost a whole timeout where the database does not answer."""
     lost = create_app(
         {"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none", "SECRET_KEY": "long enough"}
     )

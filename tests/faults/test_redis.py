@@ -1,4 +1,4 @@
-"""FAULTS.md, line 34: Redis dies or freezes while people work; nothing is lost and nobody waits for it."""
+"""FAULTS.md, line 34: Redis dies or freezes while users work; nothing is lost and no user waits for it."""
 
 import os
 import random
@@ -83,7 +83,7 @@ def queued(session: Any, number: str) -> int:
 def saved(
     port: int, numbers: list[str], cookies: list[str], forms: list[Any]
 ) -> list[tuple[int, float]]:
-    """Everybody saves their order within some seconds; the status and the seconds of each answer."""
+    """Each client saves its order within some seconds; returns status and seconds of each response."""
     took: list[tuple[int, float]] = []
 
     def save(number: str, cookie: str, form: Any) -> None:

@@ -1,4 +1,4 @@
-"""FAULTS.md, line 21: a save that loses a race for locks is carried out again, and acts once."""
+"""FAULTS.md, line 21: a save that loses a race for locks is retried, and has one effect."""
 
 import io
 import threading
@@ -36,7 +36,7 @@ PATIENCE = 30
 
 @pytest.fixture
 def view(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[Replace]:
-    """`view(function)`: what POST /preferences does; a repetition follows at once."""
+    """`view(function)`: replaces the view of POST /preferences; retries follow without a pause."""
     kept = app.view_functions["people.preferences_post"]
     monkeypatch.setattr(edge, "LONGEST_PAUSE", 0)
 
@@ -49,12 +49,12 @@ def view(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[Replace]:
 
 
 def lost_a_race(sqlstate: str = "40P01") -> OperationalError:
-    """What the driver raises in whom PostgreSQL has chosen."""
+    """The driver's error in the transaction that PostgreSQL aborts."""
     return OperationalError("UPDATE", {}, psycopg.errors.lookup(sqlstate)())
 
 
 class Tries:
-    """Counts how often a view is called, and loses the first `lost` times."""
+    """Counts the calls of a view, and fails the first `lost` ones with a lost race."""
 
     def __init__(self, lost: int, sqlstate: str = "40P01") -> None:
         self.count = 0
@@ -66,7 +66,7 @@ class Tries:
             raise lost_a_race(self._sqlstate)
 
 
-# A real circle
+# A real deadlock
 
 
 def wait_until_it_waits(observer: psycopg.Connection[Any], pid: int) -> None:
@@ -83,9 +83,9 @@ def test_fault_21_a_save_that_postgresql_ends_in_a_circle_is_saved_all_the_same_
     admin_database_url: str,
     owner_connection: psycopg.Connection[Any],
 ) -> None:
-    """A program holds a line and wants its order; the save holds the order and wants the line.
+    """A program holds a line and waits for its order; the save holds the order and waits for the line.
 
-    The program never looks for circles and waits first, so that it is the save that is ended.
+    The program's deadlock detection is off and it waits first, so that PostgreSQL aborts the save.
     """
     order: Order = OrderFactory(number="SO-1", lines=[("package", "Tea", "1", "10")])
     session.commit()
@@ -132,7 +132,7 @@ def test_fault_21_a_save_that_postgresql_ends_in_a_circle_is_saved_all_the_same_
     assert session.scalar(promos.where(AuditEvent.action == "UPDATE")) == 1
 
 
-# How often, and what of it is kept
+# The number of retries, and what is kept between them
 
 
 @pytest.mark.parametrize("sqlstate", ["40P01", "40001"])

@@ -23,7 +23,7 @@ from tests.processes import barrier, together
 pytestmark = [pytest.mark.timeout(300), pytest.mark.slow]
 
 SIMULATED = [s for s in SCHEDULES if not isinstance(s.rule, EveryMinutes)]
-"""A week of those that are due every few minutes takes minutes; they are tried over some hours."""
+"""Without those that are due every few minutes: a week of them takes minutes, so they are tried over some hours."""
 
 SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
 
@@ -48,7 +48,7 @@ def everything_ends() -> None:
 def scheduling(
     schedules: list[Schedule], moments: list[datetime], together_at: Barrier, late: timedelta
 ) -> int:
-    """One scheduler, whose clock is `late`, at work for as long as `moments` last."""
+    """Run one scheduler, with its clock ahead by `late`, through `moments`; returns the number of runs it started."""
     started = 0
     for moment in moments:
         together_at.wait()
@@ -59,7 +59,7 @@ def scheduling(
 
 
 def two_schedulers(app: Flask, schedules: list[Schedule], start: datetime, end: datetime) -> None:
-    """Both look at every moment at once, and at some between; every due time has exactly one run."""
+    """Both poll at every moment at once, and at some between; every due time has exactly one run."""
     expected = {(s.name, moment) for s in schedules for moment in due(s, start, end)}
     seeded = random.Random(7)
     rests = [start + seeded.random() * (end - start) for _ in range(examples(40))]
@@ -74,7 +74,7 @@ def two_schedulers(app: Flask, schedules: list[Schedule], start: datetime, end: 
     found = runs_of_schedules()
     assert len(found) == len(set(found)) == sum(counts)
     assert set(found) == expected
-    assert min(counts) > 0  # both had a share
+    assert min(counts) > 0  # both started some
 
 
 def here(text: str) -> datetime:
@@ -124,7 +124,7 @@ def test_many_schedulers_that_look_at_the_same_moment_start_one_run(
 def test_it_is_the_unique_key_that_lets_only_one_through(
     app: Flask, session: Any, owner_connection: Any
 ) -> None:
-    """A scheduler that looked before another one had asked; without the key it starts a second run."""
+    """A scheduler that polled before another one had requested; without the key it starts a second run."""
     (nightly,) = [schedule for schedule in SCHEDULES if schedule.name == "balance-verify-sync"]
     now = datetime(2026, 11, 20, 19, tzinfo=UTC)
     tick(db.engine, now - DAY, [nightly])
@@ -154,7 +154,7 @@ def test_after_missed_hours_only_the_last_due_time_of_each_schedule_is_started(
     away = start + timedelta(days=3, hours=1)
     tick(db.engine, away)
     everything_ends()
-    for n in range(1, 60):  # whoever waited for the same kind and scope
+    for n in range(1, 60):  # those that waited for a run of the same kind and scope
         tick(db.engine, away + n * SECOND)
         everything_ends()
     found = runs_of_schedules()

@@ -1,6 +1,6 @@
-"""A book is tampered with round after round: every tampering is named, nothing else is, no correction is false.
+"""A book is tampered with round after round: every tampering is reported, nothing else is, no correction is false.
 
-What is right is computed by the independent books of tests/orders and tests/billing, which hold nothing of
+The right values are computed by the independent books of tests/orders and tests/billing, which use no code of
 the product. `TEST_DEPTH=60 pytest -s …` makes the long run and prints its counts.
 """
 
@@ -56,15 +56,15 @@ FACTS = {
 
 OF_CUSTOMERS = ("payments", "meter_adjustments", "invoices")
 FEW = 4
-"""Of so few documents none is given up any more."""
+"""With fewer documents left, a deletion is always restored."""
 
 GONE = 900_001
-"""From here on: ids of owners that are not there."""
+"""The first of the ids of owners that do not exist."""
 
 
 @dataclass
 class Seen:
-    """What a verification has named: rows of figures, rows of facts, and derived rows without an owner."""
+    """The findings of a verification: rows of figures, rows of facts, and derived rows without an owner."""
 
     figures: dict[Row, dict[str, Any]]
     facts: dict[Row, dict[str, Any]]
@@ -73,19 +73,19 @@ class Seen:
 
 @dataclass
 class Made:
-    """What a user did past the triggers in a round."""
+    """The changes of a round, made without firing triggers."""
 
     facts: dict[Row, set[str]] = field(default_factory=dict)
-    """The rows that differ from the trail, each with the columns; of one that is gone none."""
+    """The rows that differ from the trail → their changed columns; empty for a deleted row."""
     orphans: set[int] = field(default_factory=set)
     under: set[Row] = field(default_factory=set)
-    """The order, or the customer, that a forged fact is beneath."""
+    """The orders and customers that a forged fact belongs to."""
     kinds: list[str] = field(default_factory=list)
 
 
 @dataclass
 class Office:
-    """The book, who tampers with it, and who looks."""
+    """The book, with the connections that tamper with it and the commands that verify it."""
 
     outside: psycopg.Connection[Any]
     surgery: psycopg.Connection[Any]
@@ -93,10 +93,10 @@ class Office:
     random: Random
     counts: Counter[str] = field(default_factory=Counter)
     last: int = 0
-    """The last correction that was looked at."""
+    """The id of the last correction that was checked."""
 
     def truth(self) -> Totals:
-        """What every stored total must be, by the facts as they are."""
+        """The expected value of every stored total, by the current facts."""
         found: Any = {**Book.read(self.outside).totals(), **Ledger.read(self.outside).totals()}
         for key, orders, *_ in self.months():
             closed = [found["orders", order]["grand_total"] for order in orders]
@@ -105,7 +105,7 @@ class Office:
         return {row: dict(values) for row, values in found.items()}
 
     def months(self) -> list[tuple[int, list[int], Decimal, int]]:
-        """Of every month of a manager who is there: its row, the orders closed in it, and what is stored."""
+        """For every month of an existing manager: its row, the orders closed in it, and the stored values."""
         return self.outside.execute(
             "SELECT t.id, array_agg(o.id), t.achieved, t.orders_closed FROM account_manager_targets t"
             " JOIN orders o ON o.account_manager_id = t.account_manager_id"
@@ -113,7 +113,7 @@ class Office:
         ).fetchall()
 
     def stored(self) -> Totals:
-        """What is stored."""
+        """The stored totals."""
         found: Any = {**books.stored(self.outside), **ledgers.stored(self.outside)}
         for key, _, achieved, closed in self.months():
             row = {"achieved": achieved, "orders_closed": Decimal(closed)}
@@ -121,7 +121,7 @@ class Office:
         return {row: dict(values) for row, values in found.items()}
 
     def look(self) -> Seen:
-        """Verify the totals and the facts by their commands."""
+        """Verify the totals and the facts by their commands; returns the findings."""
         _status, totals = self.said("figures", "verify")
         _status, facts = self.said("audit", "verify-facts")
         named: dict[Row, dict[str, Any]] = {}
@@ -138,7 +138,7 @@ class Office:
         return Seen(named, {(f["table"], int(f["id"])): f for f in facts["findings"]}, orphans)
 
     def row_of(self, figure: str, key: dict[str, Any]) -> Row:
-        """The row that a finding or a correction names."""
+        """The row that a finding or a correction refers to."""
         if "id" in key:
             return figure.partition(".")[0], int(key["id"])
         [(row,)] = self.outside.execute(
@@ -148,19 +148,19 @@ class Office:
         return "account_manager_targets", row
 
     def said(self, *words: str) -> tuple[int, dict[str, Any]]:
-        """A command's exit status and its one JSON object; it never ends in trouble."""
+        """Run a command; returns its exit status and its JSON object. Asserts that it does not exit with 2."""
         done = self.run(*words, "--json")
         assert done.exit_code in (0, 1), done.output
         return done.exit_code, json.loads(done.stdout)
 
     def run(self, *words: str) -> Any:
-        """What a command answers; nothing stays open behind it."""
+        """Run a command and close its transaction; returns the result."""
         done = self.command(*words)
         db.session.rollback()
         return done
 
     def heal(self) -> tuple[int, set[str]]:
-        """Correct everything: the exit status, and why anything was left alone."""
+        """Heal everything; returns the exit status, and the reasons why items were skipped."""
         status, said = self.said("figures", "heal", "--reason", "A round")
         return status, {failure["error"] for failure in said["failures"]}
 
@@ -170,17 +170,17 @@ class Office:
         return [key for (key,) in self.surgery.execute(query.encode())]
 
     def amount(self) -> Decimal:
-        """Some amount."""
+        """A random amount."""
         return Decimal(self.random.randint(1, 999_999)) / 100
 
     def is_in_doubt(self, row: Row, made: Made) -> bool:
-        """Whether a forged fact is in the order, or the customer, that the row is of."""
+        """Whether a forged fact is in the order, or the customer, that the row belongs to."""
         if row[0] == "account_manager_targets":
             return any(table == "orders" for table, _ in made.under)
         return self.under(*row) in made.under
 
     def under(self, table: str, row: int) -> Row:
-        """The order, or the customer, whose totals a row is in."""
+        """The order, or the customer, with the totals that a row is part of."""
         column = {"orders": "id", "order_lines": "order_id", "customers": "id"}.get(
             table, "customer_id"
         )
@@ -221,11 +221,11 @@ def office(
     return office
 
 
-# What is done past the triggers
+# Changes made without firing triggers
 
 
 def a_stored_total(office: Office, _made: Made) -> bool:
-    """A figure is written; not where a user entered it, for then it is a fact."""
+    """Change a stored figure; not an amount that a user entered, which is a fact."""
     table, row = office.random.choice(sorted(office.truth()))
     columns = set(office.truth()[table, row])
     if table == "account_manager_targets":
@@ -242,7 +242,7 @@ def a_stored_total(office: Office, _made: Made) -> bool:
 
 
 def a_fact(office: Office, made: Made) -> bool:
-    """Something that a user entered is written."""
+    """Change a value that a user entered."""
     table = office.random.choice(sorted(FACTS))
     row, column = office.random.choice(office.ids(table)), office.random.choice(FACTS[table])
     if (table, row) in made.facts:
@@ -257,7 +257,7 @@ def a_fact(office: Office, made: Made) -> bool:
 
 
 def a_document_is_removed(office: Office, made: Made) -> bool:
-    """A document is deleted."""
+    """Delete a document."""
     table = office.random.choice(["payments", "meter_adjustments"])
     row = office.random.choice(office.ids(table))
     if (table, row) in made.facts:
@@ -269,7 +269,7 @@ def a_document_is_removed(office: Office, made: Made) -> bool:
 
 
 def a_derived_row_without_an_owner(office: Office, made: Made) -> bool:
-    """A month of a manager who is not there."""
+    """Insert a month of a manager who does not exist."""
     owner = GONE + len(made.orphans)
     made.orphans.add(owner)
     office.surgery.execute(
@@ -289,11 +289,11 @@ TAMPERINGS: tuple[Tampering, ...] = (
 )
 
 
-# A round of one or several of these
+# A round of one or several of these changes
 
 
 def tampered_with(office: Office, number: int) -> None:
-    """Some are made at once: named exactly, healed where nothing is in doubt, and the rest when it is decided."""
+    """Make some at once: they are reported exactly, healed where no fact is in doubt, the rest after a decision."""
     right, made = office.truth(), Made()
     first = TAMPERINGS[number % len(TAMPERINGS)]
     more = office.random.choices(TAMPERINGS, k=office.random.choice([0, 0, 1, 2, 3]))
@@ -316,7 +316,7 @@ def tampered_with(office: Office, number: int) -> None:
 
 
 def named_exactly(office: Office, made: Made, right: Totals, now: Totals, found: Totals) -> Seen:
-    """What differs is named, with what it must be and the facts that it follows; nothing else is."""
+    """Assert that exactly the rows that differ are reported, with expected values and the facts they follow from."""
     seen = office.look()
     assert set(seen.figures) == {row for row in found if found[row] != now[row]}
     for row, finding in seen.figures.items():
@@ -337,7 +337,7 @@ def named_exactly(office: Office, made: Made, right: Totals, now: Totals, found:
 def nothing_follows_a_forged_fact(
     office: Office, made: Made, right: Totals, now: Totals, stored: tuple[Totals, Totals]
 ) -> None:
-    """Whatever would follow one is as it was; what has none beneath is right."""
+    """Assert that totals over a forged fact are as they were, and that all others are right."""
     before, after = stored
     for row in after:
         if now[row] != right[row]:
@@ -349,7 +349,7 @@ def nothing_follows_a_forged_fact(
 
 
 def decided(office: Office, seen: Seen) -> None:
-    """A person accepts or restores each forged fact, and deletes what is left of owners who are gone."""
+    """Accept or restore each forged fact, and delete the rows of owners that do not exist."""
     for _fact, finding in sorted(seen.facts.items(), key=lambda item: item[0]):
         verb = office.random.choice(["restore-fact", "accept-fact"])
         if finding["kind"] == "removed" and len(office.ids(finding["table"])) < FEW:
@@ -366,7 +366,7 @@ def decided(office: Office, seen: Seen) -> None:
 
 
 def a_total_and_an_innocent_write(office: Office, _number: int) -> None:
-    """A figure is tampered with, then a program writes beside it: the watch makes nothing wrong that was right."""
+    """Tamper with a figure, then write beside it as a program: the watch makes nothing wrong that was right."""
     truth = office.truth()
     meter = office.random.choice(office.ids("meters"))
     column = office.random.choice(["invoiced", "adjusted", "paid", "balance"])
@@ -399,9 +399,9 @@ DISABLED = "ALTER TABLE {table} DISABLE TRIGGER {name}"
 
 
 def a_trigger(office: Office, _number: int) -> None:
-    """A trigger is emptied or disabled and a program writes: readiness names it, the upgrade repairs it.
+    """Empty or disable a trigger, then write as a program: readiness reports it, the upgrade repairs it.
 
-    What nobody noted is found by the next verification, what nobody recorded by that of the facts.
+    A change that was not noted is found by the next verification, one that was not recorded by that of the facts.
     """
     table = office.random.choice(["payments", "order_lines"])
     what = office.random.choice(["note", "audit"])
@@ -441,7 +441,7 @@ def a_trigger(office: Office, _number: int) -> None:
 
 
 def corrections_are_true(office: Office, truth: Totals) -> None:
-    """Every correction since the last time names a row that was wrong, and writes what is true."""
+    """Assert that every correction since the last call is of a row that was wrong, and writes the right value."""
     query = "SELECT id, figure, key, before, after FROM corrections WHERE id > %s ORDER BY id"
     rows = office.outside.execute(query.encode(), (office.last,)).fetchall()
     for number, figure, key, before, after in rows:

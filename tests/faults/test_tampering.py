@@ -1,4 +1,4 @@
-"""FAULTS.md, lines 7, 14, 15 and 16: what a user does to the books behind the app's back.
+"""FAULTS.md, lines 7, 14, 15 and 16: changes to the books that bypass the app.
 
 Line 13, every write path, is tests/orders/test_write_paths.py and test_outside_writes.py.
 """
@@ -29,7 +29,7 @@ Outside = psycopg.Connection[Any]
 
 @pytest.fixture
 def order(session: Any) -> int:
-    """An order with lines, stored and right; answers its key."""
+    """The id of an order with lines, with right stored totals."""
     lines = [("package", "Tea", "12", "14.00"), ("promo", "Discount", "1", "26.60")]
     made = OrderFactory(lines=lines).id
     session.commit()
@@ -38,7 +38,7 @@ def order(session: Any) -> int:
 
 
 def right(connection: Outside) -> bool:
-    """Whether every stored figure is what the facts make it."""
+    """Whether every stored figure has the value that follows from the facts."""
     return stored(connection) == Book.read(connection).totals()
 
 
@@ -87,7 +87,7 @@ def test_fault_7_a_grand_total_below_zero_is_stored_when_a_stranger_makes_it_so(
 def test_fault_7_an_amount_that_cannot_be_stored_is_named_and_stops_no_other_heal(
     session: Any, order: int, app_connection: Outside, run_command: Command
 ) -> None:
-    """A quantity times a price that no column holds: reported again and again until it is mended."""
+    """A quantity times a price that is too large for the column: reported again and again until it is corrected."""
     others = [OrderFactory().id for _ in range(20)]
     session.commit()
     session.rollback()
@@ -134,7 +134,7 @@ def test_fault_7_the_app_itself_refuses_a_line_that_cannot_be_stored_and_nothing
     assert digest(owner_connection) == before
 
 
-# 14: an update by psql, of a source or of the figure itself
+# 14: an UPDATE with psql, of a source or of the figure itself
 
 
 def test_fault_14_what_another_program_wrote_is_counted_healed_and_named(
@@ -159,7 +159,7 @@ def test_fault_14_what_another_program_wrote_is_counted_healed_and_named(
     ]
 
 
-# 15: what is append-only
+# 15: append-only tables
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_fault_15_the_apps_role_changes_no_correction_and_no_trail(
 
 @pytest.fixture
 def surgeon(admin_database_url: str) -> Iterator[Outside]:
-    """A superuser for whom no trigger fires."""
+    """A superuser's connection on which no trigger fires."""
     with psycopg.connect(admin_database_url, autocommit=True) as connection:
         connection.execute("SET session_replication_role = replica")
         yield connection
@@ -200,7 +200,7 @@ def surgeon(admin_database_url: str) -> Iterator[Outside]:
 
 @pytest.fixture
 def disabled(owner_connection: Outside) -> Iterator[Outside]:
-    """The owner, with the triggers of the tables switched off for everybody."""
+    """The owner's connection, with the triggers of the tables disabled for all sessions."""
     for table in ("orders", "order_lines"):
         owner_connection.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER".encode())
     yield owner_connection
@@ -226,14 +226,14 @@ def test_fault_16_what_no_trigger_saw_is_found_by_the_next_verification(
     assert {f["owner"] for f in json.loads(found.stdout)["findings"]} == {order}
     is_a_fact = bool(forged_now(db.engine))
     assert run_command("figures", "heal").exit_code == (1 if is_a_fact else 0)
-    if is_a_fact:  # nothing follows what was forged until a user accepts it
+    if is_a_fact:  # figures do not follow a forged fact until a user accepts it
         assert not right(connection)
         tell_of_everything(surgery)
         assert run_command("figures", "heal").exit_code == 0
     assert right(connection)
     again = run_command("figures", "verify", "--json")
     assert json.loads(again.stdout)["drifted"] == 0
-    assert again.exit_code == (1 if who == "disabled" else 0)  # what fires no more is told of
+    assert again.exit_code == (1 if who == "disabled" else 0)  # disabled triggers are reported
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""FAULTS.md, lines 44 and 55: what a stranger, or a careless hand, sends over HTTP."""
+"""FAULTS.md, lines 44 and 55: hostile or careless HTTP requests."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,7 +18,7 @@ HTMX = {"HX-Request": "true", "HX-Request-Type": "partial"}
 
 
 def rows(count: int) -> MultiDict[str, str]:
-    """A form that holds nothing but rows of lines."""
+    """A form that contains only rows of lines."""
     names = (f"lines-{index}-kind" for index in range(count))
     given = [("idempotency_key", "k"), ("itemised", "package")]
     return MultiDict([*given, *((name, "package") for name in names)])
@@ -38,7 +38,7 @@ def test_a_host_that_cannot_be_one_is_a_bad_request(
 def test_rows_beyond_what_anybody_types_are_refused_before_work_is_done_on_them(
     sign_in: SignIn, path: str
 ) -> None:
-    """9,990 rows kept a thread busy for ten seconds, and the answer had six megabytes."""
+    """9,990 rows kept a thread busy for ten seconds, and the response had six megabytes."""
     answer = sign_in("finance").post(path, data=rows(MOST_ROWS + 1), headers=HTMX)
     assert answer.status_code == 413
     assert len(answer.data) < 1_000
@@ -55,7 +55,7 @@ def test_an_order_of_the_most_rows_still_gets_its_form_back(sign_in: SignIn) -> 
 def test_a_block_too_long_to_paste_is_refused_whole_not_cut_off(
     sign_in: SignIn, count: int, status: int
 ) -> None:
-    """Rows 501 and later were left out without a word."""
+    """Rows 501 and later used to be dropped silently."""
     client = sign_in("finance")
     block = "Tea\t1\t2\n" * count
     typed = filled(client, "/orders/new", block=block, row="0", column="description")
@@ -70,7 +70,7 @@ def test_a_block_too_long_to_paste_is_refused_whole_not_cut_off(
 def test_an_order_cannot_be_called_like_a_page_of_another_one(
     sign_in: SignIn, session: Any
 ) -> None:
-    """An order 1/calculation/2 was saved, and its page was not found."""
+    """An order 1/calculation/2 could be saved, and its page was not found."""
     assert not is_number("1/calculation/2")
     assert not is_number("1/calculation/amount/2")
     assert not is_number("export.1")

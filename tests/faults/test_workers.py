@@ -1,4 +1,4 @@
-"""FAULTS.md, lines 29 to 32 and 34: workers, their parents and Redis die or freeze; runs don't care."""
+"""FAULTS.md, lines 29 to 32 and 34: workers, their parents and Redis die or freeze; runs still complete once."""
 
 import os
 import signal
@@ -31,7 +31,7 @@ def log(tmp_path: Path) -> Path:
 
 
 def ask(session: Any) -> int:
-    """Ask for a heal of everything."""
+    """Request a heal of everything; returns the run's number."""
     run = actions.request(session, "figures.heal", {})
     session.commit()
     return int(run.id)
@@ -44,7 +44,7 @@ def state(session: Any, run_id: int) -> Run:
 
 @pytest.fixture
 def let_go_on(surgery: psycopg.Connection[Any]) -> Iterator[Callable[[int], None]]:
-    """Corrections take long enough for a worker to be killed among them, until the run is let go on."""
+    """Slow corrections down so that a worker can be killed among them; the fixture's function speeds the run up."""
     with slowly(surgery) as quickly:
 
         def let_go(run_id: int) -> None:
@@ -55,7 +55,7 @@ def let_go_on(surgery: psycopg.Connection[Any]) -> Iterator[Callable[[int], None
 
 
 def holders(session: Any, run_id: int) -> set[int]:
-    """The processes that hold a chunk in which they have corrected something, at this moment."""
+    """The ids of the processes that hold a chunk in which they have corrected something, at this moment."""
     assert state(session, run_id).is_live, "the run ended too early"
     held = select(RunChunk.worker).where(
         RunChunk.run_id == run_id, RunChunk.status == "open", RunChunk.changed > 0,
@@ -65,7 +65,7 @@ def holders(session: Any, run_id: int) -> set[int]:
 
 
 def at_work(session: Any, run_id: int, process: Any, log: Path) -> int:
-    """The child of this worker that holds a chunk."""
+    """The id of this worker's child that holds a chunk."""
     found = until(
         lambda: holders(session, run_id) & set(children(process.pid)), 60, "a chunk held", log
     )
@@ -73,11 +73,11 @@ def at_work(session: Any, run_id: int, process: Any, log: Path) -> int:
 
 
 def freeze(session: Any, run_id: int, process: Any, log: Path) -> int:
-    """Stop the worker's child in the middle of a chunk."""
+    """Stop the worker's child (SIGSTOP) in the middle of a chunk; returns its id."""
     while True:
         pid = at_work(session, run_id, process, log)
         os.kill(pid, signal.SIGSTOP)
-        time.sleep(0.2)  # what PostgreSQL is doing for it comes to its end
+        time.sleep(0.2)  # lets PostgreSQL finish its current statement
         if pid in holders(session, run_id):
             return pid
         os.kill(pid, signal.SIGCONT)
@@ -109,7 +109,7 @@ def test_killed_frozen_and_orphaned_workers_and_a_killed_redis_change_nothing(
         run_id = ask(session)
         os.kill(at_work(session, run_id, first, log), signal.SIGKILL)  # the child
         frozen = freeze(session, run_id, second, log)
-        first.kill()  # the parent; its child goes with it
+        first.kill()  # the parent; its child dies with it
         os.kill(services.redis.pid() or 0, signal.SIGKILL)
         let_go_on(run_id)
         with worker(log):

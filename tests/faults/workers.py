@@ -1,4 +1,4 @@
-"""Real workers in processes of their own, and a book large enough to kill them in the middle of."""
+"""Real workers in separate processes, and a book large enough to kill them in mid-run."""
 
 import os
 import subprocess
@@ -24,7 +24,7 @@ LEASE_SECONDS = 3
 
 @contextmanager
 def worker(log: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
-    """`python worker.py` on the tests' services; ended with the block if it lives still."""
+    """Run `python worker.py` on the tests' services; ended with the block if it still runs."""
     environment = {**os.environ, SUPERVISED: "1", "RUN_LEASE_SECONDS": str(LEASE_SECONDS)}
     with open(log, "ab") as output:
         process = subprocess.Popen(
@@ -51,7 +51,7 @@ def listening(services: Services, *processes: subprocess.Popen[bytes], log: Path
 
 
 def until(condition: Callable[[], Any], seconds: float, what: str, log: Path | None = None) -> Any:
-    """Wait until the condition holds; answers what it said. Fails with the end of the log."""
+    """Wait until the condition is true; returns its value. Fails with the end of the log."""
     end = time.monotonic() + seconds
     while not (answer := condition()):
         if time.monotonic() > end:
@@ -62,7 +62,7 @@ def until(condition: Callable[[], Any], seconds: float, what: str, log: Path | N
 
 
 def children(pid: int) -> list[int]:
-    """The processes that this one has started and that live."""
+    """The ids of the live child processes of a process."""
     found = []
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
@@ -89,7 +89,7 @@ ANALYZE orders;
 
 
 def book(surgery: Outside, owners: int) -> None:
-    """So many open orders, all right, written past every trigger."""
+    """Insert so many open orders, all right, without firing triggers."""
     for statement in BOOK.replace("%(owners)s", str(owners)).split(";"):
         if statement.strip():
             surgery.execute(statement.encode())
@@ -98,7 +98,7 @@ def book(surgery: Outside, owners: int) -> None:
 
 @contextmanager
 def slowly(surgery: Outside, seconds: float = 0.2) -> Iterator[Callable[[], None]]:
-    """Each statement that writes orders takes so much longer, on a machine of any speed; until it is let go."""
+    """Slow every UPDATE of orders down by so many seconds; yields a function that ends the delay."""
     surgery.execute(
         "CREATE FUNCTION rest() RETURNS trigger LANGUAGE plpgsql AS "
         f"$$ BEGIN PERFORM pg_sleep({seconds:f}); RETURN NULL; END $$".encode()
@@ -114,14 +114,14 @@ def slowly(surgery: Outside, seconds: float = 0.2) -> Iterator[Callable[[], None
 
 
 def corrupt(surgery: Outside) -> int:
-    """Make every second order's grand total wrong; answers how many that are."""
+    """Make every second order's grand total wrong; returns the number of orders."""
     return surgery.execute(
         "UPDATE orders SET grand_total = grand_total + 1 WHERE id % 2 = 0"
     ).rowcount
 
 
 def digest(surgery: Outside) -> str:
-    """What is stored in the orders, all of it."""
+    """A digest of all stored amounts of the orders."""
     row = surgery.execute(
         "SELECT md5(string_agg(concat_ws(':', id, total_price, additions, promo, reductions, grand_total), "
         "',' ORDER BY id)) FROM orders"

@@ -1,4 +1,4 @@
-"""Homes of their own for tests that start and end services."""
+"""Separate homes for tests that start and stop services."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ import pytest
 
 @pytest.fixture
 def new_home() -> Iterator[Callable[[], Path]]:
-    """Folders for a BACKOFFICE_HOME, at a place that root's unprivileged user can reach too."""
+    """Returns new folders for a BACKOFFICE_HOME, which root's unprivileged user can reach too."""
     made: list[Path] = []
 
     def new_home() -> Path:
@@ -27,6 +27,6 @@ def new_home() -> Iterator[Callable[[], Path]]:
 
 @pytest.fixture(scope="session")
 def as_root() -> None:
-    """Skip where the tests don't run as root."""
+    """Skip the test unless it runs as root."""
     if os.geteuid() != 0:
         pytest.skip("needs root, to become another user")

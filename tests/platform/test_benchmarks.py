@@ -1,4 +1,4 @@
-"""The benchmarks name what there is: they are run seldom, and what they use moves meanwhile."""
+"""All imports of the benchmarks exist: benchmarks run rarely, and what they use changes meanwhile."""
 
 import importlib
 import pkgutil

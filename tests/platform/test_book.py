@@ -1,4 +1,4 @@
-"""The book says what its amounts and days mean, and nobody who means otherwise touches it."""
+"""The book stores its currency and time zone, and no process with other settings can change it."""
 
 import json
 import os
@@ -39,7 +39,7 @@ NEEDS_NO_BOOK = {
     ("info",), ("dev",), ("db", "set-meaning"),
     *(("db", name) for name in ("check", "current", "heads", "history", "revision", "show")),
 }  # fmt: skip
-"""Commands that say something of the schema, or start something; `dev` upgrades first, as `db upgrade` does."""
+"""Commands that report on the schema, or start processes; `dev` upgrades first, as `db upgrade` does."""
 
 WORDS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("figures", "explain"): ("orders.grand_total", "1"),
@@ -69,11 +69,11 @@ WORDS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("users", "set-password"): ("a@example.com", "--password", "long enough to pass"),
     ("users", "set-role"): ("a@example.com", "admin"),
 }
-"""What commands need to be told, to get as far as the book."""
+"""Command → the arguments it needs to get as far as the book."""
 
 
 def declared(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    """Every command that there is."""
+    """Every command of the tree, as the path of its names."""
     if not isinstance(command, click.Group):
         yield path
         return
@@ -88,7 +88,7 @@ COMMANDS = [path for path in declared(main) if path not in NEEDS_NO_BOOK]
 
 
 def no_other(admin_database_url: str) -> None:
-    """End the connections that pools of earlier tests hold open: to the command they are running processes."""
+    """End the connections in the pools of earlier tests, which the command would count as running processes."""
     others = (
         "FROM pg_stat_activity WHERE application_name = 'backoffice' AND pid <> pg_backend_pid()"
     )
@@ -98,7 +98,7 @@ def no_other(admin_database_url: str) -> None:
 
 @pytest.fixture
 def wrong_order(app: Flask, surgery: Connection) -> None:
-    """An order whose stored total a user changed past every trigger: a heal would write."""
+    """An order with a stored total that was changed without firing triggers, so that a heal would write."""
     with app.app_context():
         OrderFactory()
         db.session.commit()
@@ -107,7 +107,7 @@ def wrong_order(app: Flask, surgery: Connection) -> None:
 
 @pytest.fixture
 def understood_as(app: Flask) -> Iterator[Callable[..., None]]:
-    """`understood_as(currency="VND")`: this process alone means that, on new connections."""
+    """`understood_as(currency="VND")`: sets the currency of this process only, on new connections."""
 
     def understood_as(currency: str) -> None:
         money.set_currency(currency)
@@ -120,7 +120,7 @@ def understood_as(app: Flask) -> Iterator[Callable[..., None]]:
 
 
 def outcome(program: tuple[str, ...], **settings: str) -> subprocess.CompletedProcess[str]:
-    """Run it in a process of its own, as an operator does."""
+    """Run the program in a separate process, as an operator does."""
     return subprocess.run(
         [sys.executable, *program], capture_output=True, text=True, timeout=200, cwd=ROOT, check=False,
         env={**os.environ, **settings},
@@ -128,7 +128,7 @@ def outcome(program: tuple[str, ...], **settings: str) -> subprocess.CompletedPr
 
 
 def everything(connection: Connection) -> dict[str, Any]:
-    """What every table holds, so that a refusal that writes is seen."""
+    """The content of every table, so that a refusal that writes is detected."""
     names = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
     query = "SELECT md5(string_agg(t::text, '' ORDER BY t::text)) FROM {} AS t"
     return {
@@ -218,7 +218,7 @@ SENTENCES = {
 def test_a_session_on_a_server_that_understands_the_book_otherwise_sees_why(
     language: str, how: str, app: Flask, understood_as: Callable[..., None], sign_in: Any
 ) -> None:
-    """Each connection compares: a worker of the server may have started before the book was changed."""
+    """Each connection compares the settings: a server process may have started before the book was changed."""
     browser = sign_in("finance")
     understood_as("VND")
     headers = {"Accept-Language": language}
@@ -303,7 +303,7 @@ def test_changing_the_meaning_on_purpose_is_told_beforehand_audited_and_computed
     assert event[3].startswith("cli:")
 
     means(currency="VND")
-    assert upgrade(app) == []  # every figure is looked at; of this order none is rounded
+    assert upgrade(app) == []  # every figure is checked; none of this order is rounded
     owner_connection.execute("UPDATE orders SET total_price = 10 WHERE id = %s", [order_id])
     means()
     with app.app_context():

@@ -1,4 +1,4 @@
-"""Settings: read from the environment, all complaints at once, and no start without a secret."""
+"""Settings: read from the environment, all errors reported at once, and no start without a secret."""
 
 import stat
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ ELSEWHERE = "postgresql://app:secret@db.example/books"
 def environment(
     monkeypatch: pytest.MonkeyPatch, new_home: NewHome
 ) -> Iterator[Callable[..., None]]:
-    """Sets variables of the environment; only BACKOFFICE_HOME is there otherwise, as `dev` finds it."""
+    """Sets environment variables; all others but BACKOFFICE_HOME are unset, as for `dev`."""
     for name in READERS:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("BACKOFFICE_HOME", str(new_home()))

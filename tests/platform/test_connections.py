@@ -1,4 +1,4 @@
-"""The pool of connections: a dead one is replaced before a request meets it, and a living one is asked rarely."""
+"""The connection pool: a dead connection is replaced before a request uses it, and a live one is pinged rarely."""
 
 import time
 from collections.abc import Callable
@@ -24,7 +24,7 @@ def test_a_connection_that_was_ended_a_moment_ago_is_replaced(
     app: Flask, sign_in: Callable[..., FlaskClient], surgery: psycopg.Connection[Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(extensions, "ASKED_AFTER_SECONDS", 3600)  # its news alone must do
+    monkeypatch.setattr(extensions, "ASKED_AFTER_SECONDS", 3600)  # only pending data may reveal it
     browser = sign_in("finance")
     assert browser.get("/orders").status_code == 200
     for _ in range(3):
@@ -91,14 +91,14 @@ def test_a_page_that_reads_nothing_of_its_own_opens_no_transaction(
     monkeypatch.setattr(extensions.RequestSession, "__init__", lambda *_, **__: made.append(1))
     assert browser.get("/profile").status_code == 200
     assert len(statements) == 1
-    assert not made  # not even a session to ask by
+    assert not made  # not even a session was created
 
 
 def test_what_was_prepared_outlives_a_snapshot_and_its_locks_do_not(app: Flask) -> None:
-    """A ROLLBACK makes the driver forget what it has prepared, and every statement would be planned anew."""
+    """A ROLLBACK makes the driver drop its prepared statements, and every statement would be planned again."""
     question = text("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE :like")
     with app.app_context():
-        db.engine.dispose()  # then there is one connection, whoever was here before
+        db.engine.dispose()  # then there is one connection, whatever earlier tests opened
     with app.app_context(), db.engine.connect() as first:
         backend = first.scalar(text("SELECT pg_backend_pid()"))
         first.commit()
@@ -114,7 +114,7 @@ def test_what_was_prepared_outlives_a_snapshot_and_its_locks_do_not(app: Flask) 
 
 
 class Interrupting(dict[str, int]):
-    """Values that nobody gets to read: a signal comes first."""
+    """Parameters that raise KeyboardInterrupt when they are read, as a signal would."""
 
     def __getitem__(self, name: str) -> int:
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""The demo company in every currency: it loads, is right, and looks like a business of this week."""
+"""The demo company in every currency: it loads, is right, and has recent and plausible data."""
 
 import csv
 from collections import defaultdict
@@ -34,7 +34,7 @@ pytestmark = [pytest.mark.timeout(600), pytest.mark.slow]
 
 @pytest.fixture
 def in_currency() -> Iterator[Any]:
-    """Makes a currency that of this process; afterwards it is the one before."""
+    """Sets the currency of this process, and restores the previous one afterwards."""
     before = money.currency()
     yield money.set_currency
     money.set_currency(before)
@@ -78,7 +78,7 @@ def test_amounts_look_like_those_of_such_a_business(code: str, in_currency: Any)
 
 
 BUSINESS = {"order": (500, 3000), "invoice": (100, 400), "price": (15, 60)}
-"""Between what and what the average is, in dollars."""
+"""Bounds of the average amounts, in dollars."""
 
 
 def _looks_like_a_business(code: str, seen: dict[str, Any]) -> None:
@@ -88,10 +88,10 @@ def _looks_like_a_business(code: str, seen: dict[str, Any]) -> None:
 
 
 def _written_alike() -> list[str]:
-    """Of all currencies that are written in one way, the cheapest and the dearest; all of them where one looks deeper.
+    """The least and the most valuable of all currencies with the same format; all of them with TEST_DEPTH above 1.
 
-    The minor unit decides how amounts are rounded, and whether prices go in whole units how rates are; between
-    the two, no step of the loading knows which currency it is.
+    The minor unit decides how amounts are rounded, and whether prices are in whole units how rates are; no
+    other step of the loading depends on the currency.
     """
     if DEPTH > 1:
         return sorted(CURRENCIES)
@@ -139,7 +139,7 @@ def test_its_days_end_this_week_and_stay_the_days_of_the_week_that_they_were(
 
 @pytest.fixture(scope="module")
 def migrated(application: Flask, services: Services) -> Iterator[str]:
-    """The name of a database that a new book is copied from: migrated, and nothing in it."""
+    """The name of the template database that new books are copied from: migrated and empty."""
     name = "demo_of_none"
     with psycopg.connect(services.postgres.url(ADMIN), autocommit=True) as admin:
         admin.execute(f"CREATE DATABASE {name} OWNER backoffice_owner TEMPLATE template0")
@@ -194,7 +194,7 @@ def _migrated(name: str, services: Services) -> None:
 
 
 def _loaded(code: str, name: str, services: Services) -> dict[str, Any]:
-    """What a book of that currency holds once the demo company is in it; in a process of its own."""
+    """Load the demo company into a new book of that currency, in a separate process; returns the book's content."""
     with _book(code, name, services).app_context():
         assert loading.load()
         ask = db.session.scalar

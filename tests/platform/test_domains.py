@@ -1,4 +1,4 @@
-"""What domains declare: every name leads to what it says, and two apps in one process share none of it."""
+"""What domains declare: every name resolves to an object of its sort, and two apps in one process share nothing."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import fields
@@ -77,7 +77,7 @@ def test_whatever_a_domain_names_is_there_and_of_its_sort(app: Flask, domain: Do
 
 
 def test_every_domain_declares_in_its_own_package() -> None:
-    """Another's would be there twice, or with the wrong one."""
+    """A name in another domain's package would be declared twice, or by the wrong domain."""
     for domain in DOMAINS:
         sorts = [f.name for f in fields(domain) if f.name not in ("name", "navigation")]
         named = [n for sort in sorts for n in getattr(domain, sort)]

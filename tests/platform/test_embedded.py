@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL and Redis: private, sturdy, and gone when nobody needs them."""
+"""The embedded PostgreSQL and Redis: private, robust, and stopped when no process needs them."""
 
 import json
 import os
@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def services(new_home: NewHome) -> Iterator[Services]:
-    """Services of a home of their own, not started."""
+    """Services of a new home, not started."""
     services = Services(new_home())
     yield services
     services.stop()
@@ -88,7 +88,7 @@ def test_another_user_of_the_machine_does_not_get_in(services: Services, as_root
         sockets = services.places.sockets
         stranger = Account("daemon", 1, 1)
         assert not stranger.may("-x", sockets)
-        # Even inside the folder, PostgreSQL asks the kernel who is knocking.
+        # Even inside the folder, peer authentication checks the connecting user.
         sockets.chmod(0o755)
         (sockets / ".s.PGSQL.5432").chmod(0o777)
         assert _fork_as(stranger, lambda: _is_refused(services.postgres.url(APP)))
@@ -103,7 +103,7 @@ def _is_refused(url: str) -> bool:
 
 
 def _fork_as(account: Account, question: Callable[[], bool]) -> bool:
-    """Ask in a child that is `account`: a fork, as that user may not reach this interpreter."""
+    """Evaluate `question` in a child that runs as `account`: a fork, as that user may not reach this interpreter."""
     child = os.fork()
     if child == 0:
         try:
@@ -111,7 +111,7 @@ def _fork_as(account: Account, question: Callable[[], bool]) -> bool:
             os.setgid(account.gid)
             os.setuid(account.uid)
             os._exit(0 if question() else 1)
-        except BaseException:  # noqa: BLE001 (shown, and told by the exit code)
+        except BaseException:  # noqa: BLE001 (shown, and reported by the exit code)
             traceback.print_exc()
         finally:
             os._exit(2)
@@ -163,7 +163,7 @@ def test_an_interrupted_first_start_is_started_over(services: Services) -> None:
 def test_a_redis_that_cannot_read_what_it_wrote_begins_empty_and_says_so(
     services: Services, damage: bytes
 ) -> None:
-    """As a machine leaves it whose power failed; all of it stands in PostgreSQL."""
+    """As after a power failure; the state of all work is in PostgreSQL."""
     with (
         services.in_use(services.redis, tied=True),
         redis.Redis.from_url(services.redis.url) as client,
@@ -244,7 +244,7 @@ def write(services: Services, row: str) -> None:
 
 
 def rows_of(home: Path) -> list[str]:
-    """What stands in a home's database."""
+    """The rows in a home's database."""
     services = Services(home, durable=False)
     with (
         services.in_use(services.postgres, services.redis),

@@ -1,4 +1,4 @@
-"""Every command of the tree, with every pair of its options: heeded or refused; and a dry run writes nothing."""
+"""Every command, with every pair of its options: applied or refused; and a dry run writes nothing."""
 
 import json
 import sys
@@ -36,16 +36,16 @@ Command = Callable[..., Any]
 Outside = psycopg.Connection[Any]
 
 A_DRY_RUN_WRITES = ("runs", "run_items")
-"""Where a dry run leaves what it has found. Its chunks are gone when it has ended."""
+"""The tables in which a dry run stores its findings. Its chunks are deleted when it has ended."""
 
 
 @dataclass(frozen=True)
 class Spoken:
     """What a command does to the book, and what each of its options decides, beside --json and --dry-run.
 
-    `writes`: nothing; records (what it has found, or a run); or a book, in a way of which `no_dry_run` says why there
-    is no dry run. `decides`: option → (what it decides, a value). Two options that decide different things are heeded
-    together; two that decide the same are refused, and the command says so (`commands.never_together`).
+    `writes`: nothing; records (its findings, or a run); or the book, where `no_dry_run` is the reason why there
+    is no dry run. `decides`: option → (what it decides, a value). Two options that decide different things are applied
+    together; two that decide the same are refused (`command_line.never_together`).
     """
 
     writes: str = "nothing"
@@ -252,10 +252,10 @@ COMMANDS: dict[str, Spoken] = {
     "users set-role": Spoken("book", "one row, named", ("user@example.com", "finance")),
     "validate meter-financial-data": Spoken("records", decides={"full": ("how much", ("--full",))}),
 }  # fmt: skip
-"""Every command of ours."""
+"""Every command of the product."""
 
 NOT_HERE = {"dev", "demo load", "db set-meaning"}
-"""They start processes that stay, want an empty book, or change what this very process means by its amounts:
+"""Commands that start lasting processes, need an empty book, or change this process's currency, tested in
 tests/platform/test_supervisor.py, test_demo.py and test_book.py."""
 
 NOBODY = "There is nobody to ask for a password here"
@@ -264,7 +264,7 @@ ASKS = {
     "balance lock": "Say up to which day", "import": "--results goes with --line-by-line",
     "db set-meaning": "Say what the book shall mean", "users create": NOBODY, "users set-password": NOBODY,
 }  # fmt: skip
-"""What a command says where it was not told enough."""
+"""The message of a command where a required choice is missing."""
 
 SAME = {
     "figures heal": {
@@ -273,12 +273,12 @@ SAME = {
     },
     "import": {("is_by_line", "dry_run"), ("is_by_line", "skip_bad_rows"), ("is_by_line", "failed")},
 }  # fmt: skip
-"""Pairs that decide one thing. Of `figures heal`: what is healed, and under which reason. Of `import`: what becomes of
-the other lines where one is bad; a run carries out each by itself."""
+"""Pairs that decide one thing. For `figures heal`: what is healed, and under which reason. For `import`: what happens
+to the other lines where one is bad; a run enters each by itself."""
 
 
 def walk(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[str, click.Command]]:
-    """Every command of the tree by its words."""
+    """Every command of the tree, by its full name."""
     context = click.Context(command)
     if not isinstance(command, click.Group):
         yield " ".join(path), command
@@ -290,13 +290,13 @@ def walk(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[s
 
 
 def tree() -> dict[str, click.Command]:
-    """Our commands; those of `db` that are Flask-Migrate's own keep its options, and its ways."""
+    """The product's commands; those of `db` that are Flask-Migrate's own, with its options, are left out."""
     theirs = {id(command) for command in flask_migrate.commands.values()}
     return {name: command for name, command in walk(main) if id(command) not in theirs}
 
 
 def options(command: click.Command) -> list[str]:
-    """What may be given or left out, by the names of the function's arguments."""
+    """The optional parameters, by the names of the function's arguments."""
     return [
         str(p.name)
         for p in command.params
@@ -347,7 +347,7 @@ def test_two_options_that_decide_the_same_are_refused_and_no_others() -> None:
 
 
 RUNS: dict[str, str] = {}
-"""What stands under which number in the book that is kept."""
+"""Name → number of a run or a record in the book that is kept."""
 
 
 @pytest.fixture
@@ -371,7 +371,7 @@ def book(
 def written(
     session: Any, surgery: Outside, app_connection: Outside, run_command: Command
 ) -> dict[str, str]:
-    """Write it; answers the numbers of its runs and of a finding."""
+    """Write the book; returns the numbers of its runs and of a finding."""
     fill(session)
     lost = a_customer("LOST", "M-LOST")
     a_payment("P-LOST", lost)
@@ -423,12 +423,12 @@ def typing_a_password(app: Flask, line: list[str]) -> Any:
 
 
 def say(sentence: str) -> None:
-    """Count it in the test's output."""
+    """Print a sentence in the test's output."""
     sys.stdout.write(f"\n{sentence}\n")
 
 
 def words(name: str, chosen: tuple[str, ...], book: dict[str, str], count: int) -> list[str]:
-    """The command line."""
+    """The command line for the chosen options."""
     reported = [
         *COMMANDS[name].arguments,
         *(word for option in chosen for word in given(name, option)),
@@ -506,9 +506,9 @@ HEEDED = [
 @pytest.mark.leaves_drift
 @pytest.mark.parametrize("name", HEEDED)
 def test_what_is_not_refused_is_done(name: str, book: dict[str, str], app: Flask) -> None:
-    """Each option alone and each pair, without a dry run: done, or found something, and JSON is one object."""
+    """Each option alone and each pair, without a dry run: exit status 0 or 1, and JSON is one object."""
     command, count = tree()[name], 0
-    if name == "balance lock":  # no day is locked while a change waits to be counted
+    if name == "balance lock":  # no day can be locked while changes are noted
         typing_a_password(app, ["figures", "heal", "--noted"])
     ends = {"runs apply", "runs cancel", "runs retry", "audit accept-fact", "audit restore-fact"}
     ends |= {"ledger post", "ledger reverse", "ledger reopen-period"}
@@ -518,7 +518,7 @@ def test_what_is_not_refused_is_done(name: str, book: dict[str, str], app: Flask
         line = words(name, chosen, book, count)
         answer = typing_a_password(app, line)
         count += 1
-        if name in ends and count > 1:  # the first one has had it; what is left is a sentence
+        if name in ends and count > 1:  # the first call has done it; later ones are refused
             assert answer.exit_code in (1, 2), (line, answer.output)
             continue
         if name in WANT_A_REASON and "reason" not in chosen:

@@ -1,4 +1,4 @@
-"""The test suite's own ground."""
+"""Tests of the test suite's own fixtures."""
 
 from sqlalchemy import text
 

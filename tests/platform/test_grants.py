@@ -1,4 +1,4 @@
-"""The app's role may work with the books and may not touch what guards them."""
+"""The app's role may change business rows, but not the triggers, tables and records that guard them."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ def test_every_table_gives_the_app_exactly_what_the_list_says(owner_connection: 
             query = "SELECT has_table_privilege('backoffice_app', %s, %s)"
             if owner_connection.execute(query, [f"public.{name}", privilege]).fetchone() == (True,):
                 privileges.add(privilege)
-    # A privilege with brackets is one on a column, not on the table.
+    # A privilege with brackets is on columns, not on the table.
     listed = {name: {p for p in PRIVILEGES.get(name, WORK) if "(" not in p} for name in found}
     assert found == listed
     assert set(PRIVILEGES) <= set(found), "The list names a table that does not exist."

@@ -1,4 +1,4 @@
-"""What is installed is compared with what is declared: whatever is tampered with is named, and put right."""
+"""Installed triggers and functions are compared with their declarations: tampering is reported and repaired."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -35,7 +35,7 @@ EMPTY = "BEGIN RETURN NULL; END"
 
 
 def _with(item: DatabaseObject, **changes: Any) -> str:
-    """SQL that puts another trigger in its place, which calls the same function."""
+    """SQL that replaces the trigger with another one that calls the same function."""
     changed = DatabaseObject(
         **{**{n: getattr(item, n) for n in item.__dataclass_fields__}, **changes}
     )
@@ -45,7 +45,7 @@ def _with(item: DatabaseObject, **changes: Any) -> str:
 
 
 def _replaced(item: DatabaseObject, **changes: Any) -> str:
-    """SQL that puts another function in its place."""
+    """SQL that replaces the function."""
     changed = DatabaseObject(
         **{**{n: getattr(item, n) for n in item.__dataclass_fields__}, **changes}
     )
@@ -53,7 +53,7 @@ def _replaced(item: DatabaseObject, **changes: Any) -> str:
 
 
 def _of_old(when: str) -> str:
-    """The condition, where a row that goes can have it."""
+    """The condition, where it can be evaluated on OLD rows."""
     return "" if "new." in when else when
 
 
@@ -63,7 +63,7 @@ WAYS: dict[str, Callable[[DatabaseObject], str]] = {
     "the caller's rights": lambda o: f"ALTER FUNCTION {o.function} SECURITY INVOKER",
     "gone": lambda o: f"DROP FUNCTION {o.function} CASCADE",
 }
-"""Ways to tamper with any of them."""
+"""Ways to tamper with any object."""
 
 WAYS_OF_TRIGGERS: dict[str, Callable[[DatabaseObject], str]] = {
     "never": lambda o: _with(o, when="false"),
@@ -88,7 +88,7 @@ WAYS_OF_TRIGGERS: dict[str, Callable[[DatabaseObject], str]] = {
 
 @pytest.fixture
 def as_owner(app: Flask, owner_database_url: str) -> Iterator[Connection]:
-    """The owner's, in a transaction that is rolled back."""
+    """The owner's connection, in a transaction that is rolled back."""
     url = owner_database_url.replace("postgresql:", "postgresql+psycopg:", 1)
     engine = create_engine(url, poolclass=NullPool)
     with engine.connect() as connection:
@@ -141,7 +141,7 @@ WHERE NOT t.tgisinternal AND c.relnamespace = 'public'::regnamespace
 def test_every_function_and_trigger_of_the_database_is_declared(
     app: Backoffice, as_owner: Connection
 ) -> None:
-    """Those that migrations had made were compared with nothing: a replaced one was invisible."""
+    """Objects created by migrations used to be compared with nothing: a replaced one was not detected."""
     declared_here = [
         *note_objects(registry),
         *guard_objects(app.declared.triggers),

@@ -1,4 +1,4 @@
-"""What probes are told."""
+"""The responses to health probes."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A command finds its home from whatever folder, or says that there is none; few may make one."""
+"""A command finds its home from any folder, or reports that there is none; few may create one."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ BIN = Path(sys.executable).parent
 
 
 def leaves(name: str, command: click.Command, *before: str) -> Iterator[list[str]]:
-    """Every command below, with whatever it cannot do without."""
+    """Every command below, with its required arguments and options."""
     words = [*before, name]
     if isinstance(command, click.Group):
         for inner, child in command.commands.items():
@@ -37,7 +37,7 @@ def leaves(name: str, command: click.Command, *before: str) -> Iterator[list[str
 
 
 def a_value(kind: click.ParamType) -> str:
-    """Something that an option or argument of that type takes."""
+    """A valid value for an option or argument of that type."""
     if isinstance(kind, click.Choice):
         return str(kind.choices[0])
     if isinstance(kind, click.DateTime):
@@ -92,7 +92,7 @@ OURS, FLASKS = ["backoffice"], ["flask", "--app", "backoffice"]
 def test_an_upgrade_makes_a_home_and_the_next_command_finds_it_from_anywhere(
     new_home: NewHome, tmp_path: Path
 ) -> None:
-    """By our program and by Flask's; the upgrade by Flask's, for most tests have a home made by ours."""
+    """With `backoffice` and with `flask`; the upgrade with `flask`, as most tests have a home made by `backoffice`."""
     home = new_home()
 
     def run(program: list[str], *words: str, folder: Path) -> subprocess.CompletedProcess[str]:

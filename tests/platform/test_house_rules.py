@@ -1,4 +1,4 @@
-"""Laws of the house that no linter knows."""
+"""Coding rules of the project that no linter checks."""
 
 import ast
 import re
@@ -16,7 +16,7 @@ LONGEST_FILE = 400
 LONGEST_FUNCTION = 40
 MOST_FILES = 20
 ABOUT = 1.15
-"""“About” so many lines of a function, or files in a folder."""
+"""The tolerance of “about” so many lines of a function, or files in a folder."""
 
 
 def sources() -> Iterator[tuple[Path, str]]:
@@ -72,14 +72,14 @@ def test_every_lint_exception_says_why() -> None:
 
 
 def test_no_module_reaches_itself_by_what_it_imports() -> None:
-    """What is imported within a function, or by `Late`, counts too; what is imported for types alone does not."""
+    """Imports within functions, and by `Late`, count too; imports for type checking only do not."""
     graph = grimp.build_graph("backoffice", exclude_type_checking_imports=True, cache_dir=None)
     imports = {name: graph.find_modules_directly_imported_by(name) for name in graph.modules}
     for path, text in sources():
         name = ".".join(path.with_suffix("").parts)
         for late in re.findall(r'Late\("([\w.]+)"\)', text):
             imports[name] = imports[name] | {late}
-    TopologicalSorter(imports).prepare()  # raises CycleError, which names the circle
+    TopologicalSorter(imports).prepare()  # raises CycleError, which names the cycle
 
 
 def test_no_module_of_views_uses_another_domains() -> None:
@@ -95,19 +95,19 @@ def test_no_module_of_views_uses_another_domains() -> None:
 
 
 DONE_ON_IMPORT = {
-    # prometheus-client asks for it before the first measure is made
+    # prometheus-client requires it before the first metric is created
     ("backoffice/app/counting/instruments.py", "disable_created_metrics"),
     # the one session of the process keeps figures right from the start
     ("backoffice/app/extensions.py", "figure_hooks.install_session"),
 }
-"""What is called at the top of a module that does something to what others see, each with its why."""
+"""Calls at module level that change state outside the module, each with its reason."""
 
 AS_BP_GET_DOES = {"screens.add_to", "lists.add_export"}
 """Routes on the module's own blueprint: a record's screens, a list's file."""
 
 
 def test_a_module_does_nothing_when_it_is_imported() -> None:
-    """What domains have stands in their `domain.py`; two apps in one process share no list that imports fill."""
+    """Domains declare their parts in `domain.py`; two apps in one process share no list that imports fill."""
     doing = {
         (str(path), ast.unparse(statement).partition("(")[0])
         for path, text in sources()
@@ -130,7 +130,7 @@ def test_whatever_a_module_does_when_it_is_imported_is_seen(statement: str) -> N
 
 
 def _doing(body: list[ast.stmt]) -> list[ast.stmt]:
-    """Statements that are no definition, no import, and no assignment to the module's own."""
+    """Statements other than definitions, imports, and assignments to the module's own names."""
     assigned = [t for s in body if isinstance(s, ast.Assign) for t in s.targets]
     assigned += [s.target for s in body if isinstance(s, ast.AnnAssign)]
     own = {target.id for target in assigned if isinstance(target, ast.Name)}
@@ -138,7 +138,7 @@ def _doing(body: list[ast.stmt]) -> list[ast.stmt]:
 
 
 def _is_own(target: ast.expr, own: set[str]) -> bool:
-    """Whether it is a name, or an attribute of what the module itself has made."""
+    """Whether the target is a name, or an attribute of an object that the module itself assigned."""
     if isinstance(target, ast.Tuple):
         return all(_is_own(part, own) for part in target.elts)
     if isinstance(target, ast.Attribute):

@@ -1,4 +1,4 @@
-"""Logs: one event a line, whose request, person and run it belongs to, and no secret in it. FAULTS.md, line 54."""
+"""Logs: one event per line, with its request, actor and run, and without secrets. FAULTS.md, line 54."""
 
 import json
 import logging
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def log_lines(capsys: pytest.CaptureFixture[str]) -> Iterator[Any]:
-    """Our logging, as a server sets it up; answers the lines that were written."""
+    """The app's logging, configured as in a server; the fixture's function returns the lines that were written."""
     root = logging.getLogger()
     before = root.handlers[:], root.level
     logs.configure("INFO")
@@ -67,7 +67,7 @@ def test_a_request_is_logged_without_its_query_and_body(app: Flask, log_lines: A
 def test_nothing_that_a_terminal_obeys_reaches_it(
     log_lines: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A path of `%C2%9B31m` coloured the terminal, `%E2%80%A8` began a line for some readers."""
+    """A path of `%C2%9B31m` coloured the terminal, `%E2%80%A8` started a new line for some readers."""
     typed = "\x9b31m \u2028 \x85 \u202e \x7f \x1b"
     structlog.get_logger().info("typed", path=typed)
     written = capsys.readouterr().err
@@ -75,7 +75,7 @@ def test_nothing_that_a_terminal_obeys_reaches_it(
     assert all(character == "\n" or " " <= character <= "~" for character in written)
 
 
-# Whose line it is
+# Which request, actor and run a line belongs to
 
 OURS = re.compile(r"[0-9a-f]{16}")
 
@@ -190,7 +190,7 @@ def test_a_slow_request_is_a_warning(
     ]
 
 
-# What no line holds
+# What no line may contain
 
 
 def test_tokens_are_hidden_wherever_they_stand(log_lines: Any) -> None:

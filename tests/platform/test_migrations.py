@@ -1,4 +1,4 @@
-"""Flask-Migrate: every migration goes back and forth on a book with data, whichever program is asked."""
+"""Flask-Migrate: every migration upgrades and downgrades a book with data, with `backoffice` and with `flask`."""
 
 import json
 import os
@@ -41,7 +41,7 @@ GENERATED = "SELECT proname FROM pg_proc WHERE proname LIKE 'backoffice_note_%' 
 
 @pytest.fixture
 def book(services: Services, application: Flask) -> Iterator[Flask]:
-    """An app on an empty database of its own."""
+    """An app on a separate, empty database."""
     with psycopg.connect(services.postgres.url(ADMIN), autocommit=True) as admin:
         admin.execute("CREATE DATABASE stepping OWNER backoffice_owner TEMPLATE template0")
         try:
@@ -64,7 +64,7 @@ def _elsewhere(services: Services, role: str) -> str:
 
 @pytest.fixture
 def command(book: Flask) -> Command:
-    """Runs a command on that database; it succeeds."""
+    """Runs a command on that database, and asserts that it succeeds."""
 
     def run(*words: str, status: int = 0) -> Result:
         done = book.test_cli_runner().invoke(main, list(words))
@@ -111,7 +111,7 @@ def test_a_rollback_of_one_version_keeps_every_order_and_comes_back_well(
     with psycopg.connect(_elsewhere(services, OWNER), autocommit=True) as owner:
         before = owner.execute("SELECT count(*), sum(grand_total) FROM orders").fetchone()
         command("db", "downgrade")
-        # nothing notes or records now: an older version's upgrade, or ours, computes what it missed
+        # no trigger notes or records now: the next upgrade, of either version, computes what was missed
         owner.execute("UPDATE order_lines SET quantity = quantity + 1 WHERE id = 1")
         assert book.test_client().get("/readyz").status_code == 503
         said = command("db", "upgrade").output
@@ -132,7 +132,7 @@ def test_a_rollback_of_one_version_keeps_every_order_and_comes_back_well(
 
 
 def _fill(book: Flask, command: Command, services: Services) -> None:
-    """Something in as many tables as commands can reach."""
+    """Insert rows into as many tables as commands can reach."""
     command("demo", "load")
     command("tokens", "create", "--name", "stepping", "--scope", "metrics")
     command("targets", "generate", "--year", "1999")
@@ -171,7 +171,7 @@ def test_a_migration_as_sql_writes_nothing(
 
 
 def flask(services: Services, *words: str) -> subprocess.CompletedProcess[str]:
-    """`flask --app backoffice …` in a process of its own, on the tests' own services."""
+    """Run `flask --app backoffice …` in a separate process, on the tests' own services."""
     return subprocess.run(
         [BIN / "flask", "--app", "backoffice", *words],
         cwd=ROOT,
@@ -198,7 +198,7 @@ def test_flask_itself_migrates_and_knows_our_commands(app: Flask, services: Serv
 def test_flask_makes_a_numbered_migration(app: Flask, services: Services, tmp_path: Path) -> None:
     newest = ScriptDirectory(str(MIGRATIONS)).get_current_head() or ""
     name = f"{int(newest[:4]) + 1:04d}_of_this_test_alone"
-    copied = tmp_path / "migrations"  # others ask meanwhile which the newest one is
+    copied = tmp_path / "migrations"  # other tests read the newest migration meanwhile
     shutil.copytree(MIGRATIONS, copied)
     done = flask(
         services, "db", "revision", "-m", "Of this test, alone", "--directory", str(copied)

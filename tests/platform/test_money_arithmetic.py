@@ -11,7 +11,7 @@ from tests import money_arithmetic as lint
 
 @pytest.fixture(scope="module")
 def known() -> frozenset[str]:
-    """What amounts are called."""
+    """The names of amounts."""
     return lint.amounts()
 
 

@@ -1,4 +1,4 @@
-"""A figure that the database keeps by another definition keeps no other figure from being verified."""
+"""A figure that the database keeps by another definition does not prevent others from being verified."""
 
 import json
 from collections.abc import Callable
@@ -25,7 +25,7 @@ CHANGED = "orders.components"
 
 @pytest.fixture
 def another_version(app: Any, owner_connection: Connection) -> Any:
-    """The database was upgraded by a version that defines a figure otherwise."""
+    """A database that was upgraded by a version with another definition of a figure."""
     bundle = registry.bundle_of(registry.get(CHANGED))
     owner_connection.execute(
         "UPDATE schema_fingerprints SET fingerprint = repeat(%s, 64) "

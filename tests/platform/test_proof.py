@@ -1,4 +1,4 @@
-"""Whoever has the database's password, but not our key, can neither forge corrections nor silence notes."""
+"""With the database's password, but without the app's key, no program can forge corrections or delete notes."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -34,7 +34,7 @@ GUARDS = {
 
 @pytest.fixture
 def noted(session: Any, app_connection: Connection) -> None:
-    """An order of which another program has changed something, and the note of it."""
+    """An order that another program has changed, with the pending note of that change."""
     OrderFactory()
     session.commit()
     app_connection.execute("UPDATE orders SET total_price = total_price + 1")
@@ -48,7 +48,7 @@ def count(connection: Connection, table: str) -> int:
 
 @pytest.fixture
 def drained(app: Flask) -> Iterator[None]:
-    """Afterwards our own process takes the notes, as it does in its next moment."""
+    """Drain the notes at the end of the test, as the app's own process would."""
     yield
     with app.app_context():
         figures.heal_noted(db.engine)
@@ -168,7 +168,7 @@ def test_an_unknown_key_is_told_by_readiness_and_registered_by_an_upgrade_beside
             proof.set_secret(db.engine, before)
             app.config["SECRET_KEY"] = before
     after = client.get("/readyz")
-    assert after.status_code == 200, after.json  # the former one is known still
+    assert after.status_code == 200, after.json  # the previous key is still registered
     assert count(owner_connection, "process_keys") == 2
     reported = owner_connection.execute(
         "SELECT after FROM audit_events WHERE table_name = 'process_keys'"
@@ -188,7 +188,7 @@ CHANGES = {
 
 @pytest.fixture
 def corrected(app: Flask, session: Any, surgery: Connection) -> list[int]:
-    """Three corrections, told in the trail and sealed."""
+    """Three corrections, recorded in the audit trail and sealed."""
     orders = [OrderFactory() for _ in range(3)]
     session.commit()
     surgery.execute("UPDATE orders SET grand_total = grand_total + 7")

@@ -1,4 +1,4 @@
-"""What the README says can be done: its tour is taken as written, and every command of its table exists."""
+"""The README is correct: its tour works as written, and every command of its table exists."""
 
 import re
 import shlex
@@ -20,12 +20,12 @@ PROGRAM = ".venv/bin/backoffice "
 
 
 def section(title: str) -> str:
-    """The text under a heading, without those after it."""
+    """The text under a heading, up to the next heading."""
     return README.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
 
 
 def steps(tour: str) -> Iterator[tuple[str, int]]:
-    """Whatever is to be typed in a terminal, in order, and the exit status that is said of it."""
+    """The commands of the tour, in order, each with the exit status that the README states."""
     for fence, span in re.findall(
         r"```\n(.*?)```|`(\.venv/bin/backoffice [^`]*)`", tour, re.DOTALL
     ):
@@ -60,7 +60,7 @@ def test_the_tour_goes_as_it_is_written(run_command: Command, sign_in: Callable[
 
 
 def perform_in_psql(typed: str, run_command: Command) -> None:
-    """What psql would do: the -c of one call share a session."""
+    """Execute the statements as psql would: those of one call share a session."""
     asked = re.search(r'"\$\(\.venv/bin/backoffice ([^)]*)\)"', typed)
     assert asked, typed
     url = run_command(*shlex.split(asked[1])).stdout.strip()
@@ -91,7 +91,7 @@ def test_the_screens_of_the_tour_are_there(
 
 
 def rows() -> Iterator[str]:
-    """The commands of the table, each with its options, as they are written there."""
+    """The commands of the table with their options, as written there."""
     for line in section("Commands").splitlines():
         if line.startswith("| `"):
             cell = re.split(r"(?<!\\)\|", line)[1]
@@ -99,7 +99,7 @@ def rows() -> Iterator[str]:
 
 
 def written(row: str) -> Iterator[tuple[click.Command, str]]:
-    """Each command that one entry of the table names, with what is written after it."""
+    """Each command that one entry of the table names, with the options written after it."""
     words = re.sub(r"\[[^]]*\]", "", row.removeprefix("backoffice ")).split(" ", 1)
     command = command_named(words[0])
     assert command is not None, f"{row}: no such command"

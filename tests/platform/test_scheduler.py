@@ -1,4 +1,4 @@
-"""The scheduler's process: it needs PostgreSQL alone, outlives its restarts, and ends when it is told to."""
+"""The scheduler's process: it needs only PostgreSQL, survives its restarts, and ends when it is asked to."""
 
 import json
 import os
@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.timeout(180), pytest.mark.slow]
 
 @contextmanager
 def scheduler(home: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A scheduler on the services of that home; it writes its log there."""
+    """A scheduler on the services of that home, with its log in `log`."""
     environment = {**os.environ, "BACKOFFICE_HOME": str(home), SUPERVISED: "1"}
     with (
         open(log, "wb") as output,
@@ -42,7 +42,7 @@ def scheduler(home: Path, log: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def looked_at(url: str) -> datetime | None:
-    """When a scheduler looked last; None while none has, or the database doesn't answer."""
+    """When a scheduler last polled; None while none has, or the database does not answer."""
     try:
         with psycopg.connect(url, connect_timeout=2) as connection:
             row = connection.execute("SELECT max(looked_at) FROM schedulers").fetchone()
@@ -52,7 +52,7 @@ def looked_at(url: str) -> datetime | None:
 
 
 def ends_at_once(process: subprocess.Popen[bytes], log: Path) -> None:
-    """It stops within a second; what Python itself takes to end depends on how busy the machine is."""
+    """Assert that it stops within a second, by its log; Python's own exit depends on how busy the machine is."""
     reported = datetime.now(UTC)
     process.send_signal(signal.SIGTERM)
     assert process.wait(20) == 0
@@ -75,7 +75,7 @@ def test_it_looks_leaves_word_and_ends_at_once_when_told(
     log = (tmp_path / "log").read_text()
     assert known is not None
     assert known[0] > 5
-    assert runs == (0,)  # a book that is new starts nothing
+    assert runs == (0,)  # a new book starts no run
     assert '"event": "scheduler started"' in log
 
 

@@ -1,4 +1,4 @@
-"""The migrated database is the one that the models describe, and no money column takes NaN."""
+"""The migrated database matches the models, and no money column accepts NaN."""
 
 import psycopg
 from alembic.autogenerate import compare_metadata

@@ -1,4 +1,4 @@
-"""A command starts quickly: it reads what it needs, and the screens are read by the web alone."""
+"""A command starts quickly: it imports only what it needs, and only the web imports the screens."""
 
 import json
 import subprocess
@@ -18,7 +18,7 @@ WEB_ALONE = {
 SPARED = WEB_ALONE | {
     "email_validator", "openpyxl", "prometheus_client", "redis", "rq",
 }  # fmt: skip
-"""What is slow to read, or drags in much that is, and that no plain command needs."""
+"""Modules that are slow to import, or import others that are, and that no plain command needs."""
 
 PLAIN = (
     "--help",
@@ -41,10 +41,10 @@ DONE_ELSEWHERE = {
     "backoffice.customers.merging", "backoffice.orders.bulk.actions", "backoffice.pricing.actions",
     "backoffice.records.actions",
 }  # fmt: skip
-"""What carries out a verb or a chunk: whoever lists the kinds of runs reads none of it."""
+"""Modules that perform a verb or a chunk: listing the kinds of runs must not import them."""
 
 BARE = "flask, sqlalchemy.orm, flask_sqlalchemy, flask_babel, psycopg, structlog, click"
-"""What every command needs that is not ours."""
+"""The third-party modules that every command needs."""
 
 LISTED = """
 import json, sys
@@ -113,14 +113,14 @@ def python(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 @cache
 def listed(command: str) -> subprocess.CompletedProcess[str]:
-    """A command of an empty book, and what it has read; started once for all that is asked of it."""
+    """Run a command on an empty book and report the modules that it imports; run once for all tests."""
     done = python(LISTED, *command.split())
     assert done.returncode == 0, done.stderr
     return done
 
 
 def read_by(command: str) -> set[str]:
-    """The modules that a command reads."""
+    """The modules that a command imports."""
     return set(json.loads(listed(command).stderr.splitlines()[-1]))
 
 
@@ -151,7 +151,7 @@ def test_what_draws_nothing_leaves_the_painter_alone(app: Flask, command: str) -
 
 
 def test_what_was_left_unread_can_be_read_later() -> None:
-    """A bar of progress and a table are drawn with it."""
+    """Progress bars and tables need it."""
     program = """
 import sys
 from backoffice.app.loading import unread
@@ -175,7 +175,7 @@ def test_help_names_every_command_without_reading_any(app: Flask) -> None:
 
 
 def test_commands_and_workers_know_of_the_records_what_the_web_knows(app: Flask) -> None:
-    """A worker that did not know whose the orders are would merge two customers without them."""
+    """A worker that did not know the owned records would merge two customers without their orders."""
     known: dict[str, Any] = {}
     for create in ("create_app", "create_background_app"):
         done = python(KNOWN, create)
@@ -191,16 +191,16 @@ def test_who_lists_what_can_be_done_does_not_read_how(app: Flask, command: str) 
 
 
 def calls_of(*arguments: str) -> int:
-    """How many functions are called from the start of a command to its end; without one, to read the libraries."""
+    """The number of function calls of a command from start to end; without arguments, of importing the libraries."""
     done = python(COUNTED.format(bare=BARE), *arguments)
     assert done.returncode == 0, done.stderr
     return int(done.stderr.splitlines()[-1])
 
 
 def test_a_command_takes_little_longer_than_to_read_the_libraries_that_it_needs(app: Flask) -> None:
-    """By the functions that are called, which are as many on every machine, whatever else it does.
+    """Measured by the number of function calls, which is the same on every machine, however busy.
 
-    Twice and a half as many, most of them short, take half as long again: where the libraries take 0.67 s, a second.
+    2.5 times as many calls, most of them short, take 1.5 times as long: where the libraries take 0.67 s, a second.
     """
     bare = calls_of()
     commands = ("info --json", "users list --json", "figures list --json", "runs list --json")

@@ -1,4 +1,4 @@
-"""Work over everything asks for the planner's statistics first: a book may have been imported a moment ago."""
+"""Work over a whole book renews the planner's statistics first: it may have been imported a moment ago."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 
 def counted(session: Any, table: str) -> float:
-    """How many rows the planner thinks there are; zero or below: it has not looked since there are any."""
+    """The planner's estimate of the number of rows; zero or below: it has not been updated since there are any."""
     session.rollback()
     query = text("SELECT reltuples FROM pg_class WHERE oid = cast(:name AS regclass)")
     rows = session.scalar(query, {"name": table})
@@ -29,7 +29,7 @@ def counted(session: Any, table: str) -> float:
 
 @pytest.fixture(autouse=True)
 def no_autovacuum(owner_connection: psycopg.Connection[Any]) -> Iterator[None]:
-    """It would be quicker than a test once in a while."""
+    """Disable autovacuum, which would occasionally be quicker than a test."""
     owner_connection.execute("ALTER TABLE customers SET (autovacuum_enabled = off)")
     yield
     owner_connection.execute("ALTER TABLE customers RESET (autovacuum_enabled)")
@@ -37,7 +37,7 @@ def no_autovacuum(owner_connection: psycopg.Connection[Any]) -> Iterator[None]:
 
 @pytest.fixture
 def book(session: Any) -> None:
-    """More customers than the planner may know nothing of."""
+    """Enough customers that missing statistics must be renewed."""
     rows = [{"code": f"C-{n}", "name": f"Customer {n} " + "x" * 80} for n in range(900)]
     session.execute(insert(Customer), rows)
     session.commit()
@@ -89,7 +89,7 @@ def test_a_run_asks_for_them(session: Any, book: None) -> None:
 def test_what_another_user_holds_is_passed_over(
     session: Any, book: None, admin_database_url: str, lock: str
 ) -> None:
-    """As one who analyzes or builds an index does, or one who rebuilds a table that no figure reads."""
+    """Locks as of a session that analyzes or builds an index, or that rebuilds a table that no figure reads."""
     with psycopg.connect(admin_database_url) as other:
         other.execute(f"LOCK TABLE {lock}".encode())
         statistics.refresh(db.engine)

@@ -1,4 +1,4 @@
-"""`make run` is `backoffice dev`: everything up, everything down, and up again after the worst."""
+"""`make run` is `backoffice dev`: it starts everything, stops everything, and restarts it after crashes."""
 
 import json
 import os
@@ -48,16 +48,16 @@ class Copy:
 
     @property
     def text(self) -> str:
-        """What it has said so far."""
+        """Its output so far."""
         return self.output.read_text()
 
     def is_ready(self) -> bool:
-        """Whether it said that it is ready."""
+        """Whether it has reported that it is ready."""
         assert self.process.poll() is None, self.text
         return "Backoffice is ready" in self.text
 
     def family(self) -> list[int]:
-        """Its process and all below it."""
+        """The ids of its process and of all descendants."""
         parents = {}
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():
@@ -72,7 +72,7 @@ class Copy:
         return family
 
     def pid_of(self, *words: str) -> int:
-        """The process directly below the supervisor whose command line has all the words."""
+        """The id of the supervisor's child with all the words in its command line."""
         for pid in self.family():
             command = Path(f"/proc/{pid}/cmdline").read_bytes().decode()
             if pid != self.process.pid and all(word in command for word in words):
@@ -80,12 +80,12 @@ class Copy:
         raise AssertionError(f"No process {words} runs.")
 
     def ready_status(self) -> str:
-        """The status that /readyz gives."""
+        """The body of /readyz, as text."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=10) as answer:
             return str(answer.read())
 
     def is_healthy(self) -> bool:
-        """Whether /readyz says that all is well."""
+        """Whether /readyz reports that the app is ready."""
         try:
             return '"ready"' in self.ready_status()
         except OSError:
@@ -155,7 +155,7 @@ def test_it_ends_with_ctrl_c_and_comes_back_after_kill_9(start: Callable[..., Co
 
 
 def reported_address(copy: Copy) -> str | None:
-    """Where `backoffice info` says that the copy answers, asked from elsewhere with settings of its own."""
+    """The address of the copy that `backoffice info` reports, called from another folder with other settings."""
     done = subprocess.run(
         [BACKOFFICE, "info", "--json"],
         cwd="/",
@@ -169,7 +169,7 @@ def reported_address(copy: Copy) -> str | None:
 
 
 def killed(copy: Copy, *pids: int) -> None:
-    """Kill these processes of a copy; nothing of it remains."""
+    """Kill these processes of a copy, and assert that none of its processes remains."""
     family = copy.family()
     kill(*pids)
     copy.process.wait()
@@ -201,7 +201,7 @@ def test_copies_run_side_by_side_and_start_again_what_dies_alone(
 def test_a_database_that_cannot_start_now_is_started_when_it_can(
     start: Callable[..., Copy],
 ) -> None:
-    """As after a disk was full: meanwhile pages say so, and nobody has to start everything again."""
+    """As after a full disk: meanwhile pages report it, and no manual restart is needed."""
     copy = start()
     [settings] = copy.home.rglob("postgres/data/postgresql.conf")
     aside = settings.rename(settings.with_name("aside"))
@@ -217,7 +217,7 @@ def test_a_database_that_cannot_start_now_is_started_when_it_can(
 
 
 def refused(home: Path, port: int) -> str:
-    """What is said by a copy that cannot start; it ends with 2 and leaves nothing behind."""
+    """The message of a copy that cannot start; asserts that it exits with 2 and leaves nothing behind."""
     copy = Copy(home, port)
     assert copy.process.wait(60) == 2
     assert "Traceback" not in copy.text

@@ -1,4 +1,4 @@
-"""`backoffice db upgrade`: all of it or nothing, and as often as one likes."""
+"""`backoffice db upgrade` is atomic and idempotent."""
 
 from collections.abc import Callable
 from datetime import date
@@ -57,7 +57,7 @@ def test_an_interrupted_upgrade_leaves_nothing_and_the_next_one_succeeds(
 
 
 class PowerCut(Exception):
-    """What ends the upgrade at its last step."""
+    """Raised to interrupt the upgrade at its last step."""
 
 
 def _power_cut(*_: object) -> None:
@@ -82,7 +82,7 @@ def test_a_figure_that_the_database_has_not_seen_is_computed_for_the_rows_that_a
 
 
 def a_version_that_declares_wrongly() -> Registry:
-    """Of each customer what all of them owe."""
+    """Declarations with an error: each customer's figure is the sum over all customers."""
     registry = Registry("figures")
 
     @registry.figure(Customer.overpayment, title="Wrong")

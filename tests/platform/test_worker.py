@@ -1,4 +1,4 @@
-"""The worker performs runs, and nothing else that the queue may name."""
+"""The worker performs runs, and no other function that the queue may name."""
 
 import subprocess
 import sys
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def connection(app: Flask) -> Any:
-    """The tests' Redis, as a worker uses it."""
+    """A connection to the tests' Redis, as a worker uses it."""
     with worker.connect(app.config["REDIS_URL"]) as connection:
         yield connection
 

@@ -1,7 +1,7 @@
 """A kind of run for tests: one item per customer, with before and after, as a dry run and applied.
 
-What it corrects is a customer's phone number, which is to be the length of their name: it stands
-for a stored balance, and no figure.
+It corrects a customer's phone number, which must be the length of their name: it stands
+for a stored balance without being a figure.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -35,12 +35,12 @@ def plan(connection: Connection, asked: Asked) -> Iterator[Chunk]:
 
 
 def again(items: Sequence[Any]) -> Iterable[Chunk]:
-    """The customers of whom it failed."""
+    """The customers with failed items."""
     return [Chunk({"ids": [item.owner for item in items]}, size=len(items))]
 
 
 def work(work: Work) -> None:
-    """Compare, and unless it is a dry run, write."""
+    """Compare, and write unless it is a dry run."""
     with work.transaction(is_last=True) as step:
         ids = work.payload["ids"]
         rows = step.connection.execute(select(CUSTOMERS).where(CUSTOMERS.c.id.in_(ids)))
@@ -103,5 +103,5 @@ SCRATCH = Domain("balances", kinds=(BALANCES, APPLYING, CHORE))
 
 @pytest.fixture
 def domains() -> Sequence[Domain]:
-    """Those of the product, and these kinds of runs."""
+    """The product's domains, and one with these kinds of runs."""
     return (*DOMAINS, SCRATCH)

@@ -1,4 +1,4 @@
-"""A kind of run for tests: it adds one to a number per item, so that whatever is done twice shows."""
+"""A kind of run for tests: it adds one to a number per item, so that an item done twice is visible."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +15,7 @@ from backoffice.runs.work import Asked, Chunk, Work
 
 CUSTOMERS = table_of(Customer)
 SIZE, STEPS = 6, 3
-"""Items of a chunk, and of one of its transactions."""
+"""The number of items of a chunk, and of one of its transactions."""
 
 
 def plan(connection: Connection, _asked: Asked) -> Iterator[Chunk]:

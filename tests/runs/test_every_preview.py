@@ -1,4 +1,4 @@
-"""Whatever kind of run can be previewed: its dry run lists exactly what its application writes, net and gross."""
+"""For every kind of run with a preview: its dry run lists exactly what applying it writes, net and gross."""
 
 import random
 from typing import Any
@@ -31,7 +31,7 @@ PREVIEWED = (
 
 
 OF_FACTS = {"gas.change-prices"}
-"""What they list is what a user enters, not totals: tests/gas/test_pricing."""
+"""Kinds that list facts entered by a user, not totals: tests/gas/test_pricing."""
 
 
 def test_every_kind_that_can_be_applied_is_tried(app: Flask) -> None:

@@ -1,4 +1,4 @@
-"""Two people look at what changes much: no kind of run, schedule, retry, command or second tab goes around it."""
+"""Large changes need two people: no kind of run, schedule, retry, command or second tab bypasses that."""
 
 from typing import Any
 
@@ -41,7 +41,7 @@ WRITES_UNSEEN = {
     "gas.change-prices": [{"prices": []}],
     "ledger.maintenance": [{"figures": {"accounts.sums": None}, "fix": True}],
 }
-"""Kinds of runs that write stored totals or documents, with scopes of those that do."""
+"""Kinds of runs that write stored totals or documents, with scopes in which they do."""
 
 SHOWN_BEFORE = {
     "figures.apply": [{"run": 1}],
@@ -49,27 +49,27 @@ SHOWN_BEFORE = {
     "billing.apply-migration": [{"run": 1}],
     "gas.change-prices": [{"run": 1}, {"prices": [], "shown": True}],
 }
-"""Those that write exactly what a dry run has shown."""
+"""Kinds that write exactly what a dry run has shown."""
 
 WRITES_NEITHER = {
     "figures.verify", "billing.validate", "billing.prove", "billing.migration", "reconciliation.nightly", "audit.seal",
     "audit.verify", "audit.facts", "audit.anchor", "summary.daily", "database.routine", "chore",
 }  # fmt: skip
-"""Those that look, report, seal or tidy up."""
+"""Kinds that verify, report, seal or clean up."""
 
 CARRIES_OUT = {"imports.lines", "ledger.post"}
-"""Those that enter the lines of a file which a user or a program has sent, each as if alone, or post documents."""
+"""Kinds that enter the lines of an uploaded file, each as if entered alone, or post documents."""
 
 ONE_PRESS = Declared(DOMAINS).verbs
-"""What one press does, carried out by a run above the limits: shown on the card (tests/approvals)."""
+"""Verbs performed at one click, or by a run above the limits: shown on the card (tests/approvals)."""
 
 FOLLOWS_WRITES = {"figures.drain"}
-"""What the workers do by themselves after another program's writes; nobody asks for it."""
+"""Kinds that workers start by themselves after another program's writes; no user requests them."""
 
 
 @pytest.fixture
 def book(session: Any, surgery: Any) -> list[Order]:
-    """Three orders of 9,300,000.00 whose grand totals say something else."""
+    """Three orders of 9,300,000.00 each, with wrong stored grand totals."""
     made = [OrderFactory(number=f"W-{n}") for n in range(1, 4)]
     session.commit()
     surgery.execute("UPDATE orders SET grand_total = grand_total - 100")
@@ -85,7 +85,7 @@ def a_person(session: Any, role: str = "finance", **facts: Any) -> User:
 
 
 def waiting(session: Any, asker: User) -> Run:
-    """An application of what a dry run over everything found, above the limits."""
+    """A run that applies what a dry run over everything found, above the limits, so that it waits for approval."""
     dry = run_of("figures.heal", dry_run=True)
     with acting_as(f"user:{asker.id}"):
         asked = actions.apply(session, dry.id, reason="recount", limits=Limits(0, 0))

@@ -18,7 +18,7 @@ Command = Callable[..., Any]
 
 
 def a_dry_run(session: Any, *names: str, by: str = "user:1", is_done: bool = True) -> int:
-    """A dry run over customers of these names; its number."""
+    """Create customers of these names and a dry run over them; returns its number."""
     for name in names:
         CustomerFactory(name=name, city="Broken" if name == "Broken" else "Jakarta")
     with acting_as(by):
@@ -30,7 +30,7 @@ def a_dry_run(session: Any, *names: str, by: str = "user:1", is_done: bool = Tru
 
 
 def reported(done: Any) -> dict[str, Any]:
-    """What a command said in JSON."""
+    """The JSON object that a command printed."""
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 

@@ -1,4 +1,4 @@
-"""The screens of runs: what they show, who may do what, and what a hostile address gets."""
+"""The screens of runs: what they show, permissions, and responses to hostile URLs."""
 
 import csv
 import re
@@ -26,7 +26,7 @@ SignIn = Callable[..., FlaskClient]
 
 
 def a_run(kind: str = "test.balances", by: str = "cli:root", **asked: Any) -> int:
-    """A run that a user has asked for; its number."""
+    """Request a run; returns its number."""
     with acting_as(by):
         run = actions.request(db.session(), kind, asked.pop("scope", {}), is_paced=False, **asked)
         db.session.commit()
@@ -34,7 +34,7 @@ def a_run(kind: str = "test.balances", by: str = "cli:root", **asked: Any) -> in
 
 
 def a_dry_run(session: Any, names: tuple[str, ...] = ("Ana", "Budi"), **asked: Any) -> int:
-    """A dry run over customers of these names that has ended; its number."""
+    """Create customers of these names and perform a dry run over them; returns its number."""
     for name in names:
         CustomerFactory(name=name, city="Broken" if name == "Broken" else "Jakarta")
     session.commit()
@@ -50,7 +50,7 @@ def run_of(session: Any, run_id: int) -> Run:
 
 
 def key_in(page: str) -> str:
-    """The key of the forms on a page."""
+    """The idempotency key of the forms on a page."""
     found = re.search(r'name="idempotency_key" value="([^"]+)"', page)
     assert found, "no form on the page"
     return found[1]
@@ -61,7 +61,7 @@ def act(client: FlaskClient, run_id: int, verb: str, key: str = "k", **fields: s
 
 
 def numbers_of(page: str) -> list[int]:
-    """The runs that a list shows, in its order."""
+    """The numbers of the runs that a list shows, in its order."""
     return [int(number) for number in re.findall(r'class="row-link"\s+href="/runs/(\d+)', page)]
 
 

@@ -1,4 +1,4 @@
-"""What a run left undone: who is told of it, until it is mended, and that a retry does it."""
+"""What a run left undone: it is reported until it is mended, and a retry does it."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -42,7 +42,7 @@ def retried(session: Any, run_id: int) -> int:
 
 
 def mended(session: Any, run_id: int) -> None:
-    """Nothing fails any more."""
+    """Remove the cause of the failures."""
     customers = {item.owner for item in session.scalars(select(RunItem)) if item.run_id == run_id}
     session.execute(update(CustomerFactory._meta.model).values(city="Jakarta"))
     session.commit()
@@ -120,7 +120,7 @@ def test_a_run_of_which_only_the_end_failed_is_ended_by_a_retry(
 def test_a_page_speaks_of_a_retry_exactly_where_it_can_be_had(
     status: str, session: Any, sign_in: SignIn
 ) -> None:
-    """Also of a run that never began, and of one whose items were removed after their time."""
+    """Also for a run that never began, and for one with items that were deleted after their retention."""
     client = sign_in("finance")
     ended = status in ("done", "finished with failures", "failed", "cancelled")
     for began in (True, False):
@@ -142,7 +142,7 @@ def test_a_page_speaks_of_a_retry_exactly_where_it_can_be_had(
 
 
 def counts_on_today(page: str) -> Iterator[tuple[int, str]]:
-    """What Today says of runs: how many, and the list that it leads to."""
+    """The counts of runs on Today, each with the URL of the list that it links to."""
     for place, text in re.findall(
         r'href="(/runs\?[^"]+)">.*?<span>(\d+ runs? [^<]*)<', page, re.DOTALL
     ):
@@ -199,7 +199,7 @@ def test_a_run_waits_for_a_worker_from_the_moment_it_is_approved(
 
 
 class Stopped(Exception):
-    """Stands for the end of the process."""
+    """Raised in place of the end of the process."""
 
 
 @pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit])

@@ -1,4 +1,4 @@
-"""Doing a run's chunks: claims, fences, leases, savepoints and ends. FAULTS.md, lines 30 to 32."""
+"""Performing a run's chunks: claims, fences, leases, savepoints and ends. FAULTS.md, lines 30 to 32."""
 
 import os
 import threading
@@ -32,7 +32,7 @@ CUSTOMERS = 18
 
 @pytest.fixture
 def domains() -> Sequence[Domain]:
-    """Those of the product, and one that counts."""
+    """The product's domains, and one with a kind of run that counts."""
     return (*DOMAINS, SCRATCH)
 
 
@@ -55,7 +55,7 @@ def state(session: Any, run_id: int) -> Run:
 
 
 def counted(session: Any) -> set[str]:
-    """What is in the counter of the customers."""
+    """The distinct values of the customers' counters."""
     session.rollback()
     return set(session.scalars(select(Customer.city)))
 
@@ -89,14 +89,14 @@ def test_any_number_of_workers_share_a_run(
 def test_killed_at_every_transaction_the_end_is_that_of_an_undisturbed_run(
     app: Flask, session: Any, customers: list[Customer]
 ) -> None:
-    """A worker dies before and after each of its transactions commits; the next one goes on."""
+    """A worker dies before and after each of its transactions commits; the next one continues."""
     run_id = ask(session)
     deaths = 0
     while state(session, run_id).is_live:
         for after in (False, True):
             code = killed(app, lambda after=after: die_at_the_next_transaction(run_id, after))
             deaths += code == 9
-            session.execute(update(RunChunk).values(lease_until=None))  # its lease is over
+            session.execute(update(RunChunk).values(lease_until=None))  # its lease has expired
             session.execute(text("UPDATE run_chunks SET attempts = 0"))
             session.commit()
     assert deaths >= 2 * CUSTOMERS // 3, "it died at every transaction of two stages"
@@ -118,7 +118,7 @@ def die_at_the_next_transaction(run_id: int, after: bool) -> None:
 
 
 def overtaken(session: Any, run_id: int, *, fence: bool) -> set[str]:
-    """One worker pauses within a chunk past its lease; another does the chunk; the first goes on."""
+    """One worker pauses within a chunk past its lease; another does the chunk; the first continues."""
     paused, go_on = threading.Event(), threading.Event()
     hold = Work._hold
     calls = threading.local()
@@ -171,7 +171,7 @@ def test_a_worker_that_comes_back_after_its_lease_writes_nothing(
 def test_without_the_fence_its_late_write_would_be_counted(
     session: Any, customers: list[Customer], current: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The mutant that shows that the test before it bites."""
+    """The mutant that shows that the preceding test detects a missing fence."""
     monkeypatch.setattr(counting_kind, "_is_due", lambda *_: True)
     run_id = ask(session)
     perform_all = overtaken(session, run_id, fence=False)
@@ -246,7 +246,7 @@ def test_nobody_can_ask_for_what_no_worker_knows(session: Any) -> None:
 
 @pytest.fixture
 def people_at_screens(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run rests for them; those of other tests rest for nobody."""
+    """Enable the pauses of paced runs, which other tests switch off."""
     monkeypatch.setattr(work, "LONGEST_REST", 2.0)
 
 

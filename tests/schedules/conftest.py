@@ -22,7 +22,7 @@ SCRATCH = Domain("nothing", kinds=(NOTHING,))
 
 @pytest.fixture
 def domains() -> Sequence[Domain]:
-    """Those of the product, and one with a kind of run that does nothing."""
+    """The product's domains, and one with a kind of run that does nothing."""
     return (*DOMAINS, SCRATCH)
 
 
@@ -34,7 +34,7 @@ def nothing() -> str:
 
 @pytest.fixture
 def nightly(nothing: str) -> Callable[..., Schedule]:
-    """`nightly("one")`: a schedule of that name, every night at 02:00, for twelve hours."""
+    """`nightly("one")`: a schedule of that name, every night at 02:00, with twelve hours of grace."""
 
     def nightly(name: str, **changes: Any) -> Schedule:
         values: dict[str, Any] = {
@@ -53,12 +53,12 @@ def business_in(means: Callable[..., None]) -> Callable[[str], None]:
 
 
 def at(text: str) -> datetime:
-    """A moment where the business is, by the clock on the wall."""
+    """The moment of a local time in the business time zone."""
     return datetime.fromisoformat(text).replace(tzinfo=periods.timezone()).astimezone(UTC)
 
 
 def everything_ends() -> None:
-    """As if workers had done all that was asked."""
+    """Mark all runs as done, as if workers had performed them."""
     live = Run.finished_at.is_(None)
     db.session.execute(update(Run).where(live).values(status=DONE, finished_at=func.now()))
     db.session.commit()

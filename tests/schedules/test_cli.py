@@ -24,7 +24,7 @@ UPDATE orders SET grand_total = grand_total + 1;
 
 @pytest.fixture
 def tampered(session: Any, admin_database_url: str) -> Decimal:
-    """What the grand total of an order should be that was changed past every trigger."""
+    """The correct grand total of an order; the stored one was changed without firing triggers."""
     order = OrderFactory(number="SO-1", lines=[("package", "Queso", "12", "14.00")])
     session.commit()
     total = Decimal(order.grand_total)
@@ -74,7 +74,7 @@ def test_the_health_check_finds_and_the_nightly_run_heals(
 def test_sums_that_differ_are_found_also_by_whoever_heals(
     session: Any, run_command: Any, name: str
 ) -> None:
-    """No heal can know which of them is wrong."""
+    """A heal cannot know which of the two sums is wrong, so it only reports them."""
     assert run_command("schedule", "run", name).exit_code == 0
     roles = accounts_of_roles()
     posted(of(roles["receivables"], 7), of(roles["cash"], -7))

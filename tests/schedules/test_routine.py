@@ -1,4 +1,4 @@
-"""The quarterly routine: statistics renewed, growth told, indexes and queries that deserve a look named."""
+"""The quarterly routine: statistics renewed, growth reported, indexes and queries worth a review listed."""
 
 import json
 from typing import Any

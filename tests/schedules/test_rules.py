@@ -1,4 +1,4 @@
-"""When something is due: FAULTS.md 40 (the business day), 41 (clocks go back), 42 (leap years, year ends)."""
+"""Due times: FAULTS.md 40 (the business day), 41 (clocks go back), 42 (leap years, year ends)."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
@@ -36,7 +36,7 @@ MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 @cache
 def changes(name: str) -> tuple[datetime, ...]:
-    """The days on which clocks change in that zone; where they never do, a year's end."""
+    """The days on which clocks change in that zone; where they never do, a year's end and a leap day's eve."""
     zone, day = ZoneInfo(name), datetime(1990, 1, 1, tzinfo=UTC)
     found = []
     while day.year < 2037:
@@ -71,7 +71,7 @@ def shown(moment: datetime, zone: ZoneInfo) -> datetime:
 
 
 def first_shown(wall: datetime, zone: ZoneInfo) -> datetime:
-    """What the definition says, minute by minute: when clocks first show `wall` or later."""
+    """The definition, minute by minute: the first moment at which local time is `wall` or later."""
     moment = wall.replace(tzinfo=UTC) - 15 * HOUR
     while shown(moment, zone) < wall:
         moment += MINUTE
@@ -135,11 +135,11 @@ def test_every_day_has_its_daily_due_time_exactly_once(place, at) -> None:
         and at == time(0)
         for n in range(-1, 6)
     )
-    assert len(found) == 6 - skipped  # where a day is skipped, its midnight is the next one's
+    assert len(found) == 6 - skipped  # where a day is skipped, its midnight falls on the next day's
 
 
 def here(rule: Rule, first: str, last: str, name: str) -> list[str]:
-    """The due times of some days, as clocks on walls show them."""
+    """The due times of some days, in local time."""
     zone = ZoneInfo(name)
     start = datetime.combine(date.fromisoformat(first), time(0)).replace(tzinfo=zone)
     end = datetime.combine(date.fromisoformat(last), time(23, 59)).replace(tzinfo=zone)
@@ -193,7 +193,7 @@ def test_the_business_month_begins_where_the_business_is() -> None:
     first = next_due(
         Monthly(1, time(3)), datetime(2026, 2, 28, tzinfo=UTC), ZoneInfo("Asia/Jakarta")
     )
-    assert first == datetime(2026, 2, 28, 20, tzinfo=UTC)  # February still in UTC
+    assert first == datetime(2026, 2, 28, 20, tzinfo=UTC)  # still February in UTC
 
 
 def test_leap_years_and_year_ends() -> None:

@@ -51,7 +51,7 @@ def test_it_sums_up_the_business_day_before_the_due_time(session: Any) -> None:
     today = date(2026, 3, 1)
     start = periods.start_of(today - DAY)
     due_at = periods.start_of(today) + timedelta(hours=6, minutes=30)
-    assert start.date() == date(2026, 2, 27)  # in UTC it is the day before still
+    assert start.date() == date(2026, 2, 27)  # in UTC it is still the day before
     within, before, after = start + DAY / 2, start - timedelta(seconds=1), start + DAY
     seen_wrong(within, "-2.50", 1)
     seen_wrong(start, "10.00", 2, healed_at=within)

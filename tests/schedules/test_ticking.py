@@ -1,4 +1,4 @@
-"""Asking for what is due: each due time at most once, the last missed one, and what stands in the way."""
+"""Requesting due runs: each due time at most once, the last missed one, and delays by a live run."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""The screen of schedules: what it tells, who may run one now, and that a form has one effect."""
+"""The screen of schedules: its content, the permission to run one now, and that a form has one effect."""
 
 import re
 from datetime import UTC, datetime, timedelta

@@ -1,1 +1,1 @@
-"""What every process of the server counts while it works. Beneath all domains; `metrics` tells it."""
+"""Counters of every process of the server. Beneath all domains; `metrics` exposes them."""

@@ -1,4 +1,4 @@
-"""What every process of the server counts while it works: requests, statements, time."""
+"""The counters of every process of the server: requests, statements, time."""
 
 import os
 
@@ -10,13 +10,13 @@ from .sharing import VARIABLE
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 OWN = CollectorRegistry()
-"""What this process alone has counted."""
+"""The counters of this process alone."""
 
 REQUESTS = Histogram(
     "backoffice_request_duration_seconds",
     "Time from a request's arrival to its answer, by view and class of status.",
     ["endpoint", "status"],
-    buckets=(0.025, 0.1, 0.25, 0.5, 1, 5),  # a scrape costs by their number
+    buckets=(0.025, 0.1, 0.25, 0.5, 1, 5),  # the cost of a scrape grows with their number
     registry=OWN,
 )
 
@@ -48,7 +48,7 @@ SLOW_QUERIES = Counter(
 
 
 def counted() -> CollectorRegistry:
-    """What all processes of this server have counted."""
+    """The counters of all processes of this server."""
     folder = os.environ.get(VARIABLE, "")
     if not folder:
         return OWN

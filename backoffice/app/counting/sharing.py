@@ -1,6 +1,6 @@
-"""The server's processes count together: each in files of one folder, of which a scrape reads the sum.
+"""The server's processes share their counters: each writes files of one folder, of which a scrape reads the sum.
 
-Read by the server's configuration before anything else; so it imports nothing that counts.
+Imported by the server's configuration before anything else; so it imports nothing that counts.
 """
 
 import os
@@ -11,24 +11,24 @@ from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-"""Where prometheus-client looks for the folder, at its import."""
+"""The environment variable from which prometheus-client reads the folder, when it is imported."""
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 (mkdtemp makes a private folder there)
 NAME = "backoffice-metrics-"
 HELD = "held"
-"""A file in the folder that the server's processes hold locked, so that a leftover is known as one."""
+"""A file in the folder that the server's processes keep locked, so that a leftover can be recognised."""
 
 FRESH_SECONDS = 60.0
-"""A folder that is younger may be one that is just being made."""
+"""A folder that is younger may still be in creation."""
 
 _held: list[int] = []
 
 
 def begin() -> None:
-    """Count in a new folder of our own, in memory where possible; once in a server's life."""
+    """Create the server's folder of counters, in memory where possible; once in a server's life."""
     ours = f"{NAME}{os.getpid()}-"
     if Path(os.environ.get(VARIABLE, "")).name.startswith(ours):
-        return  # the configuration is read again, when the server is told to
+        return  # the configuration is read again at a reload of the server
     place = _place()
     _remove_leftovers(place)
     folder = Path(tempfile.mkdtemp(prefix=ours, dir=place))
@@ -39,7 +39,7 @@ def begin() -> None:
 
 
 def forget(process: int) -> None:
-    """A process has ended: what it held is gone, what it has counted stays."""
+    """Drop the live gauges of a process that has ended; its counters stay."""
     from prometheus_client.multiprocess import mark_process_dead
 
     if os.environ.get(VARIABLE):
@@ -47,7 +47,7 @@ def forget(process: int) -> None:
 
 
 def end() -> None:
-    """The server has ended: remove the folder."""
+    """Remove the folder, when the server has ended."""
     folder = os.environ.pop(VARIABLE, "")
     if folder:
         shutil.rmtree(folder, ignore_errors=True)
@@ -59,18 +59,18 @@ def _place() -> Path:
 
 
 def _remove_leftovers(place: Path) -> None:
-    """Remove the folders of servers of ours that were killed and could not do it themselves."""
+    """Remove the folders of this app's servers that were killed and could not do it themselves."""
     for folder in place.glob(f"{NAME}*"):
         try:
             reported = folder.lstat()
             if reported.st_uid == os.getuid() and time.time() - reported.st_mtime > FRESH_SECONDS:
                 _remove_unless_held(folder)
         except OSError:
-            continue  # held, or gone meanwhile
+            continue  # locked, or removed meanwhile
 
 
 def _remove_unless_held(folder: Path) -> None:
-    """Raises OSError where some process holds it."""
+    """Remove the folder. Raises OSError where some process holds its lock."""
     with open(folder / HELD, "a") as lock:
         flock(lock, LOCK_EX | LOCK_NB)
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,7 +1,7 @@
-"""Looks on while the app works: how long requests and statements take, and which ones are slow.
+"""Measures how long requests and statements take, and logs slow ones.
 
-Only what happens within requests is counted, for only the web server is asked for its counts; slow
-statements are told to the log wherever they happen.
+Only what happens within requests is counted, since only the web server's counters are scraped; slow
+statements are logged wherever they happen.
 """
 
 import time
@@ -17,14 +17,14 @@ log = structlog.get_logger("backoffice.database")
 
 SLOW_SECONDS = 0.5
 LONGEST_TEXT = 2000
-"""Characters of a slow statement that are logged: whose it is can be told from fewer."""
+"""The maximum of characters of a slow statement that are logged; fewer are enough to identify it."""
 
 
 class TimedCursor(hooks.NotingCursor):
-    """The app's cursor, with a clock: whatever is sent through a connection comes by here."""
+    """The app's cursor, which times every statement that is sent through a connection."""
 
     def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
-        """Execute, and count how long that took, in vain too: a statement that was cancelled was slow."""
+        """Execute, and record the time, even if it fails: a statement that was cancelled was slow."""
         began_at = time.perf_counter()
         try:
             return super().execute(query, params, **options)
@@ -32,7 +32,7 @@ class TimedCursor(hooks.NotingCursor):
             _count_query(query, time.perf_counter() - began_at)
 
     def executemany(self, query: Any, params_seq: Any, **options: Any) -> None:
-        """Execute for each set of parameters; counts as one."""
+        """Execute for each set of parameters; recorded as one statement."""
         began_at = time.perf_counter()
         try:
             super().executemany(query, params_seq, **options)
@@ -41,7 +41,7 @@ class TimedCursor(hooks.NotingCursor):
 
 
 def init_app(app: Flask) -> None:
-    """Watch the requests of this app; its connections have their clocks from the start."""
+    """Time the requests of this app; its connections are timed already, by their cursor class."""
     app.after_request(_count_request)
     registry.observe = _count_recalculation
 
@@ -66,7 +66,7 @@ def _count_query(query: Any, seconds: float) -> None:
         if is_slow:
             instruments.SLOW_QUERIES.inc()
     if is_slow:
-        write = log.warning if is_asked_for else log.info  # background work has time
+        write = log.warning if is_asked_for else log.info  # background work may be slow
         shown = " ".join(hooks.text_of(query).split())[:LONGEST_TEXT]
         write("slow query", milliseconds=round(seconds * 1000), statement=shown)
 

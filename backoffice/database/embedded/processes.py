@@ -1,4 +1,4 @@
-"""Starting, watching and ending the processes of the embedded services."""
+"""Start, observe and end the processes of the embedded services."""
 
 import ctypes
 import os
@@ -12,14 +12,14 @@ from .places import Account
 
 PR_SET_PDEATHSIG = 1
 LONGEST_LOG = 20 * 1024 * 1024
-"""Bytes; a log file is looked at when its process starts."""
+"""The size in bytes from which a log file is rotated; checked when its process starts."""
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def dies_with_parent(end: signal.Signals, parent: int | None = None) -> Callable[[], None]:
-    """What a child runs before its program: it gets the signal `end` when its parent dies.
+    """The function that a child calls before its program, so that it gets the signal `end` when its parent dies.
 
-    Runs after the change of user, which would clear the setting. `parent` is this process unless given.
+    Call it after the change of user, which would clear the setting. `parent` is this process unless given.
     """
     expected = os.getpid() if parent is None else parent
 
@@ -42,8 +42,8 @@ def start(
 ) -> subprocess.Popen[bytes]:
     """Start a service in a session of its own, so that Ctrl+C reaches only its supervisor.
 
-    It sees nothing of our environment (there are secrets in it). With `tied` it gets that
-    signal when we die; otherwise it outlives us.
+    It does not inherit this process's environment (there are secrets in it). With `tied` it gets that
+    signal when this process dies; otherwise it outlives it.
     """
     with open(fresh_enough(log), "ab") as output:
         return subprocess.Popen(
@@ -60,14 +60,14 @@ def start(
 
 
 def fresh_enough(log: Path) -> Path:
-    """`log`; if it has become long it is put aside, so that a new one begins."""
+    """`log`; rotated first if it has become too long."""
     if log.exists() and log.stat().st_size > LONGEST_LOG:
         log.replace(log.with_suffix(".log.1"))
     return log
 
 
 def pids_in(folder: Path) -> list[int]:
-    """The processes whose working folder is `folder`: PostgreSQL's stand in their data folder."""
+    """The processes with `folder` as working directory; PostgreSQL's processes run in their data folder."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -80,7 +80,7 @@ def pids_in(folder: Path) -> list[int]:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether the process exists and is not a zombie that nobody has collected."""
+    """Whether the process exists and is not a zombie that its parent has not reaped."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
@@ -89,7 +89,7 @@ def is_alive(pid: int) -> bool:
 
 
 def wait_until(true: Callable[[], bool], seconds: float, every: float = 0.02) -> bool:
-    """Ask until it is true; False when that takes longer than `seconds`."""
+    """Poll until `true` returns true; False when that takes longer than `seconds`."""
     end = time.monotonic() + seconds
     while not true():
         if time.monotonic() > end:
@@ -99,7 +99,7 @@ def wait_until(true: Callable[[], bool], seconds: float, every: float = 0.02) ->
 
 
 def end_process(pid: int, *how: tuple[signal.Signals, float]) -> None:
-    """Send the process one signal after the other, with so many seconds each, until it is gone."""
+    """Send the process one signal after the other, and wait so many seconds after each, until it has ended."""
     for number, seconds in how:
         try:
             os.kill(pid, number)

@@ -1,4 +1,4 @@
-"""The embedded Redis: carries work and rate limits; nothing is true because it stands there."""
+"""The embedded Redis: transports work and holds rate limits; it is never the source of truth."""
 
 import shutil
 import signal
@@ -16,7 +16,7 @@ EMPTY = (
 
 
 class Redis:
-    """Redis of one `BACKOFFICE_HOME`, whoever started it."""
+    """Redis of one `BACKOFFICE_HOME`, whichever process started it."""
 
     name = "Redis"
 
@@ -32,16 +32,16 @@ class Redis:
 
     @property
     def url(self) -> str:
-        """Its address, as redis-py takes it."""
+        """Its URL, as redis-py takes it."""
         return f"unix://{self.socket}?db=0"
 
     @staticmethod
     def url_in(home: Path) -> str:
-        """The address of a Redis in a home that is not there: nobody answers, and nothing is made."""
+        """The URL of a Redis in a home that does not exist: connecting to it fails, and nothing is created."""
         return f"unix://{home / 'sockets' / 'redis.sock'}?db=0"
 
     def is_running(self) -> bool:
-        """Whether it answers."""
+        """Whether it answers a ping."""
         return self.pid() is not None
 
     def pid(self) -> int | None:
@@ -52,7 +52,7 @@ class Redis:
         from redis.backoff import NoBackoff
         from redis.retry import Retry
 
-        # Asked once: redis-py would ask again for seconds where the socket is a leftover.
+        # No retries: redis-py would retry for seconds where the socket is a leftover.
         once = Retry(NoBackoff(), 0)
         with redis.Redis(unix_socket_path=str(self.socket), socket_timeout=2, retry=once) as client:
             try:
@@ -61,13 +61,13 @@ class Redis:
                 return None
 
     def has_died(self) -> bool:
-        """Whether it ran and is gone; cheap for a process of our own."""
+        """Whether it ran and has ended; cheap where this process started it."""
         if self.process is not None:
             return self.process.poll() is not None
         return self.pid() is None
 
     def start(self, *, tied: bool) -> str | None:
-        """Start it; a sentence if it had to begin empty, because what it has written cannot be read.
+        """Start it; returns a message if it had to start empty, because its files cannot be read.
 
         With `tied` it stops when this process dies. Does nothing when it runs already.
         """
@@ -87,7 +87,7 @@ class Redis:
         )
 
     def _started(self, tied: bool) -> bool:
-        """Whether it answers, once it has read what it has written."""
+        """Start the process; returns whether it answers, once it has loaded its files."""
         folder = self.places.private("redis")
         self.process = start(
             [self._program(), *self._options(folder)],
@@ -101,7 +101,7 @@ class Redis:
         return self.is_running()
 
     def stop(self) -> None:
-        """Stop it; its append-only file is written out first."""
+        """Stop it; its append-only file is flushed first."""
         pid = self.pid()
         if pid is None:
             return

@@ -1,4 +1,4 @@
-"""Both embedded services of one home; whoever leaves last switches off the light."""
+"""Both embedded services of one home; the last process that uses them stops them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,15 +21,15 @@ class Services:
         self.redis = Redis(self.places, durable=durable)
 
     def wanted(self, postgres: bool, redis: bool) -> list[Service]:
-        """Those of the two that a user asks for."""
+        """The requested ones of the two services."""
         return [*([self.postgres] if postgres else []), *([self.redis] if redis else [])]
 
     @contextmanager
     def in_use(self, *wanted: Service, tied: bool = False) -> Iterator[list[str]]:
-        """The wanted services run inside; they are stopped at the end unless another process uses them.
+        """Run the wanted services during the block; they are stopped at the end unless another process uses them.
 
-        With `tied` we are their supervisor: they die with us, and at the end they stop whoever
-        uses them. Yields the sentences that a person should read.
+        With `tied` this process is their supervisor: they die with it, and are stopped at the end even if
+        another process uses them. Yields the messages for the operator.
         """
         with open(self.places.home / "in-use", "a") as users:
             flock(users, LOCK_SH)
@@ -42,18 +42,18 @@ class Services:
                         self.stop()
 
     def start(self, *wanted: Service, tied: bool) -> list[str]:
-        """Start whichever of them does not run; sentences about what they recovered from."""
+        """Start those of them that do not run; returns messages about what they recovered from."""
         with locked(self.places.home / "lock"):
             return [s for s in (service.start(tied=tied) for service in wanted) if s]
 
     def stop(self) -> None:
-        """Stop whatever runs, Redis first."""
+        """Stop the services that run, Redis first."""
         self.redis.stop()
         self.postgres.stop()
 
 
 def _no_other(users: int) -> bool:
-    """Whether the shared lock can be made exclusive, that is: we are its only holder."""
+    """Whether the shared lock can be made exclusive, that is, this process is its only holder."""
     try:
         flock(users, LOCK_EX | LOCK_NB)
     except OSError:
