@@ -110,7 +110,7 @@ def test_neither_the_name_of_a_file_nor_a_reason_is_calculated(
         for name, key in (("=1+1.csv", "a"), ("@b.csv", "b"))
     ]
     upload = imports.upload(session, user_id=None, kind="wallet-charges", files=files)
-    by_line.ask(session, upload, is_paced=False)
+    by_line.request_run(session, upload, is_paced=False)
     session.commit()
     work(session, upload.id)
     line = session.scalars(select(ImportLine).where(ImportLine.import_id == upload.id)).first()
