@@ -15,9 +15,6 @@ from ..orders.models import Order
 from . import queries
 from .scope import Period, ReportScope
 
-MOST = 10_000
-"""The most orders with known drift that are looked up; only these mark their lines."""
-
 
 @dataclass(frozen=True)
 class Doubted:
@@ -37,12 +34,9 @@ def doubted(session: Session, user: Any, scope: ReportScope) -> Doubted:
     """The lines of the report that are known to be wrong."""
     if not FINDINGS.is_any_open(session, [grand_total.name]):
         return Doubted({}, {}, Mark(None))
-    now, before = (
-        session.execute(_wrong(user, scope, period).limit(MOST)).all()
-        for period in (scope.period, scope.period.year_before)
-    )
     mark = Mark(FINDINGS.address_of([grand_total.name]))
-    return Doubted(_by_dimension(now, 0), _by_dimension(before, 12), mark)
+    now = _wrong_keys(session, user, scope, scope.period, 0)
+    return Doubted(now, _wrong_keys(session, user, scope, scope.period.year_before, 12), mark)
 
 
 def behind(user: Any, scope: ReportScope, dimension: str, key: Any) -> Select[Any]:
@@ -56,6 +50,19 @@ def behind_before(user: Any, scope: ReportScope, dimension: str, key: Any) -> Se
     if dimension == "month":
         key = cast(key - cast("1 year", Interval), Date)
     return behind(user, scope.year_before, dimension, key)
+
+
+def _wrong_keys(
+    session: Session, user: Any, scope: ReportScope, period: Period, later: int
+) -> Mapping[str, frozenset[Any]]:
+    """The keys, by dimension, of the lines with a wrong order; a month is moved on by `later` months."""
+    wrong = _wrong(user, scope, period)
+    keys = {
+        name: frozenset(session.scalars(wrong.with_only_columns(value).distinct()))
+        for name, value in _dimensions(scope).items()
+    }
+    months = frozenset((Month.of(month) + later).first for month in keys["month"])
+    return {**keys, "month": months}
 
 
 def _wrong(user: Any, scope: ReportScope, period: Period) -> Select[Any]:
@@ -77,13 +84,4 @@ def _dimensions(scope: ReportScope) -> Mapping[str, Any]:
         "month": cast(func.date_trunc("month", cast(day, DateTime)), Date),
         "manager": Order.account_manager_id,
         "customer": Order.customer_id,
-    }
-
-
-def _by_dimension(rows: Any, later: int) -> Mapping[str, frozenset[Any]]:
-    """The keys of the lines that these orders are in, by dimension; months are moved `later` by that many months."""
-    return {
-        "month": frozenset((Month.of(row.month) + later).first for row in rows),
-        "manager": frozenset(row.manager for row in rows),
-        "customer": frozenset(row.customer for row in rows),
     }

@@ -243,8 +243,10 @@ def test_cancelling_waits_for_whoever_is_at_work(session: Any, sign_in: SignIn) 
     working.perform(db.engine, run_id, stopping=lambda: next(tried))
     claim = working._claim(db.engine, run_id, 30)
     assert claim is not None
-    assert act(sign_in("finance"), run_id, "cancel").status_code == 303
+    finance = sign_in("finance")
+    assert act(finance, run_id, "cancel").status_code == 303
     assert run_of(session, run_id).status == "running"
+    assert "It is being stopped" in finance.get(f"/runs/{run_id}").text
     asked = working.asked_of(session.connection(), run_id)
     session.rollback()
     assert asked is not None
