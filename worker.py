@@ -22,7 +22,7 @@ from backoffice.app.command_line import PATIENCE, Trouble
 from backoffice.app.extensions import db
 from backoffice.base.actor import acting_as
 from backoffice.book import MeaningDiffers, check_at_start
-from backoffice.database.embedded import Places, Services
+from backoffice.database.embedded import Folders, Services
 from backoffice.drift.outside import watch
 from backoffice.runs import attendant, worker
 from backoffice.runs.relay import relay
@@ -66,7 +66,7 @@ def _use_embedded(settings: config.Settings, stack: ExitStack) -> None:
     if config.SUPERVISED in os.environ:
         return
     if settings["EMBEDDED_POSTGRES"] or settings["EMBEDDED_REDIS"]:
-        if not Places.exist(settings["BACKOFFICE_HOME"]):
+        if not Folders.exist(settings["BACKOFFICE_HOME"]):
             raise config.NoHome(settings["BACKOFFICE_HOME"])
         services = Services(settings["BACKOFFICE_HOME"])
         wanted = services.wanted(settings["EMBEDDED_POSTGRES"], settings["EMBEDDED_REDIS"])

@@ -37,7 +37,7 @@ from backoffice.base import money, periods
 from backoffice.book import Meaning, of_this_process
 from backoffice.commands.cli import main
 from backoffice.database.embedded import ADMIN, APP, OWNER, Services
-from backoffice.drift import standing
+from backoffice.drift import figure_status
 from backoffice.figures import registry
 from backoffice.runs import work
 from tests import rightness
@@ -181,9 +181,9 @@ def application(services: Services, made_app: Callable[..., Flask]) -> Flask:
     application = made_app()
     done = application.test_cli_runner().invoke(main, ["db", "upgrade"])
     assert done.exit_code == 0, f"{done.output}\n{done.exception!r}"
-    standing.SECONDS = float("inf")  # no page reads it again: a page's queries can be counted
+    figure_status.SECONDS = float("inf")  # no page reads it again: a page's queries can be counted
     with application.app_context():
-        standing.known()  # a test of the dot itself clears it
+        figure_status.known()  # a test of the dot itself clears it
     work.LONGEST_REST = 0.0  # no user at a screen, so runs need not pause
     gc.collect()
     gc.freeze()  # the app is never freed: collecting it again and again takes a tenth of the tests' time

@@ -137,6 +137,6 @@ def database_in_use(settings: Mapping[str, Any]) -> Iterator[None]:
         return
     services = Services(settings["BACKOFFICE_HOME"])
     with services.in_use(services.postgres) as sentences:
-        for sentence in sentences[len(services.places.notices) :]:  # the notices are for `dev`
+        for sentence in sentences[len(services.folders.notices) :]:  # the notices are for `dev`
             click.echo(sentence, err=True)
         yield

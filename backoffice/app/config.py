@@ -16,7 +16,7 @@ import click
 from ..base import money, periods
 from ..base.currencies import CURRENCIES
 from ..base.trouble import Trouble
-from ..database.embedded import ADMIN, OWNER, Places, Postgres, Redis
+from ..database.embedded import ADMIN, OWNER, Folders, Postgres, Redis
 
 Settings = dict[str, Any]
 
@@ -271,13 +271,13 @@ def _add_embedded(settings: Settings) -> None:
     home: Path = settings["BACKOFFICE_HOME"]
     settings["EMBEDDED_POSTGRES"] = not settings["DATABASE_URL"]
     settings["EMBEDDED_REDIS"] = not settings["REDIS_URL"]
-    is_there = Places.exist(home) or may_make_home()
+    is_there = Folders.exist(home) or may_make_home()
     if settings["EMBEDDED_REDIS"]:
-        settings["REDIS_URL"] = Redis(Places.of(home)).url if is_there else Redis.url_in(home)
+        settings["REDIS_URL"] = Redis(Folders.of(home)).url if is_there else Redis.url_in(home)
     if settings["EMBEDDED_POSTGRES"]:
         if not is_there:
             raise NoHome(home)
-        postgres = Postgres(Places.of(home))
+        postgres = Postgres(Folders.of(home))
         if not (postgres.has_data() or may_make_home()):
             raise NoHome(home)
         settings["DATABASE_URL"] = _database_url(postgres.url())

@@ -7,8 +7,8 @@ from ..app.closing import ClosingCheck
 from ..base import N_
 from ..base.periods import Month
 from ..figures.models import FigureNote
+from .figure_status import IS_COUNTED, IS_OPEN
 from .models import DriftFinding
-from .standing import IS_COUNTED, IS_OPEN
 
 
 def _wrong(session: Session, _month: Month) -> int:

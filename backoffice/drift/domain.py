@@ -11,9 +11,9 @@ DOMAIN = Domain(
     ),
     kinds=("backoffice.drift.runs:KINDS", "backoffice.drift.facts.runs:KINDS"),
     reasons=("backoffice.drift.runs:REASONS",),
-    words=("backoffice.drift.facts.subjects:words", "backoffice.drift.verification.checks:words"),
+    words=("backoffice.drift.facts.fact_links:words", "backoffice.drift.verification.checks:words"),
     subjects=(
-        "backoffice.drift.facts.subjects:subjects",
+        "backoffice.drift.facts.fact_links:subjects",
         "backoffice.drift.verification.checks:subjects",
     ),
     closing_checks=("backoffice.drift.closing:CLOSING",),

@@ -20,8 +20,8 @@ from ..web import record_links as subjects
 from ..web.preferences import number_format
 from ..web.record_links import Place
 from . import queries
+from .figure_status import IS_COUNTED, IS_OPEN
 from .models import FOLLOWS, DriftFinding
-from .standing import IS_COUNTED, IS_OPEN
 from .wording import CAUSES, KINDS
 from .wording import titles as all_titles
 

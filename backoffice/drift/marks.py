@@ -27,10 +27,10 @@ from ..audit import tables
 from ..audit.facts import facts_by_table
 from ..figures import Figure, registry
 from ..lists.marking import Mark, Watched
-from . import standing
+from . import figure_status
 from .facts.findings import PREFIX, name_of
+from .figure_status import IS_OPEN
 from .models import DriftFinding
-from .standing import IS_OPEN
 from .verification.looking import Owners, look
 
 Place = tuple[str, str, tuple[str, ...]]
@@ -108,7 +108,7 @@ def known(owners: Mapping[str, Sequence[int]]) -> Marks:
         for column in {**(finding.stored or {}), **(finding.expected or {})}
     }
     if places:
-        standing.reported_wrong()
+        figure_status.reported_wrong()
     return Marks(places)
 
 
@@ -127,7 +127,7 @@ class RecordedFindings:
         opened = select(DriftFinding.id).where(IS_OPEN, DriftFinding.figure.in_(figures))
         if not session.scalar(select(opened.exists())):
             return False
-        standing.reported_wrong()
+        figure_status.reported_wrong()
         return True
 
     def of_row(self, table: Table, column: str) -> Watched | None:

@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 from ..app.attention import Notice, Source, Weight
 from ..figures.models import FigureNote
 from ..web.formats import quantity_filter
-from . import standing, wording
-from .standing import Standing, State
+from . import figure_status, wording
+from .figure_status import FigureStatus, State
 
 PATIENCE = timedelta(minutes=1)
 """How long a change by another program may wait for a worker before a user is notified."""
@@ -24,11 +24,11 @@ _WEIGHTS: dict[State, Weight] = {
 }  # fmt: skip
 
 
-def _standing() -> Standing:
+def _standing() -> FigureStatus:
     """The state of the books; queried once for all of this domain's notices."""
     if "books" not in g:
-        g.books = standing.now()
-    found: Standing = g.books
+        g.books = figure_status.now()
+    found: FigureStatus = g.books
     return found
 
 

@@ -27,8 +27,8 @@ from ..web import record_links as subjects
 from ..web.record_links import Place
 from .amounts import sum_in_sql
 from .facts.findings import all_facts
+from .figure_status import IS_OPEN
 from .models import OF_FIGURES, DriftFinding
-from .standing import IS_OPEN
 from .verification.checks import all_sums, name_of, reading
 from .verification.scope import parts
 

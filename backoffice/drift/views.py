@@ -25,7 +25,7 @@ from ..web.claims import Claim
 from ..web.htmx import render
 from ..web.idempotency import new_key
 from ..web.safe_next import safe_next
-from . import queries, recalculation, standing, wording
+from . import figure_status, queries, recalculation, wording
 from .facts.findings import decision_on
 from .facts.wording import differences_of
 from .listing import findings
@@ -54,8 +54,8 @@ class TooManyOwners(Refusal):
 def index() -> Response:
     """The list of findings, largest difference first."""
     looking.look_at_checks()
-    said = wording.standing_in_words(standing.now())
-    return lists.show(findings(), "drift/index.html", standing=said)
+    said = wording.status_in_words(figure_status.now())
+    return lists.show(findings(), "drift/index.html", figure_status=said)
 
 
 lists.add_export(bp, "/export.<flavour>", "export", "figures.read", findings)

@@ -30,6 +30,7 @@ from ..web.formats import (
 from .amounts import MONEY_DECIMALS
 from .facts.findings import all_facts, facts_named
 from .facts.models import FactDecision
+from .figure_status import FigureStatus
 from .models import (
     ACCEPTED,
     DIFFERENT,
@@ -46,7 +47,6 @@ from .models import (
     UNEQUAL,
     UNNOTICED,
 )
-from .standing import Standing
 from .verification.checks import all_checks
 from .verification.impossible import all_dates
 
@@ -271,112 +271,117 @@ def age(moment: datetime) -> str:
     return str(format_timedelta(datetime.now(UTC) - moment))
 
 
-def standing_in_words(standing: Standing) -> str:
+def status_in_words(figure_status: FigureStatus) -> str:
     """The status of the books, in a few sentences."""
-    return _in_a_line(wrong_in_words(standing) if standing.wrong else _verdict(standing), standing)
+    return _in_a_line(
+        wrong_in_words(figure_status) if figure_status.wrong else _verdict(figure_status),
+        figure_status,
+    )
 
 
-def books_in_words(standing: Standing) -> str:
+def books_in_words(figure_status: FigureStatus) -> str:
     """The same without its numbers, for a page that shows them below."""
-    verdict = _("Not every stored figure is right.") if standing.wrong else _verdict(standing)
-    return _in_a_line(verdict, standing)
+    verdict = (
+        _("Not every stored figure is right.") if figure_status.wrong else _verdict(figure_status)
+    )
+    return _in_a_line(verdict, figure_status)
 
 
-def _in_a_line(verdict: str, standing: Standing) -> str:
+def _in_a_line(verdict: str, figure_status: FigureStatus) -> str:
     reported = (
         verdict,
-        unguarded_in_words(standing) if standing.unguarded else "",
-        failed_in_words(standing) if standing.failed else "",
-        waiting_in_words(standing) if standing.waiting else "",
-        checked_in_words(standing),
+        unguarded_in_words(figure_status) if figure_status.unguarded else "",
+        failed_in_words(figure_status) if figure_status.failed else "",
+        waiting_in_words(figure_status) if figure_status.waiting else "",
+        checked_in_words(figure_status),
     )
     return " ".join(filter(None, reported))
 
 
-def _verdict(standing: Standing) -> str:
+def _verdict(figure_status: FigureStatus) -> str:
     """Whether every figure is right, for books without known errors."""
-    if standing.unverified or standing.uncompared:
+    if figure_status.unverified or figure_status.uncompared:
         return ""
-    if not standing.verified:
+    if not figure_status.verified:
         return _("There is no figure to check yet.")
-    if standing.state == "right":
+    if figure_status.state == "right":
         return _("Every stored figure is right.")
     return _("Every stored figure was right.")
 
 
-def wrong_in_words(standing: Standing) -> str:
+def wrong_in_words(figure_status: FigureStatus) -> str:
     """How many stored totals are wrong, by how much, and since when."""
-    assert standing.oldest is not None
+    assert figure_status.oldest is not None
     return ngettext(
         "%(count)s stored total is wrong: %(amount)s, first seen %(age)s ago.",
         "%(count)s stored totals are wrong: %(amount)s gross, the oldest first seen %(age)s ago.",
-        standing.wrong,
-        count=quantity_filter(standing.wrong),
-        amount=money_filter(standing.amount, symbol=True),
-        age=age(standing.oldest),
+        figure_status.wrong,
+        count=quantity_filter(figure_status.wrong),
+        amount=money_filter(figure_status.amount, symbol=True),
+        age=age(figure_status.oldest),
     )
 
 
-def unguarded_in_words(standing: Standing) -> str:
+def unguarded_in_words(figure_status: FigureStatus) -> str:
     """The sentence that the database's triggers are not as declared."""
     return ngettext(
         "Changes may go unnoticed: %(num)d trigger is not as declared. Run: backoffice db upgrade",
         "Changes may go unnoticed: %(num)d triggers are not as declared. Run: backoffice db upgrade",
-        standing.unguarded,
+        figure_status.unguarded,
     )
 
 
-def failed_in_words(standing: Standing) -> str:
+def failed_in_words(figure_status: FigureStatus) -> str:
     """The sentence that a verification has failed since the last successful one."""
     return ngettext(
         "The last check of %(num)d figure failed.",
         "The last check of %(num)d figures failed.",
-        standing.failed,
+        figure_status.failed,
     )
 
 
-def waiting_in_words(standing: Standing) -> str:
+def waiting_in_words(figure_status: FigureStatus) -> str:
     """The sentence that other programs have changed something that the figures do not yet follow."""
     return ngettext(
         "%(count)s change by another program is not counted in yet.",
         "%(count)s changes by other programs are not counted in yet.",
-        standing.waiting,
-        count=quantity_filter(standing.waiting),
+        figure_status.waiting,
+        count=quantity_filter(figure_status.waiting),
     )
 
 
-def checked_in_words(standing: Standing) -> str:
+def checked_in_words(figure_status: FigureStatus) -> str:
     """When the figures were last verified, or that they never were."""
-    if standing.unverified or standing.uncompared:
-        return unverified_in_words(standing)
-    if standing.verified_at is None:
+    if figure_status.unverified or figure_status.uncompared:
+        return unverified_in_words(figure_status)
+    if figure_status.verified_at is None:
         return ""
-    if standing.is_stale:
-        return stale_in_words(standing)
-    return _("Checked %(when)s.", when=when(standing.verified_at))
+    if figure_status.is_stale:
+        return stale_in_words(figure_status)
+    return _("Checked %(when)s.", when=when(figure_status.verified_at))
 
 
-def unverified_in_words(standing: Standing) -> str:
+def unverified_in_words(figure_status: FigureStatus) -> str:
     """How many figures were never verified, so that their state is unknown."""
-    if not standing.verified:
+    if not figure_status.verified:
         return _("No figure has been verified yet.")
-    if not standing.unverified:
+    if not figure_status.unverified:
         return ngettext(
             "%(num)d check has never been compared.",
             "%(num)d checks have never been compared.",
-            standing.uncompared,
+            figure_status.uncompared,
         )
     return ngettext(
         "%(num)d figure has never been verified.",
         "%(num)d figures have never been verified.",
-        standing.unverified,
+        figure_status.unverified,
     )
 
 
-def stale_in_words(standing: Standing) -> str:
+def stale_in_words(figure_status: FigureStatus) -> str:
     """The sentence that the nightly check has not run."""
-    assert standing.verified_at is not None
+    assert figure_status.verified_at is not None
     return _(
         "Figures were last verified %(age)s ago; the nightly check has not run since.",
-        age=age(standing.verified_at),
+        age=age(figure_status.verified_at),
     )

@@ -11,8 +11,8 @@ from flask_babel import ngettext
 from flask_login import current_user
 
 from ..base import N_
-from ..drift import standing
-from ..drift.standing import MOST_COUNTED, State
+from ..drift import figure_status
+from ..drift.figure_status import MOST_COUNTED, State
 from ..security.rights import allowed
 from ..web.formats import quantity_filter
 from .views import bp
@@ -52,7 +52,7 @@ def health_known() -> DotState | None:
     """The dot's state for the current user; None without the permission, or without a database."""
     if not allowed(current_user, "figures.read"):
         return None
-    known = standing.known()
+    known = figure_status.known()
     return None if known is None else DotState(known.state, known.wrong)
 
 

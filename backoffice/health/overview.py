@@ -8,7 +8,7 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 
 from ..app.extensions import db
-from ..drift import standing, wording
+from ..drift import figure_status, wording
 from ..drift.verification.looking import look_at_checks
 from ..security.permissions import requires
 from ..web.charts import Chart, Point, bar_chart
@@ -36,7 +36,7 @@ def index() -> Response:
         figures=figures,
         total=queries.wrong_amount(figures),
         checks=queries.checks(session),
-        standing=wording.standing_in_words(standing.now()),
+        figure_status=wording.status_in_words(figure_status.now()),
         background=queries.background(session),
         days=[day for day in days if day.found or day.corrected],
         chart=_chart(days),
@@ -49,7 +49,7 @@ def index() -> Response:
 @requires("figures.read")
 def dot() -> Response:
     """The dot alone, recomputed after a run that the user watches has ended."""
-    standing.forget()
+    figure_status.forget()
     return make_response(render_template("shell/health_dot.html", known=health_known()))
 
 

@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 from ..base import periods
 from ..base.business_days import business_day
 from ..base.money import round_amount
+from ..drift.figure_status import IS_COUNTED, IS_OPEN, LATEST, failed_figures
 from ..drift.models import DriftFinding, FigureCheck
-from ..drift.standing import IS_COUNTED, IS_OPEN, LATEST, failed_figures
 from ..drift.verification.checks import all_checks
 from ..figures import Check, Figure, registry
 from ..figures.models import Correction, noted_bundle

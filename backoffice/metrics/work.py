@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from ..app.measures import Measure, Reading, Source
 from ..base import table_of
 from ..runs.models import DONE_WITH_FAILURES, FAILED, LIVE, QUEUED, RUNNING, Run, RunChunk
-from ..schedules.queries import attendance, standings
+from ..schedules.queries import attendance, schedule_statuses
 
 RUNS, CHUNKS = table_of(Run), table_of(RunChunk)
 
@@ -116,9 +116,9 @@ def _last_day(connection: Connection) -> Iterator[Reading]:
 def _overdue(connection: Connection) -> Iterator[Reading]:
     now: datetime = connection.execute(select(func.clock_timestamp())).scalar_one()
     with Session(connection) as session:
-        for standing in standings(session, now):
-            late = (now - standing.due_at).total_seconds() if standing.needs_attention else 0
-            yield OVERDUE.is_now(late, standing.schedule.name)
+        for status in schedule_statuses(session, now):
+            late = (now - status.due_at).total_seconds() if status.needs_attention else 0
+            yield OVERDUE.is_now(late, status.schedule.name)
         present = attendance(session, now)
     looked_at = present.looked_at
     yield SCHEDULERS.is_now(present.at_work)

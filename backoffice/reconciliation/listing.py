@@ -16,18 +16,18 @@ from sqlalchemy import (
 
 from ..app.extensions import db
 from ..base import N_, counted
-from ..drift import standing
+from ..drift import figure_status
 from ..lists import Choice, Column, List, Moments
 from ..runs.listing import FigureTitles
 from .models import Reconciliation
 
 _WRONG, _DOUBTED, _RIGHT = "wrong", "doubted", "right"
 _STATES = {_WRONG: N_("Differences"), _DOUBTED: N_("In doubt"), _RIGHT: N_("Ties out")}
-"""The states of a report; one that tied out is in doubt while its figure is (`drift.standing`)."""
+"""The states of a report; one that tied out is in doubt while its figure is (`drift.figure_status`)."""
 
 
 def _doubted() -> list[str]:
-    return sorted(standing.doubted(db.session()))
+    return sorted(figure_status.doubted(db.session()))
 
 
 _state: ColumnElement[str] = case(

@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from .. import figures, lists
 from ..app.extensions import db
 from ..base import periods
-from ..drift import standing, wording
+from ..drift import figure_status, wording
 from ..lists import workbooks
 from ..lists.csv_files import BYTE_ORDER_MARK, FLAVOURS
 from ..lists.exporting import XLSX
@@ -49,7 +49,7 @@ def index() -> Response:
         "form": form,
         "asked": form.asked,
         "comparison": comparison,
-        "doubted": standing.doubted(db.session()),
+        "doubted": figure_status.doubted(db.session()),
         "all_figures": figures.registry.figures,
         "subjects": subjects,
         "wording": wording,
@@ -160,7 +160,7 @@ def kept_report(report_id: int) -> Response:
     """One kept report: its control totals, and its file."""
     found = _kept_or_404(report_id)
     return render(
-        "reconciliation/report.html", report=found, doubted=standing.doubted(db.session()),
+        "reconciliation/report.html", report=found, doubted=figure_status.doubted(db.session()),
         subjects=subjects, wording=wording,
     )  # fmt: skip
 

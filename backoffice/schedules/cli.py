@@ -21,7 +21,7 @@ from ..runs.models import COUNTERS, FAILED, Run
 from ..runs.wording import STATUSES
 from . import queries, wording
 from .catalog import SCHEDULES, schedule_of
-from .queries import Standing
+from .queries import ScheduleStatus
 
 group = AppGroup("schedule")
 
@@ -32,21 +32,21 @@ json_option = click.option("--json", "as_json", is_flag=True, help="One JSON obj
 @json_option
 def list_schedules(as_json: bool) -> None:
     """Every schedule: when it is due, how its last run ended, when it is due next."""
-    standings = queries.standings(db.session(), datetime.now(UTC))
+    schedule_statuses = queries.schedule_statuses(db.session(), datetime.now(UTC))
     if as_json:
-        click.echo(json.dumps({"schedules": [_as_json(standing) for standing in standings]}))
+        click.echo(json.dumps({"schedules": [_as_json(status) for status in schedule_statuses]}))
         return
     from rich.table import Table
 
     table = Table(_("Name"), _("When"), _("Last run"), _("State"), _("Next"))
-    for standing in standings:
-        run = standing.run
+    for status in schedule_statuses:
+        run = status.run
         table.add_row(
-            standing.schedule.name,
-            wording.rule_in_words(standing.schedule.rule),
+            status.schedule.name,
+            wording.rule_in_words(status.schedule.rule),
             f"{_here(run.created_at)} {_status(run)}" if run else "–",
-            _(wording.STATES[standing.state][0]),
-            _here(standing.next_at),
+            _(wording.STATES[status.state][0]),
+            _here(status.next_at),
         )
     print_table(table)
 
@@ -59,15 +59,15 @@ def _here(moment: datetime) -> str:
     return moment.astimezone(periods.timezone()).strftime("%Y-%m-%d %H:%M")
 
 
-def _as_json(standing: Standing) -> dict[str, object]:
-    schedule, run = standing.schedule, standing.run
+def _as_json(status: ScheduleStatus) -> dict[str, object]:
+    schedule, run = status.schedule, status.run
     return {
         "name": schedule.name,
         "kind": schedule.kind,
         "when": wording.rule_in_words(schedule.rule),
-        "last_due": standing.due_at.isoformat(),
-        "next_due": standing.next_at.isoformat(),
-        "state": standing.state,
+        "last_due": status.due_at.isoformat(),
+        "next_due": status.next_at.isoformat(),
+        "state": status.state,
         "run": run and {"id": run.id, "status": run.status, "at": run.created_at.isoformat()},
     }
 

@@ -14,17 +14,17 @@ from ..runs.models import DONE, DONE_WITH_FAILURES, FAILED, Run
 from ..runs.wording import STATUSES
 from ..web.formats import moment_filter
 from . import queries, wording
-from .queries import Standing
+from .queries import ScheduleStatus
 
 NIGHT = timedelta(hours=24)
 """How long Today shows a run that was started by a schedule."""
 
 
-def _standings(session: Session) -> Sequence[Standing]:
+def _schedule_statuses(session: Session) -> Sequence[ScheduleStatus]:
     """The state of each schedule; read once, for all notices of this module."""
     if "schedules" not in g:
-        g.schedules = queries.standings(session, datetime.now(UTC))
-    found: Sequence[Standing] = g.schedules
+        g.schedules = queries.schedule_statuses(session, datetime.now(UTC))
+    found: Sequence[ScheduleStatus] = g.schedules
     return found
 
 
@@ -34,7 +34,7 @@ def _alerts(session: Session, _user: Any) -> Iterator[Notice]:
     found = queries.attendance(session, now)
     if not found.at_work:
         yield Notice(_absent(found.looked_at), here, "danger")
-    late = [standing for standing in _standings(session) if standing.needs_attention]
+    late = [status for status in _schedule_statuses(session) if status.needs_attention]
     if late:
         sentence = ngettext(
             "%(num)d schedule was not started when it was due.",
@@ -54,24 +54,24 @@ def _absent(looked_at: datetime | None) -> str:
 
 def _nights(session: Session, _user: Any) -> Iterator[Notice]:
     now = datetime.now(UTC)
-    for standing in _standings(session):
-        run = standing.run
-        if run is None or standing.is_quiet or now - run.created_at > NIGHT:
+    for status in _schedule_statuses(session):
+        run = status.run
+        if run is None or status.is_quiet or now - run.created_at > NIGHT:
             continue
         yield Notice(
-            _reported(standing, run), url_for("runs.record", run_id=run.id), _weight(run.status)
+            _reported(status, run), url_for("runs.record", run_id=run.id), _weight(run.status)
         )
 
 
-def _reported(standing: Standing, run: Run) -> str:
-    title = _(standing.schedule.title)
+def _reported(status: ScheduleStatus, run: Run) -> str:
+    title = _(status.schedule.title)
     if run.status == DONE and run.kind == "summary.daily":
         return f"{title}: {wording.summary_in_words(run.result)}"
-    status = _(STATUSES[run.status].word)
+    word = _(STATUSES[run.status].word)
     if run.status == DONE and run.kind.startswith("figures."):
         wrong = run.result.get("found", run.changed)
-        status = _("%(status)s, %(num)s found wrong", status=status, num=wrong)
-    return f"{title}: {status} ({moment_filter(run.created_at)})"
+        word = _("%(status)s, %(num)s found wrong", status=word, num=wrong)
+    return f"{title}: {word} ({moment_filter(run.created_at)})"
 
 
 def _weight(status: str) -> Weight:

@@ -30,7 +30,7 @@ MISSED = "missed"
 
 
 @dataclass(frozen=True)
-class Standing:
+class ScheduleStatus:
     """The state of a schedule.
 
     `state`: `not yet` (its first due time lies ahead), `met` (the last due time has its run, or
@@ -57,13 +57,13 @@ class Standing:
         return self.state in (OVERDUE, MISSED)
 
 
-def standings(
+def schedule_statuses(
     session: Session, now: datetime, schedules: Sequence[Schedule] = SCHEDULES
-) -> list[Standing]:
+) -> list[ScheduleStatus]:
     """The state of each schedule at `now`, in their order."""
     known = {row.name: row for row in session.scalars(select(KnownSchedule))}
     runs = _last_runs(session, [schedule.name for schedule in schedules])
-    return [_standing(s, known.get(s.name), runs.get(s.name), now) for s in schedules]
+    return [_status(s, known.get(s.name), runs.get(s.name), now) for s in schedules]
 
 
 def _last_runs(session: Session, names: Sequence[str]) -> Mapping[str | None, Run]:
@@ -74,9 +74,9 @@ def _last_runs(session: Session, names: Sequence[str]) -> Mapping[str | None, Ru
     return {run.schedule: run for run in session.scalars(select(Run).where(Run.id.in_(newest)))}
 
 
-def _standing(
+def _status(
     schedule: Schedule, known: KnownSchedule | None, run: Run | None, now: datetime
-) -> Standing:
+) -> ScheduleStatus:
     zone = periods.timezone()
     due_at, next_at = last_due(schedule.rule, now, zone), next_due(schedule.rule, now, zone)
     is_held = known is not None and known.held_due_at == due_at
@@ -91,7 +91,7 @@ def _standing(
         state = WAITS
     else:
         state = OVERDUE if now - due_at > LATE_AFTER else DUE
-    return Standing(schedule, due_at, next_at, state, run, held_by)
+    return ScheduleStatus(schedule, due_at, next_at, state, run, held_by)
 
 
 @dataclass(frozen=True)

@@ -42,10 +42,10 @@ def run(engine: Engine, stopping: Event) -> bool:
     thread.start()
     while thread.is_alive() and not stopping.is_set():
         thread.join(0.1)  # not stopping.wait(): a signal handler that interrupts it would deadlock
-    is_reported = stopping.is_set()
+    is_asked_to_stop = stopping.is_set()
     thread.join(STOP_SECONDS)
     log.info("scheduler stopped")
-    return is_reported
+    return is_asked_to_stop
 
 
 def _look_again_and_again(engine: Engine, stopping: Event) -> None:

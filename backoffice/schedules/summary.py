@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, and_, func, select
 
 from .. import figures
 from ..base import periods
-from ..drift import standing
+from ..drift import figure_status
 from ..drift.models import DriftFinding, FigureCheck
 from ..figures.models import Correction
 from ..runs.models import DONE_WITH_FAILURES, FAILED, Run
@@ -23,9 +23,9 @@ def summary(connection: Connection, day: date) -> dict[str, Any]:
     """The summary of a business day, as JSON; amounts in the deployment's currency, as strings.
 
     `drift` are the rows that were first found wrong on that day, and the sum of their differences, net and gross.
-    `books` is the state of the books now, as every page shows it (`drift/standing.py`): whether they are right, what
-    is still wrong, what waits. `coverage` is how many figures there are, and how many were verified in the last
-    24 hours, now.
+    `books` is the state of the books now, as every page shows it (`drift/figure_status.py`): whether they are
+    right, what is still wrong, what waits. `coverage` is how many figures there are, and how many were verified
+    in the last 24 hours, now.
     """
     reported: dict[str, Any] = {
         "day": day.isoformat(),
@@ -49,13 +49,13 @@ def _drift(connection: Connection, day: date) -> dict[str, Any]:
     )
     seen = select(func.count().label("rows"), net.label("net"), gross.label("gross"))
     row = connection.execute(
-        seen.where(_on(DriftFinding.first_seen_at, day), standing.IS_COUNTED)
+        seen.where(_on(DriftFinding.first_seen_at, day), figure_status.IS_COUNTED)
     ).one()
     return {"rows": row.rows, "net": str(row.net), "gross": str(row.gross)}
 
 
 def _books(connection: Connection) -> dict[str, Any]:
-    found = standing.read(connection)
+    found = figure_status.read(connection)
     counts = ("wrong", "unverified", "uncompared", "failed", "waiting", "unguarded")
     return {"right": found.state == "right", **{name: getattr(found, name) for name in counts}}
 

@@ -27,12 +27,12 @@ bp = Blueprint("schedules", __name__, url_prefix="/schedules")
 def index() -> Response:
     """Every schedule: its rule, its last run, and its next due time."""
     now = datetime.now(UTC)
-    standings = queries.standings(db.session(), now)
+    schedule_statuses = queries.schedule_statuses(db.session(), now)
     return render(
         "schedules/index.html",
         sections=[
-            (_("The books"), [s for s in standings if not s.is_quiet]),
-            (_("Housekeeping"), [s for s in standings if s.is_quiet]),
+            (_("The books"), [s for s in schedule_statuses if not s.is_quiet]),
+            (_("Housekeeping"), [s for s in schedule_statuses if s.is_quiet]),
         ],
         attendance=queries.attendance(db.session(), now),
         zone=periods.timezone().key,

@@ -10,7 +10,7 @@ from flask_babel import gettext as _
 from ..base import N_
 from ..web.formats import day_filter
 from . import queries
-from .queries import Standing
+from .queries import ScheduleStatus
 from .rules import (
     EVERY_MONTH,
     EVERY_QUARTER,
@@ -71,10 +71,10 @@ def _weekday(weekday: int) -> str:
     return str(format_date(date(2024, 1, 1 + weekday), "EEEE"))  # 1 January 2024 was a Monday
 
 
-def state_in_words(standing: Standing) -> str:
+def state_in_words(status: ScheduleStatus) -> str:
     """An explanation of its state where the label is not enough; else empty."""
-    run = standing.held_by
-    match standing.state:
+    run = status.held_by
+    match status.state:
         case queries.WAITS:
             return _(
                 "Run %(run)s does the same at the moment; it starts when that has ended.", run=run

@@ -9,9 +9,9 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from ..base.periods import Month
+from ..drift.figure_status import IS_OPEN
 from ..drift.marks import FINDINGS
 from ..drift.models import DriftFinding
-from ..drift.standing import IS_OPEN
 from ..lists.marking import Mark
 from ..security.rights import mine_or
 from .figures import achieved

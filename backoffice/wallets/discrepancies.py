@@ -9,8 +9,8 @@ from sqlalchemy.orm import aliased
 from ..base import N_, counted
 from ..customers.models import Customer
 from ..drift.facts.findings import name_of
+from ..drift.figure_status import IS_OPEN
 from ..drift.models import DriftFinding
-from ..drift.standing import IS_OPEN
 from ..drift.wording import CAUSES
 from ..lists import Buttons, Choice, Column, List, Search, containing
 from .figures import running, wallet_totals

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from playwright.sync_api import Page, expect
 
-from backoffice.drift import standing
+from backoffice.drift import figure_status
 from tests.browser.looks import LANGUAGES
 from tests.drift.books import run_of
 from tests.drift.whole_book import write_everything
@@ -24,7 +24,7 @@ def test_a_check_that_differs_is_sound_in_every_look(
         assert isinstance(surgery, psycopg.Connection)
         surgery.execute("UPDATE orders SET total_price = total_price + 7000000")
     run_of("figures.verify")
-    standing.forget()
+    figure_status.forget()
     page = browse("admin", language=language)
     page.goto("/health")
     is_sound(page, "checks-health")

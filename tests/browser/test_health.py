@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 from sqlalchemy import select
 
 from backoffice.app.extensions import db
-from backoffice.drift import standing
+from backoffice.drift import figure_status
 from backoffice.drift.models import DriftFinding
 from backoffice.figures.models import Correction
 from backoffice.orders.models import Order
@@ -33,11 +33,11 @@ def wrong(session: Any, admin_database_url: str) -> Iterator[dict[str, Order]]:
         surgery.execute("UPDATE orders SET grand_total = 100 WHERE number = 'A-1'")
         surgery.execute("UPDATE orders SET grand_total = 5 WHERE number = 'A-2'")
     run_of("figures.verify")
-    standing.forget()
+    figure_status.forget()
     yield orders
     session.rollback()
     run_of("figures.heal")
-    standing.forget()
+    figure_status.forget()
 
 
 def work_on(page: Page) -> int:
@@ -55,7 +55,7 @@ def test_drift_is_mended_in_four_clicks(
     wrong: dict[str, Order],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(standing, "SECONDS", 0.0)
+    monkeypatch.setattr(figure_status, "SECONDS", 0.0)
     page = browse("finance")
     page.goto("/orders")
     clicks: list[str] = []

@@ -24,7 +24,7 @@ from backoffice.app.domain import Declared
 from backoffice.app.domains import DOMAINS
 from backoffice.app.extensions import db
 from backoffice.billing.figures import invoice_paid
-from backoffice.drift import listing, standing
+from backoffice.drift import figure_status, listing
 from backoffice.drift.models import FOLLOWS, NOTED, UNEQUAL, DriftFinding, FigureCheck
 from backoffice.drift.outside import watch
 from backoffice.drift.verification import checks
@@ -89,7 +89,7 @@ def declared(app, monkeypatch):
 
     def declare(one):
         monkeypatch.setitem(app.declared.checks, one.name, one)
-        standing.forget()
+        figure_status.forget()
         listing.findings.cache_clear()
         return one
 
@@ -159,19 +159,21 @@ def test_a_number_that_is_changed_past_every_trigger_is_found_by_its_check_until
     assert run.result["found"] == len(rows) + (
         not follows
     )  # a check that follows from them is not counted as well
-    assert standing.read(session).state == "wrong"
+    assert figure_status.read(session).state == "wrong"
     added.write(surgery, "- 7")
     run_of("figures.verify")
     left = opened(session)
     assert {name for name in left if not name.startswith("facts:")} == set()
-    assert left or standing.read(session).state == "right"  # a fact stays forged until verified
+    assert (
+        left or figure_status.read(session).state == "right"
+    )  # a fact stays forged until verified
 
 
 def test_a_verification_of_everything_compares_every_check(book, session):
     """Also one that reads facts alone, which is compared with the figures derived from them."""
     compared = set(session.scalars(select(FigureCheck.figure)))
     assert {f"check:{name}" for name in CHECKS} <= compared
-    assert standing.read(session).state == "right"
+    assert figure_status.read(session).state == "right"
 
 
 @pytest.mark.leaves_drift
@@ -221,8 +223,8 @@ def test_a_check_that_differs_while_every_figure_is_right_is_its_own_root_and_no
     assert (run.result["found"], run.skipped) == (1, 1)
     finding = opened(session)["check:tests.wrong"]
     assert (finding.cause, finding.is_root) == (UNEQUAL, True)
-    assert standing.doubted(session) >= {"orders.grand_total"}
-    stands = standing.read(session)
+    assert figure_status.doubted(session) >= {"orders.grand_total"}
+    stands = figure_status.read(session)
     assert (stands.state, stands.wrong, stands.amount) == ("wrong", 1, finding.gross)
     run = run_of("figures.heal")
     assert (run.status, run.changed) == ("done", 0)
@@ -250,14 +252,16 @@ def test_the_heal_that_mends_a_figure_closes_the_check_that_follows_from_it(book
     surgery.execute("UPDATE invoices SET paid = paid + 7")
     run_of("figures.verify")
     assert set(opened(session)) == {PLACED, invoice_paid.name}
-    stands = standing.read(session)
+    stands = figure_status.read(session)
     assert (stands.wrong, stands.amount) == (1, 7)  # what follows from a row is not counted as well
     session.execute(
         update(DriftFinding)
         .where(DriftFinding.figure == invoice_paid.name)
         .values(healed_at=func.now())
     )
-    assert standing.read(session).wrong == 1, "nobody has looked yet whether the check holds again"
+    assert figure_status.read(session).wrong == 1, (
+        "nobody has looked yet whether the check holds again"
+    )
     session.rollback()
     run_of("figures.heal")
     assert opened(session) == {}
@@ -279,18 +283,18 @@ def test_an_outside_programs_write_is_the_cause_while_it_waits_and_closes_the_ch
 
 
 def test_a_check_that_was_never_verified_is_not_right(book, declared, session):
-    assert standing.read(session).state == "right"
+    assert figure_status.read(session).state == "right"
     declared(
         check(
             "tests.new", title="New",
             left=amounts("One", select(Order.grand_total)), right=amounts("The same", select(Order.grand_total)),
         )
     )  # fmt: skip
-    assert standing.read(session).state == "unverified"
+    assert figure_status.read(session).state == "unverified"
     run_of("figures.verify", {"figures": {"orders.grand_total": None}})
     session.rollback()
     assert session.get(FigureCheck, "check:tests.new").rows == 1
-    assert standing.read(session).state == "right"
+    assert figure_status.read(session).state == "right"
 
 
 def test_a_verification_of_some_owners_leaves_checks_alone(book, session):
@@ -374,7 +378,7 @@ def test_metrics_tell_the_difference(book, app, session, surgery):
 def test_no_screen_says_right_while_a_check_differs_and_its_page_shows_both_sides(
     book, finance, session, surgery, monkeypatch
 ):
-    monkeypatch.setattr(standing, "SECONDS", 0.0)
+    monkeypatch.setattr(figure_status, "SECONDS", 0.0)
     surgery.execute("UPDATE orders SET total_price = total_price + 7")
     page = text_of(finance.get("/health/drift/checks/orders.lines").text)
     assert "Differs" in page
@@ -511,7 +515,7 @@ def test_a_page_that_cannot_record_that_a_check_differs_says_right_of_nothing(
     )
     assert run_of("figures.verify").result["found"] == 1
     surgery.execute("UPDATE drift_findings SET healed_at = now()")
-    standing.forget_everything()
+    figure_status.forget_everything()
     assert "Figures are right" in finance.get("/customers").text
     surgery.execute("REVOKE INSERT, UPDATE ON drift_findings FROM backoffice_app")
     try:

@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 
 from backoffice.app.extensions import db
-from backoffice.drift import standing
+from backoffice.drift import figure_status
 from backoffice.drift.models import DriftFinding, FigureCheck
 from backoffice.drift.outside import watch
 from backoffice.orders.models import Order
@@ -50,7 +50,7 @@ def test_nothing_is_wrong_after_a_heal_of_everything(
 ) -> None:
     surgery.execute(RIGHT)
     run_of("figures.heal")
-    assert (standing.read(session).wrong, standing.read(session).state) == (0, "right")
+    assert (figure_status.read(session).wrong, figure_status.read(session).state) == (0, "right")
 
 
 def test_an_apply_closes_what_it_finds_right(
@@ -59,7 +59,7 @@ def test_an_apply_closes_what_it_finds_right(
     dry = run_of("figures.heal", dry_run=True)
     surgery.execute(RIGHT)
     run_of("figures.apply", {"run": dry.id}, reason="Checked")
-    assert standing.read(session).wrong == 0
+    assert figure_status.read(session).wrong == 0
 
 
 def test_a_heal_of_others_leaves_it_open(
@@ -197,7 +197,7 @@ def test_what_a_heal_leaves_alone_or_cannot_correct_is_open(
     assert (run.skipped, run.failed, run.status) == (1, 1, "finished with failures")
     found = open_rows(session)
     assert {("order_lines.amount", first), ("order_lines.amount", second)} <= found
-    assert standing.read(session).state == "wrong"
+    assert figure_status.read(session).state == "wrong"
     number = session.scalars(select(DriftFinding.run_id).where(DriftFinding.owner == second))
     assert set(number) == {run.id}
 

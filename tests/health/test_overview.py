@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import event, text, update
 
 from backoffice.app.extensions import db
-from backoffice.drift import standing
+from backoffice.drift import figure_status
 from backoffice.drift.models import FigureCheck
 from backoffice.figures import registry
 from backoffice.health import queries
@@ -28,11 +28,11 @@ SignIn = Callable[..., FlaskClient]
 @pytest.fixture(autouse=True)
 def healed_at_the_end(session: Any) -> Iterator[None]:
     """Repair what a test tampered with, because after every test no figure may have drifted."""
-    standing.forget()
+    figure_status.forget()
     yield
     session.rollback()
     run_of("figures.heal")
-    standing.forget()
+    figure_status.forget()
 
 
 @pytest.fixture
@@ -177,24 +177,24 @@ def test_the_dot_says_unverified_right_wrong_and_stale_and_leads_on(
 ) -> None:
     assert dot_of(finance) == ("info", "Not checked yet", "/health")
     run_of("figures.verify")
-    standing.forget()
+    figure_status.forget()
     assert dot_of(finance) == ("good", "Figures are right", "/health")
     surgery.execute("UPDATE orders SET grand_total = 1 WHERE number <> 'A-3'")
     run_of("figures.verify")
-    standing.forget()
+    figure_status.forget()
     assert dot_of(finance) == ("bad", "2 wrong", "/health/drift")
     run_of("figures.heal")
     late = datetime.now(UTC) - timedelta(hours=27)
     session.execute(update(FigureCheck).values(verified_at=late))
     session.commit()
-    standing.forget()
+    figure_status.forget()
     assert dot_of(finance) == ("warning", "Not checked lately", "/health")
 
 
 def test_the_dot_costs_a_page_no_statement_and_is_soon_right_again(
     app: Flask, finance: FlaskClient, wrong: dict[str, Order], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(standing, "SECONDS", 3.0)
+    monkeypatch.setattr(figure_status, "SECONDS", 3.0)
     assert dot_of(finance)[1] == "2 wrong"
     sent: list[str] = []
 
@@ -222,7 +222,7 @@ def test_the_dot_counts_up_to_a_limit(
             SELECT 'orders.grand_total', n, jsonb_build_object('id', n), 'missing', '[]', true, 'row'
             FROM generate_series(1, :many) n
         """),
-        {"many": standing.MOST_COUNTED + 5},
+        {"many": figure_status.MOST_COUNTED + 5},
     )
     session.commit()
     assert dot_of(finance)[1] == "1,000 or more wrong"

@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from backoffice.app.extensions import db
 from backoffice.base.periods import Month
-from backoffice.drift import standing
+from backoffice.drift import figure_status
 from backoffice.drift.models import DriftFinding
 from backoffice.figures.models import Correction
 from backoffice.ledger.health import examining, maintaining
@@ -312,7 +312,7 @@ def test_months_that_are_closed_out_of_order_are_found_behind_every_door(
     body = program.get("/check?strict=1", 503)
     [problem] = body["data"]["problems"]
     assert (problem["kind"], problem["subject"]) == ("period", "check:periods.closed")
-    assert standing.read(session).state == "wrong"
+    assert figure_status.read(session).state == "wrong"
     session.rollback()
 
 

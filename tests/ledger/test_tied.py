@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from backoffice.app.extensions import db
-from backoffice.drift import standing
+from backoffice.drift import figure_status
 from backoffice.drift.models import FOLLOWS, UNEQUAL, DriftFinding
 from backoffice.ledger import actions
 from backoffice.ledger.health.examining import examine, stored_health
@@ -90,13 +90,13 @@ def test_what_a_user_enters_on_a_control_account_is_found_until_it_is_reversed(
     session, roles, role, sign_in, run_command
 ):
     assert verified(session) is None, "what is not posted yet is no difference"
-    assert standing.read(session).state == "right"
+    assert figure_status.read(session).state == "right"
     entry = posted(of(roles[role], 7), of(roles["cash"], -7))
     session.commit()
     assert run_command("figures", "verify", "--json").exit_code == 1
     found = verified(session)
     assert (found.cause, found.is_root, found.gross) == (UNEQUAL, True, 7)
-    assert standing.read(session).state == "wrong"
+    assert figure_status.read(session).state == "wrong"
     page = text_of(sign_in("finance").get("/health/drift").text)
     assert "Control accounts tie out to their sub-ledgers" in page
     health = json.loads(run_command("ledger", "health", "--json").stdout)
@@ -104,7 +104,7 @@ def test_what_a_user_enters_on_a_control_account_is_found_until_it_is_reversed(
     actions.reverse(session, entry.id, {"entry_date": entry.entry_date, "memo": ""})
     session.commit()
     assert verified(session) is None
-    assert standing.read(session).state == "right"
+    assert figure_status.read(session).state == "right"
 
 
 @pytest.mark.leaves_drift

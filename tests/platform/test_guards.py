@@ -21,7 +21,7 @@ from backoffice.base import Base
 from backoffice.commands.upgrade import upgrade
 from backoffice.customers.triggers import stamps_balance
 from backoffice.database.objects import DatabaseObject
-from backoffice.drift import standing
+from backoffice.drift import figure_status
 from backoffice.figures.computing.registry import registry
 from backoffice.figures.keeping.triggers import guard_objects, note_objects
 from backoffice.runs import actions
@@ -283,10 +283,10 @@ def test_the_nightly_verification_fails_what_was_tampered_with_and_the_dot_turns
     assert item.subject in TAMPERED[what]
     assert "backoffice db upgrade" in item.error
     session.rollback()
-    app.extensions.pop("backoffice.drift.standing.guarded", None)
-    assert standing.now().unguarded == 1
-    assert standing.now().state == "unguarded"
+    app.extensions.pop("backoffice.drift.figure_status.guarded", None)
+    assert figure_status.now().unguarded == 1
+    assert figure_status.now().state == "unguarded"
     session.rollback()
     upgrade(app)
-    app.extensions.pop("backoffice.drift.standing.guarded", None)
-    assert standing.now().unguarded == 0
+    app.extensions.pop("backoffice.drift.figure_status.guarded", None)
+    assert figure_status.now().unguarded == 0

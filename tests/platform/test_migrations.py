@@ -175,7 +175,7 @@ def flask(services: Services, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [BIN / "flask", "--app", "backoffice", *words],
         cwd=ROOT,
-        env={**os.environ, "BACKOFFICE_HOME": str(services.places.home)},
+        env={**os.environ, "BACKOFFICE_HOME": str(services.folders.home)},
         capture_output=True,
         text=True,
         check=False,

@@ -7,7 +7,7 @@ import psycopg
 import pytest
 from sqlalchemy import select
 
-from backoffice.drift import standing
+from backoffice.drift import figure_status
 from backoffice.figures import registry
 from backoffice.reconciliation.models import Reconciliation
 from tests.drift.books import rows_of, run_of, text_of
@@ -41,7 +41,7 @@ def test_no_report_says_that_it_ties_out_of_what_is_in_doubt(
     if what == "notes":
         app_connection.execute(b"UPDATE order_lines SET quantity = quantity + 1 WHERE id = 1")
     session.rollback()
-    names = standing.doubted(session)
+    names = figure_status.doubted(session)
     is_doubted = what != "nothing"
     assert ("orders.grand_total" in names) == is_doubted
     assert "account_manager_targets.achieved" in names or not is_doubted, "it is made of them"

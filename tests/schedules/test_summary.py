@@ -11,7 +11,7 @@ from backoffice import figures
 from backoffice.app.extensions import db
 from backoffice.base import periods, table_of
 from backoffice.database.proof import prove
-from backoffice.drift import standing
+from backoffice.drift import figure_status
 from backoffice.drift.models import DriftFinding, FigureCheck
 from backoffice.figures.models import Correction
 from backoffice.runs import actions
@@ -128,17 +128,19 @@ def test_a_summary_says_right_only_where_every_page_does(
     elif what == "a trigger":
         owner_connection.execute("ALTER TABLE orders DISABLE TRIGGER USER")
     session.commit()
-    standing.forget_everything()
+    figure_status.forget_everything()
     try:
         result = perform_summary(datetime.now(UTC)).result
         with app.test_request_context():
-            standing.forget_everything()
+            figure_status.forget_everything()
             assert (
-                result["books"]["right"] == (standing.now().state == "right") == (what == "nothing")
+                result["books"]["right"]
+                == (figure_status.now().state == "right")
+                == (what == "nothing")
             )
             reported = summary_in_words(result)
         assert ("Every stored figure was right." in reported) == (what == "nothing")
     finally:
         owner_connection.execute("ALTER TABLE orders ENABLE TRIGGER USER")
         run_command("figures", "heal", "--noted")
-        standing.forget_everything()
+        figure_status.forget_everything()

@@ -19,8 +19,8 @@ from backoffice.schedules.ticking import tick
 from .conftest import at, everything_ends, started
 
 
-def standing(schedule, moment):
-    found = queries.standings(db.session(), moment, [schedule])[0]
+def status(schedule, moment):
+    found = queries.schedule_statuses(db.session(), moment, [schedule])[0]
     db.session.rollback()
     return found
 
@@ -28,7 +28,7 @@ def standing(schedule, moment):
 def test_a_book_that_is_new_starts_nothing_that_was_due_before(session, nightly) -> None:
     one = nightly("one")
     assert tick(db.engine, at("2026-11-20 02:01"), [one]) == []
-    assert standing(one, at("2026-11-20 02:01")).state == queries.NOT_YET
+    assert status(one, at("2026-11-20 02:01")).state == queries.NOT_YET
     assert started() == []
 
 
@@ -42,7 +42,7 @@ def test_what_is_due_starts_once_in_the_schedules_name(session, nightly) -> None
     run = db.session.get_one(Run, run_id)
     assert (run.schedule, run.due_at) == ("one", at("2026-11-21 02:00"))
     assert (run.requested_by, run.scope) == ("schedule:one", {"fix": True})
-    assert standing(one, at("2026-11-21 03:00")).state == queries.MET
+    assert status(one, at("2026-11-21 03:00")).state == queries.MET
 
 
 def test_of_the_times_that_passed_unattended_the_last_is_started_and_no_other(
@@ -59,8 +59,8 @@ def test_of_the_times_that_passed_unattended_the_last_is_started_and_no_other(
 def test_what_is_no_longer_worth_starting_is_missed(session, nightly) -> None:
     one = nightly("one")
     tick(db.engine, at("2026-11-15 12:00"), [one])
-    assert standing(one, at("2026-11-16 13:59")).state == queries.OVERDUE
-    assert standing(one, at("2026-11-16 14:01")).state == queries.MISSED
+    assert status(one, at("2026-11-16 13:59")).state == queries.OVERDUE
+    assert status(one, at("2026-11-16 14:01")).state == queries.MISSED
     assert tick(db.engine, at("2026-11-16 14:01"), [one]) == []
     assert started() == []
 
@@ -71,7 +71,7 @@ def test_a_user_who_runs_a_schedule_by_hand_has_met_its_due_time(session, nightl
     run = actions.request(db.session(), one.kind, {}, schedule="one")
     run.created_at = at("2026-11-16 02:00:30")
     db.session.commit()
-    assert standing(one, at("2026-11-16 15:00")).state == queries.MET
+    assert status(one, at("2026-11-16 15:00")).state == queries.MET
 
 
 def test_a_clock_that_is_set_back_starts_nothing_twice(session, nightly) -> None:
@@ -107,14 +107,14 @@ def test_two_that_ask_for_the_same_at_the_same_minute_both_have_their_turn(
     tick(db.engine, at("2026-11-15 12:00"), both)
     (first,) = tick(db.engine, at("2026-11-16 02:00"), both)
     assert tick(db.engine, at("2026-11-16 02:00:05"), both) == []
-    waiting = standing(two, at("2026-11-16 02:10"))
+    waiting = status(two, at("2026-11-16 02:10"))
     assert (waiting.state, waiting.held_by) == (queries.WAITS, first)
     everything_ends()
     (second,) = tick(db.engine, at("2026-11-16 02:20"), both)
     everything_ends()
     assert first != second
     assert started("one") == started("two") == [at("2026-11-16 02:00")]
-    assert {standing(s, at("2026-11-16 03:00")).state for s in (one, two)} == {queries.MET}
+    assert {status(s, at("2026-11-16 03:00")).state for s in (one, two)} == {queries.MET}
 
 
 def test_what_waited_too_long_is_skipped_and_says_for_what(session, nightly) -> None:
@@ -126,7 +126,7 @@ def test_what_waited_too_long_is_skipped_and_says_for_what(session, nightly) -> 
     tick(db.engine, at("2026-11-16 13:00"), [one])
     everything_ends()
     assert tick(db.engine, at("2026-11-16 14:01"), [one]) == []
-    found = standing(one, at("2026-11-16 14:01"))
+    found = status(one, at("2026-11-16 14:01"))
     assert (found.state, found.held_by) == (queries.SKIPPED, by_hand)
     assert started() == []
 

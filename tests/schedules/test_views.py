@@ -173,7 +173,7 @@ def test_today_is_told_of_what_was_not_started(app: Any, session: Any) -> None:
     known_since(datetime.now(UTC) - timedelta(days=200))
     session.add(Scheduler(name="here:1"))
     session.commit()
-    late = [s for s in queries.standings(session, datetime.now(UTC)) if s.needs_attention]
+    late = [s for s in queries.schedule_statuses(session, datetime.now(UTC)) if s.needs_attention]
     (notice,) = notices(app, "schedules")
     assert notice.count == len(late) > 3
     assert notice.weight == "warning"

@@ -62,8 +62,8 @@ def _remove_leftovers(place: Path) -> None:
     """Remove the folders of this app's servers that were killed and could not do it themselves."""
     for folder in place.glob(f"{NAME}*"):
         try:
-            reported = folder.lstat()
-            if reported.st_uid == os.getuid() and time.time() - reported.st_mtime > FRESH_SECONDS:
+            found = folder.lstat()
+            if found.st_uid == os.getuid() and time.time() - found.st_mtime > FRESH_SECONDS:
                 _remove_unless_held(folder)
         except OSError:
             continue  # locked, or removed meanwhile

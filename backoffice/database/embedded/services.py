@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
 from pathlib import Path
 
-from .places import Places, locked
+from .folders import Folders, locked
 from .postgres import Postgres
 from .redis import Redis
 
@@ -16,9 +16,9 @@ class Services:
     """PostgreSQL and Redis under one `BACKOFFICE_HOME`."""
 
     def __init__(self, home: Path, *, durable: bool = True) -> None:
-        self.places = Places.of(home)
-        self.postgres = Postgres(self.places, durable=durable)
-        self.redis = Redis(self.places, durable=durable)
+        self.folders = Folders.of(home)
+        self.postgres = Postgres(self.folders, durable=durable)
+        self.redis = Redis(self.folders, durable=durable)
 
     def wanted(self, postgres: bool, redis: bool) -> list[Service]:
         """The requested ones of the two services."""
@@ -31,19 +31,19 @@ class Services:
         With `tied` this process is their supervisor: they die with it, and are stopped at the end even if
         another process uses them. Yields the messages for the operator.
         """
-        with open(self.places.home / "in-use", "a") as users:
+        with open(self.folders.home / "in-use", "a") as users:
             flock(users, LOCK_SH)
             sentences = self.start(*wanted, tied=tied)
             try:
-                yield [*self.places.notices, *sentences]
+                yield [*self.folders.notices, *sentences]
             finally:
-                with locked(self.places.home / "lock"):
+                with locked(self.folders.home / "lock"):
                     if tied or _no_other(users.fileno()):
                         self.stop()
 
     def start(self, *wanted: Service, tied: bool) -> list[str]:
         """Start those of them that do not run; returns messages about what they recovered from."""
-        with locked(self.places.home / "lock"):
+        with locked(self.folders.home / "lock"):
             return [s for s in (service.start(tied=tied) for service in wanted) if s]
 
     def stop(self) -> None:

@@ -25,10 +25,10 @@ from ...figures import acting_as
 from ...runs import actions
 from ...runs.models import DONE, Run
 from .. import queries, wording
+from ..figure_status import IS_OPEN
 from ..healing.moved_wording import print_moved
 from ..healing.performing import performed
 from ..models import ACCEPTED, IMPOSSIBLE, RESTORED, DriftFinding
-from ..standing import IS_OPEN
 from ..verification.impossible import name_of as dates_of
 from .deciding import decided
 from .findings import name_of

@@ -34,7 +34,7 @@ from ...figures.computing.relations import OWNERS
 from ...figures.computing.statements import suspects
 from ...figures.declaring.checks import Compared, Part
 from ...figures.verifying.findings import findings
-from .. import standing
+from .. import figure_status
 from ..facts.findings import as_finding, facts_named
 from ..facts.findings import settle as settle_facts
 from ..findings import FINDINGS, as_item, close_unseen, noted_owners, record
@@ -134,8 +134,8 @@ def _recorded(work: Callable[[Connection], object], wrong: int = 0) -> None:
     except SQLAlchemyError as error:
         log.warning("what a page saw could not be recorded", error=type(error).__name__)
         if wrong:
-            standing.seen(wrong)
-    standing.forget()
+            figure_status.seen(wrong)
+    figure_status.forget()
 
 
 def _by_bundle(owners: Owners) -> dict[Bundle, list[int]]:

@@ -20,7 +20,7 @@ from ...base import N_, table_of
 from ...base.refusals import Refusal
 from ...book.models import Book
 from ...database.snapshots import snapshot
-from ...drift import standing
+from ...drift import figure_status
 from ...drift.facts.findings import name_of as facts_of
 from ...drift.findings import FINDINGS
 from ...drift.verification import checks, impossible
@@ -222,5 +222,5 @@ def examine(engine: Engine) -> BalanceHealth:
     except SQLAlchemyError as error:
         log.warning("what was found of the ledger is not recorded", error=type(error).__name__)
         found = replace(found, seen=wrong)
-    standing.forget()
+    figure_status.forget()
     return replace(found, entries=entries)

@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import func, select, text, update
 
 from backoffice.app.extensions import db
-from backoffice.drift import standing
+from backoffice.drift import figure_status
 from backoffice.drift.healing import performing
 from backoffice.drift.models import DriftFinding, FigureCheck
 from backoffice.figures import registry
@@ -37,11 +37,11 @@ STORED = [pytest.param(stored, id=str(stored)) for stored in everything_stored()
 @pytest.fixture(autouse=True)
 def asks_anew(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Every page queries the status of the books; the cache of some seconds has a test of its own."""
-    monkeypatch.setattr(standing, "SECONDS", 0.0)
-    monkeypatch.setattr(standing, "GUARDED_SECONDS", 0.0)
+    monkeypatch.setattr(figure_status, "SECONDS", 0.0)
+    monkeypatch.setattr(figure_status, "GUARDED_SECONDS", 0.0)
     yield
     with app.app_context():
-        standing.forget_everything()
+        figure_status.forget_everything()
 
 
 @pytest.fixture
@@ -164,7 +164,7 @@ def test_whoever_finds_it_no_screen_says_right(
     assert "wrong-mark" in shown.partition("9,999.00")[2][:400]
     surgery.execute("UPDATE customers SET balance = 1100")
     page(finance, "/customers/ACME")
-    assert db.session.scalar(select(func.count()).where(standing.IS_OPEN)) == 0
+    assert db.session.scalar(select(func.count()).where(figure_status.IS_OPEN)) == 0
 
 
 def test_a_finding_of_a_command_is_recorded_and_closed_as_a_workers_is(
@@ -173,7 +173,7 @@ def test_a_finding_of_a_command_is_recorded_and_closed_as_a_workers_is(
     surgery.execute("UPDATE orders SET grand_total = grand_total + 1")
     reported = run_command("orders", "verify-grand-totals")
     assert reported.exit_code == 1
-    is_row = standing.IS_OPEN & standing.IS_COUNTED  # the check follows from it
+    is_row = figure_status.IS_OPEN & figure_status.IS_COUNTED  # the check follows from it
     finding = session.scalars(select(DriftFinding).where(is_row)).one()
     assert f"Run {finding.run_id} recorded them" in reported.stdout
     run = session.get_one(Run, finding.run_id)

@@ -54,10 +54,10 @@ SECONDS = 3.0
 GUARDED_SECONDS = 30.0
 """How long the status of the triggers is cached: comparing them takes longer than everything else together."""
 
-log = structlog.get_logger("backoffice.standing")
+log = structlog.get_logger("backoffice.figure_status")
 
-_KNOWN = "backoffice.drift.standing"
-_GUARDED = "backoffice.drift.standing.guarded"
+_KNOWN = "backoffice.drift.figure_status"
+_GUARDED = "backoffice.drift.figure_status.guarded"
 
 State = Literal["right", "waiting", "stale", "failed", "unverified", "unguarded", "wrong"]
 """From good to bad; the worst one that applies is shown."""
@@ -69,7 +69,7 @@ IS_COUNTED: ColumnElement[bool] = or_(DriftFinding.kind != UNEQUAL, DriftFinding
 
 
 @dataclass(frozen=True)
-class Standing:
+class FigureStatus:
     """The status of the books as far as verification knows.
 
     `wrong` counts the open findings: rows, of figures or of facts, and checks that differ although all rows are right;
@@ -110,7 +110,7 @@ class Standing:
         return self.verified_at is not None and self.verified_at < datetime.now(UTC) - LATEST
 
 
-def read(connection: Connection | Session, *, most: int | None = None) -> Standing:
+def read(connection: Connection | Session, *, most: int | None = None) -> FigureStatus:
     """The present status of the books. With `most`, at most so many findings and notes are counted."""
     opened = (
         select(
@@ -142,7 +142,7 @@ def read(connection: Connection | Session, *, most: int | None = None) -> Standi
             select(func.count()).select_from(noted).scalar_subquery().label("waiting"),
         ).select_from(found.join(checks, true()))
     ).one()  # fmt: skip
-    return Standing(**row._mapping, unguarded=_unguarded(connection))
+    return FigureStatus(**row._mapping, unguarded=_unguarded(connection))
 
 
 _ALWAYS = {table_of(Book)}
@@ -249,7 +249,7 @@ def _waiting_bundles(session: Session | Connection) -> set[str] | None:
     return None if len(names) == MOST_COUNTED else set(names)
 
 
-def now() -> Standing:
+def now() -> FigureStatus:
     """The present status of the books, which the rest of this page then uses as well."""
     found = read(db.session())
     current_app.extensions[_KNOWN] = time.monotonic() + SECONDS, found
@@ -262,7 +262,7 @@ def seen(wrong: int) -> None:
         g.seen_wrong = wrong
 
 
-def known() -> Standing | None:
+def known() -> FigureStatus | None:
     """The status of the books, at most some seconds old; None where the database does not answer.
 
     On a connection of its own: an error page is rendered while the request's own
@@ -275,8 +275,8 @@ def known() -> Standing | None:
     return replace(found, wrong=seen_wrong) if seen_wrong else found
 
 
-def _remembered() -> Standing | None:
-    found: Standing | None
+def _remembered() -> FigureStatus | None:
+    found: FigureStatus | None
     until, found = current_app.extensions.get(_KNOWN, (0.0, None))
     if time.monotonic() < until:
         return found

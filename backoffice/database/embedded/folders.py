@@ -93,7 +93,7 @@ def service_account() -> Account:
 
 
 @dataclass
-class Places:
+class Folders:
     """The folders of one `BACKOFFICE_HOME`.
 
     `data` holds the services' files; it is `home` itself unless the services' user cannot reach
@@ -112,7 +112,7 @@ class Places:
         return (home / KNOWN).is_file()
 
     @classmethod
-    def of(cls, home: Path) -> "Places":
+    def of(cls, home: Path) -> "Folders":
         """The folders of `home`, created where they are missing; the same ones for every process."""
         home = _new_folder(home.absolute(), 0o711 if os.geteuid() == 0 else 0o700)
         _check_owner(home)
