@@ -19,8 +19,8 @@ from .command_line import PATIENCE, Trouble, database_in_use, operator
 from .edge import WAITED_IN_VAIN, sqlstate_of
 
 STOPPED = (
-    "Stopped before all was done. What was begun and has not ended stands in: backoffice runs list --live. "
-    "Give the command again after: backoffice runs cancel RUN"
+    "Stopped before all was done. A run that it began is listed by: backoffice runs list --live. "
+    "End that with: backoffice runs cancel RUN, and give the command again"
 )
 """The message of a command that Ctrl+C has ended; it exits with 2, as 1 would mean that something was found."""
 

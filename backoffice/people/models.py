@@ -79,6 +79,9 @@ class IdempotencyKey(Base):
 SCOPES = ("health", "metrics")
 """Scopes of a token beside those of records; each opens only the routes that name it."""
 
+SCOPE_ALIASES = {"wallets": "wallets:write"}
+"""Short names by which a scope can be requested."""
+
 OF_RECORDS = re.compile(r"[a-z_]+:(read|write)")
 """The scopes of the API of records: a domain, and read or write access. Writing includes reading."""
 

@@ -15,7 +15,7 @@ from ..base import N_
 from ..base.actor import actor
 from ..base.identifiers import is_visible
 from ..base.refusals import Refusal
-from .models import OF_RECORDS, SCOPES, ApiToken
+from .models import OF_RECORDS, SCOPE_ALIASES, SCOPES, ApiToken
 
 Db = Session | scoped_session[Session]
 
@@ -85,7 +85,7 @@ def digest(secret: str) -> str:
 
 def create(session: Db, *, name: str, scope: str, expires_at: datetime | None) -> Issued:
     """Create a token for `scope`; with `expires_at` None it never expires. Raises a Refusal."""
-    name = " ".join(name.split())
+    name, scope = " ".join(name.split()), SCOPE_ALIASES.get(scope, scope)
     if not is_visible(name):
         raise TokenNameMissing()
     if len(name) > LONGEST_NAME:

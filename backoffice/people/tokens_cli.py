@@ -12,7 +12,7 @@ from ..app.extensions import db
 from ..base import periods
 from . import tokens
 from .cli import committed
-from .models import ApiToken
+from .models import SCOPE_ALIASES, ApiToken
 
 group = AppGroup("tokens")
 
@@ -41,7 +41,7 @@ def create(name: str, scope: str, days: int, never_expires: bool, as_json: bool)
     from ..security.permissions import open_scopes  # imports the web, unlike the rest here
 
     expires_at = None if never_expires else datetime.now(UTC) + timedelta(days=days)
-    if scope not in open_scopes():
+    if SCOPE_ALIASES.get(scope, scope) not in open_scopes():
         unknown = tokens.UnknownScope(scope=scope, scopes=", ".join(open_scopes()))
         raise Trouble(_(unknown.sentence, **unknown.values))
     with committed():

@@ -88,7 +88,7 @@ class PickField(SelectFieldBase):  # type: ignore[misc]
             found = self.of.meant(db.session(), text)
             if len(found) != 1:
                 raise ValueError(_(self.of.several if found else self.of.none))
-            if signed_in_program() and self.of.unknown(db.session(), [text]):
+            if signed_in_program() and not self.of.is_name(db.session(), text):
                 raise ValueError(_(NOT_CALLED, name=text[:100]))
             self.data = found[0].id
 

@@ -11,7 +11,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, ClassVar, cast
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import exists, func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from ..base import N_, Base
@@ -169,15 +169,10 @@ class Named:
         """The model that it names."""
         return cast(type[Base], self.name.class_)
 
-    def unknown(self, session: Session, texts: Collection[str]) -> set[str]:
-        """Those of the texts by which no row is called, in whatever case. A program is asked for a whole name."""
-        wanted = {text.strip().lower() for text in texts}
-        is_called = or_(
-            self.name.in_([text.strip() for text in texts]), func.lower(self.name).in_(wanted)
-        )
-        found = session.scalars(select(self.name).where(is_called)).all() if texts else ()
-        called = {*found, *(name.lower() for name in found)}
-        return {text for text in texts if not {text.strip(), text.strip().lower()} & called}
+    def is_name(self, session: Session, text: str) -> bool:
+        """Whether a row is called exactly that, in whatever case; only another case is looked for without an index."""
+        same = self.name == text, func.lower(self.name) == text.lower()
+        return any(session.scalar(select(exists().where(is_it))) for is_it in same)
 
     def names(self, session: Session, ids: Collection[int | None]) -> dict[int, str]:
         """The names of rows, by id."""

@@ -96,7 +96,8 @@ def is_unmended() -> ColumnElement[bool]:
     """
     later = aliased(Run)
     is_same = (later.kind == Run.kind) & (later.scope_key == Run.scope_key)
-    is_retry = (later.follows == Run.id) & ~later.scope.has_key("run")
+    scope = later.scope
+    is_retry = (later.follows == Run.id) & (scope.has_key("retry") | ~scope.has_key("run"))
     mended = exists().where(
         later.id > Run.id,
         later.status != CANCELLED,

@@ -18,7 +18,7 @@ from backoffice.audit.chain.sealing import seal, stalled
 from backoffice.audit.chain.verifying import verify
 from backoffice.audit.models import AuditSeal
 from backoffice.database.embedded import ADMIN, APP, Services
-from backoffice.database.embedded.places import package_folder
+from backoffice.database.embedded.folders import package_folder
 
 pytestmark = pytest.mark.slow
 

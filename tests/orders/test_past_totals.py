@@ -128,7 +128,7 @@ def test_the_history_tells_whole_saves_however_many_lines_they_have(
     assert [event.changes[-1].before for event in told.events] == ["24.00", ""]
     assert [event.changes[-1].after for event in told.events] == ["21.00", "24.00"]
     assert not told.has_earlier
-    earlier = "Only the newest is shown here"
+    earlier = "Only the newest entries are shown here"
     assert earlier not in sign_in("viewer").get("/orders/SO-1/history").text
     for amount in range(10, 20):
         edit(session, order, "promo", Decimal(amount))

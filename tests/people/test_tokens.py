@@ -116,6 +116,12 @@ def test_the_trail_records_who_made_a_token_but_not_what_opens_it(issue, session
     assert secret not in str(event.after)
 
 
+def test_the_scope_wallets_is_that_of_charging_them(run_command, session):
+    done = run_command("tokens", "create", "--name", "meters", "--scope", "wallets")
+    assert done.exit_code == 0, done.output
+    assert session.scalar(select(ApiToken.scope)) == "wallets:write"
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
@@ -124,7 +130,7 @@ def test_the_trail_records_who_made_a_token_but_not_what_opens_it(issue, session
         (("create", "--name", "x" * 101, "--scope", "metrics"), "at most 100 characters"),
         (("create", "--name", "x", "--scope", "everything"), "everything"),
         (
-            ("create", "--name", "x", "--scope", "wallets"),
+            ("create", "--name", "x", "--scope", "purses"),
             "Choose one of these: health, metrics, accounts:read, ",
         ),
         (("create", "--name", "x", "--scope", "metrics", "--days", "0"), "--days"),

@@ -355,7 +355,7 @@ def test_only_a_token_of_the_right_scope_opens_anything(
     made = program.send("POST", address(record), json=entered(record, 1)).get_json()
     path = address(record, made[record.argument])
     reader = Program(app, session, f"{record.domain}:read")
-    stranger = Program(app, session, "wallets")
+    stranger = Program(app, session, "health")
     browser = sign_in("admin")
     attempts = [
         ("GET", address(record)), ("GET", path), ("POST", address(record)),

@@ -49,6 +49,28 @@ def mended(session: Any, run_id: int) -> None:
     assert customers
 
 
+def test_a_retried_application_is_mended(session: Any) -> None:
+    """Its retry names the dry run that it applies, as an application of the rest does, which mends nothing."""
+    now = datetime.now(UTC)
+
+    def ended(status: str, follows: Run | None = None, **scope: int) -> Run:
+        run = Run(
+            kind=BALANCES.name, scope=scope, scope_key=str(scope), status=status, created_at=now,
+            started_at=now, finished_at=now, total=0, follows=follows and follows.id,
+        )  # fmt: skip
+        session.add(run)
+        session.flush()
+        return run
+
+    dry = ended("done")
+    failed = ended("finished with failures", dry, run=dry.id)
+    session.commit()
+    assert unmended(session) == {failed.id}
+    ended("done", failed, run=dry.id, retry=failed.id)
+    session.commit()
+    assert unmended(session) == set()
+
+
 def test_a_retry_that_was_cancelled_has_mended_nothing(session: Any, sign_in: SignIn) -> None:
     run_id, client = a_dry_run(session, ("Ana", "Broken")), sign_in("finance")
     assert unmended(session) == {run_id}

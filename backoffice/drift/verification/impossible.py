@@ -6,7 +6,7 @@ A table with a validated CHECK cannot hold any, so this costs a healthy book one
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Table, cast, func, select, update
+from sqlalchemy import BigInteger, Connection, Table, cast, func, select, true, update
 from sqlalchemy import Text as SqlText
 from sqlalchemy.dialects.postgresql import insert as upsert
 
@@ -55,12 +55,24 @@ def look(connection: Connection, run_id: int | None) -> int:
     return len(found)
 
 
+def look_at(connection: Connection, finding: Any) -> None:
+    """Look at the row of one finding again: record what it holds now, or close the finding."""
+    row = int(finding.key["id"])
+    table = facts_by_table()[all_dates()[finding.figure]].table
+    if found := list(_rows(connection, table, row)):
+        _record(connection, found, None)
+    else:
+        _close(connection, finding.figure, row)
+
+
 def _dated(table: Table) -> bool:
     return any(is_dated(column) for column in table.columns)
 
 
-def _rows(connection: Connection, table: Table) -> Iterator[dict[str, Any]]:
-    """The rows of the table with a bad date, as findings."""
+def _rows(
+    connection: Connection, table: Table, only: int | None = None
+) -> Iterator[dict[str, Any]]:
+    """The rows of the table with a bad date, or that row alone, as findings."""
     key = next(iter(table.primary_key))
     known = recorded(table.name)
     owner = key if known is None or known.part_of is None else table.c[known.part_of.key]
@@ -68,8 +80,9 @@ def _rows(connection: Connection, table: Table) -> Iterator[dict[str, Any]]:
     bad = [cast(column, SqlText).label(column.key) for column in dated]
     reported = [strays(table, column).label(f"is_{column.key}") for column in dated]
     rows = select(cast(owner, BigInteger).label("of"), key.label("row"), *bad, *reported)
+    mine = true() if only is None else key == only
     for row in connection.execute(
-        rows.where(strays(table)).order_by(key).limit(MOST_ROWS)
+        rows.where(strays(table), mine).order_by(key).limit(MOST_ROWS)
     ).mappings():
         wrong = {c.key: row[c.key] for c in dated if row[f"is_{c.key}"]}
         yield {

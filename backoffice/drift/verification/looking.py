@@ -78,7 +78,7 @@ def look_at_finding(session: Session, finding_id: int) -> None:
     if facts is not None:
         _look_at_fact(facts, finding)
     elif finding.figure in impossible.all_dates():
-        _recorded(lambda connection: impossible.look(connection, None))
+        _recorded(lambda connection: impossible.look_at(connection, finding))
     elif figure := next((f for f in registry.figures if f.name == finding.figure), None):
         _look_at_owner(registry.bundle_of(figure), finding.owner)
 
