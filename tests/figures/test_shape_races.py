@@ -3,6 +3,7 @@
 Without their locks the same races go wrong.
 """
 
+import os
 import random
 import re
 import time
@@ -50,9 +51,12 @@ def world(building: Building, shape: Shape) -> Iterator[World]:
 def race(app: Any, world: World) -> Races:
     """As `processes.in_rounds`, with connections of its own to the world for each process."""
 
+    begun: set[int] = set()
+
     def apart(work: Callable[..., Any]) -> Callable[..., Any]:
         def act(*number: int) -> Any:
-            if not number or number[0] == 0:
+            if os.getpid() not in begun:
+                begun.add(os.getpid())
                 world.engine.dispose(close=False)  # the connections belong to the parent process
             return work(*number)
 
