@@ -329,14 +329,18 @@ def _sides(row: Row) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     return before, after
 
 
+def _values(row: Row) -> Iterator[tuple[Column[Any], Any]]:
+    """The values before and after, each with its column; those of columns that are gone are left out."""
+    for side in _sides(row):
+        for name, value in side.items():
+            if (column := _column(row.table_name, name)) is not None:
+                yield column, value
+
+
 def _actors(row: Row) -> Iterator[str]:
     """The actor of the event, and the users that its values name."""
     yield row.actor
-    for side in _sides(row):
-        for name, value in side.items():
-            column = _column(row.table_name, name)
-            if column is not None and _says_who(column) and value:
-                yield str(value)
+    yield from (str(value) for column, value in _values(row) if value and _says_who(column))
 
 
 def _says_who(column: Column[Any]) -> bool:
@@ -345,12 +349,9 @@ def _says_who(column: Column[Any]) -> bool:
 
 def _pointers(row: Row) -> Iterator[tuple[str, str]]:
     """References to rows of other tables in the event's values."""
-    for side in _sides(row):
-        for name, value in side.items():
-            column = _column(row.table_name, name)
-            target = None if column is None else _target_of(column)
-            if target is not None and value is not None:
-                yield target, str(value)
+    for column, value in _values(row):
+        if value is not None and (target := _target_of(column)) is not None:
+            yield target, str(value)
 
 
 @cache

@@ -59,14 +59,15 @@ class Kept:
     """An embedded service that is restarted whenever it has died."""
 
     service: Postgres | Redis
+    services: Services
     patience: Patience = field(default_factory=Patience)
 
-    def restart_if_gone(self, services: Services) -> list[str]:
+    def restart_if_gone(self) -> list[str]:
         """Restart it after it died; returns the messages for the operator."""
         if not self.service.has_died() or not self.patience.is_over():
             return []
         try:
-            said = services.start(self.service, tied=True)
+            said = self.services.start(self.service, tied=True)
         except (Trouble, OSError, psycopg.Error) as error:
             return [f"{str(error).strip()}\n{self.service.name} is started again in a moment."]
         return [*said, f"{self.service.name} ended unexpectedly and was started again."]
@@ -110,12 +111,14 @@ class Process:
         """Whether its process is alive."""
         return self.process is not None and self.process.poll() is None
 
-    def restart_if_gone(self) -> str | None:
-        """Restart it after it died, with a longer delay each time that it dies at once; returns a message if so."""
+    def restart_if_gone(self) -> list[str]:
+        """Restart it after it died, with a longer delay each time that it dies at once; returns the messages."""
         if self.is_running() or not self.patience.is_over():
-            return None
+            return []
         self.start()
-        return f"The {self.name} process ended unexpectedly and was started again; see {self.log}."
+        return [
+            f"The {self.name} process ended unexpectedly and was started again; see {self.log}."
+        ]
 
     def stop(self, end: float) -> None:
         """Wait for its end until the time `end`; then kill it."""
@@ -149,7 +152,7 @@ def dev(tied: bool) -> None:
 
 def _run(settings: config.Settings, stack: ExitStack, state: IO[str]) -> None:
     began = time.monotonic()
-    services = None
+    kept: list[Kept] = []
     parts = _parts(settings)
     web, *others = parts
     stack.callback(_stop, parts)
@@ -159,6 +162,7 @@ def _run(settings: config.Settings, stack: ExitStack, state: IO[str]) -> None:
         wanted = services.wanted(settings["EMBEDDED_POSTGRES"], settings["EMBEDDED_REDIS"])
         for sentence in stack.enter_context(services.in_use(*wanted, tied=True)):
             click.echo(sentence)
+        kept = [Kept(service, services) for service in wanted]
     stack.callback(_stop, parts)  # registered last: runs before the services are stopped
     sign_ins = _prepare_database()
     web.release()
@@ -167,7 +171,7 @@ def _run(settings: config.Settings, stack: ExitStack, state: IO[str]) -> None:
     for part in others:  # only now, so that the first screen does not compete with them
         part.start()
     _welcome(settings, sign_ins, time.monotonic() - began)
-    _watch(parts, services, settings)
+    _watch([*kept, *parts])
 
 
 def _prepare_database() -> list[Any]:
@@ -258,21 +262,12 @@ def _welcome(settings: config.Settings, sign_ins: Sequence[Any], seconds: float)
     sys.stdout.flush()
 
 
-def _watch(parts: Sequence[Process], services: Services | None, settings: config.Settings) -> None:
+def _watch(watched: Sequence[Kept | Process]) -> None:
     """Until a signal: restart what died."""
-    kept: list[Kept] = []
-    if services is not None:
-        wanted = services.wanted(settings["EMBEDDED_POSTGRES"], settings["EMBEDDED_REDIS"])
-        kept = [Kept(service) for service in wanted]
     while True:
         time.sleep(0.5)
-        for each in kept:
-            for said in each.restart_if_gone(services) if services is not None else ():
-                click.echo(said)
-        for part in parts:
-            sentence = part.restart_if_gone()
-            if sentence:
-                click.echo(sentence)
+        for sentence in (said for each in watched for said in each.restart_if_gone()):
+            click.echo(sentence)
 
 
 def _stop(parts: Sequence[Process]) -> None:

@@ -32,7 +32,7 @@ from ..figures import Figure, FigureError, acting_as
 from ..runs.models import DONE_WITH_FAILURES
 from .facts.holding import why_left
 from .healing import performing
-from .healing.dry_runs import print_dry_run
+from .healing.dry_runs import incomplete_in_words, print_dry_run
 from .healing.performing import Performed, Scope, Verified
 from .healing.printing import (
     print_checks,
@@ -262,11 +262,7 @@ def _say_incomplete(done: Verified) -> None:
     run = done.run
     if run is None or (done.not_ours and run.status == DONE_WITH_FAILURES and not run.error):
         return
-    sentence = _(
-        "Run %(run)s did not look at everything: %(error)s",
-        run=run.id,
-        error=run.error or run.status,
-    )
+    sentence = incomplete_in_words(run)
     if run.status != DONE_WITH_FAILURES:
         raise Trouble(sentence)
     click.echo(sentence, err=True)

@@ -45,12 +45,12 @@ from .models import (
     ROW,
     SURPLUS,
     UNNOTICED,
-    DriftFinding,
     FigureCheck,
 )
+from .recording import FINDINGS, upsert_findings
 
-FINDINGS, CHECKS = table_of(DriftFinding), table_of(FigureCheck)
 CORRECTIONS, ITEMS, NOTES = table_of(Correction), table_of(RunItem), table_of(FigureNote)
+CHECKS = table_of(FigureCheck)
 
 
 def as_item(finding: Finding) -> dict[str, Any]:
@@ -166,18 +166,8 @@ def record(
     forged = _forged_beneath(connection, found)
     record_facts(connection, [one for facts in forged.values() for one in facts], run_id)
     rows = [_row(finding, noted, forged, run_id) for finding in found]
-    add = upsert(FINDINGS)
     moved = ("owner", "kind", "stored", "expected", "amount", "gross", "roots", "is_root", "cause")
-    add = add.on_conflict_do_update(
-        index_elements=["figure", "key"],
-        index_where=FINDINGS.c.healed_at.is_(None),
-        set_={
-            "last_seen_at": func.now(),
-            "run_id": func.coalesce(add.excluded.run_id, FINDINGS.c.run_id),
-            **{name: getattr(add.excluded, name) for name in moved},
-        },
-    )
-    connection.execute(add, rows)
+    upsert_findings(connection, rows, moved)
 
 
 def record_held(

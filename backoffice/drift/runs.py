@@ -29,11 +29,12 @@ from ..runs.wording import Reason
 from ..runs.work import CHUNKS, RUNS, Asked, Chunk, Work
 from .facts.findings import all_facts
 from .facts.holding import BROKEN, HELD, LOCKED
-from .findings import CORRECTIONS, FINDINGS, check, close_undeclared
+from .findings import CORRECTIONS, check, close_undeclared
 from .healing import above, applying
 from .healing import chunks as healing
 from .models import FORGED
 from .outside import flood
+from .recording import FINDINGS
 from .verification import checks as checking
 from .verification import chunks as verifying
 from .verification import guards

@@ -18,7 +18,7 @@ from ..drift.models import DriftFinding, FigureCheck
 from ..drift.verification.checks import all_checks
 from ..figures import Check, Figure, registry
 from ..figures.models import Correction, noted_bundle
-from ..runs.models import QUEUED, Run, is_held
+from ..runs.models import QUEUED, Run, is_held, ready_at
 
 DAYS = 30
 """Days of which corrections are shown."""
@@ -226,7 +226,7 @@ def background(session: Session) -> Background:
         select(
             held.scalar_subquery().label("working"),
             func.count().filter(is_queued).label("waiting"),
-            func.min(Run.created_at).filter(is_queued).label("since"),
+            func.min(ready_at()).filter(is_queued).label("since"),
             func.max(Run.finished_at).label("finished_at"),
             func.max(Run.created_at).filter(Run.schedule.is_not(None)).label("scheduled_at"),
         )

@@ -221,7 +221,7 @@ class AsOf:
     def day(self, given: Given) -> date:
         """The day in the address, or the default day if it is outside the calendar."""
         day = _day(given.get(self.name, ""))
-        return day if day and 1900 <= day.year <= 2199 else self.usual()
+        return day if day and periods.FIRST_DAY <= day <= periods.LAST_DAY else self.usual()
 
     def read(self, given: Given) -> Iterator[tuple[str, str]]:
         """The day, unless it is the default."""
@@ -266,7 +266,7 @@ class Moments(Days):
     def read(self, given: Given) -> Iterator[tuple[str, str]]:
         """The valid days of the two, within the calendar."""
         for name, day in super().read(given):
-            if "1900" <= day[:4] <= "2199":
+            if periods.read_day(day):
                 yield name, day
 
     def conditions(self, values: Given) -> Iterator[ColumnElement[bool]]:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from ..app.measures import Measure, Reading, Source
 from ..base import table_of
-from ..runs.models import DONE_WITH_FAILURES, FAILED, LIVE, QUEUED, RUNNING, Run, RunChunk
+from ..runs.models import DONE_WITH_FAILURES, FAILED, LIVE, QUEUED, RUNNING, Run, RunChunk, ready_at
 from ..schedules.queries import attendance, schedule_statuses
 
 RUNS, CHUNKS = table_of(Run), table_of(RunChunk)
@@ -58,7 +58,6 @@ def _waiting(connection: Connection) -> Iterator[Reading]:
     """Readings of live runs only: a partial index covers them, however many have finished."""
     is_live, is_queued = RUNS.c.finished_at.is_(None), RUNS.c.status == QUEUED
     is_undelivered = (is_queued, RUNS.c.delivered_at.is_(None), ~RUNS.c.is_here)
-    ready_at = func.coalesce(RUNS.c.approved_at, RUNS.c.created_at)
     number = func.count().label("runs")
     rows = connection.execute(select(RUNS.c.status, number).where(is_live).group_by(RUNS.c.status))
     counts = {row.status: row.runs for row in rows}
@@ -67,8 +66,8 @@ def _waiting(connection: Connection) -> Iterator[Reading]:
     undelivered, queue, outbox = connection.execute(
         select(
             func.count().filter(*is_undelivered),
-            _age(func.min(ready_at).filter(is_queued)),
-            _age(func.min(ready_at).filter(*is_undelivered)),
+            _age(func.min(ready_at()).filter(is_queued)),
+            _age(func.min(ready_at()).filter(*is_undelivered)),
         ).where(is_live)
     ).one()
     yield OUTBOX.is_now(undelivered)

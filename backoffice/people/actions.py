@@ -11,6 +11,7 @@ from ..base.refusals import Refusal, Stale
 from ..web.conflicts import differences
 from . import passwords
 from .models import User, WebSession
+from .queries import user_by_email
 
 Db = Session | scoped_session[Session]
 
@@ -74,7 +75,7 @@ def normal_email(email: str) -> str:
 
 def authenticate(session: Db, email: str, password: str) -> User | None:
     """The active user with this address and password, or None; both answers take equally long."""
-    user = session.scalar(select(User).where(User.email == email.strip().lower()))
+    user = user_by_email(session, email)
     is_right = passwords.matches(user.password_hash if user else "", password)
     if user is None or not is_right or not user.is_active:
         return None

@@ -80,9 +80,7 @@ def user_edit(user_id: int) -> AnyResponse:
                 actions.edit_user(
                     db.session,
                     person,
-                    email=form.email.data or "",
-                    name=form.name.data or "",
-                    role=form.role.data,
+                    **form.facts(),
                     by=current_user,
                     opened=form.base_facts(),
                 )

@@ -2,6 +2,7 @@
 
 from ..base import N_
 from ..base.refusals import Refusal
+from .models import Run
 
 
 class UnknownKind(Refusal):
@@ -104,6 +105,9 @@ class EndedBadly(Refusal):
 
     sentence = N_("Run %(run)s did not end well: %(error)s")
     status = 409
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run=run.id, error=run.error or run.status)
 
 
 class Fenced(Exception):

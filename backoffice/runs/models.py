@@ -18,6 +18,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ..base import Base, Id, Moment
@@ -47,6 +48,9 @@ OPEN, CHUNK_DONE, CHUNK_FAILED = "open", "done", "failed"
 
 ENDED = (DONE, DONE_WITH_FAILURES, FAILED, CANCELLED)
 """The statuses of a run that has ended."""
+
+COMPLETED = (DONE, DONE_WITH_FAILURES)
+"""The statuses of a run that has ended after all of its chunks."""
 
 PLAN, PLAN_STAGE = 0, -1
 """Number and stage of the chunk that plans the others."""
@@ -132,9 +136,19 @@ class Run(Base):
         return self.finished_at is None
 
     @property
+    def is_completed(self) -> bool:
+        """Whether all of its chunks were worked on, with or without failures."""
+        return self.status in COMPLETED
+
+    @hybrid_property
     def never_began(self) -> bool:
         """Whether it was cancelled before anything was done: it must be requested, and approved, anew."""
         return self.status == CANCELLED and self.started_at is None
+
+    @never_began.inplace.expression
+    @classmethod
+    def _never_began(cls) -> ColumnElement[bool]:
+        return (cls.status == CANCELLED) & cls.started_at.is_(None)
 
 
 class RunChunk(Base):
@@ -164,6 +178,11 @@ class RunChunk(Base):
     skipped: Mapped[int] = mapped_column(BigInteger, server_default="0", default=0)
     failed: Mapped[int] = mapped_column(BigInteger, server_default="0", default=0)
     error: Mapped[str] = mapped_column(Text, server_default="", default="")
+
+
+def ready_at() -> ColumnElement[datetime]:
+    """Since when a run could begin: its approval, else its request."""
+    return func.coalesce(Run.approved_at, Run.created_at)
 
 
 def is_held() -> ColumnElement[bool]:

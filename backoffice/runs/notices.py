@@ -15,7 +15,7 @@ from ..base import periods
 from ..web.formats import quantity_filter
 from .actions import may_approve
 from .kinds import kind_of, kinds
-from .models import AWAITING_APPROVAL, DONE, DONE_WITH_FAILURES, QUEUED, Run
+from .models import AWAITING_APPROVAL, COMPLETED, QUEUED, Run, ready_at
 from .queries import is_unmended
 from .wording import kind_title
 
@@ -32,8 +32,7 @@ MOST_REPORTED = 5
 def _runs(session: Session, user: Any) -> Iterator[Notice]:
     since, is_mine = periods.today() - LATELY, Run.requested_by == f"user:{user.id}"
     approvable = [name for name in kinds() if may_approve(user, name)]
-    asked_at = func.coalesce(Run.approved_at, Run.created_at)
-    is_late = asked_at < datetime.now(UTC) - PATIENCE
+    is_late = ready_at() < datetime.now(UTC) - PATIENCE
     failed, own, others, waiting = session.execute(
         select(
             func.count().filter(is_unmended(), Run.created_at >= periods.start_of(since)),
@@ -88,7 +87,7 @@ def _not_applied(session: Session, user: Any) -> Iterator[Notice]:
             Run.kind.in_(applicable),
             Run.dry_run,
             Run.changed > 0,
-            Run.status.in_((DONE, DONE_WITH_FAILURES)),
+            Run.status.in_(COMPLETED),
             Run.finished_at > datetime.now(UTC) - LATELY,
             ~is_past,
         )

@@ -37,6 +37,7 @@ from .models import (
     CANCELLED,
     CHUNK_DONE,
     CHUNK_FAILED,
+    COMPLETED,
     COUNTERS,
     DONE,
     DONE_WITH_FAILURES,
@@ -297,9 +298,8 @@ def _end_if_done(engine: Engine, kind: RunKind, asked: Asked) -> bool:
         if _is_at_work(connection, asked.id, chunks) if is_cancelled else chunks["open"]:
             return False
         status = CANCELLED if is_cancelled else _status(run, chunks)
-        values: dict[str, Any] = {name: int(chunks[name]) for name in COUNTERS}
-        values["error"] = chunks["error"] or ""
-        if status in (DONE, DONE_WITH_FAILURES):
+        values = _counted(chunks)
+        if status in COMPLETED:
             status = _finish(connection, kind, asked, status, values)
         _record_end(connection, asked.id, {**values, "status": status})
     reported = {name: values[name] for name in COUNTERS}
@@ -311,9 +311,12 @@ def end_cancelled(connection: Connection, run_id: int) -> None:
     """End a run that was begun and then cancelled, if no worker holds a chunk of it. Its row must be locked."""
     chunks = _chunks(connection, run_id)
     if chunks["open"] and not _is_at_work(connection, run_id, chunks):
-        values: dict[str, Any] = {name: int(chunks[name]) for name in COUNTERS}
-        values["error"] = chunks["error"] or ""
-        _record_end(connection, run_id, {**values, "status": CANCELLED})
+        _record_end(connection, run_id, {**_counted(chunks), "status": CANCELLED})
+
+
+def _counted(chunks: Any) -> dict[str, Any]:
+    """The counters and the error of a run, from its chunks."""
+    return {**{name: int(chunks[name]) for name in COUNTERS}, "error": chunks["error"] or ""}
 
 
 def _record_end(connection: Connection, run_id: int, values: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from ..base import periods
 from ..runs.kinds import kinds
-from ..runs.models import CANCELLED, Run
+from ..runs.models import Run
 from .catalog import SCHEDULES, Schedule
 from .models import KnownSchedule, Scheduler
 from .rules import last_due, next_due
@@ -68,7 +68,7 @@ def schedule_statuses(
 
 def _last_runs(session: Session, names: Sequence[str]) -> Mapping[str | None, Run]:
     """The last run of each; a run that a user requested and cancelled before it began does not count."""
-    was_undone = (Run.status == CANCELLED) & Run.due_at.is_(None) & Run.started_at.is_(None)
+    was_undone = Run.never_began & Run.due_at.is_(None)
     newest = select(func.max(Run.id)).where(Run.schedule.in_(names), ~was_undone)
     newest = newest.group_by(Run.schedule)
     return {run.schedule: run for run in session.scalars(select(Run).where(Run.id.in_(newest)))}

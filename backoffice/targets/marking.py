@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ..base.periods import Month
@@ -56,11 +56,11 @@ def doubted(session: Session, user: Any, year: int, manager_id: int | None = Non
     ]
     if manager_id is not None:
         wanted.append(DriftFinding.owner == manager_id)
-    places = set[tuple[str, int, Month]]()
-    for column in achieved.columns:
-        is_it = or_(
-            DriftFinding.stored.has_key(column.key), DriftFinding.expected.has_key(column.key)
-        )
-        found = session.execute(select(DriftFinding.owner, month).where(*wanted, is_it))
-        places |= {(column.key, owner, Month.of(date.fromisoformat(text))) for owner, text in found}
+    row = DriftFinding
+    found = session.execute(select(row.owner, month, row.stored, row.expected).where(*wanted))
+    places = {
+        (column, owner, Month.of(date.fromisoformat(text)))
+        for owner, text, stored, expected in found
+        for column in {**(stored or {}), **(expected or {})}
+    }
     return Doubted(places, Mark(FINDINGS.address_of([achieved.name])))

@@ -22,13 +22,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from ..base.periods import Month
+from ..base.periods import FIRST_DAY, LAST_DAY, Month
 from ..people.models import User
 from ..security.rights import mine_or
 from .figures import ZERO, attainment, difference
 from .models import AccountManagerTarget
 
-EARLIEST, LATEST = 1900, 2199
+EARLIEST, LATEST = FIRST_DAY.year, LAST_DAY.year
 """The first and the last year that a target can have, the same as for the dates of orders."""
 
 

@@ -397,3 +397,5 @@ def test_a_reversal_that_is_refused_says_why_in_its_form(
     said = text_of(refused.text)
     assert "One thing needs your attention" in said
     assert "Lines of the reversal" in said
+    sides = re.findall(r'data-label="(Debit|Credit)">([\d.]+)', refused.text)
+    assert sides[:2] == [("Credit", "70.00"), ("Debit", "70.00")], "the other way round"

@@ -138,6 +138,17 @@ def test_the_history_tells_whole_saves_however_many_lines_they_have(
     assert earlier in sign_in("viewer").get("/orders/SO-1/history").text
 
 
+def test_a_save_of_more_lines_than_are_read_is_cut_and_said_to_be(
+    session: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(history, "SHOWN", 10)
+    monkeypatch.setattr(history, "MOST", 10)
+    lines = [("package", f"Crate {number}", "1", "2.00") for number in range(30)]
+    order = OrderFactory(additions=0, promo=0, reductions=0, lines=lines)
+    session.commit()
+    assert history.history_of(session, ORDER, order).has_earlier
+
+
 def test_a_save_of_the_most_lines_is_told_as_one(session: Any) -> None:
     lines = [("package", f"Crate {number}", "1", "2.00") for number in range(MOST_LINES)]
     order = OrderFactory(additions=0, promo=0, reductions=0, lines=lines)

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from backoffice.app.config import ROOT
+from backoffice.commands.supervisor import Patience
 from backoffice.database.embedded.processes import is_alive, wait_until
 
 NewHome = Callable[[], Path]
@@ -232,3 +233,16 @@ def test_a_terminated_start_leaves_nothing_behind(new_home: NewHome) -> None:
         copy.process.terminate()
         copy.process.wait(60)
         assert wait_until(lambda: not any(map(is_alive, family)), 30), copy.text  # noqa: B023 (asked at once)
+
+
+def test_what_dies_at_once_is_started_later_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    moments = iter([100.0, 101.0, 102.0, 200.0])
+    monkeypatch.setattr(time, "monotonic", lambda: next(moments))
+    patience = Patience(started_at=99.0)
+    assert patience.is_over()
+    assert (patience.failures, patience.not_before) == (1, 102.0)
+    assert not patience.is_over()
+    assert patience.is_over()
+    assert (patience.failures, patience.not_before) == (2, 106.0)
+    assert patience.is_over()
+    assert patience.failures == 0, "it has run for long since"

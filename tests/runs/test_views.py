@@ -182,6 +182,7 @@ def test_what_a_dry_run_found_is_applied_once_with_a_reason(session: Any, sign_i
     run_id, client = a_dry_run(session), sign_in("finance")
     page = client.get(f"/runs/{run_id}").text
     assert "7,000,000.00" in page, "what the differences come to"
+    assert "nothing to apply" not in page
     assert "a second person will have to" not in page
     refused = act(client, run_id, "apply", reason="  ")
     assert refused.status_code == 422

@@ -13,6 +13,7 @@ from sqlalchemy import func, select, update
 from backoffice.app.domain import declared
 from backoffice.app.extensions import db
 from backoffice.base.actor import acting_as
+from backoffice.health.queries import background
 from backoffice.people.models import User
 from backoffice.runs import actions, queries, working
 from backoffice.runs.errors import NothingToRetry
@@ -215,6 +216,7 @@ def test_a_run_waits_for_a_worker_from_the_moment_it_is_approved(
         session.commit()
     assert run_of(session, run_id).status == "queued"
     assert list(counts_on_today(sign_in("admin").get("/today").text)) == []
+    assert not background(session).is_stuck
     found = read_anew(app, token(session))
     for name in ("backoffice_run_queue_age_seconds", "backoffice_run_outbox_age_seconds"):
         assert found.one(name) < 60

@@ -79,6 +79,22 @@ def test_a_run_that_was_cancelled_before_it_began_meets_no_due_time(
     assert "On time" not in row_of(client.get("/schedules").text, title)
 
 
+@pytest.mark.parametrize(
+    "counts", [{"due_at": func.now()}, {"started_at": func.now()}], ids=["scheduled", "begun"]
+)
+def test_a_cancelled_run_that_was_scheduled_or_begun_meets_its_due_time(
+    session: Any, sign_in: Any, counts: dict[str, Any]
+) -> None:
+    known_since(datetime.now(UTC) - timedelta(days=200))
+    client, title = sign_in("finance"), "Verify facts against the audit trail"
+    [late] = [s for s in SCHEDULES if s.title == title]
+    assert post(client, late.name).status_code == 303
+    actions.cancel(session, session.scalars(select(Run.id)).one())
+    session.execute(update(Run).values(counts))
+    session.commit()
+    assert "On time" in row_of(client.get("/schedules").text, title)
+
+
 def test_what_is_overdue_is_told(session: Any, sign_in: Any) -> None:
     known_since(datetime.now(UTC) - timedelta(days=200))
     page = sign_in("viewer").get("/schedules").text

@@ -20,9 +20,9 @@ from ...app.extensions import db
 from ...base import money
 from ...drift.cli import json_option
 from ...drift.healing.performing import performed
-from ...runs.errors import AlreadyRunning
+from ...runs.errors import AlreadyRunning, EndedBadly
 from ...runs.item_tables import SHOWN, items_as_dicts, print_items
-from ...runs.models import COUNTERS, DONE, DONE_WITH_FAILURES, Run
+from ...runs.models import COUNTERS, DONE, Run
 from ...runs.models import FOUND as RUN_FOUND
 from ...runs.queries import found_by, run_of
 from ...runs.wording import STATUSES
@@ -243,7 +243,7 @@ def _print_report(run: Run) -> None:
 def _report_unfinished(last: Run) -> None:
     """Raise Trouble if a step did not end well, so that the later ones were not begun."""
     step = STEP_OF[last.kind]
-    if after(step) is None and last.status in (DONE, DONE_WITH_FAILURES):
+    if after(step) is None and last.is_completed:
         return
     raise Trouble(
         _(
@@ -261,7 +261,7 @@ def _all_as_dict(runs: list[Run], dry_run: bool, whole: Run | None = None) -> di
         "dry_run": dry_run,
         "steps": [_as_dict(run) for run in runs],
         "left": sum(open_rows(run) for run in runs),
-        "is_complete": is_last and all(map(_ended, runs[-1:])),
+        "is_complete": is_last and all(run.is_completed for run in runs[-1:]),
     }
     return reported if whole is None else reported | {"outlook": _outlook(whole)}
 
@@ -284,16 +284,11 @@ def _as_dict(run: Run) -> dict[str, Any]:
     }
 
 
-def _ended(run: Run) -> bool:
-    return run.status in (DONE, DONE_WITH_FAILURES)
-
-
 def _status_of(run: Run) -> int:
     """The exit status: 0 if nothing is left, else 1. Raises Trouble if the run did not end well."""
-    if not _ended(run):
-        raise Trouble(
-            _("Run %(run)s did not end well: %(error)s", run=run.id, error=run.error or run.status)
-        )
+    with refusals_reported():
+        if not run.is_completed:
+            raise EndedBadly(run)
     found = run.dry_run and run.changed
     is_clean = run.status == DONE and not found
     if run.kind in STEP_OF:

@@ -17,13 +17,14 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from ...app import logs
-from ...app.command_line import CLEAN, FOUND, Trouble, refusals_reported
+from ...app.command_line import CLEAN, FOUND, refusals_reported
 from ...app.extensions import db
 from ...drift.cli import json_option
 from ...drift.healing.dry_runs import SHOWN
 from ...drift.healing.performing import performed
 from ...runs import actions
-from ...runs.models import DONE, DONE_WITH_FAILURES, Run
+from ...runs.errors import EndedBadly
+from ...runs.models import DONE, Run
 from ...runs.queries import run_of
 from ...runs.wording import error_in_words
 from . import text
@@ -94,9 +95,8 @@ def _performed(dry_run: bool, count: int, stream: TextIO, *, is_drawn: bool) -> 
             session.commit()
         with _bar(run_id, count, stream, is_drawn=is_drawn) as advance:
             run = performed(db.engine, run_id, advance).run
-    if run.status not in (DONE, DONE_WITH_FAILURES):
-        reported = run.error or run.status
-        raise Trouble(_("Run %(run)s did not end well: %(error)s", run=run_id, error=reported))
+        if not run.is_completed:
+            raise EndedBadly(run)
     return run
 
 

@@ -13,7 +13,7 @@ from flask_babel import gettext as _
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from ...app.command_line import CLEAN, FOUND, Trouble, operator
+from ...app.command_line import CLEAN, FOUND, Trouble, operator, refusals_reported
 from ...app.extensions import db
 from ...audit.cli import group, json_option
 from ...audit.facts import ADDED, REMOVED, facts_by_table
@@ -23,6 +23,7 @@ from ...base import N_
 from ...base.refusals import Refusal
 from ...figures import acting_as
 from ...runs import actions
+from ...runs.errors import EndedBadly
 from ...runs.models import DONE, Run
 from .. import queries, wording
 from ..figure_status import IS_OPEN
@@ -60,10 +61,9 @@ def verify_facts(tables: tuple[str, ...], as_json: bool) -> None:
         click.echo(json.dumps(_as_dict(run, found)))
     else:
         _print(run, found)
-    if run.status != DONE:
-        raise Trouble(
-            _("Run %(run)s did not end well: %(error)s", run=run.id, error=run.error or run.status)
-        )
+    with refusals_reported():
+        if run.status != DONE:
+            raise EndedBadly(run)
     sys.exit(FOUND if found else CLEAN)
 
 

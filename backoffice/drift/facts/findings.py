@@ -9,17 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Column, Connection, func, select, update
-from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
 from ...audit.facts import Facts, Forgery, facts_by_table
 from ...audit.tables import recorded
-from ...base import table_of
 from ..amounts import Amounts, amounts_of
-from ..models import FORGED, DriftFinding
+from ..models import FORGED
+from ..recording import FINDINGS, upsert_findings
 from .models import FactDecision
-
-FINDINGS = table_of(DriftFinding)
 
 PREFIX = "facts:"
 
@@ -56,18 +53,9 @@ def record(connection: Connection, forged: Sequence[Forgery], run_id: int | None
     if not forged:
         return
     rows = [{**as_finding(one), "run_id": run_id} for one in forged]
-    add = upsert(FINDINGS)
+    rows.sort(key=lambda row: (row["figure"], row["key"]["id"]))
     moved = ("owner", "kind", "stored", "expected", "amount", "gross")
-    add = add.on_conflict_do_update(
-        index_elements=["figure", "key"],
-        index_where=FINDINGS.c.healed_at.is_(None),
-        set_={
-            "last_seen_at": func.now(),
-            "run_id": func.coalesce(add.excluded.run_id, FINDINGS.c.run_id),
-            **{name: getattr(add.excluded, name) for name in moved},
-        },
-    )
-    connection.execute(add, sorted(rows, key=lambda row: (row["figure"], row["key"]["id"])))
+    upsert_findings(connection, rows, moved)
 
 
 def as_finding(forgery: Forgery) -> dict[str, Any]:

@@ -45,18 +45,19 @@ def as_dict(run: Run) -> dict[str, Any]:
     }
 
 
+def incomplete_in_words(run: Run) -> str:
+    """The sentence for a run that has not looked at everything."""
+    reason = run.error or run.status
+    return _("Run %(run)s did not look at everything: %(error)s", run=run.id, error=reason)
+
+
 def print_dry_run(run: Run, *, as_json: bool) -> None:
     """Print all of it as one JSON object, or the first rows as a table and the command that applies them."""
     if as_json:
         click.echo(json.dumps(as_dict(run)))
         return
     if run.status != DONE:
-        sentence = _(
-            "Run %(run)s did not look at everything: %(error)s",
-            run=run.id,
-            error=run.error or run.status,
-        )
-        click.echo(sentence, err=True)
+        click.echo(incomplete_in_words(run), err=True)
     items = items_found(db.session(), run.id)
     if not items:
         if run.status == DONE and not run.skipped:

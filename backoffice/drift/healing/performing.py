@@ -20,7 +20,6 @@ from ...runs.kinds import kind_of
 from ...runs.models import (
     AWAITING_APPROVAL,
     DONE,
-    DONE_WITH_FAILURES,
     ITEM_FAILED,
     SKIPPED,
     Run,
@@ -207,8 +206,8 @@ def resume(engine: Engine, run_id: int) -> Performed:
 
 def _ended(done: Performed) -> Performed:
     """The result of a run that has ended. Raises EndedBadly."""
-    if done.run.status not in (DONE, DONE_WITH_FAILURES):
-        raise EndedBadly(run=done.run.id, error=done.run.error or done.run.status)
+    if not done.run.is_completed:
+        raise EndedBadly(done.run)
     return done
 
 

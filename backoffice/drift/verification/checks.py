@@ -10,7 +10,6 @@ from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Column, Connection, Numeric, String, func, select, update
-from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session
 
 from ...app.domain import declared
@@ -21,8 +20,9 @@ from ...figures.models import noted_bundle
 from ...runs.work import Chunk, Work
 from ...web.record_links import Place, Subject, Word
 from ..amounts import MONEY_DECIMALS
-from ..findings import FINDINGS, NOTES, check
+from ..findings import NOTES, check
 from ..models import FOLLOWS, NOTED, UNEQUAL
+from ..recording import FINDINGS, upsert_findings
 
 PREFIX = "check:"
 
@@ -187,19 +187,8 @@ def _reported(name: str, left: str, right: str, gross: Decimal | None) -> dict[s
 
 
 def _record(connection: Connection, found: Compared, run_id: int | None) -> None:
-    row = _row(connection, found, run_id)
-    add = upsert(FINDINGS).values(row)
     moved = ("stored", "expected", "amount", "gross", "roots", "is_root", "cause")
-    add = add.on_conflict_do_update(
-        index_elements=["figure", "key"],
-        index_where=FINDINGS.c.healed_at.is_(None),
-        set_={
-            "last_seen_at": func.now(),
-            "run_id": func.coalesce(add.excluded.run_id, FINDINGS.c.run_id),
-            **{name: getattr(add.excluded, name) for name in moved},
-        },
-    )
-    connection.execute(add)
+    upsert_findings(connection, [_row(connection, found, run_id)], moved)
 
 
 def _row(connection: Connection, found: Compared, run_id: int | None) -> dict[str, Any]:

@@ -30,8 +30,9 @@ from ...figures.verifying.verification import MANY, suspected_between
 from ...runs.models import CHUNK_FAILED, FOUND, ITEM_FAILED, SKIPPED
 from ...runs.work import CHUNKS, Asked, Step, Work
 from ..facts.holding import untouched
-from ..findings import FINDINGS, as_item, close_unseen, noted_owners, record
+from ..findings import as_item, close_unseen, noted_owners, record
 from ..healing import above
+from ..recording import FINDINGS
 from .scope import EMPTY, BundlePart, bundle_named, chunks, fixing, parts, without_rows
 
 ORPHANED = N_(

@@ -8,14 +8,13 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Connection, Table, cast, func, select, true, update
 from sqlalchemy import Text as SqlText
-from sqlalchemy.dialects.postgresql import insert as upsert
 
 from ...audit.facts import facts_by_table
 from ...audit.tables import recorded
 from ...base.out_of_calendar import is_dated, strays, unguarded
 from ...base.periods import FIRST_DAY, LAST_DAY
-from ..findings import FINDINGS
 from ..models import IMPOSSIBLE
+from ..recording import FINDINGS, upsert_findings
 
 PREFIX = "dates:"
 
@@ -58,7 +57,7 @@ def look(connection: Connection, run_id: int | None) -> int:
 def look_at(connection: Connection, finding: Any) -> None:
     """Look at the row of one finding again: record what it holds now, or close the finding."""
     row = int(finding.key["id"])
-    table = facts_by_table()[all_dates()[finding.figure]].table
+    table = facts_by_table()[finding.figure.removeprefix(PREFIX)].table
     if found := list(_rows(connection, table, row)):
         _record(connection, found, None)
     else:
@@ -100,21 +99,10 @@ def _rows(
 
 
 def _record(connection: Connection, found: list[dict[str, Any]], run_id: int | None) -> None:
-    add = upsert(FINDINGS)
-    moved = ("owner", "stored", "expected")
-    add = add.on_conflict_do_update(
-        index_elements=["figure", "key"],
-        index_where=FINDINGS.c.healed_at.is_(None),
-        set_={
-            "last_seen_at": func.now(),
-            "run_id": func.coalesce(add.excluded.run_id, FINDINGS.c.run_id),
-            **{name: getattr(add.excluded, name) for name in moved},
-        },
-    )
     rows = [
         {n: v for n, v in row.items() if n != "owner_key"} | {"run_id": run_id} for row in found
     ]
-    connection.execute(add, rows)
+    upsert_findings(connection, rows, ("owner", "stored", "expected"))
 
 
 def _close(connection: Connection, figure: str, row: int) -> None:

@@ -37,7 +37,8 @@ from ...figures.verifying.findings import findings
 from .. import figure_status
 from ..facts.findings import as_finding, facts_named
 from ..facts.findings import settle as settle_facts
-from ..findings import FINDINGS, as_item, close_unseen, noted_owners, record
+from ..findings import as_item, close_unseen, noted_owners, record
+from ..recording import FINDINGS
 from . import checks, impossible
 from .chunks import Seen, seen_in, settle, still_wrong
 

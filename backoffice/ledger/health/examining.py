@@ -22,7 +22,7 @@ from ...book.models import Book
 from ...database.snapshots import snapshot
 from ...drift import figure_status
 from ...drift.facts.findings import name_of as facts_of
-from ...drift.findings import FINDINGS
+from ...drift.recording import FINDINGS
 from ...drift.verification import checks, impossible
 from ...drift.verification.chunks import Seen, seen_in, settle
 from ...drift.verification.scope import LAST

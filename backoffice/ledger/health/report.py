@@ -21,7 +21,8 @@ from sqlalchemy import (
 
 from ...base import table_of
 from ...drift.facts.findings import name_of as facts_of
-from ...drift.findings import FINDINGS, reported_now
+from ...drift.findings import reported_now
+from ...drift.recording import FINDINGS
 from ...figures import Finding
 from ...figures.declaring.checks import Compared
 from ..models import Account, JournalEntry, JournalLine, Period
