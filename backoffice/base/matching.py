@@ -4,6 +4,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, case, func, or_
 
+SEPARATOR = " · "
+"""The separator between code and name in a list of choices."""
+
 
 def by_code_or_name(rows: Select[Any], code: Any, name: Any, text: str) -> Select[Any]:
     """The `rows` with `text` in their code or name, in any case; the best match first, else by code.

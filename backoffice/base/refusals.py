@@ -12,6 +12,9 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from . import N_
 
+NOT_A_DAY = N_("%(text)s is not a day from 1900 to 2199. Choose another one.")
+"""The message for a typed day that `periods.read_day` does not accept."""
+
 
 class Refusal(Exception):
     """A request that a rule refuses. Subclasses are named after that rule.

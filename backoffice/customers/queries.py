@@ -5,14 +5,11 @@ from collections.abc import Collection
 from sqlalchemy import Select, Subquery, false, func, literal, or_, select
 from sqlalchemy.orm import Session, aliased
 
-from ..base.matching import by_code_or_name
+from ..base.matching import SEPARATOR, by_code_or_name
 from .models import Customer
 
 MOST_STEPS = 100
 """The most merges that a code is followed through, so that a cycle, which no merge creates, ends too."""
-
-SEPARATOR = " · "
-"""The separator between code and name in a list of choices."""
 
 
 def by_code(session: Session, code: str) -> Customer | None:

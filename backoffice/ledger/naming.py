@@ -6,6 +6,7 @@ from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
 
 from ..base import N_
+from ..base.matching import SEPARATOR
 from ..lists.filters import containing
 from ..records import Named
 from .models import Account, JournalEntry
@@ -37,7 +38,7 @@ def meant_by(session: Session, text: str) -> Sequence[Account]:
 
 def meant_by_each(session: Session, texts: Collection[str]) -> Mapping[str, Sequence[Account]]:
     """For each text the accounts that it can mean; exact ones are found in one statement."""
-    codes = {text: text.partition(" · ")[0].strip() for text in texts}
+    codes = {text: text.partition(SEPARATOR)[0].strip() for text in texts}
     exact = session.scalars(
         select(Account).where(
             or_(

@@ -39,8 +39,8 @@ def page_of(
     session: Session, user: Any, state: State, number: int, size: int
 ) -> tuple[list[Row], bool]:
     """Page `number` (from 1) of `size` rows, and whether there are more."""
-    listing = state.listing
-    order = order_of(listing.rows(user), state)
+    listing, every = state.listing, state.listing.rows(user)
+    order = order_of(every, state)
     if listing.is_computed:
         wanted = matching(user, state).with_only_columns(*values_of(listing)).order_by(*order)
         found = session.execute(wanted.limit(size + 1).offset((number - 1) * size)).all()
@@ -52,8 +52,7 @@ def page_of(
         .subquery("page")
     )
     rows = session.execute(
-        listing.rows(user)
-        .with_only_columns(*values_of(listing))
+        every.with_only_columns(*values_of(listing))
         .where(listing.key.in_(select(keys.c.key)))
         .order_by(*order)
     ).all()

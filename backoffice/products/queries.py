@@ -7,9 +7,8 @@ from decimal import Decimal
 from sqlalchemy import ColumnElement, ScalarSelect, Select, func, select
 from sqlalchemy.orm import Session
 
-from ..base.matching import by_code_or_name
+from ..base.matching import SEPARATOR, by_code_or_name
 from .models import Product, ProductPrice
-from .rules import SEPARATOR
 
 
 def by_code(session: Session, code: str) -> Product | None:
@@ -104,6 +103,8 @@ def price_in_force(day: date | ColumnElement[date]) -> ScalarSelect[Decimal]:
 
 def prices_on(session: Session, ids: Sequence[int], day: date) -> Mapping[int, Decimal | None]:
     """The unit price of each of these products on `day`, by id; None where no price is in force yet."""
+    if not ids:
+        return {}
     rows = session.execute(
         select(Product.id, price_in_force(day).label("unit_price")).where(Product.id.in_(ids))
     )
@@ -118,6 +119,8 @@ def price_on(session: Session, product_id: int, day: date) -> Decimal | None:
 def listed_prices(session: Session, ids: Iterable[int]) -> Mapping[int, set[Decimal]]:
     """Every price of each of these products in the price list, of any day."""
     listed: dict[int, set[Decimal]] = {product_id: set() for product_id in ids}
+    if not listed:
+        return listed
     prices = select(ProductPrice.product_id, ProductPrice.unit_price)
     for row in session.execute(prices.where(ProductPrice.product_id.in_(listed))):
         listed[row.product_id].add(row.unit_price)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from ..base import N_
+from ..base.matching import SEPARATOR
 
 CODE_LENGTH = 40
 NAME_LENGTH = 200
@@ -15,9 +16,6 @@ SOLD_AS: Mapping[str, str] = {
     "reduction": N_("Reductions"),
 }
 """Kind of order line → the name on screen of the order's component that its lines add up to."""
-
-SEPARATOR = " · "
-"""The separator between code and name in a list of choices."""
 
 _RESERVED = frozenset({"", ".", "..", "new", "options"})
 """Reserved addresses under /products/, and parts that an address cannot have."""

@@ -12,6 +12,7 @@ from .. import figures
 from ..app.command_line import CLEAN, FOUND, Trouble, operator
 from ..app.extensions import db
 from ..base import periods
+from ..base.refusals import NOT_A_DAY
 from ..drift.cli import chosen, group, owner_option, scope
 from ..lists.csv_files import BYTE_ORDER_MARK, FLAVOURS
 
@@ -20,14 +21,12 @@ __all__ = ["group", "reconcile"]
 
 def _day(_context: click.Context, _option: click.Parameter, given: datetime | None) -> date | None:
     """A day within the range of records' dates. Raises Trouble."""
-    if given is None or periods.FIRST_DAY <= given.date() <= periods.LAST_DAY:
-        return given.date() if given else None
-    raise Trouble(
-        _(
-            "%(text)s is not a day from 1900 to 2199. Choose another one.",
-            text=given.date().isoformat(),
-        )
-    )
+    if given is None:
+        return None
+    text = given.date().isoformat()
+    if (day := periods.read_day(text)) is None:
+        raise Trouble(_(NOT_A_DAY, text=text))
+    return day
 
 
 day_option = partial(click.option, type=click.DateTime(["%Y-%m-%d"]), callback=_day)

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from .. import figures
 from ..base import periods
+from ..base.refusals import NOT_A_DAY
 from ..figures import Figure
 from .files import About
 from .queries import owners_of
@@ -76,9 +77,7 @@ def form_of(session: Session, arguments: Mapping[str, str]) -> Form:
     since, until = periods.read_day(values["since"]), periods.read_day(values["until"])
     for name, day in (("since", since), ("until", until)):
         if day is None and (text := values[name]):
-            return Form(
-                values, _("%(text)s is not a day from 1900 to 2199. Choose another one.", text=text)
-            )
+            return Form(values, _(NOT_A_DAY, text=text))
     if since and until and until < since:
         return Form(values, _("The last day is before the first."))
     owners = None

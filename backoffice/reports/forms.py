@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from ..base import periods
 from ..base.identifiers import whole_number
 from ..base.periods import Month
+from ..base.refusals import NOT_A_DAY
 from ..customers import queries as customers
 from . import queries
 from .scope import BASES, LONGEST, Period, ReportScope
@@ -86,10 +87,7 @@ def _unreadable(arguments: Mapping[str, str], **days: date | None) -> Iterator[t
         )
     for name, day in days.items():
         if day is None and (text := arguments.get(name, "").strip()):
-            yield (
-                name,
-                _("%(text)s is not a day from 1900 to 2199. Choose another one.", text=text[:20]),
-            )
+            yield name, _(NOT_A_DAY, text=text[:20])
 
 
 def _usual_year(years: range) -> int:

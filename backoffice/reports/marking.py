@@ -13,7 +13,7 @@ from ..lists.marking import Mark
 from ..orders.figures import grand_total
 from ..orders.models import Order
 from . import queries
-from .scope import Period, ReportScope
+from .scope import ReportScope
 
 
 @dataclass(frozen=True)
@@ -35,14 +35,13 @@ def doubted(session: Session, user: Any, scope: ReportScope) -> Doubted:
     if not FINDINGS.is_any_open(session, [grand_total.name]):
         return Doubted({}, {}, Mark(None))
     mark = Mark(FINDINGS.address_of([grand_total.name]))
-    now = _wrong_keys(session, user, scope, scope.period, 0)
-    return Doubted(now, _wrong_keys(session, user, scope, scope.period.year_before, 12), mark)
+    now = _wrong_keys(session, user, scope, 0)
+    return Doubted(now, _wrong_keys(session, user, scope.year_before, 12), mark)
 
 
 def behind(user: Any, scope: ReportScope, dimension: str, key: Any) -> Select[Any]:
     """The ids of the orders in the line with this `key`."""
-    found = _orders(user, scope, scope.period)
-    return found.with_only_columns(Order.id).where(_dimensions(scope)[dimension] == key)
+    return _orders(user, scope).where(_dimensions(scope)[dimension] == key)
 
 
 def behind_before(user: Any, scope: ReportScope, dimension: str, key: Any) -> Select[Any]:
@@ -53,10 +52,10 @@ def behind_before(user: Any, scope: ReportScope, dimension: str, key: Any) -> Se
 
 
 def _wrong_keys(
-    session: Session, user: Any, scope: ReportScope, period: Period, later: int
+    session: Session, user: Any, scope: ReportScope, later: int
 ) -> Mapping[str, frozenset[Any]]:
     """The keys, by dimension, of the lines with a wrong order; a month is moved on by `later` months."""
-    wrong = _wrong(user, scope, period)
+    wrong = _wrong(user, scope)
     keys = {
         name: frozenset(session.scalars(wrong.with_only_columns(value).distinct()))
         for name, value in _dimensions(scope).items()
@@ -65,15 +64,15 @@ def _wrong_keys(
     return {**keys, "month": months}
 
 
-def _wrong(user: Any, scope: ReportScope, period: Period) -> Select[Any]:
+def _wrong(user: Any, scope: ReportScope) -> Select[Any]:
     known = FINDINGS.of_row(grand_total.table, Order.grand_total.key)
     assert known is not None
-    return _orders(user, scope, period).where(known.may_be_wrong)
+    return _orders(user, scope).where(known.may_be_wrong)
 
 
-def _orders(user: Any, scope: ReportScope, period: Period) -> Select[Any]:
-    day = queries.DATES[scope.basis]
-    return select(*(value.label(name) for name, value in _dimensions(scope).items())).where(
+def _orders(user: Any, scope: ReportScope) -> Select[Any]:
+    day, period = queries.DATES[scope.basis], scope.period
+    return select(Order.id).where(
         day.between(period.since, period.until), *queries.conditions(user, scope)
     )
 

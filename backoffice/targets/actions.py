@@ -13,6 +13,7 @@ from .. import figures
 from ..base import N_, money
 from ..base.periods import Month
 from ..base.refusals import Refusal, Stale
+from ..orders.queries import may_have_orders
 from ..people.models import User
 from ..records import actions as records
 from .figures import achieved
@@ -170,7 +171,7 @@ def propose(
     holds the corrected achieved amounts of the months in which the stored amount is wrong.
     """
     will_be = achieved or {}
-    people = session.scalars(select(User).where(*_IS_ACTIVE).order_by(User.id)).all()
+    people = session.scalars(select(User).where(may_have_orders).order_by(User.id)).all()
     proposed: list[Proposal] = []
     right = kept = without_basis = 0
     for manager in people:
@@ -195,7 +196,7 @@ def propose(
 
 def generate(session: Session, months: Sequence[Month], **how: Any) -> Proposals:
     """Store what `propose` proposes; the managers are locked before anything is read."""
-    figures.hold(session, achieved, session.scalars(select(User.id).where(*_IS_ACTIVE)))
+    figures.hold(session, achieved, session.scalars(select(User.id).where(may_have_orders)))
     found = propose(session, months, **how)
     _store(session, {(p.manager.id, p.month): p.target for p in found.proposed})
     return found
@@ -204,9 +205,6 @@ def generate(session: Session, months: Sequence[Month], **how: Any) -> Proposals
 def raised(amount: Decimal, percent: Decimal) -> Decimal:
     """`amount` plus `percent`, rounded to the currency's smallest unit and capped at what the column can hold."""
     return min(money.round_amount(amount * (100 + percent) / 100), money.max_amount())
-
-
-_IS_ACTIVE = (User.role == "account_manager", User.is_active)
 
 
 def _store(session: Session, targets: Mapping[tuple[int, Month], Decimal | None]) -> None:

@@ -23,6 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from ..base.periods import FIRST_DAY, LAST_DAY, Month
+from ..orders.queries import may_have_orders
 from ..people.models import User
 from ..security.rights import mine_or
 from .figures import ZERO, attainment, difference
@@ -124,7 +125,7 @@ def _is_manager() -> ColumnElement[bool]:
         .correlate(User)
         .exists()
     )
-    return or_((User.role == "account_manager") & User.is_active, has_row)
+    return or_(may_have_orders, has_row)
 
 
 def row_of(session: Session, manager_id: int, month: Month) -> AccountManagerTarget | None:

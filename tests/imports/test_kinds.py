@@ -1,6 +1,7 @@
 """What each kind of file does: create, update, replace, leave alone, refuse."""
 
 from collections.abc import Callable
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -235,6 +236,13 @@ def test_an_order_is_given_to_an_active_account_manager_only(
     )
     column = "account_manager_email"
     assert problems("orders", file) == [(3, column, sentence), (4, column, sentence)]
+    closed = write("c.csv", ORDERS, f"SO-2,{rest}2026-03-02")
+    if "role" in who:
+        assert problems("orders", closed) == [(2, column, sentence)]
+    else:
+        assert import_("orders", closed)["updated"] == 1, (
+            "an order of the past, of who was there then"
+        )
     assert import_("orders", write("o.csv", ORDERS, f"SO-1,{rest}"))["updated"] == 1
 
 
@@ -355,6 +363,16 @@ def test_a_line_newly_gets_a_product_only_that_is_sold(
         (3, "product_code", sentence),
         (4, "product_code", sentence),
     ]
+    OrderFactory(
+        number="SO-2",
+        order_date=date(2026, 3, 1),
+        closing_date=date(2026, 3, 2),
+        promo=0,
+        reductions=0,
+    )
+    session.commit()
+    closed = write("c.csv", header, "SO-2,package,x,1,1,P-1")
+    assert import_("order-lines", closed)["created"] == 1, "what was sold then"
 
 
 def test_an_order_has_at_most_500_lines(

@@ -15,6 +15,8 @@ from backoffice.base import periods
 from backoffice.billing.models import Invoice, MeterAdjustment, Payment
 from backoffice.drift.healing.performing import performed
 from backoffice.gas.models import Deposit, Reading
+from backoffice.imports.importing import import_files
+from backoffice.imports.kinds import KINDS
 from backoffice.ledger import actions
 from backoffice.ledger.models import JournalEntry
 from backoffice.ledger.posting.actions import reconcile
@@ -317,6 +319,44 @@ def test_of_two_who_give_a_role_at_the_same_time_one_is_refused(app, session):
         return "made"
 
     assert together(app, first, second) == ["made", "refused"]
+
+
+ROLE_OF_A_FILE = "code,name,type,is_active,role\n1100,Till,asset,yes,cash\n"
+
+
+def role_by_file_and_screen(app, path):
+    """The outcomes of a file and, while its transaction is open, of a screen that give one role."""
+    path.write_text(ROLE_OF_A_FILE)
+    meet = barrier(2)
+    entered = {"name": "Bank", "type": "asset", "parent": None, "role": "cash", "is_active": True}
+
+    def by_file():
+        assert not import_files(db.session(), KINDS["accounts"], [path]).problems
+        meet.wait()
+        time.sleep(0.5)
+        db.session.commit()
+        return "made"
+
+    def by_screen():
+        meet.wait()
+        try:
+            actions.create_account(db.session(), {**entered, "code": "1200"})
+            db.session.commit()
+        except RoleTaken:
+            db.session.rollback()
+            return "refused"
+        return "made"
+
+    return together(app, by_file, by_screen)
+
+
+def test_of_a_file_and_a_screen_that_give_a_role_at_the_same_time_one_is_refused(app, tmp_path):
+    assert role_by_file_and_screen(app, tmp_path / "a.csv") == ["made", "refused"]
+
+
+def test_without_the_lock_of_files_two_accounts_have_one_role(app, tmp_path, monkeypatch):
+    monkeypatch.setattr("backoffice.imports.kinds.ledger.hold_roles", lambda _session: None)
+    assert role_by_file_and_screen(app, tmp_path / "a.csv") == ["made", "made"]
 
 
 def accounts_of_roles_again(session):

@@ -12,6 +12,7 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from ...base import money, periods
+from ...base.matching import SEPARATOR
 from ...base.periods import Month, read_day
 from ...base.refusals import Locked, StillToCome
 from ...book.queries import locked_until
@@ -144,7 +145,7 @@ def _texts(form: Any) -> list[dict[str, str]]:
 def read(session: Session, month: Month, texts: Sequence[Mapping[str, str]]) -> Sheet:
     """Parse the texts into a grid, with errors and notes."""
     rows = [ReadingRow(index, dict(each)) for index, each in enumerate(texts)]
-    codes = [row.texts["customer"].partition(" · ")[0].strip() for row in rows]
+    codes = [row.texts["customer"].partition(SEPARATOR)[0].strip() for row in rows]
     known = customers.booked_on(session, codes)
     for row, code in zip(rows, codes, strict=True):
         row.customer = known.get(code)
