@@ -71,7 +71,7 @@ def test_every_column_of_every_audited_table_is_compared_and_named_with_both_val
             before = value_of(forger, table, column.key, row_id)
             for value in other_values(column):
                 with forger.undone():
-                    if column in facts_by_table()[table].audited.entered:
+                    if column in facts_by_table()[table].comparison.audited.entered:
                         now = forger.do(
                             f"SELECT count(*) FROM {table} WHERE id = :id AND {column.key} <> 0", id=row_id
                         ).scalar_one()  # fmt: skip
@@ -321,7 +321,7 @@ def test_every_way_from_a_fact_to_an_owner_has_its_index(
         for source in bundle.sources
         if source.through is None and not source.owner.primary_key
         if source.table.name in facts_by_table()
-        and facts_by_table()[source.table.name].audited.kept is None
+        and facts_by_table()[source.table.name].comparison.audited.kept is None
     }
     rows = owner_connection.execute(
         "SELECT indexname FROM pg_indexes WHERE tablename = 'audit_events'"

@@ -1,6 +1,7 @@
 """Figures derived from facts in doubt are never healed, in any way, until a user has decided."""
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -11,7 +12,7 @@ from sqlalchemy import select, text
 from backoffice import figures
 from backoffice.app.extensions import db
 from backoffice.billing.models import Invoice, Payment
-from backoffice.drift.facts import deciding
+from backoffice.drift.facts import deciding, holding
 from backoffice.drift.facts.holding import HELD, held
 from backoffice.drift.models import ACCEPTED, RESTORED, UNEQUAL, DriftFinding
 from backoffice.drift.outside import watch
@@ -158,6 +159,50 @@ def test_no_heal_follows_a_forgery(
     WAYS[way]()
     assert figures_of(session) == before
     assert session.scalars(select(Correction)).all() == []
+
+
+ALIKE = (
+    "UPDATE payments SET amount = 140 WHERE reference = 'PAY-1'",
+    "UPDATE invoices SET paid = 140 WHERE number = 'INV-1'",
+    "UPDATE meters SET paid = 140, balance = 1360 WHERE id = (SELECT meter_id FROM invoices WHERE number = 'INV-1')",
+    "UPDATE customers SET balance = 7",
+)
+"""A forgery with everything above it rewritten to match, but for the customers' balances."""
+
+
+@pytest.mark.leaves_drift
+@pytest.mark.parametrize("way", [*WAYS, "recalculate"])
+def test_whoever_builds_on_what_was_forged_to_match_is_left_alone(
+    way: str, session: Any, books: Any, surgery: Any
+) -> None:
+    for statement in ALIKE:
+        surgery.execute(statement)
+    session.rollback()
+    (WAYS | {"recalculate": lambda: run_of("billing.recalculate")})[way]()
+    (_, *forged), (_, *other) = figures_of(session)
+    assert (forged[:3], other[:3]) == ([140, 140, 1360], [40, 40, 1460])
+    assert (forged[3], other[3]) == (7, 1460)
+
+
+def test_a_recalculation_compares_each_fact_with_the_trail_once_for_what_it_corrects(
+    session: Any, books: Any, surgery: Any, monkeypatch: Any
+) -> None:
+    surgery.execute("UPDATE meters SET paid = 1, balance = 2")
+    surgery.execute("UPDATE customers SET balance = 7")
+    session.rollback()
+    asked = Counter[str]()
+    led = holding._led
+
+    def counted(connection: Any, facts: Any, source: Any, owners: Any) -> Any:
+        if owners:
+            asked[f"{facts.name} by {source.owner}"] += 1
+        return led(connection, facts, source, owners)
+
+    monkeypatch.setattr(holding, "_led", counted)
+    run_of("billing.recalculate")
+    assert figures_of(session) == RIGHT
+    documents = ("invoices by invoices.meter_id", "payments by payments.meter_id")
+    assert {name: asked[name] for name in documents} == dict.fromkeys(documents, 1), asked
 
 
 @pytest.mark.leaves_drift

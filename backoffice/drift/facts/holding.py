@@ -12,36 +12,44 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import (
     ARRAY,
     BigInteger,
     Column,
     Connection,
+    Select,
     Text,
     any_,
     bindparam,
-    case,
     cast,
     func,
     literal,
     or_,
     select,
+    union,
 )
 
 from ...app.domain import declared
 from ...audit.chain.records import EVENTS
-from ...audit.facts import CHANGED, Facts, Forgery, facts_by_table
+from ...audit.facts import CHANGED, Facts, Forgery, facts_by_table, in_utc
 from ...base import N_, table_of
 from ...figures.computing.dependencies import lower_bundles, owners_above, owners_beneath
-from ...figures.computing.registry import Bundle, Registry, registry
+from ...figures.computing.registry import Bundle, Known, Registry, registry
 from ...figures.computing.statements import Statement, drifted
 from ...figures.declaring.declaration import Source
 from ...figures.keeping.recomputing import wrong_in_locked
 from ...figures.models import Correction
 
 CORRECTIONS = table_of(Correction)
+
+NOBODY: Final[Known] = {}
+
+_OWNERS: Final[Any] = bindparam("owners", type_=ARRAY(BigInteger))
+
+LONGEST_ID: Final = 18
+"""Digits of a row's id in an event, above which it is no row's."""
 
 Held = Mapping[int, Sequence[Forgery]]
 """Owner → the facts beneath it that differ from the trail."""
@@ -74,12 +82,14 @@ class Hold:
     of: Callable[[Connection, Collection[int]], set[int]]
 
 
-def doubted(connection: Connection, bundle: Bundle, owners: Collection[int]) -> dict[int, str]:
+def doubted(
+    connection: Connection, bundle: Bundle, owners: Collection[int], evident: Known = NOBODY
+) -> dict[int, str]:
     """The owners, of these, that no heal may correct, each with the sentence that explains why."""
     names = {figure.name for figure in bundle.figures}
     held_by = [hold for hold in declared().holds if hold.figure in names] if owners else []
     found = {owner: hold.why for hold in held_by for owner in hold.of(connection, owners)}
-    return found | dict.fromkeys(held(connection, bundle, owners), HELD)
+    return found | dict.fromkeys(held(connection, bundle, owners, evident=evident), HELD)
 
 
 def untouched(connection: Connection, bundle: Bundle, owners: Collection[int]) -> dict[int, str]:
@@ -92,17 +102,21 @@ def untouched(connection: Connection, bundle: Bundle, owners: Collection[int]) -
     return dict.fromkeys(wrong, LOCKED) | doubted(connection, bundle, owners)
 
 
-def leave_alone(connection: Connection, bundle: Bundle, corrections: Sequence[int]) -> set[int]:
-    """The owners that these corrections have derived from doubtful facts; see `Registry.held`."""
+def leave_alone(
+    connection: Connection, bundle: Bundle, corrections: Sequence[int], evident: Known
+) -> tuple[set[int], set[int]]:
+    """The owners that these corrections have derived from doubtful facts, and the others; see `Registry.held`."""
     if not corrections:
-        return set()
+        return set(), set()
     own = CORRECTIONS.c
     mine = own.id == any_(literal(list(corrections), ARRAY(BigInteger)))
     is_decided = or_(own.cause != "heal", own.reason != "")
     reported = select(own.owner, func.bool_and(is_decided)).where(mine).group_by(own.owner)
     decided = {row.owner: bool(row[1]) for row in connection.execute(reported)}
     undecided = {owner for owner, is_one in decided.items() if not is_one}
-    return set(doubted(connection, bundle, set(decided))) | _broken(connection, bundle, undecided)
+    doubtful = set(doubted(connection, bundle, set(decided), evident))
+    doubtful |= _broken(connection, bundle, undecided)
+    return doubtful, set(decided) - doubtful
 
 
 def why_left(connection: Connection, bundle: Bundle, owners: Collection[int]) -> Mapping[int, str]:
@@ -132,9 +146,16 @@ def _is_evidence(bundle: Bundle) -> bool:
 
 
 def held(
-    connection: Connection, bundle: Bundle, owners: Collection[int], figures: Registry = registry
+    connection: Connection,
+    bundle: Bundle,
+    owners: Collection[int],
+    figures: Registry = registry,
+    evident: Known = NOBODY,
 ) -> Held:
-    """The owners, of these of a bundle, with a differing fact that their figures are derived from."""
+    """The owners, of these of a bundle, with a differing fact that their figures are derived from.
+
+    `evident` has the owners, by bundle, whose facts need not be compared again.
+    """
     found: dict[int, dict[tuple[str, int], Forgery]] = defaultdict(dict)
     if not owners:
         return {}
@@ -145,7 +166,8 @@ def held(
                 found[owner][forgery.table, forgery.id] = forgery
     for lower in lower_bundles(figures, bundle):
         beneath = owners_beneath(connection, figures, bundle, lower, owners)
-        for below, forgeries in held(connection, lower, beneath, figures).items():
+        beneath -= evident.get(lower.name, set())
+        for below, forgeries in held(connection, lower, beneath, figures, evident).items():
             above = owners_above(connection, figures, bundle, lower, [below])
             for owner in above.intersection(owners):
                 found[owner].update({(f.table, f.id): f for f in forgeries})
@@ -157,9 +179,7 @@ def _direct(
 ) -> Iterator[tuple[int, Forgery]]:
     """The rows of one source that differ in columns that the figures read, each with the owner it is beneath."""
     led = _led(connection, facts, source, owners)
-    read = {c.key for c in facts.columns} & source.columns
-    if source.through is None:
-        read |= {source.owner.key}
+    read = {column.key for column in _read(facts, source)}
     for forgery in facts.forged(connection, led):
         if forgery.kind == CHANGED and not forgery.columns & read:
             continue
@@ -196,36 +216,58 @@ def owners_of(
 def _led(
     connection: Connection, facts: Facts, source: Source, owners: Collection[int]
 ) -> Mapping[int, set[int]]:
-    """The source's rows that refer to these owners, now or once by the trail, each with the owners."""
-    if source.owner is facts.key:
-        return {owner: {owner} for owner in owners}
+    """The source's rows to be compared that refer to these owners, now or once by the trail, each with the owners."""
     led: dict[int, set[int]] = defaultdict(set)
     given = sorted(set(owners))
-    for row, owner in _standing(source).rows(connection, owners=given):
-        led[row].add(owner)
-    if source.through is None:
-        once = _once(facts, source.owner)
-        for row, owner in once.rows(connection, owners=[str(owner) for owner in given]):
-            led[row].add(int(owner))
+    with in_utc(connection):
+        asked = _suspects(facts, source)
+        rows = asked.rows(connection, owners=given, names=[str(owner) for owner in given])
+    for row, owner in rows:
+        if row.isdigit() and len(row) <= LONGEST_ID:
+            led[int(row)].add(int(owner))
     return led
 
 
 @cache
-def _standing(source: Source) -> Statement:
-    """Present rows with their owner; for a source reached through another table, with the owner found there."""
-    key: Column[Any] = next(iter(source.table.primary_key))
-    row = key if source.through is None else source.through
-    mine = source.owner == any_(bindparam("owners", type_=ARRAY(BigInteger)))
-    return Statement(select(row, source.owner).where(mine, row.is_not(None)).distinct())
+def _suspects(facts: Facts, source: Source) -> Statement:
+    """Rows beneath `owners` (as texts: `names`) that are not at once seen to agree with the trail, with their owner.
 
-
-@cache
-def _once(facts: Facts, owner: Column[Any]) -> Statement:
-    """Rows that, by an event, once came to one of these owners; found through an index."""
-    name = EVENTS.c.after[owner.key].astext
-    number = case(
-        (EVENTS.c.row_id.op("~")(literal("^[0-9]{1,18}$", Text)), cast(EVENTS.c.row_id, BigInteger))
+    And rows that by an event once came to one of them, and are not there now; events are found through an index.
+    """
+    standing, stored = _standing(facts, source).cte("standing"), facts.table.alias("stored")
+    told, key = facts.comparison.told(standing), stored.c[facts.key.key]
+    differs = facts.comparison.may_differ(stored, told, _read(facts, source))
+    if source.owner is facts.key or source.through is not None:
+        rows = standing.outerjoin(stored, key == standing.c.id)
+        rows = rows.outerjoin(told, told.c.row_id == cast(standing.c.id, Text))
+        found = select(cast(standing.c.id, Text), cast(standing.c.owner, Text)).select_from(rows)
+        return Statement(found.where(differs))
+    owner, name = stored.c[source.owner.key], EVENTS.c.after[source.owner.key].astext
+    rows = stored.outerjoin(told, told.c.row_id == cast(key, Text))
+    found = select(cast(key, Text), cast(owner, Text)).select_from(rows)
+    is_there = select(1).where(
+        cast(standing.c.id, Text) == EVENTS.c.row_id, cast(standing.c.owner, Text) == name
     )
-    mine = name == any_(bindparam("owners", type_=ARRAY(Text)))
-    found = select(number, name).where(EVENTS.c.table_name == facts.name, mine, number.is_not(None))
-    return Statement(found.distinct())
+    mine = name == any_(bindparam("names", type_=ARRAY(Text)))
+    once = select(EVENTS.c.row_id, name).where(
+        EVENTS.c.table_name == facts.name, mine, EVENTS.c.row_id.is_not(None), ~is_there.exists()
+    )
+    return Statement(union(found.where(owner == any_(_OWNERS), differs), once))
+
+
+def _standing(facts: Facts, source: Source) -> Select[Any]:
+    """The ids of the rows that refer to `owners` now, or through another table's rows that do, with the owner."""
+    if source.owner is facts.key:
+        owner = func.unnest(_OWNERS).column_valued("owner")
+        return select(owner.label("id"), owner.label("owner"))
+    row = facts.key if source.through is None else source.through
+    found = select(row.label("id"), source.owner.label("owner")).where(
+        source.owner == any_(_OWNERS)
+    )
+    return found if source.through is None else found.where(row.is_not(None)).distinct()
+
+
+def _read(facts: Facts, source: Source) -> list[Column[Any]]:
+    """The facts that the figures read in a row of the source, and by which it refers to its owner."""
+    refers = {source.owner.key} if source.through is None else set()
+    return [c for c in facts.columns if c.key in source.columns | refers]

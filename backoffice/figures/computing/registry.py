@@ -70,8 +70,12 @@ class Bundle:
         return tuple(f for f in self.figures if f.table is table)
 
 
-Held = Callable[[Connection, Bundle, Sequence[int]], set[int]]
-"""Given ids of a bundle's corrections, returns the owners to be restored because the facts behind them are in doubt."""
+Known = Mapping[str, set[int]]
+"""By bundle, owners of whom something is known: that they are right, say, or that their facts are."""
+
+Held = Callable[[Connection, Bundle, Sequence[int], Known], tuple[set[int], set[int]]]
+"""Given ids of a bundle's corrections, returns the owners to be restored because the facts behind them are in doubt,
+and the other owners. Facts behind owners that are given as known to be right need not be looked at."""
 
 
 Observe = Callable[[float, int], None]

@@ -76,8 +76,6 @@ Unnoted = defaultdict[str, set[int]]
 """By bundle, the owners that were already wrong before the writes that are drained."""
 Fresh = dict[str, set[int]]
 """By bundle, the owners just recomputed: notes on them come from the core's own write."""
-Known = dict[str, set[int]]
-"""By bundle, the locked owners with figures that this transaction has compared with the facts."""
 
 
 def drain(
@@ -160,7 +158,10 @@ class _Drains:
     fresh: Fresh = field(default_factory=dict)
     locked: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
     """By owners' table, the owners that this drain has locked, until its transaction ends."""
-    known: Known = field(default_factory=dict)
+    known: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+    """By bundle, the locked owners with figures that this transaction has compared with the facts."""
+    evident: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+    """By bundle, the owners corrected by this drain, with facts that are not in doubt."""
     others: frozenset[str] = frozenset()
     """Bundles that the database keeps by another definition; queried only where corrections are made."""
 
@@ -210,7 +211,7 @@ class _Drains:
         owners, drained = self._settle(bundle, names, touched)
         if self.is_by_facts:
             for name in names:
-                self.known.setdefault(name, set()).update(owners - drained.held.get(name, set()))
+                self.known[name] |= owners - drained.held.get(name, set())
         self.fresh = dict.fromkeys(names, owners)
         return drained
 
@@ -288,25 +289,33 @@ class _Drains:
     def _correct(self, bundle: Bundle, names: Sequence[str], owners: set[int]) -> Drained:
         """Recompute these owners; roll back those with corrections that may not stand (see `Registry.held`).
 
-        So owners that were right cost no query, and none is computed twice unless an owner is held.
+        So owners that were right cost no query, and none is computed twice unless an owner is held. The facts behind
+        what was read as stored, and corrected by this drain, are not looked at again.
         """
+        trusted = self._trusted(bundle, owners)
         if self.correcting is None or self.registry.held is None:
-            return self._recomputed(bundle, names, owners)
+            return self._recomputed(bundle, names, owners, trusted)
         point = self.connection.begin_nested()
-        done = self._recomputed(bundle, names, owners)
-        held = done.locked | self.registry.held(self.connection, bundle, done.corrections)
+        done = self._recomputed(bundle, names, owners, trusted)
+        evident = {lower.name: self.evident[lower.name] for lower in trusted}
+        doubtful, others = self.registry.held(self.connection, bundle, done.corrections, evident)
+        for name in names:
+            self.evident[name] |= others
+        held = done.locked | doubtful
         if not held:
             point.commit()
             return done
         point.rollback()
-        done = self._recomputed(bundle, names, owners - held)
+        done = self._recomputed(bundle, names, owners - held, trusted)
         done.held = dict.fromkeys(names, held)
         return done
 
-    def _recomputed(self, bundle: Bundle, names: Sequence[str], owners: set[int]) -> Drained:
+    def _recomputed(
+        self, bundle: Bundle, names: Sequence[str], owners: set[int], trusted: frozenset[Bundle]
+    ) -> Drained:
         done = Drained()
         for part, why in self._named(names, owners):
-            done.add(self._recompute(bundle, names, part, why))
+            done.add(self._recompute(bundle, names, part, why, trusted))
         return done
 
     def _named(
@@ -320,7 +329,12 @@ class _Drains:
             yield unnoted, correction_of("heal", run_id=self.correcting["run_id"])
 
     def _recompute(
-        self, bundle: Bundle, names: Sequence[str], owners: set[int], why: Correcting | None
+        self,
+        bundle: Bundle,
+        names: Sequence[str],
+        owners: set[int],
+        why: Correcting | None,
+        trusted: frozenset[Bundle],
     ) -> Drained:
         """Write the expected values of these owners; a correction suppresses most of its notes, see `triggers`."""
         scope, values = scope_of(owners)
@@ -329,7 +343,7 @@ class _Drains:
         statement = recompute(
             self.registry, bundle, scope,
             correct=correct, by_facts=self.is_by_facts or bundle.incremental,
-            trusted=self._trusted(bundle, owners), most_rows=most_rows,
+            trusted=trusted, most_rows=most_rows,
         )  # fmt: skip
         leads = correct and not self.alone and self.unnoted is None
         led = led_through(self.registry, bundle, frozenset(names)) if leads else ()
