@@ -21,7 +21,7 @@ from ..app.command_line import (
     Trouble,
     never_together,
     operator,
-    print_table,
+    print_rows,
     progress_bar,
     refusals_reported,
 )
@@ -89,21 +89,19 @@ def list_figures(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"figures": listed, "checks": checks}))
         return
-    from rich.table import Table
-
-    table = Table(_("Figure"), _("Title"), _("Columns"), _("Owner"), _("Builds on"), _("Noted"))
-    for line in listed:
-        builds_on = ", ".join(line["builds_on"]) or "–"
-        columns = ", ".join(line["columns"])
-        table.add_row(
+    titles = [_("Figure"), _("Title"), _("Columns"), _("Owner"), _("Builds on"), _("Noted")]
+    rows = [
+        (
             line["figure"],
             _(line["title"]),
-            columns,
+            ", ".join(line["columns"]),
             line["owner"],
-            builds_on,
-            str(line["noted"]),
+            ", ".join(line["builds_on"]) or "–",
+            line["noted"],
         )
-    print_table(table)
+        for line in listed
+    ]
+    print_rows(titles, rows)
     print_checks(declared().checks.values())
 
 

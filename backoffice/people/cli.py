@@ -10,7 +10,7 @@ from flask.cli import AppGroup
 from flask_babel import gettext as _
 from sqlalchemy import select
 
-from ..app.command_line import Trouble, never_together, operator, print_table
+from ..app.command_line import Trouble, never_together, operator, print_rows
 from ..app.extensions import db
 from ..base.actor import acting_as
 from ..base.refusals import Refusal
@@ -50,12 +50,8 @@ def list_users(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"users": [_as_json(user) for user in found]}, ensure_ascii=False))
         return
-    from rich.table import Table
-
-    table = Table("E-mail", "Name", "Role", "State", box=None)
-    for user in found:
-        table.add_row(user.email, user.name, user.role, _state(user))
-    print_table(table)
+    rows = [(user.email, user.name, user.role, _state(user)) for user in found]
+    print_rows(["E-mail", "Name", "Role", "State"], rows)
 
 
 @users.command("set-role")

@@ -7,7 +7,7 @@ import click
 from flask.cli import AppGroup
 from flask_babel import gettext as _
 
-from ..app.command_line import Trouble, never_together, print_table
+from ..app.command_line import Trouble, never_together, print_rows
 from ..app.extensions import db
 from ..base import periods
 from . import tokens
@@ -61,14 +61,12 @@ def list_tokens(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"tokens": [_as_json(t) for t in found]}, ensure_ascii=False))
         return
-    from rich.table import Table
-
-    table = Table("Number", "Name", "Scope", "State", "Expires", "Last used", box=None)
+    rows = []
     for token in found:
         state, expires = tokens.state_of(token), _day(token.expires_at, "never")
         used = _day(token.last_used_at, "never")
-        table.add_row(str(token.id), token.name, token.scope, state, expires, used)
-    print_table(table)
+        rows.append((str(token.id), token.name, token.scope, state, expires, used))
+    print_rows(["Number", "Name", "Scope", "State", "Expires", "Last used"], rows)
 
 
 @group.command("revoke")

@@ -23,7 +23,7 @@ from ..app.command_line import (
     FOUND,
     TROUBLE,
     Trouble,
-    print_table,
+    print_rows,
     progress_bar,
     refusals_reported,
 )
@@ -80,18 +80,17 @@ def list_runs(
     if as_json:
         click.echo(json.dumps({"runs": [_as_dict(run) for run in runs]}))
         return
-    from rich.table import Table
-
-    table = Table(_("Run"), _("Kind"), _("What"), _("Who"), _("When"), _("Status"), _("Changed"))
+    titles = [_("Run"), _("Kind"), _("What"), _("Who"), _("When"), _("Status"), _("Changed")]
     names = names_of(db.session, {run.requested_by for run in runs})
-    for run in runs:
-        asked_at = run.created_at.astimezone(periods.timezone())
-        table.add_row(
+    rows = [
+        (
             str(run.id), kind_title(run.kind), scope_in_words(run.scope), names[run.requested_by],
-            f"{asked_at:%Y-%m-%d %H:%M}", _(LOOKS[run.status].word),
+            f"{run.created_at.astimezone(periods.timezone()):%Y-%m-%d %H:%M}", _(LOOKS[run.status].word),
             str(queries.progress_of(db.session(), run).changed),
-        )  # fmt: skip
-    print_table(table)
+        )
+        for run in runs
+    ]  # fmt: skip
+    print_rows(titles, rows)
 
 
 def _chosen(status: str | None, kind: str | None, live: bool, is_whole: bool) -> Select[Run]:

@@ -18,11 +18,10 @@ from ..app.command_line import (
     Trouble,
     never_together,
     operator,
-    print_table,
+    print_rows,
     refusals_reported,
 )
 from ..app.extensions import db
-from ..base import money
 from ..customers.models import Customer
 from ..customers.queries import survivor_of
 from ..drift.cli import json_option, reason_option
@@ -109,21 +108,17 @@ def _print(result: SyncResult) -> None:
 
 
 def _print_wrong(wrong: Sequence[WalletDetail]) -> None:
-    from rich.table import Table
-
     columns = (
         _("User ID"), _("Wallet"), _("Stored balance"), _("Actual balance"), _("Difference"), _("What"), _("Status"),
     )  # fmt: skip
-    table = Table(*columns)
+    rows = []
     for detail in wrong[:SHOWN]:
         what = list(detail.columns)
         if detail.transactions:
             what.append(_("%(count)s transactions", count=detail.transactions))
+        status = _("Fixed") if detail.status == FIXED else MISMATCH
         amounts = (detail.stored, detail.actual, detail.difference)
-        table.add_row(
-            str(detail.user), detail.number, *map(money.format_amount, amounts), ", ".join(what),
-            _("Fixed") if detail.status == FIXED else MISMATCH,
-        )  # fmt: skip
-    print_table(table)
+        rows.append((str(detail.user), detail.number, *amounts, ", ".join(what), status))
+    print_rows(columns, rows)
     if len(wrong) > SHOWN:
         click.echo(_("… and %(count)d more", count=len(wrong) - SHOWN))

@@ -15,7 +15,7 @@ from flask.cli import AppGroup
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from ...app.command_line import CLEAN, FOUND, Trouble, print_table, progress_bar, refusals_reported
+from ...app.command_line import CLEAN, FOUND, Trouble, print_rows, progress_bar, refusals_reported
 from ...app.extensions import db
 from ...base import money
 from ...drift.cli import json_option
@@ -211,31 +211,23 @@ def _report_skipped(first: MigrationStep) -> None:
 
 
 def _print_report(run: Run) -> None:
-    from rich.table import Table
-
     step = STEP_OF[run.kind]
     status = _(STATUSES[run.status].word)
     click.echo(_("Step %(number)s: %(title)s", number=step.number, title=_(step.title)))
     click.echo("  " + _("Run %(run)s: %(status)s", run=run.id, status=status))
     if run.dry_run and step.in_advance and KEY in run.scope:
         click.echo(f"  {_(step.in_advance)}")
-    table = Table("", _("What"), _("Rows"), _("Amount"), _("Why"))
-    for line in lines_of(run):
-        if not line.rows:
-            continue
-        amount = "–" if line.amount is None else money.format_amount(line.amount)
+    rows = []
+    for line in (line for line in lines_of(run) if line.rows):
         why = _(line.case.why) if line.case and line.case.why else ""
-        section = _(word_of(run, line)[0])
-        table.add_row(section, _(line.title), str(line.rows), amount, why)
-    if table.row_count:
-        print_table(table)
+        amount = "–" if line.amount is None else line.amount
+        rows.append((_(word_of(run, line)[0]), _(line.title), line.rows, amount, why))
+    if rows:
+        print_rows(["", _("What"), _("Rows"), _("Amount"), _("Why")], rows)
     else:
         click.echo("  " + _("Nothing to do, and nothing found."))
     if totals := totals_of(run):
-        reported = Table(_("What"), _("Amount"))
-        for _name, title, amount_ in totals:
-            reported.add_row(_(title), money.format_amount(amount_))
-        print_table(reported)
+        print_rows([_("What"), _("Amount")], [(_(title), held) for _name, title, held in totals])
     if run.error:
         click.echo(f"  {run.error}", err=True)
 
