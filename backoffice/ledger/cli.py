@@ -14,11 +14,10 @@ from flask_babel import gettext as _
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from ..app.command_line import Trouble, day_option, operator, print_rows, refusals_reported
+from ..app.command_line import Trouble, day_option, print_rows
 from ..app.extensions import db
 from ..base.periods import today
 from ..drift.cli import json_option
-from ..figures import acting_as
 from . import actions
 from .entries import Totals
 from .listing import AS_OF, trial_balance_of
@@ -37,10 +36,9 @@ group = AppGroup("ledger")
 def post(number: str, as_json: bool) -> None:
     """Post the draft of that number."""
     session = db.session()
-    with refusals_reported(), acting_as(operator()):
-        entry = _entry_of(session, number)
-        actions.post(session, entry.id, entry.version, {})
-        session.commit()
+    entry = _entry_of(session, number)
+    actions.post(session, entry.id, entry.version, {})
+    session.commit()
     _print_entry(entry, as_json, _("Entry %(number)s is posted.", number=entry.number))
 
 
@@ -58,10 +56,9 @@ def post(number: str, as_json: bool) -> None:
 def reverse(number: str, day: date | None, memo: str, key: str | None, as_json: bool) -> None:
     """Post an entry that takes back the one of that number."""
     session = db.session()
-    with refusals_reported(), acting_as(operator()):
-        entered = {"entry_date": day or today(), "memo": memo}
-        made = actions.reverse(session, _entry_of(session, number).id, entered, key).row
-        session.commit()
+    entered = {"entry_date": day or today(), "memo": memo}
+    made = actions.reverse(session, _entry_of(session, number).id, entered, key).row
+    session.commit()
     sentence = _(
         "Entry %(number)s is reversed by %(reversal)s.", number=number, reversal=made.number
     )

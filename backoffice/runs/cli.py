@@ -25,7 +25,6 @@ from ..app.command_line import (
     Trouble,
     print_rows,
     progress_bar,
-    refusals_reported,
 )
 from ..app.extensions import db
 from ..base import periods
@@ -96,8 +95,7 @@ def list_runs(
 def _chosen(status: str | None, kind: str | None, live: bool, is_whole: bool) -> Select[Run]:
     runs = select(Run).order_by(Run.id.desc())
     if kind is not None:
-        with refusals_reported():
-            kind_of(kind)
+        kind_of(kind)
     quiet = [name for name, known in kinds().items() if known.is_quiet]
     if kind is not None:
         runs = runs.where(Run.kind == kind)
@@ -114,8 +112,7 @@ def _chosen(status: str | None, kind: str | None, live: bool, is_whole: bool) ->
 @json_option
 def show(run_id: int, count: int, as_json: bool) -> None:
     """One run with what came of it, and its items, those that are wrong by most first."""
-    with refusals_reported():
-        run = queries.run_of(db.session(), run_id)
+    run = queries.run_of(db.session(), run_id)
     if as_json:
         click.echo(json.dumps({**_as_dict(run), "items": items_as_dicts(run_id, count)}))
     else:
@@ -132,8 +129,7 @@ def cancel(run_id: int, as_json: bool) -> None:
 
     It waits for that, or until whoever held it seems dead.
     """
-    with refusals_reported():
-        run = actions.cancel(db.session(), run_id)
+    run = actions.cancel(db.session(), run_id)
     db.session.commit()
     end = time.monotonic() + current_app.config["RUN_LEASE_SECONDS"] + LOOK_AGAIN_SECONDS
     while run.is_live and time.monotonic() < end:
@@ -150,8 +146,7 @@ def cancel(run_id: int, as_json: bool) -> None:
 @json_option
 def retry(run_id: int, is_queued: bool, as_json: bool) -> None:
     """Do what a run left undone: what failed, and what it did not come to."""
-    with refusals_reported():
-        run = actions.retry(db.session(), run_id)
+    run = actions.retry(db.session(), run_id)
     _go_on(run, is_queued, as_json)
 
 
@@ -163,8 +158,7 @@ def retry(run_id: int, is_queued: bool, as_json: bool) -> None:
 def apply(run_id: int, reason: str, is_queued: bool, as_json: bool) -> None:
     """Apply exactly what a dry run has found; above a limit another user has to approve it first."""
     limits = Limits.of(current_app.config)
-    with refusals_reported():
-        run = actions.apply(db.session(), run_id, reason=reason, limits=limits)
+    run = actions.apply(db.session(), run_id, reason=reason, limits=limits)
     _go_on(run, is_queued, as_json)
 
 

@@ -12,7 +12,7 @@ from flask.cli import AppGroup
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from ..app.command_line import CLEAN, FOUND, Trouble, print_rows, refusals_reported
+from ..app.command_line import CLEAN, FOUND, Trouble, print_rows
 from ..app.extensions import db
 from ..base import periods
 from ..drift.healing.performing import is_wrong_still, performed
@@ -86,7 +86,7 @@ def run_here(name: str, *, as_json: bool) -> None:
         raise Trouble(
             _("There is no schedule %(name)s. There are: %(names)s.", name=name, names=names)
         )
-    with refusals_reported(), Session(db.engine) as session:
+    with Session(db.engine) as session:
         run_id = actions.request(
             session, schedule.kind, schedule.scope(datetime.now(UTC)),
             schedule=schedule.name, is_paced=False, is_here=True,

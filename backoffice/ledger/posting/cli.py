@@ -17,14 +17,11 @@ from ...app.command_line import (
     CLEAN,
     FOUND,
     day_option,
-    operator,
     print_rows,
-    refusals_reported,
 )
 from ...app.extensions import db
 from ...database.snapshots import snapshot
 from ...drift.cli import json_option
-from ...figures import acting_as
 from . import actions
 from .queries import OpenPosting, Scope, open_postings
 from .sources import BY_NAME
@@ -54,9 +51,8 @@ def reconcile(
     found = open_postings(session, scope)
     posted = 0
     if not dry_run:
-        with refusals_reported(), acting_as(operator()):
-            posted = actions.reconcile(session, scope)
-            session.commit()
+        posted = actions.reconcile(session, scope)
+        session.commit()
     session.rollback()
     with snapshot(db.engine) as connection:
         tied = tie_out(connection)
