@@ -7,7 +7,7 @@ export modules are loaded when a screen first needs them: a command declares lis
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .computed import computed_rows
+from .computed import computed_list
 from .declaration import Buttons, Column, List
 from .filters import AsOf, Choice, Days, Moments, Reference, Said, Search, containing, text_in
 from .queries import neighbours
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AsOf", "Buttons", "Choice", "Column", "Days", "List", "Moments", "Reference", "Said", "Search", "add_export",
-    "asked", "computed_rows", "containing", "export", "in_words", "limited", "look", "neighbours", "part", "show",
+    "asked", "computed_list", "containing", "export", "in_words", "limited", "look", "neighbours", "part", "show",
     "state_of", "text_in",
 ]  # fmt: skip
 
