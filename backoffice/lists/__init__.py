@@ -15,18 +15,18 @@ from .state import state_of
 
 if TYPE_CHECKING:
     from .exporting import add_export, export, limited
-    from .screens import asked, look, part, show
+    from .screens import add_list, asked, look, part, show
     from .wording import in_words
 
 __all__ = [
     "AsOf", "Buttons", "Choice", "Column", "Days", "List", "Moments", "Reference", "Said", "Search", "add_export",
-    "asked", "computed_list", "containing", "export", "in_words", "limited", "look", "neighbours", "part", "show",
-    "state_of", "text_in",
+    "add_list", "asked", "computed_list", "containing", "export", "in_words", "limited", "look", "neighbours", "part",
+    "show", "state_of", "text_in",
 ]  # fmt: skip
 
 _OF_SCREENS = {
     **dict.fromkeys(("add_export", "export", "limited"), "exporting"),
-    **dict.fromkeys(("asked", "look", "part", "show"), "screens"),
+    **dict.fromkeys(("add_list", "asked", "look", "part", "show"), "screens"),
     "in_words": "wording",
 }
 

@@ -59,16 +59,13 @@ def _listing() -> List:
     )  # fmt: skip
 
 
-@bp.get("/tie-out", endpoint="tie_out")
-@requires("ledger.read")
-def show() -> Response:
-    """The tie-out of every control account, and how much is not posted yet."""
-    waiting = open_postings(db.session())
+def _beside() -> dict[str, Any]:
+    """How much is not posted yet, and the keys of the buttons that post it."""
     keys = {"idempotency_key": new_key(), "preview_key": new_key()}
-    return lists.show(_listing(), "ledger/tie_out.html", waiting=waiting, **keys)
+    return {"waiting": open_postings(db.session()), **keys}
 
 
-lists.add_export(bp, "/tie-out/export.<flavour>", "export_tie_out", "ledger.read", _listing)
+lists.add_list(bp, "/tie-out", "tie_out", "ledger.read", _listing, "ledger/tie_out.html", _beside)
 
 
 @bp.post("/tie-out/post", endpoint="post_open")
