@@ -1,22 +1,22 @@
 """What commands share: exit statuses, errors as sentences, their actor, and their database."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import date, datetime
+from decimal import Decimal
 from functools import partial, wraps
 from getpass import getuser
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from click.core import ParameterSource
 from flask_babel import gettext as _
 
+from ..base import money, periods
 from ..base.periods import Month
-from ..base.refusals import Refusal
+from ..base.refusals import NOT_A_DAY, Refusal
 from ..base.trouble import Trouble
 from ..database.embedded import Services
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 CLEAN, FOUND, TROUBLE = 0, 1, Trouble.exit_code
 """Exit statuses, as of `diff`: done, something found or refused, could not be done."""
@@ -28,8 +28,8 @@ PATIENCE: dict[str, Any] = {"STATEMENT_TIMEOUT": 0, "LOCK_TIMEOUT": 60_000}
 """Settings (milliseconds) of a process without a user at a screen: no statement timeout, a minute for a lock."""
 
 __all__ = [
-    "CLEAN", "FOUND", "PATIENCE", "TROUBLE", "Tell", "Trouble", "database_in_use", "month_given", "never_together",
-    "operator", "print_table", "progress_bar", "refusals_reported",
+    "CLEAN", "FOUND", "PATIENCE", "TROUBLE", "Tell", "Trouble", "database_in_use", "day_option", "month_given",
+    "never_together", "operator", "print_rows", "progress_bar", "refusals_reported",
 ]  # fmt: skip
 
 Command = Callable[..., None]
@@ -78,6 +78,22 @@ def month_given(text: str) -> Month:
         ) from error
 
 
+def _day_given(_context: Any, _option: Any, given: datetime | None) -> date | None:
+    """A day within the range of records' dates. Raises Trouble."""
+    if given is None:
+        return None
+    text = given.date().isoformat()
+    if (day := periods.read_day(text)) is None:
+        raise Trouble(_(NOT_A_DAY, text=text))
+    return day
+
+
+day_option = partial(
+    click.option, type=click.DateTime(["%Y-%m-%d"]), metavar="YYYY-MM-DD", callback=_day_given
+)
+"""An option that takes a day; the command gets it as a date, None without one."""
+
+
 @contextmanager
 def refusals_reported() -> Iterator[None]:
     """Turn a Refusal into Trouble: a sentence and exit status 2."""
@@ -113,12 +129,28 @@ def progress_bar(title: str, total: int | None = None) -> Iterator[Tell | None]:
         yield partial(bar.update, bar.add_task(title, total=total))
 
 
-def print_table(table: "Table") -> None:
-    """Print at the terminal's width; into a pipe or file wide enough that nothing is cut and each row is one line."""
-    from rich.console import Console
+def print_rows(titles: Sequence[str], rows: Iterable[Sequence[str | int | Decimal]]) -> None:
+    """Print a table; amounts and counts are formatted and aligned to the right.
 
+    At the terminal's width; into a pipe or file wide enough that nothing is cut and each row is one line.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    table, held = Table(), list(rows)
+    for place, title in enumerate(titles):
+        is_text = all(isinstance(row[place], str) for row in held)
+        table.add_column(title, justify="left" if is_text else "right")
+    for row in held:
+        table.add_row(*map(_written, row))
     console = Console()
     Console(width=None if console.is_terminal else WIDEST).print(table)
+
+
+def _written(cell: str | int | Decimal) -> str:
+    if isinstance(cell, str):
+        return cell
+    return f"{cell:,}" if isinstance(cell, int) else money.format_amount(cell)
 
 
 def operator() -> str:

@@ -7,15 +7,16 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 import click
-from flask import current_app, has_app_context
+from flask import Flask, current_app, has_app_context
 from flask.cli import AppGroup
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from ..base.actor import acting_as
+from ..base.refusals import Refusal
 from ..book import MeaningDiffers, difference_in
 from ..figures.errors import AnotherDefinition
 from . import logs
-from .command_line import PATIENCE, Trouble, database_in_use, operator
+from .command_line import PATIENCE, Trouble, database_in_use, operator, refusals_reported
 from .edge import WAITED_IN_VAIN, sqlstate_of
 
 STOPPED = (
@@ -134,10 +135,14 @@ def _at(place: str) -> Any:
 
 @contextmanager
 def commanding() -> Iterator[None]:
-    """Run the block with the operator as the actor; every known error becomes a sentence and exit status 2."""
+    """Run the block with the operator as the actor; a refusal or known error becomes a sentence and exit status 2."""
     try:
         with acting_as(operator()):
             yield
+    except Refusal:
+        app: Flask = click.get_current_context().find_root().obj.load_app()
+        with app.app_context(), refusals_reported():  # its sentence is in the app's language
+            raise
     except KeyboardInterrupt as stop:
         raise Trouble(STOPPED) from stop
     except (AnotherDefinition, MeaningDiffers) as differs:

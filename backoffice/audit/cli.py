@@ -17,7 +17,7 @@ from flask.cli import AppGroup
 from flask_babel import gettext as _
 from sqlalchemy import func, select
 
-from ..app.command_line import CLEAN, FOUND, Trouble, progress_bar, refusals_reported
+from ..app.command_line import CLEAN, FOUND, Trouble, progress_bar
 from ..app.extensions import db
 from .chain import sealing, verifying
 from .chain.anchors import anchor, anchors_in, folder_of
@@ -78,7 +78,7 @@ def seal(as_json: bool) -> None:
     """Seal every event that can be sealed now, as the schedule does every few minutes."""
     waiting = db.session.scalar(select(func.count()).where(sealing.waiting(head_of(db.session()))))
     db.session.rollback()
-    with refusals_reported(), _progress(_("Events"), waiting or 0) as advance:
+    with _progress(_("Events"), waiting or 0) as advance:
         count = sealing.seal(db.engine, Keyring.of(current_app.config), progress=advance)
     head = head_of(db.session())
     if as_json:

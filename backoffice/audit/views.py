@@ -1,6 +1,7 @@
 """The screens of the trail: the list of events, and one event with all its changes."""
 
 from functools import partial
+from typing import Any
 
 from flask import Blueprint, Response, abort
 
@@ -16,19 +17,16 @@ from .models import AuditEvent
 bp = Blueprint("audit", __name__, url_prefix="/audit")
 
 
-@bp.get("")
-@requires("audit.read")
-def index() -> Response:
-    """The filtered list of events, and the status of the chain."""
-    return lists.show(
-        AUDIT,
-        "audit/index.html",
-        event_views=partial(rendering.event_views, db.session()),
-        chain=partial(chain_of, db.session()),
-    )
+def _beside() -> dict[str, Any]:
+    """How events are shown, and the status of the chain."""
+    session = db.session()
+    return {
+        "event_views": partial(rendering.event_views, session),
+        "chain": partial(chain_of, session),
+    }
 
 
-lists.add_export(bp, "/export.<flavour>", "export", "audit.read", lambda: AUDIT)
+lists.add_list(bp, "", "index", "audit.read", lambda: AUDIT, "audit/index.html", _beside)
 
 
 @bp.get("/<int:event_id>")

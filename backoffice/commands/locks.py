@@ -7,7 +7,7 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 from sqlalchemy.orm import Session
 
-from ..app.command_line import Trouble, never_together, refusals_reported
+from ..app.command_line import Trouble, never_together
 from ..base.periods import read_day
 from ..book.actions import lock_days, refuse_another
 from ..book.owning import as_owner, owner_engine
@@ -29,7 +29,7 @@ def lock(until: str | None, is_open: bool, reason: str) -> None:
         raise Trouble(_("Say up to which day: --until YYYY-MM-DD, or --open."))
     if not reason.strip():
         raise Trouble(_("Say why, with --reason: it is kept in the audit trail."))
-    with as_owner(owner_engine(current_app)) as connection, refusals_reported():
+    with as_owner(owner_engine(current_app)) as connection:
         refuse_another(connection)
         lock_days(connection, day, reason.strip())
         waiting = 0 if day is None else unpriced(Session(connection), day)

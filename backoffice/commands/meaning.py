@@ -8,7 +8,7 @@ from flask import current_app
 from flask.cli import with_appcontext
 from flask_babel import gettext as _
 
-from ..app.command_line import Trouble, refusals_reported
+from ..app.command_line import Trouble
 from ..app.config import READERS
 from ..app.extensions import db
 from ..base.currencies import CURRENCIES
@@ -51,7 +51,7 @@ def set_meaning(
         raise click.UsageError("Say why, with --reason: it is kept in the audit trail.")
     db.engine.dispose()  # so that this process's own connections are not counted as running
     try:
-        with refusals_reported(), as_owner(owner_engine(current_app)) as connection:
+        with as_owner(owner_engine(current_app)) as connection:
             if dry_run:
                 change = actions.planned(connection, currency, timezone)
             else:

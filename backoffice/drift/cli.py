@@ -20,15 +20,13 @@ from ..app.command_line import (
     FOUND,
     Trouble,
     never_together,
-    operator,
-    print_table,
+    print_rows,
     progress_bar,
-    refusals_reported,
 )
 from ..app.domain import declared
 from ..app.extensions import db
 from ..database.snapshots import snapshot
-from ..figures import Figure, FigureError, acting_as
+from ..figures import Figure, FigureError
 from ..runs.models import DONE_WITH_FAILURES
 from .facts.holding import why_left
 from .healing import performing
@@ -89,21 +87,19 @@ def list_figures(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"figures": listed, "checks": checks}))
         return
-    from rich.table import Table
-
-    table = Table(_("Figure"), _("Title"), _("Columns"), _("Owner"), _("Builds on"), _("Noted"))
-    for line in listed:
-        builds_on = ", ".join(line["builds_on"]) or "–"
-        columns = ", ".join(line["columns"])
-        table.add_row(
+    titles = [_("Figure"), _("Title"), _("Columns"), _("Owner"), _("Builds on"), _("Noted")]
+    rows = [
+        (
             line["figure"],
             _(line["title"]),
-            columns,
+            ", ".join(line["columns"]),
             line["owner"],
-            builds_on,
-            str(line["noted"]),
+            ", ".join(line["builds_on"]) or "–",
+            line["noted"],
         )
-    print_table(table)
+        for line in listed
+    ]
+    print_rows(titles, rows)
     print_checks(declared().checks.values())
 
 
@@ -227,7 +223,7 @@ def run_verify(selected: list[Figure] | None, owners: Sequence[int], as_json: bo
 
     Raises Trouble where the verification itself failed.
     """
-    with acting_as(operator()), _progress(selected, owners) as advance:
+    with _progress(selected, owners) as advance:
         done = performing.verify(db.engine, selected, owners or None, progress=advance)
     if as_json:
         asked = [f.name for f in selected or figures.registry.figures]
@@ -283,7 +279,7 @@ def run_heal(
     A dry run leaves its findings in the run's items, and exits 1 when there are any. `scope` replaces
     figures and owners: see `scope`.
     """
-    with refusals_reported(), acting_as(operator()), _progress(selected, owners) as advance:
+    with _progress(selected, owners) as advance:
         done = performing.heal(
             db.engine, selected, owners or None,
             every_owner=every_owner, dry_run=dry_run, reason=reason, progress=advance, scope=scope,
@@ -304,16 +300,14 @@ def _print_performed(done: Performed, as_json: bool) -> None:
 
 def run_resumed(run_id: int, as_json: bool) -> None:
     """Continue a run in this process until it has ended, and print its result."""
-    with refusals_reported(), acting_as(operator()):
-        done = performing.resume(db.engine, run_id)
+    done = performing.resume(db.engine, run_id)
     _print_performed(done, as_json)
     sys.exit(CLEAN if done.is_clean else FOUND)
 
 
 def run_heal_noted(as_json: bool) -> None:
     """Drain the notes of outside programs, print how many, and exit 0, or 1 when some failed."""
-    with acting_as(operator()):
-        drained = watch.drain(db.engine, put_off=True)
+    drained = watch.drain(db.engine, put_off=True)
     failures = [(f.bundle, f.owner, f.error) for f in drained.failures]
     for name, owners in drained.held.items():
         why = why_left(db.session.connection(), bundle_named(figures.registry, name), owners)

@@ -178,12 +178,8 @@ def _filters(titles: Any, called: ColumnElement[str]) -> tuple[Any, ...]:
     row = DriftFinding
     return (
         Search("q", N_("Search"), containing(called), placeholder=N_("Order number or name")),
-        Choice("figure", N_("Figure"), {n: (t, row.figure == n) for n, t in titles.items()}),
-        Choice(
-            "cause",
-            N_("Likely cause"),
-            {name: (t, row.cause == name) for name, t in CAUSES.items()},
-        ),
+        Choice.of("figure", N_("Figure"), row.figure, titles),
+        Choice.of("cause", N_("Likely cause"), row.cause, CAUSES),
         Choice(
             "rows",
             N_("Rows"),

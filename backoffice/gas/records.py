@@ -13,8 +13,7 @@ from ..base import N_
 from ..base.periods import Month
 from ..base.refusals import Refusal
 from ..lists import List
-from ..records import Deletion, Record, Text
-from ..records.actions import write
+from ..records import Deletion, Record, Text, Values
 from ..web.formats import day_filter, month_filter
 from ..web.paging import PAGE_SIZE
 from .fields import DEPOSIT_FIELDS, PRICE_CUSTOMER, PRICE_FIELDS, READING_FIELDS, customer_of
@@ -97,17 +96,19 @@ PRICE = _entered(
 )  # fmt: skip
 
 
-def change_deposit(session: Session, row_id: int, values: Any, version: int) -> Deposit:
-    """Change a deposit. Raises TakesBack, and what `write` raises."""
-    if session.scalar(select(AcceptedMonth.id).where(AcceptedMonth.deposit_id == row_id).limit(1)):
+def refuse_change(session: Session, deposit: Deposit | None, _values: Values) -> None:
+    """Raises TakesBack."""
+    if deposit is None:
+        return
+    if session.scalar(
+        select(AcceptedMonth.id).where(AcceptedMonth.deposit_id == deposit.id).limit(1)
+    ):
         raise TakesBack()
-    changed: Deposit = write(session, DEPOSIT, row_id, values, version)
-    return changed
 
 
 DEPOSIT = _entered(
     Deposit, DEPOSITS, domain="deposits", title=N_("Deposit"), new=N_("New deposit"),
-    fields=DEPOSIT_FIELDS, dated=Deposit.deposited_on, update=change_deposit,
+    fields=DEPOSIT_FIELDS, dated=Deposit.deposited_on, refuses=refuse_change,
 )  # fmt: skip
 
 

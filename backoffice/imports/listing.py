@@ -66,11 +66,7 @@ IMPORTS = List(
     ),
     filters=(
         Search("q", N_("Search"), containing(Import.name), placeholder=N_("File name")),
-        Choice(
-            "kind",
-            N_("Kind of file"),
-            {kind: (name, Import.kind == kind) for kind, name in KIND_NAMES.items()},
-        ),
+        Choice.of("kind", N_("Kind of file"), Import.kind, KIND_NAMES),
         Choice(
             "state",
             N_("Status"),

@@ -55,14 +55,7 @@ IN_MEMORY = 1024 * 1024
 RECORD = "imports/record.html"
 
 
-@bp.get("")
-@requires("imports.run")
-def index() -> Response:
-    """The list of uploads."""
-    return lists.show(IMPORTS, "imports/index.html")
-
-
-lists.add_export(bp, "/export.<flavour>", "export", "imports.run", lambda: IMPORTS)
+lists.add_list(bp, "", "index", "imports.run", lambda: IMPORTS, "imports/index.html")
 
 
 @bp.get("/new")

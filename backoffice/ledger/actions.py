@@ -46,40 +46,19 @@ _OUT_OF_RANGE = "22003"
 # Accounts
 
 
-_OF_ACCOUNT = ("code", "name", "type", "role", "is_active")
-
-
-def create_account(session: Session, values: Values) -> Account:
-    """Create an account. Raises RoleTaken."""
-    refuse_role(session, values)
-    given = {name: values[name] for name in _OF_ACCOUNT}
-    account = Account(**given, parent_id=values["parent"])
-    session.add(account)
-    return account
-
-
-def update_account(session: Session, account_id: int, values: Values, version: int) -> Account:
-    """Change an account, if it is still at `version`.
-
-    Raises RecordGone, RecordChanged, TypeInUse, BeneathItself, RoleTaken.
-    """
-    account: Account = records.locked(session, Account, [account_id], key_share=True)[account_id]
-    check_version(account, version, account.code)
-    if values["type"] != account.type and _is_named(session, account_id):
+def refuse_account(session: Session, account: Account | None, values: Values) -> None:
+    """Raises TypeInUse, BeneathItself, RoleTaken: why an account, or a new one, cannot be saved with these values."""
+    if account is None:
+        refuse_role(session, None, values)
+        return
+    if values["type"] != account.type and _is_named(session, account.id):
         raise TypeInUse(code=account.code)
     refuse_circle(session, account, values["parent"])
     if (account.role, account.is_active) != (values["role"], values["is_active"]):
-        refuse_role(session, values, account_id)
-    for name in _OF_ACCOUNT:
-        setattr(account, name, values[name])
-    account.parent_id = values["parent"]
-    if session.is_modified(account):
-        next_version(account)
-    session.flush()
-    return account
+        refuse_role(session, account.id, values)
 
 
-def refuse_role(session: Session, values: Values, account_id: int | None = None) -> None:
+def refuse_role(session: Session, account_id: int | None, values: Values) -> None:
     """Raises RoleTaken where posting rules post to another active account of that role.
 
     Years are closed to the first account for retained earnings, so of that there may be several.

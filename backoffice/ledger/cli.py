@@ -4,10 +4,8 @@ Exit status as `diff` has it: 0 done, 2 refused, or no such entry.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date
-from decimal import Decimal
-from functools import partial
 from typing import Any
 
 import click
@@ -16,11 +14,10 @@ from flask_babel import gettext as _
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from ..app.command_line import Trouble, operator, refusals_reported
+from ..app.command_line import Trouble, day_option, print_rows
 from ..app.extensions import db
-from ..base import money, periods
+from ..base.periods import today
 from ..drift.cli import json_option
-from ..figures import acting_as
 from . import actions
 from .entries import Totals
 from .listing import AS_OF, trial_balance_of
@@ -32,9 +29,6 @@ from .rules import ASSET, EQUITY, EXPENSE, LIABILITY, REVENUE
 
 group = AppGroup("ledger")
 
-day_option = partial(click.option, type=click.DateTime(["%Y-%m-%d"]), metavar="YYYY-MM-DD")
-"""A day, which `day_of` reads."""
-
 
 @group.command("post")
 @click.argument("number")
@@ -42,10 +36,9 @@ day_option = partial(click.option, type=click.DateTime(["%Y-%m-%d"]), metavar="Y
 def post(number: str, as_json: bool) -> None:
     """Post the draft of that number."""
     session = db.session()
-    with refusals_reported(), acting_as(operator()):
-        entry = _entry_of(session, number)
-        actions.post(session, entry.id, entry.version, {})
-        session.commit()
+    entry = _entry_of(session, number)
+    actions.post(session, entry.id, entry.version, {})
+    session.commit()
     _print_entry(entry, as_json, _("Entry %(number)s is posted.", number=entry.number))
 
 
@@ -63,10 +56,9 @@ def post(number: str, as_json: bool) -> None:
 def reverse(number: str, day: date | None, memo: str, key: str | None, as_json: bool) -> None:
     """Post an entry that takes back the one of that number."""
     session = db.session()
-    with refusals_reported(), acting_as(operator()):
-        entered = {"entry_date": day_of(day), "memo": memo}
-        made = actions.reverse(session, _entry_of(session, number).id, entered, key).row
-        session.commit()
+    entered = {"entry_date": day or today(), "memo": memo}
+    made = actions.reverse(session, _entry_of(session, number).id, entered, key).row
+    session.commit()
     sentence = _(
         "Entry %(number)s is reversed by %(reversal)s.", number=number, reversal=made.number
     )
@@ -78,7 +70,8 @@ def reverse(number: str, day: date | None, memo: str, key: str | None, as_json: 
 @json_option
 def trial(day: date | None, as_json: bool) -> None:
     """What every account holds, on its side; both sides come to the same."""
-    listing = trial_balance_of({AS_OF.name: day_of(day).isoformat()})
+    asked = (day or today()).isoformat()
+    listing = trial_balance_of({AS_OF.name: asked})
     columns = (column.value.label(column.name) for column in listing.columns)
     rows_of = listing.rows(None).with_only_columns(*columns).order_by(Account.code)
     held = db.session.execute(rows_of).all()
@@ -88,11 +81,11 @@ def trial(day: date | None, as_json: bool) -> None:
             one._asdict() | {"debit": str(one.debit), "credit": str(one.credit)} for one in held
         ]
         sides = {"debit": str(both.debits), "credit": str(both.credits)}
-        click.echo(json.dumps({"date": day_of(day).isoformat(), "accounts": rows, **sides}))
+        click.echo(json.dumps({"date": asked, "accounts": rows, **sides}))
         return
     lines = [(one.code, one.name, one.debit, one.credit) for one in held]
     total = ("", _("Total"), both.debits, both.credits)
-    print_amounts([_("Code"), _("Name")], [_("Debit"), _("Credit")], [*lines, total])
+    print_rows([_("Code"), _("Name"), _("Debit"), _("Credit")], [*lines, total])
 
 
 WORDS = {
@@ -106,7 +99,7 @@ WORDS = {
 @json_option
 def balance_sheet(day: date | None, as_json: bool) -> None:
     """What there is, and what is owed and owned; both come to the same."""
-    asked = day_of(day)
+    asked = day or today()
     report = balance_sheet_of(db.session(), [asked])
     (gap,) = report.gaps
     ended = {"liabilities_and_equity": _amount(report.result), "difference": str(gap)}
@@ -119,8 +112,8 @@ def balance_sheet(day: date | None, as_json: bool) -> None:
 @json_option
 def income_statement(since: date | None, until: date | None, as_json: bool) -> None:
     """What was earned and spent in a period, and what is left of it."""
-    last = day_of(until)
-    first = date(last.year, 1, 1) if since is None else day_of(since)
+    last = until or today()
+    first = since or date(last.year, 1, 1)
     if first > last:
         raise Trouble(_("The period ends before it begins."))
     report = income_statement_of(db.session(), [DateRange(first, last)])
@@ -137,7 +130,7 @@ def _print_report(
             ("" if line.is_own else line.code, "  " * line.level + name_of(line), line.amounts[0])
             for _type, line in report.lines
         )
-        print_amounts([_("Code"), _("Name")], [_("Balance")], rows)
+        print_rows([_("Code"), _("Name"), _("Balance")], rows)
         return
     sections = {WORDS[one.type]: _as_data(one) for one in report.sections}
     click.echo(json.dumps({**days, **sections, **ended}))
@@ -164,11 +157,6 @@ def export(what: str, output: Any) -> None:
         output.write(piece)
 
 
-def day_of(day: date | None) -> date:
-    """The date of a day option, which click parses as a datetime; today where it is not given."""
-    return periods.today() if day is None else date(day.year, day.month, day.day)
-
-
 def _entry_of(session: Session, number: str) -> JournalEntry:
     """The entry of that number. Raises Trouble where there is none."""
     found = session.scalars(select(JournalEntry).where(JournalEntry.number == number)).one_or_none()
@@ -184,24 +172,3 @@ def _print_entry(entry: JournalEntry, as_json: bool, sentence: str) -> None:
         "status": entry.status,
     }
     click.echo(json.dumps(reported) if as_json else sentence)
-
-
-def print_amounts(
-    named: Sequence[str], amounts: Sequence[str], rows: Iterable[tuple[Any, ...]]
-) -> None:
-    """Print a table of text columns titled `named`, then amount columns titled `amounts`; nothing without rows."""
-    from rich.table import Table
-
-    from ..app.command_line import print_table
-
-    table = Table(*named, box=None)
-    for title in amounts:
-        table.add_column(title, justify="right")
-    for row in rows:
-        table.add_row(*row[: len(named)], *map(_shown, row[len(named) :]))
-    if table.row_count:
-        print_table(table)
-
-
-def _shown(amount: Decimal | int) -> str:
-    return f"{amount:,}" if isinstance(amount, int) else money.format_amount(amount)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any
 
 from .rules import net_of
 
@@ -49,18 +49,6 @@ class LineEntry:
 Lines = Sequence[LineEntry]
 
 
-class Sided(Protocol):
-    """A line, entered or stored."""
-
-    @property
-    def debit(self) -> Decimal:
-        """What it debits; 0 of a credit."""
-
-    @property
-    def credit(self) -> Decimal:
-        """What it credits; 0 of a debit."""
-
-
 @dataclass(frozen=True)
 class Totals:
     """The total debits and total credits of lines, in the deployment's currency."""
@@ -69,8 +57,8 @@ class Totals:
     credits: Decimal
 
     @classmethod
-    def of(cls, lines: Iterable[Sided]) -> "Totals":
-        """The sums of these lines."""
+    def of(cls, lines: Iterable[Any]) -> "Totals":
+        """The sums of these lines, entered or stored: whatever has a `debit` and a `credit`."""
         held = tuple(lines)
         return cls(
             sum((line.debit for line in held), Decimal(0)),

@@ -15,7 +15,7 @@ from ..base.identifiers import whole_number
 from ..base.periods import FIRST_DAY, LAST_DAY, today
 from ..lists import AsOf, Choice, Column, Days, List, Search, containing
 from ..records.listing import column_of
-from .fields import CODE, ENTRY_DATE, MEMO, NAME, NUMBER, ROLE, SOURCE
+from .fields import CODE, ENTRY_DATE, IS_ACTIVE, MEMO, NAME, NUMBER, ROLE, SOURCE, TYPE
 from .figures import account_sums
 from .models import Account, JournalEntry, JournalLine
 from .queries import closes_year_of, closing_entries, held_on, of_entry, running_lines
@@ -51,9 +51,7 @@ _NO_CLOSING = Choice(
 )
 """Shows the trial balance before the year's closing entry; `trial_balance_of` applies it to the rows."""
 
-_OF_TYPE = Choice(
-    "type", N_("Type"), {name: (word, Account.type == name) for name, word in TYPES.items()}
-)
+_OF_TYPE = Choice.of("type", N_("Type"), Account.type, TYPES)
 
 ACCOUNTS = List(
     "accounts",
@@ -65,12 +63,9 @@ ACCOUNTS = List(
     columns=(
         column_of(CODE, link=_account, classes="cell-key"),
         column_of(NAME, classes="cell-name"),
-        Column("type", N_("Type"), Account.type, words=TYPES, classes="cell-word"),
+        column_of(TYPE, classes="cell-word"),
         Column("parent", N_("Parent account"), _parent.code),
-        Column(
-            "is_active", N_("Active"), Account.is_active, words={True: N_("yes"), False: N_("no")},
-            is_shown=False,
-        ),
+        column_of(IS_ACTIVE, is_shown=False),
         replace(_sum("debits"), total=True),
         replace(_sum("credits"), total=True),
         _sum("balance"),
@@ -81,9 +76,7 @@ ACCOUNTS = List(
             placeholder=N_("Code or name"),
         ),
         _OF_TYPE,
-        Choice(
-            "role", ROLE.label, {name: (word, Account.role == name) for name, word in ROLES.items() if name},
-        ),
+        Choice.of("role", ROLE.label, Account.role, {name: word for name, word in ROLES.items() if name}),
         Choice(
             "state", N_("Status"),
             {"active": (N_("Active"), and_(Account.is_active)), "inactive": (N_("Not active"), ~Account.is_active)},
@@ -254,9 +247,9 @@ def trial_balance_of(given: Mapping[str, str]) -> List:
         rows=rows,
         key=Account.id,
         columns=(
-            Column("code", N_("Code"), Account.code, link=statement, classes="cell-key"),
-            Column("name", N_("Name"), Account.name, classes="cell-name"),
-            Column("type", N_("Type"), Account.type, words=TYPES, classes="cell-word"),
+            column_of(CODE, link=statement, classes="cell-key"),
+            column_of(NAME, classes="cell-name"),
+            column_of(TYPE, classes="cell-word"),
             *sides,
         ),
         filters=(AS_OF, _OF_TYPE, _NO_CLOSING),

@@ -39,8 +39,7 @@ ACCOUNT = Record(
     reads="ledger.read",
     writes="ledger.write",
     fields=OF_ACCOUNT,
-    create=actions.create_account,
-    update=actions.update_account,
+    refuses=actions.refuse_account,
     figures=LEDGER_FIGURES,
 )
 

@@ -7,7 +7,7 @@ export modules are loaded when a screen first needs them: a command declares lis
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .computed import computed_rows
+from .computed import computed_list
 from .declaration import Buttons, Column, List
 from .filters import AsOf, Choice, Days, Moments, Reference, Said, Search, containing, text_in
 from .queries import neighbours
@@ -15,18 +15,18 @@ from .state import state_of
 
 if TYPE_CHECKING:
     from .exporting import add_export, export, limited
-    from .screens import asked, look, part, show
+    from .screens import add_list, asked, look, part, show
     from .wording import in_words
 
 __all__ = [
     "AsOf", "Buttons", "Choice", "Column", "Days", "List", "Moments", "Reference", "Said", "Search", "add_export",
-    "asked", "computed_rows", "containing", "export", "in_words", "limited", "look", "neighbours", "part", "show",
-    "state_of", "text_in",
+    "add_list", "asked", "computed_list", "containing", "export", "in_words", "limited", "look", "neighbours", "part",
+    "show", "state_of", "text_in",
 ]  # fmt: skip
 
 _OF_SCREENS = {
     **dict.fromkeys(("add_export", "export", "limited"), "exporting"),
-    **dict.fromkeys(("asked", "look", "part", "show"), "screens"),
+    **dict.fromkeys(("add_list", "asked", "look", "part", "show"), "screens"),
     "in_words": "wording",
 }
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from datetime import date
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, Self
 
 from sqlalchemy import ColumnElement, or_
 from sqlalchemy.orm import Session
@@ -112,6 +112,11 @@ class Choice:
     any_label: str = N_("All")
     assumed: tuple[str, ColumnElement[bool]] | None = None
     is_quiet: bool = False
+
+    @classmethod
+    def of(cls, name: str, label: str, column: Any, words: Mapping[str, str]) -> Self:
+        """The values of a column, by their words."""
+        return cls(name, label, {value: (word, column == value) for value, word in words.items()})
 
     @property
     def arguments(self) -> tuple[str, ...]:

@@ -1,19 +1,21 @@
 """The screen of a list: the one view function that every list calls, and the list inside another page."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import Response, current_app, make_response, redirect, request
+from flask import Blueprint, Response, current_app, make_response, redirect, request
 from flask_babel import gettext as _
 from flask_login import current_user
 
 from ..app.extensions import db
 from ..app.navigation import may_open
+from ..security.permissions import requires
 from ..web.htmx import render, wants_partial
 from ..web.paging import PAGE_SIZE
 from . import actions, queries
 from .declaration import Column, List
+from .exporting import add_export
 from .filters import AsOf, Choice, Days, Reference, Search
 from .list_page import Input, Shown
 from .marking import marked
@@ -29,6 +31,24 @@ MOST_PRINTED = 1_000
 
 STANDARD = "lists/index.html"
 """The template of a list without one of its own."""
+
+
+def add_list(
+    bp: Blueprint, rule: str, name: str, permission: str, listing: Callable[[], List], template: str,
+    beside: Callable[[], Mapping[str, Any]] = dict,
+) -> None:  # fmt: skip
+    """Add the screen of a list to `bp`, under `name`, and its exports, for users with the permission.
+
+    `beside` computes further context of the template.
+    """
+
+    def view() -> Response:
+        """The list that the address describes."""
+        return show(listing(), template, **beside())
+
+    bp.add_url_rule(rule, name, requires(permission)(view), methods=["GET"])
+    export = "export" if name == "index" else f"export_{name}"
+    add_export(bp, f"{rule}/export.<flavour>", export, permission, listing)
 
 
 def show(listing: List, template: str = STANDARD, **context: Any) -> Response:

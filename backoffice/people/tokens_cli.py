@@ -5,13 +5,11 @@ from datetime import UTC, datetime, timedelta
 
 import click
 from flask.cli import AppGroup
-from flask_babel import gettext as _
 
-from ..app.command_line import Trouble, never_together, print_table
+from ..app.command_line import Trouble, never_together, print_rows
 from ..app.extensions import db
 from ..base import periods
 from . import tokens
-from .cli import committed
 from .models import SCOPE_ALIASES, ApiToken
 
 group = AppGroup("tokens")
@@ -42,10 +40,9 @@ def create(name: str, scope: str, days: int, never_expires: bool, as_json: bool)
 
     expires_at = None if never_expires else datetime.now(UTC) + timedelta(days=days)
     if SCOPE_ALIASES.get(scope, scope) not in open_scopes():
-        unknown = tokens.UnknownScope(scope=scope, scopes=", ".join(open_scopes()))
-        raise Trouble(_(unknown.sentence, **unknown.values))
-    with committed():
-        issued = tokens.create(db.session, name=name, scope=scope, expires_at=expires_at)
+        raise tokens.UnknownScope(scope=scope, scopes=", ".join(open_scopes()))
+    issued = tokens.create(db.session, name=name, scope=scope, expires_at=expires_at)
+    db.session.commit()
     if as_json:
         click.echo(json.dumps({"token": issued.secret, **_as_json(issued.token)}))
         return
@@ -61,14 +58,12 @@ def list_tokens(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"tokens": [_as_json(t) for t in found]}, ensure_ascii=False))
         return
-    from rich.table import Table
-
-    table = Table("Number", "Name", "Scope", "State", "Expires", "Last used", box=None)
+    rows = []
     for token in found:
         state, expires = tokens.state_of(token), _day(token.expires_at, "never")
         used = _day(token.last_used_at, "never")
-        table.add_row(str(token.id), token.name, token.scope, state, expires, used)
-    print_table(table)
+        rows.append((str(token.id), token.name, token.scope, state, expires, used))
+    print_rows(["Number", "Name", "Scope", "State", "Expires", "Last used"], rows)
 
 
 @group.command("revoke")
@@ -76,8 +71,8 @@ def list_tokens(as_json: bool) -> None:
 def revoke(name_or_number: str) -> None:
     """Let a token open nothing any more."""
     token = _token(name_or_number)
-    with committed():
-        tokens.revoke(db.session, token)
+    tokens.revoke(db.session, token)
+    db.session.commit()
     click.echo(f"The token {token.name} is revoked.")
 
 

@@ -1,35 +1,20 @@
 """`backoffice figures reconcile`: the reconciliation of a figure as a file, the same as on the screen."""
 
 import sys
-from datetime import date, datetime
-from functools import partial
+from datetime import date
 from typing import Any
 
 import click
 from flask_babel import gettext as _
 
 from .. import figures
-from ..app.command_line import CLEAN, FOUND, Trouble, operator
+from ..app.command_line import CLEAN, FOUND, Trouble, day_option, operator
 from ..app.extensions import db
 from ..base import periods
-from ..base.refusals import NOT_A_DAY
 from ..drift.cli import chosen, group, owner_option, scope
 from ..lists.csv_files import BYTE_ORDER_MARK, FLAVOURS
 
 __all__ = ["group", "reconcile"]
-
-
-def _day(_context: click.Context, _option: click.Parameter, given: datetime | None) -> date | None:
-    """A day within the range of records' dates. Raises Trouble."""
-    if given is None:
-        return None
-    text = given.date().isoformat()
-    if (day := periods.read_day(text)) is None:
-        raise Trouble(_(NOT_A_DAY, text=text))
-    return day
-
-
-day_option = partial(click.option, type=click.DateTime(["%Y-%m-%d"]), callback=_day)
 
 
 @group.command()

@@ -76,11 +76,7 @@ KEPT = List(
     ),
     filters=(
         Choice("figure", N_("Figure"), FigureTitles(lambda name: Reconciliation.figure == name)),
-        Choice(
-            "state",
-            N_("Status"),
-            {state: (word, _state == state) for state, word in _STATES.items()},
-        ),
+        Choice.of("state", N_("Status"), _state, _STATES),
         Moments("since", "until", N_("From"), N_("to"), Reconciliation.created_at),
     ),
     default_sort="-created_at",

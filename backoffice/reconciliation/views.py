@@ -132,14 +132,10 @@ def _file_name(asked: Asked, ending: str) -> str:
     return f"reconciliation-{asked.figure.name}-{periods.today().isoformat()}.{ending}"
 
 
-@bp.get("/kept")
-@requires("figures.read")
-def kept() -> Response:
-    """The kept reports, the newest first."""
-    return lists.show(KEPT, "reconciliation/kept.html", idempotency_key=new_key())
-
-
-lists.add_export(bp, "/kept/export.<flavour>", "export_kept", "figures.read", lambda: KEPT)
+lists.add_list(
+    bp, "/kept", "kept", "figures.read", lambda: KEPT, "reconciliation/kept.html",
+    lambda: {"idempotency_key": new_key()},
+)  # fmt: skip
 
 
 @bp.post("/kept")

@@ -59,6 +59,7 @@ def create(session: Session, record: Record, values: Values) -> Row:
         if record.create is not None:
             row = record.create(session, values)
         else:
+            record.refuses(session, None, values)
             row = record.model(**record.columns(values))
             session.add(row)
         session.flush()
@@ -68,22 +69,19 @@ def create(session: Session, record: Record, values: Values) -> Row:
 def update(session: Session, record: Record, row_id: int, values: Values, version: int) -> Row:
     """Change a row to `values`, if it is still at `version`; saving what is stored changes nothing.
 
-    Raises RecordGone, RecordChanged, or what `record.is_current` raises: another user was faster; Taken.
+    Raises RecordGone, RecordChanged, or what `record.is_current` raises: another user was faster; Taken, and what the
+    record refuses.
     """
     with _taken(record, values):
         if record.update is not None:
             return record.update(session, row_id, values, version)
-        return write(session, record, row_id, values, version)
-
-
-def write(session: Session, record: Record, row_id: int, values: Values, version: int) -> Row:
-    """Write a row's columns, without the record's own `update`. Raises as `update` does."""
-    row = at_version(session, record, row_id, version, key_share=True)
-    for name, value in record.columns(values).items():
-        setattr(row, name, value)
-    bump_version(session, row)
-    session.flush()
-    return row
+        row = at_version(session, record, row_id, version, key_share=True)
+        record.refuses(session, row, values)
+        for name, value in record.columns(values).items():
+            setattr(row, name, value)
+        bump_version(session, row)
+        session.flush()
+        return row
 
 
 def bump_version(session: Session, row: Row) -> None:

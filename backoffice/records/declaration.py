@@ -64,6 +64,10 @@ def _nothing(_session: Session, _row: Row) -> None:
     """Refuse nothing."""
 
 
+def _nothing_entered(_session: Session, _row: Row | None, _values: "Values") -> None:
+    """Refuse no values."""
+
+
 def _no_part(_session: Session, _row: Row, _events: Sequence[AuditEvent]) -> Rendering:
     return Rendering(lambda _save: ("", ()))
 
@@ -179,10 +183,11 @@ class Record:
     names, with titles, under which its questions are answered; `create` and `update` are its own actions instead of
     writing one row: they take the form's `values`.
 
-    Options: `is_current` raises the refusal of a row that can no longer be changed. `new_fields` are fields only of a
-    new row, or other ones there, which `create` or the row takes. `parts` are the foreign keys by which rows of other
-    tables belong to it, `rendering` renders their changes in its history; `loads` is loaded with a row; `labels` are
-    those of columns that no user enters, for the audit trail.
+    Options: `is_current` raises the refusal of a row that can no longer be changed; `refuses`, for a record without
+    actions of its own, that of values to which the locked row, or a new one (None), cannot be set. `new_fields` are
+    fields only of a new row, or other ones there, which `create` or the row takes. `parts` are the foreign keys by
+    which rows of other tables belong to it, `rendering` renders their changes in its history; `loads` is loaded with a
+    row; `labels` are those of columns that no user enters, for the audit trail.
 
     `figures` are the stored figures that it shows, of itself and its parts, in order of dependency; the last one has a
     row's main amount. `recalculated` is the kind of owner for which a correction can be previewed.
@@ -214,6 +219,7 @@ class Record:
     create: Callable[[Session, Any], Row] | None = None
     update: Callable[[Session, int, Any, int], Row] | None = None
     is_current: Callable[[Session, Row], None] = _nothing
+    refuses: Callable[[Session, Row | None, Values], None] = _nothing_entered
     new_fields: Sequence[Field] = ()
     parts: Sequence[InstrumentedAttribute[int]] = ()
     rendering: Callable[[Session, Row, Sequence[AuditEvent]], Rendering] = _no_part

@@ -23,9 +23,8 @@ from ..app.command_line import (
     FOUND,
     TROUBLE,
     Trouble,
-    print_table,
+    print_rows,
     progress_bar,
-    refusals_reported,
 )
 from ..app.extensions import db
 from ..base import periods
@@ -80,25 +79,23 @@ def list_runs(
     if as_json:
         click.echo(json.dumps({"runs": [_as_dict(run) for run in runs]}))
         return
-    from rich.table import Table
-
-    table = Table(_("Run"), _("Kind"), _("What"), _("Who"), _("When"), _("Status"), _("Changed"))
+    titles = [_("Run"), _("Kind"), _("What"), _("Who"), _("When"), _("Status"), _("Changed")]
     names = names_of(db.session, {run.requested_by for run in runs})
-    for run in runs:
-        asked_at = run.created_at.astimezone(periods.timezone())
-        table.add_row(
+    rows = [
+        (
             str(run.id), kind_title(run.kind), scope_in_words(run.scope), names[run.requested_by],
-            f"{asked_at:%Y-%m-%d %H:%M}", _(LOOKS[run.status].word),
+            f"{run.created_at.astimezone(periods.timezone()):%Y-%m-%d %H:%M}", _(LOOKS[run.status].word),
             str(queries.progress_of(db.session(), run).changed),
-        )  # fmt: skip
-    print_table(table)
+        )
+        for run in runs
+    ]  # fmt: skip
+    print_rows(titles, rows)
 
 
 def _chosen(status: str | None, kind: str | None, live: bool, is_whole: bool) -> Select[Run]:
     runs = select(Run).order_by(Run.id.desc())
     if kind is not None:
-        with refusals_reported():
-            kind_of(kind)
+        kind_of(kind)
     quiet = [name for name, known in kinds().items() if known.is_quiet]
     if kind is not None:
         runs = runs.where(Run.kind == kind)
@@ -115,8 +112,7 @@ def _chosen(status: str | None, kind: str | None, live: bool, is_whole: bool) ->
 @json_option
 def show(run_id: int, count: int, as_json: bool) -> None:
     """One run with what came of it, and its items, those that are wrong by most first."""
-    with refusals_reported():
-        run = queries.run_of(db.session(), run_id)
+    run = queries.run_of(db.session(), run_id)
     if as_json:
         click.echo(json.dumps({**_as_dict(run), "items": items_as_dicts(run_id, count)}))
     else:
@@ -133,8 +129,7 @@ def cancel(run_id: int, as_json: bool) -> None:
 
     It waits for that, or until whoever held it seems dead.
     """
-    with refusals_reported():
-        run = actions.cancel(db.session(), run_id)
+    run = actions.cancel(db.session(), run_id)
     db.session.commit()
     end = time.monotonic() + current_app.config["RUN_LEASE_SECONDS"] + LOOK_AGAIN_SECONDS
     while run.is_live and time.monotonic() < end:
@@ -151,8 +146,7 @@ def cancel(run_id: int, as_json: bool) -> None:
 @json_option
 def retry(run_id: int, is_queued: bool, as_json: bool) -> None:
     """Do what a run left undone: what failed, and what it did not come to."""
-    with refusals_reported():
-        run = actions.retry(db.session(), run_id)
+    run = actions.retry(db.session(), run_id)
     _go_on(run, is_queued, as_json)
 
 
@@ -164,8 +158,7 @@ def retry(run_id: int, is_queued: bool, as_json: bool) -> None:
 def apply(run_id: int, reason: str, is_queued: bool, as_json: bool) -> None:
     """Apply exactly what a dry run has found; above a limit another user has to approve it first."""
     limits = Limits.of(current_app.config)
-    with refusals_reported():
-        run = actions.apply(db.session(), run_id, reason=reason, limits=limits)
+    run = actions.apply(db.session(), run_id, reason=reason, limits=limits)
     _go_on(run, is_queued, as_json)
 
 

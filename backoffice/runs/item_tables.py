@@ -5,7 +5,7 @@ from typing import Any
 from flask_babel import gettext as _
 from sqlalchemy import select
 
-from ..app.command_line import print_table
+from ..app.command_line import print_rows
 from ..app.extensions import db
 from ..base import differences
 from ..web.record_links import called
@@ -35,22 +35,22 @@ def print_items(run_id: int, count: int = SHOWN, *outcomes: str) -> None:
     items = _named(run_id, count, outcomes)
     if not items:
         return
-    from rich.table import Table
-
     amounts = (_("Before"), _("After"), _("Net"), _("Gross"))
-    table = Table(_("Record"), _("What"), *amounts, _("By column"), _("Outcome"), _("Why"))
+    titles = [_("Record"), _("What"), *amounts, _("By column"), _("Outcome"), _("Why")]
+    rows = []
     for item, name in items:
         key = ", ".join(f"{column}={value}" for column, value in item.key.items())
         reported = (item.amount_before, item.amount_after, item.amount, item.gross)
         columns = columns_in_words(
             item.subject, item.before, item.after, is_plain=item.amount is not None
         )
-        table.add_row(
+        row = (
             name or key or f"#{item.owner}", item.subject,
             *("" if amount is None else value_in_words(str(amount)) for amount in reported),
             columns, _(OUTCOMES[item.outcome].word), error_in_words(item.error),
         )  # fmt: skip
-    print_table(table)
+        rows.append(row)
+    print_rows(titles, rows)
 
 
 def _as_dict(item: RunItem, name: str | None) -> dict[str, Any]:

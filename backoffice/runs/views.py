@@ -27,14 +27,7 @@ bp = Blueprint("runs", __name__, url_prefix="/runs")
 RECORD = "runs/record.html"
 
 
-@bp.get("")
-@requires("runs.read")
-def index() -> Response:
-    """The runs that match the filter, newest first."""
-    return lists.show(RUNS, "runs/index.html")
-
-
-lists.add_export(bp, "/export.<flavour>", "export", "runs.read", lambda: RUNS)
+lists.add_list(bp, "", "index", "runs.read", lambda: RUNS, "runs/index.html")
 
 
 @bp.get("/<int:run_id>")

@@ -12,7 +12,7 @@ from flask.cli import AppGroup
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from ..app.command_line import CLEAN, FOUND, Trouble, print_table, refusals_reported
+from ..app.command_line import CLEAN, FOUND, Trouble, print_rows
 from ..app.extensions import db
 from ..base import periods
 from ..drift.healing.performing import is_wrong_still, performed
@@ -36,19 +36,17 @@ def list_schedules(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"schedules": [_as_json(status) for status in schedule_statuses]}))
         return
-    from rich.table import Table
-
-    table = Table(_("Name"), _("When"), _("Last run"), _("State"), _("Next"))
-    for status in schedule_statuses:
-        run = status.run
-        table.add_row(
+    rows = [
+        (
             status.schedule.name,
             wording.rule_in_words(status.schedule.rule),
-            f"{_here(run.created_at)} {_status(run)}" if run else "–",
+            f"{_here(run.created_at)} {_status(run)}" if (run := status.run) else "–",
             _(wording.STATES[status.state][0]),
             _here(status.next_at),
         )
-    print_table(table)
+        for status in schedule_statuses
+    ]
+    print_rows([_("Name"), _("When"), _("Last run"), _("State"), _("Next")], rows)
 
 
 def _status(run: Run) -> str:
@@ -88,7 +86,7 @@ def run_here(name: str, *, as_json: bool) -> None:
         raise Trouble(
             _("There is no schedule %(name)s. There are: %(names)s.", name=name, names=names)
         )
-    with refusals_reported(), Session(db.engine) as session:
+    with Session(db.engine) as session:
         run_id = actions.request(
             session, schedule.kind, schedule.scope(datetime.now(UTC)),
             schedule=schedule.name, is_paced=False, is_here=True,

@@ -14,7 +14,7 @@ import click
 from flask.cli import AppGroup
 from flask_babel import gettext as _
 
-from ..app.command_line import CLEAN, FOUND, Trouble, month_given, refusals_reported
+from ..app.command_line import CLEAN, FOUND, Trouble, month_given
 from ..app.extensions import db
 from ..base import money, periods
 from ..base.periods import Month
@@ -100,10 +100,7 @@ def generate(
 
 def _healed(*, dry_run: bool) -> Performed:
     """Heal the stored achieved amounts, or dry-run that."""
-    with refusals_reported():
-        return performing.heal(
-            db.engine, TARGET_FIGURES, reason="targets generate", dry_run=dry_run
-        )
+    return performing.heal(db.engine, TARGET_FIGURES, reason="targets generate", dry_run=dry_run)
 
 
 def _achieved(run_id: int) -> dict[tuple[int, Month], Decimal]:

@@ -25,15 +25,9 @@ MOST_CHOSEN = 1_000
 """Up to this many wallets the preview runs unpaced, because a user waits for it."""
 
 
-@bp.get("/discrepancies")
-@requires("wallets.read")
-def discrepancies() -> Response:
-    """The wallets with open findings, the largest difference first."""
-    return lists.show(DISCREPANCIES, "wallets/discrepancies.html", idempotency_key=new_key())
-
-
-lists.add_export(
-    bp, "/discrepancies/export.<flavour>", "export_discrepancies", "wallets.read", lambda: DISCREPANCIES
+lists.add_list(
+    bp, "/discrepancies", "discrepancies", "wallets.read", lambda: DISCREPANCIES,
+    "wallets/discrepancies.html", lambda: {"idempotency_key": new_key()},
 )  # fmt: skip
 
 

@@ -82,10 +82,7 @@ WALLETS = List(
             "q", N_("Search"), containing(Wallet.number, Wallet.description, Customer.code, Customer.name),
             placeholder=N_("Number or customer"),
         ),
-        Choice(
-            "status", N_("Status"),
-            {status: (word, Wallet.status == status) for status, word in STATUSES.items()},
-        ),
+        Choice.of("status", N_("Status"), Wallet.status, STATUSES),
         Choice(
             "state", N_("Balance"),
             {
@@ -172,13 +169,7 @@ TRANSACTIONS = List(
             ),
             placeholder=N_("Description, reference or service"),
         ),
-        Choice(
-            "type", N_("Type"),
-            {
-                name: (word, WalletTransaction.transaction_type == name)
-                for name, word in TYPES.items()
-            },
-        ),
+        Choice.of("type", N_("Type"), WalletTransaction.transaction_type, TYPES),
         Moments("since", "until", N_("From"), N_("to"), WalletTransaction.created_at),
         Search("wallet", N_("Wallet"), lambda text: Wallet.number == text, is_quiet=True),
     ),

@@ -18,6 +18,7 @@ from backoffice.figures import registry
 from backoffice.ledger import actions
 from backoffice.ledger.entries import LineEntry
 from backoffice.ledger.models import Account, JournalEntry, JournalLine
+from backoffice.ledger.records import ACCOUNT
 from backoffice.ledger.refusals import (
     AccountInactive,
     AlreadyReversed,
@@ -30,6 +31,7 @@ from backoffice.ledger.refusals import (
     TooMuchInAccount,
     TypeInUse,
 )
+from backoffice.records import actions as records
 from tests.depth import examples
 from tests.factories.ledger import draft, of, posted
 
@@ -148,7 +150,7 @@ def test_an_account_keeps_its_type_once_entries_name_it_and_never_stands_beneath
     def changed(account: Account, **values: Any) -> Account:
         held = {n: getattr(account, n) for n in ("code", "name", "type", "role", "is_active")}
         held["parent"] = account.parent_id
-        return actions.update_account(session, account.id, held | values, account.version)
+        return records.update(session, ACCOUNT, account.id, held | values, account.version)
 
     changed(other, parent=cash.id, type="expense")
     draft(of(cash, 1), of(chart["Capital"], -1))

@@ -23,8 +23,10 @@ from backoffice.ledger.posting.actions import reconcile
 from backoffice.ledger.posting.queries import Scope, open_postings, roles_without_account
 from backoffice.ledger.posting.sources import SOURCES
 from backoffice.ledger.posting.tie_out import tie_out
+from backoffice.ledger.records import ACCOUNT
 from backoffice.ledger.refusals import UNNAMED, AccountsNotNamed, RoleTaken
 from backoffice.orders.models import Order
+from backoffice.records import actions as records
 from backoffice.runs.models import DONE_WITH_FAILURES, Run, RunItem
 from backoffice.schedules.catalog import schedule_of
 from backoffice.wallets import actions as wallets
@@ -301,7 +303,7 @@ def test_of_two_who_give_a_role_at_the_same_time_one_is_refused(app, session):
     entered = {"name": "Bank", "type": "asset", "parent": None, "role": "cash", "is_active": True}
 
     def first():
-        actions.create_account(db.session(), {**entered, "code": "1100"})
+        records.create(db.session(), ACCOUNT, {**entered, "code": "1100"})
         db.session.flush()
         meet.wait()
         time.sleep(0.5)
@@ -311,7 +313,7 @@ def test_of_two_who_give_a_role_at_the_same_time_one_is_refused(app, session):
     def second():
         meet.wait()
         try:
-            actions.create_account(db.session(), {**entered, "code": "1200"})
+            records.create(db.session(), ACCOUNT, {**entered, "code": "1200"})
             db.session.commit()
         except RoleTaken:
             db.session.rollback()
@@ -340,7 +342,7 @@ def role_by_file_and_screen(app, path):
     def by_screen():
         meet.wait()
         try:
-            actions.create_account(db.session(), {**entered, "code": "1200"})
+            records.create(db.session(), ACCOUNT, {**entered, "code": "1200"})
             db.session.commit()
         except RoleTaken:
             db.session.rollback()

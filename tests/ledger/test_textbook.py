@@ -134,4 +134,4 @@ def test_accounts_stand_beneath_their_parents_which_add_them_up(session: Any, ch
     assert [(line.code, line.amounts[0], line.is_own) for line in report.sections[0].lines][:2] == [
         ("Receivables", Decimal("12.50"), False), ("Receivables", Decimal("0.50"), True),
     ]  # fmt: skip
-    assert report.total_of("asset").amounts == (Decimal("12.50"),)
+    assert report.sections[0].total.amounts == (Decimal("12.50"),)

@@ -107,11 +107,7 @@ ADJUSTMENTS = List(
             containing(MeterAdjustment.number, MeterAdjustment.reason, Meter.number, Customer.name),
             placeholder=N_("Number, meter, customer or reason"),
         ),
-        Choice(
-            "status",
-            N_("Status"),
-            {status: (word, MeterAdjustment.status == status) for status, word in STATUSES.items()},
-        ),
+        Choice.of("status", N_("Status"), MeterAdjustment.status, STATUSES),
         Days("since", "until", N_("From"), N_("to"), MeterAdjustment.adjusted_on),
         of_customer(MeterAdjustment.customer_id.in_),
         Search("meter", N_("Meter"), _of_meter, is_quiet=True),

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import date
 from typing import Any
 
-from flask import Response, request, url_for
+from flask import request, url_for
 from flask_babel import gettext as _
 from sqlalchemy import Select, Subquery, func, select, true
 from sqlalchemy.orm import aliased
@@ -15,7 +15,6 @@ from ...base import N_, counted, periods
 from ...customers.models import Customer
 from ...drift import figure_status
 from ...lists import Choice, Column, List, Search, containing
-from ...security.permissions import requires
 from ...web.formats import day_filter, money_filter
 from ..figures import BILLING_FIGURES, customer_balance
 from ..models import Invoice, Meter, MeterAssignment
@@ -37,16 +36,9 @@ OwnerOf = Callable[[Row], dict[str, str]]
 """The URL arguments that identify a row: a customer, a meter, or the meters without a customer."""
 
 
-@bp.get("/ageing")
-@requires("billing.read")
-def ageing() -> Response:
-    """What is owed, by how long it is overdue."""
-    return lists.show(_listing(), "billing/ageing.html", **_tie_out(AS_OF.day(request.args)))
-
-
-def _tie_out(day: date) -> dict[str, str]:
+def _tie_out() -> dict[str, str]:
     """A sentence that compares what is owed on the day with the stored balances; it states only what was tested."""
-    session = db.session()
+    session, day = db.session(), AS_OF.day(request.args)
     tie = tie_out_on(session, day)
     said = _(
         "On %(day)s %(owed)s is owed on all meters.",
@@ -76,7 +68,7 @@ def _listing() -> List:
     return _by_meter(day) if request.args.get("by") == "meter" else _by_customer(day)
 
 
-lists.add_export(bp, "/ageing/export.<flavour>", "export_ageing", "billing.read", _listing)
+lists.add_list(bp, "/ageing", "ageing", "billing.read", _listing, "billing/ageing.html", _tie_out)
 
 
 def _by_customer(day: date) -> List:

@@ -15,7 +15,7 @@ from flask.cli import AppGroup
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from ...app.command_line import CLEAN, FOUND, Trouble, print_table, progress_bar, refusals_reported
+from ...app.command_line import CLEAN, FOUND, Trouble, print_rows, progress_bar
 from ...app.extensions import db
 from ...base import money
 from ...drift.cli import json_option
@@ -51,14 +51,13 @@ def meter_financials(dry_run: bool, as_json: bool) -> None:
     if dry_run and not as_json:
         click.echo(_("Dry run: nothing is changed."))
     runs: list[Run] = []
-    with refusals_reported():
-        run: Run | None = _started(dry_run)
-        if run is not None and run.kind in STEP_OF and not as_json:
-            _report_skipped(STEP_OF[run.kind])
-        while run is not None and run.kind in STEP_OF:
-            runs.append(_performed(run.id, as_json))
-            run = _next_run(runs[-1])
-        whole = None if run is None else performed(db.engine, run.id).run
+    run: Run | None = _started(dry_run)
+    if run is not None and run.kind in STEP_OF and not as_json:
+        _report_skipped(STEP_OF[run.kind])
+    while run is not None and run.kind in STEP_OF:
+        runs.append(_performed(run.id, as_json))
+        run = _next_run(runs[-1])
+    whole = None if run is None else performed(db.engine, run.id).run
     if as_json:
         click.echo(json.dumps(_all_as_dict(runs, dry_run, whole)))
     elif whole is not None:
@@ -99,8 +98,7 @@ def meter_financial_data(full: bool, as_json: bool) -> None:
     Nothing is changed.
     """
     names = ["validation", "proof"] if full else ["validation"]
-    with refusals_reported():
-        runs = [_performed(_requested(STEP_NAMED[name], dry_run=False), as_json) for name in names]
+    runs = [_performed(_requested(STEP_NAMED[name], dry_run=False), as_json) for name in names]
     if as_json:
         click.echo(json.dumps(_all_as_dict(runs, False) if full else _as_dict(runs[0])))
     sys.exit(max(_status_of(run) for run in runs))
@@ -117,8 +115,7 @@ def customer_balances_to_meters(dry_run: bool, as_json: bool) -> None:
 def _run_step(name: str, dry_run: bool, as_json: bool) -> None:
     if dry_run and not as_json:
         click.echo(_("Dry run: nothing is changed."))
-    with refusals_reported():
-        run = _performed(_requested(STEP_NAMED[name], dry_run=dry_run), as_json)
+    run = _performed(_requested(STEP_NAMED[name], dry_run=dry_run), as_json)
     if as_json:
         reported = {"outlook": _outlook(run)} if dry_run else {}
         click.echo(json.dumps(_as_dict(run) | reported))
@@ -211,31 +208,23 @@ def _report_skipped(first: MigrationStep) -> None:
 
 
 def _print_report(run: Run) -> None:
-    from rich.table import Table
-
     step = STEP_OF[run.kind]
     status = _(STATUSES[run.status].word)
     click.echo(_("Step %(number)s: %(title)s", number=step.number, title=_(step.title)))
     click.echo("  " + _("Run %(run)s: %(status)s", run=run.id, status=status))
     if run.dry_run and step.in_advance and KEY in run.scope:
         click.echo(f"  {_(step.in_advance)}")
-    table = Table("", _("What"), _("Rows"), _("Amount"), _("Why"))
-    for line in lines_of(run):
-        if not line.rows:
-            continue
-        amount = "–" if line.amount is None else money.format_amount(line.amount)
+    rows = []
+    for line in (line for line in lines_of(run) if line.rows):
         why = _(line.case.why) if line.case and line.case.why else ""
-        section = _(word_of(run, line)[0])
-        table.add_row(section, _(line.title), str(line.rows), amount, why)
-    if table.row_count:
-        print_table(table)
+        amount = "–" if line.amount is None else line.amount
+        rows.append((_(word_of(run, line)[0]), _(line.title), line.rows, amount, why))
+    if rows:
+        print_rows(["", _("What"), _("Rows"), _("Amount"), _("Why")], rows)
     else:
         click.echo("  " + _("Nothing to do, and nothing found."))
     if totals := totals_of(run):
-        reported = Table(_("What"), _("Amount"))
-        for _name, title, amount_ in totals:
-            reported.add_row(_(title), money.format_amount(amount_))
-        print_table(reported)
+        print_rows([_("What"), _("Amount")], [(_(title), held) for _name, title, held in totals])
     if run.error:
         click.echo(f"  {run.error}", err=True)
 
@@ -286,9 +275,8 @@ def _as_dict(run: Run) -> dict[str, Any]:
 
 def _status_of(run: Run) -> int:
     """The exit status: 0 if nothing is left, else 1. Raises Trouble if the run did not end well."""
-    with refusals_reported():
-        if not run.is_completed:
-            raise EndedBadly(run)
+    if not run.is_completed:
+        raise EndedBadly(run)
     found = run.dry_run and run.changed
     is_clean = run.status == DONE and not found
     if run.kind in STEP_OF:

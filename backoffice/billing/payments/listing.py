@@ -215,10 +215,7 @@ PAYMENTS = List(
             "q", N_("Search"), _matches,
             placeholder=N_("Reference or customer"),
         ),
-        Choice(
-            "method", N_("Method"),
-            {name: (label, Payment.method == name) for name, label in METHODS.items()},
-        ),
+        Choice.of("method", N_("Method"), Payment.method, METHODS),
         Choice(
             "status", N_("Status"),
             {

@@ -17,7 +17,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from ...app import logs
-from ...app.command_line import CLEAN, FOUND, refusals_reported
+from ...app.command_line import CLEAN, FOUND
 from ...app.extensions import db
 from ...drift.cli import json_option
 from ...drift.healing.dry_runs import SHOWN
@@ -86,17 +86,16 @@ def _end(run: Run) -> None:
 
 def _performed(dry_run: bool, count: int, stream: TextIO, *, is_drawn: bool) -> Run:
     """Perform the run in this process until it has ended. Raises Trouble."""
-    with refusals_reported():
-        with Session(db.engine) as session:
-            asked = actions.request(
-                session, "billing.recalculate", {}, dry_run=dry_run, is_paced=False, is_here=True
-            )
-            run_id = asked.id
-            session.commit()
-        with _bar(run_id, count, stream, is_drawn=is_drawn) as advance:
-            run = performed(db.engine, run_id, advance).run
-        if not run.is_completed:
-            raise EndedBadly(run)
+    with Session(db.engine) as session:
+        asked = actions.request(
+            session, "billing.recalculate", {}, dry_run=dry_run, is_paced=False, is_here=True
+        )
+        run_id = asked.id
+        session.commit()
+    with _bar(run_id, count, stream, is_drawn=is_drawn) as advance:
+        run = performed(db.engine, run_id, advance).run
+    if not run.is_completed:
+        raise EndedBadly(run)
     return run
 
 

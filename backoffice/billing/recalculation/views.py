@@ -37,22 +37,10 @@ MOST_SHOWN = 20
 RECORD = "billing/recalculation.html"
 
 
-@bp.get("/recalculations")
-@requires("billing.read")
-def recalculations() -> Response:
-    """Every recalculation, the newest first."""
-    return lists.show(
-        RECALCULATIONS, "billing/recalculations.html", idempotency_key=new_key(), count=_count()
-    )
-
-
-lists.add_export(
-    bp,
-    "/recalculations/export.<flavour>",
-    "export_recalculations",
-    "billing.read",
-    lambda: RECALCULATIONS,
-)
+lists.add_list(
+    bp, "/recalculations", "recalculations", "billing.read", lambda: RECALCULATIONS,
+    "billing/recalculations.html", lambda: {"idempotency_key": new_key(), "count": _count()},
+)  # fmt: skip
 
 
 @bp.post("/recalculations")

@@ -13,15 +13,13 @@ from flask_babel import gettext as _
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from ...app.command_line import CLEAN, FOUND, Trouble, operator, refusals_reported
+from ...app.command_line import CLEAN, FOUND, Trouble
 from ...app.extensions import db
 from ...audit.cli import group, json_option
 from ...audit.facts import ADDED, REMOVED, facts_by_table
 from ...audit.rendering import label_of
 from ...audit.tables import title_of
 from ...base import N_
-from ...base.refusals import Refusal
-from ...figures import acting_as
 from ...runs import actions
 from ...runs.errors import EndedBadly
 from ...runs.models import DONE, Run
@@ -54,16 +52,14 @@ def verify_facts(tables: tuple[str, ...], as_json: bool) -> None:
                 + " "
                 + _("There are: %(tables)s.", tables=", ".join(sorted(known)))
             )
-    with acting_as(operator()):
-        run = _performed(sorted(set(tables)))
+    run = _performed(sorted(set(tables)))
     found = _found(sorted(set(tables)) or list(known))
     if as_json:
         click.echo(json.dumps(_as_dict(run, found)))
     else:
         _print(run, found)
-    with refusals_reported():
-        if run.status != DONE:
-            raise EndedBadly(run)
+    if run.status != DONE:
+        raise EndedBadly(run)
     sys.exit(FOUND if found else CLEAN)
 
 
@@ -93,21 +89,16 @@ def restore_fact(finding: int, reason: str, dry_run: bool, as_json: bool) -> Non
 
 
 def _decide(finding: int, decision: str, reason: str, dry_run: bool, as_json: bool) -> None:
-    with acting_as(operator()):
-        try:
-            made, moved = decided(db.session(), finding, decision, reason or "–" * dry_run)
-        except Refusal as refusal:
-            db.session.rollback()
-            raise Trouble(_(refusal.sentence, **refusal.values)) from refusal
-        reported = {
-            "finding": finding, "table": made.table_name, "id": made.row_id,
-            "kind": made.kind, "decision": decision, "row": made.stored,
-            "trail": made.trail, "totals": moved.as_dict(), "dry_run": dry_run,
-        }  # fmt: skip
-        if dry_run:
-            db.session.rollback()
-        else:
-            db.session.commit()
+    made, moved = decided(db.session(), finding, decision, reason or "–" * dry_run)
+    reported = {
+        "finding": finding, "table": made.table_name, "id": made.row_id,
+        "kind": made.kind, "decision": decision, "row": made.stored,
+        "trail": made.trail, "totals": moved.as_dict(), "dry_run": dry_run,
+    }  # fmt: skip
+    if dry_run:
+        db.session.rollback()
+    else:
+        db.session.commit()
     if as_json:
         click.echo(json.dumps(reported))
         return

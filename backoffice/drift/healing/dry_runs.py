@@ -10,7 +10,7 @@ from flask_babel import gettext as _
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from ...app.command_line import print_table
+from ...app import command_line
 from ...app.extensions import db
 from ...runs.models import DONE, FOUND, Run, RunItem
 from ...runs.queries import found_by
@@ -83,15 +83,14 @@ def print_items(items: Sequence[RunItem]) -> None:
 def print_rows(findings: Sequence[Mapping[str, Any]]) -> None:
     """Print the first of these, each as `as_reported` returns it, as a table; differences by column, net and gross."""
     amounts = (_("Difference"), _("Net"), _("Gross"))
-    from rich.table import Table
-
-    table = Table(_("Figure"), _("Row"), _("Kind"), _("Stored"), _("Expected"), *amounts, _("Root"))
+    titles = (_("Figure"), _("Row"), _("Kind"), _("Stored"), _("Expected"), *amounts, _("Root"))
     shown = findings[:SHOWN]
-    rows = ((finding["figure"], finding["owner"], finding["key"]) for finding in shown)
-    for finding, name in zip(shown, called(db.session.connection(), rows), strict=True):
+    named = ((finding["figure"], finding["owner"], finding["key"]) for finding in shown)
+    rows = []
+    for finding, name in zip(shown, called(db.session.connection(), named), strict=True):
         root = finding["root"]
         is_itself = root == {"figure": finding["figure"], "key": finding["key"]}
-        table.add_row(
+        row = (
             finding["figure"],
             row_in_words(name, finding["key"]),
             finding["kind"],
@@ -99,7 +98,8 @@ def print_rows(findings: Sequence[Mapping[str, Any]]) -> None:
             *(_written(finding[amount]) for amount in ("net", "gross")),
             _("itself") if is_itself else f"{root['figure']} {pairs(root['key'])}",
         )
-    print_table(table)
+        rows.append(row)
+    command_line.print_rows(titles, rows)
 
 
 def _written(amount: str | None) -> str:

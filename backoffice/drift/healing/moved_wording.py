@@ -6,9 +6,8 @@ from typing import Any
 
 import click
 from flask_babel import gettext as _
-from rich.table import Table
 
-from ...app.command_line import print_table
+from ...app.command_line import print_rows
 from ...web.formats import money_filter
 from ...web.record_links import Place, record_url, title_of
 from .moved import Moved
@@ -40,14 +39,14 @@ def print_moved(moved: Moved) -> None:
     """Print the stored totals that change most as a table; nothing where there are none."""
     if not moved.rows:
         return
-    columns = (_("What"), _("Before"), _("Net"), _("After"), _("Gross"))
-    table = Table(_("Record"), *columns)
+    rows = []
     for item in moved.sample:
         amounts = (item.get(name) for name in ("amount_before", "net", "amount_after", "gross"))
         before, net, after, gross = ("" if a is None else money_filter(Decimal(a)) for a in amounts)
         name = item["name"] or f"#{item['owner']}"
-        table.add_row(name, _(title_of(item["subject"])), before, net, after, gross)
-    print_table(table)
+        rows.append((name, _(title_of(item["subject"])), before, net, after, gross))
+    titles = [_("Record"), _("What"), _("Before"), _("Net"), _("After"), _("Gross")]
+    print_rows(titles, rows)
     click.echo(
         _(
             "%(count)s stored totals of records that were there before move with it, net %(net)s, gross %(gross)s.",

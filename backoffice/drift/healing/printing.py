@@ -7,7 +7,7 @@ import click
 from flask_babel import gettext as _
 
 from ... import figures
-from ...app.command_line import print_table
+from ...app import command_line
 from ...app.extensions import db
 from ...figures import Check
 from ...figures.declaring.checks import Compared, Part
@@ -81,12 +81,9 @@ def print_findings(done: Verified, *, is_all: bool) -> None:
 
 def print_checks(checks: Iterable[Check]) -> None:
     """Print both sides of each check as a table."""
-    from rich.table import Table
-
-    table = Table(_("Check"), _("Title"), _("Left side"), _("Right side"))
-    for one in checks:
-        table.add_row(one.name, _(one.title), side_in_words(one.left), side_in_words(one.right))
-    print_table(table)
+    titles = [_("Check"), _("Title"), _("Left side"), _("Right side")]
+    rows = [(c.name, _(c.title), side_in_words(c.left), side_in_words(c.right)) for c in checks]
+    command_line.print_rows(titles, rows)
 
 
 def print_compared(seen: Compared, differing: Sequence[Part]) -> None:

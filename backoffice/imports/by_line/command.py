@@ -13,9 +13,8 @@ from flask_babel import gettext as _
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from ...app.command_line import CLEAN, FOUND, Trouble, operator, progress_bar, refusals_reported
+from ...app.command_line import CLEAN, FOUND, Trouble, progress_bar
 from ...app.extensions import db
-from ...base.actor import acting_as
 from ...runs import actions as runs
 from ...runs.models import DONE, Run
 from ...runs.queries import progress_of, run_of
@@ -42,9 +41,8 @@ def import_line_by_line(
     """
     if kind.results is None:
         raise Trouble(_("The lines of %(kind)s are not carried out by themselves.", kind=kind.name))
-    with refusals_reported(), acting_as(operator()):
-        import_id = _started(db.session(), kind, files, layout)
-        run = _performed(import_id)
+    import_id = _started(db.session(), kind, files, layout)
+    run = _performed(import_id)
     upload = db.session.get_one(Import, import_id)
     if results is not None:
         _write(results, upload)

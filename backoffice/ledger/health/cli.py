@@ -10,10 +10,9 @@ import click
 from flask.cli import AppGroup
 from flask_babel import gettext as _
 
-from ...app.command_line import CLEAN, FOUND, operator, refusals_reported
+from ...app.command_line import CLEAN, FOUND
 from ...app.extensions import db
 from ...drift.cli import json_option
-from ...figures import acting_as
 from . import examining, maintaining
 from .examining import BalanceHealth
 from .wording import as_data, in_lines, verdict, written
@@ -26,8 +25,7 @@ group = AppGroup("ledger")
 @json_option
 def health(stored: bool, as_json: bool) -> None:
     """Whether the balance sheet is valid, entry by entry and account by account."""
-    with refusals_reported(), acting_as(operator()):
-        found = _stored() if stored else examining.examine(db.engine)
+    found = _stored() if stored else examining.examine(db.engine)
     _print_health(found, as_json)
 
 
@@ -36,8 +34,7 @@ def health(stored: bool, as_json: bool) -> None:
 @json_option
 def heal(dry_run: bool, as_json: bool) -> None:
     """Write what posted lines come to over balances that differ; entries are never touched."""
-    with refusals_reported(), acting_as(operator()):
-        done = maintaining.maintain(db.engine, dry_run=dry_run, seconds=float("inf"))
+    done = maintaining.maintain(db.engine, dry_run=dry_run, seconds=float("inf"))
     if not as_json:
         for item in done.items:
             named = item["account"] or item["subject"]

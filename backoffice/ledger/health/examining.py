@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Connection, Engine, Row, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from ...app.domain import declared
@@ -72,25 +72,22 @@ class Busy(Refusal):
     sentence = N_("The balance sheet is being checked at the moment. Ask again in a few seconds.")
 
 
-@dataclass(frozen=True)
-class Problem:
-    """An open problem of the balance sheet, since it was first found; amounts as texts.
+class Problem(NamedTuple):
+    """An open problem of the balance sheet: the row of its finding, its kind, and the title of what it is about.
 
     `kind`: `account` (stored differs from its lines), `entry` (invalid entries), `equation` (both sides of the balance
     sheet), `control` (a control account differs from its sub-ledger), `period` (closed months out of order), `tampered`
     (a row differs from the audit trail).
     """
 
-    id: int
+    finding: Row[Any]
     kind: str
-    subject: str
     name: str
-    stored: Mapping[str, Any] | None
-    expected: Mapping[str, Any] | None
-    difference: Decimal | None
-    since: datetime
-    account: int | None = None
-    """The account of a problem of kind `account`."""
+
+    @property
+    def account(self) -> int | None:
+        """The account of a problem of kind `account`."""
+        return self.finding.owner if self.kind == "account" else None
 
 
 @dataclass(frozen=True)
@@ -167,10 +164,7 @@ def _open_problems(connection: Connection) -> Iterator[Problem]:
     titles = {checks.name_of(one): one.title for one in ledger_checks()}
     for row, known_as in zip(rows, names, strict=True):
         name = titles.get(row.figure) or known_as or f"#{row.owner}"
-        yield Problem(
-            row.id, kind[row.figure], row.figure, name, row.stored, row.expected, row.amount, row.first_seen_at,
-            row.owner if kind[row.figure] == "account" else None,
-        )  # fmt: skip
+        yield Problem(row, kind[row.figure], name)
 
 
 @contextmanager

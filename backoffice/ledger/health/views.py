@@ -146,7 +146,7 @@ SHOWN = 5
 def index() -> Response:
     """The balance health from stored totals and findings; lines are read only where one is known to be wrong."""
     session, health = db.session(), _stored()
-    connection, open_checks = session.connection(), {one.subject for one in health.problems}
+    connection, open_checks = session.connection(), {one.finding.figure for one in health.problems}
     is_entry = any(problem.kind == "entry" for problem in health.problems)
     accounts = {problem.account for problem in health.problems if problem.account is not None}
     is_untied = name_of(ledger_tied) in open_checks

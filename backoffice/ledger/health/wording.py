@@ -31,7 +31,7 @@ def in_lines(health: BalanceHealth) -> Iterator[str]:
         (_("Equity with current earnings"), health.total_equity), (_("Difference"), health.difference),
     )  # fmt: skip
     yield from (f"{title}: {money.format_amount(amount)}" for title, amount in totals)
-    yield from (f"{problem.name}: {problem.subject}" for problem in health.problems)
+    yield from (f"{problem.name}: {problem.finding.figure}" for problem in health.problems)
     yield from (f"{entry.number}: {_(WHY[entry.why])}" for entry in health.entries)
 
 
@@ -63,12 +63,13 @@ def as_data(health: BalanceHealth) -> dict[str, Any]:
 
 def as_problem(problem: Problem) -> dict[str, Any]:
     """A problem; amounts as texts. The difference of two sums is keyed by `SUM`, as the sums are."""
-    difference = None if problem.difference is None else str(problem.difference)
-    is_of_sums = difference is not None and problem.stored is not None and SUM in problem.stored
+    found = problem.finding
+    difference = None if found.amount is None else str(found.amount)
+    is_of_sums = difference is not None and found.stored is not None and SUM in found.stored
     return {
-        "kind": problem.kind, "subject": problem.subject, "name": problem.name, "stored": problem.stored,
-        "expected": problem.expected, "difference": {SUM: difference} if is_of_sums else difference,
-        "since": problem.since.isoformat(),
+        "kind": problem.kind, "subject": found.figure, "name": problem.name, "stored": found.stored,
+        "expected": found.expected, "difference": {SUM: difference} if is_of_sums else difference,
+        "since": found.first_seen_at.isoformat(),
     }  # fmt: skip
 
 

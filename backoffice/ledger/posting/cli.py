@@ -13,12 +13,15 @@ import click
 from flask.cli import AppGroup
 from flask_babel import gettext as _
 
-from ...app.command_line import CLEAN, FOUND, operator, refusals_reported
+from ...app.command_line import (
+    CLEAN,
+    FOUND,
+    day_option,
+    print_rows,
+)
 from ...app.extensions import db
 from ...database.snapshots import snapshot
 from ...drift.cli import json_option
-from ...figures import acting_as
-from ..cli import day_of, day_option, print_amounts
 from . import actions
 from .queries import OpenPosting, Scope, open_postings
 from .sources import BY_NAME
@@ -43,14 +46,13 @@ def reconcile(
     sources: tuple[str, ...], date_from: date | None, date_to: date | None, dry_run: bool, as_json: bool
 ) -> None:  # fmt: skip
     """Post what documents come to and the journal does not say yet; compare control accounts with their domains."""
-    scope = Scope(sources, date_from and day_of(date_from), date_to and day_of(date_to))
+    scope = Scope(sources, date_from, date_to)
     session = db.session()
     found = open_postings(session, scope)
     posted = 0
     if not dry_run:
-        with refusals_reported(), acting_as(operator()):
-            posted = actions.reconcile(session, scope)
-            session.commit()
+        posted = actions.reconcile(session, scope)
+        session.commit()
     session.rollback()
     with snapshot(db.engine) as connection:
         tied = tie_out(connection)
@@ -78,13 +80,14 @@ def _reported(
 def _print(
     found: Sequence[OpenPosting], posted: int, tied: Sequence[TieOut], dry_run: bool
 ) -> None:
-    documents = ((_(one.source.title), one.count, one.amount) for one in found)
-    print_amounts([_("Documents")], [_("Postings"), _("Debits")], documents)
+    if found:
+        documents = ((_(one.source.title), one.count, one.amount) for one in found)
+        print_rows([_("Documents"), _("Postings"), _("Debits")], documents)
     sentence = (
         _("%(count)d entries would be posted.", count=sum(one.count for one in found)) if dry_run
         else _("%(count)d entries are posted.", count=posted)
     )  # fmt: skip
     click.echo(sentence)
-    sides = [_("Ledger"), _("Not posted yet"), _("Sub-ledger"), _("Difference")]
+    sides = (_("Ledger"), _("Not posted yet"), _("Sub-ledger"), _("Difference"))
     rows = ((_(o.control.title), o.held, o.not_posted, o.beneath, o.difference) for o in tied)
-    print_amounts([_("Control account")], sides, rows)
+    print_rows([_("Control account"), *sides], rows)

@@ -29,9 +29,6 @@ from ..rules import GAS_DEPOSITS, ORDERS, RECEIVABLES, ROLES, WALLETS
 from .queries import EVERYTHING, posted
 from .sources import expected
 
-HELD, NOT_POSTED, TOTAL = "held", "not_posted", "total"
-
-
 PageLink = tuple[str, Mapping[str, Any]]
 """The endpoint of a list, and the filters to apply."""
 
@@ -118,7 +115,7 @@ def _not_posted() -> Side:
     return documents + amounts(N_("What is posted of documents"), taken)
 
 
-LEDGER = {HELD: _held(), NOT_POSTED: _not_posted()}
+HELD, NOT_POSTED = _held(), _not_posted()
 """The balances of control accounts, and what is not posted yet, by role; debits are positive."""
 
 
@@ -133,7 +130,7 @@ def _beneath(control: Control) -> Iterator[Side]:
 
 ledger_tied = check(
     "ledger.tied",
-    reduce(add, LEDGER.values()),
+    HELD + NOT_POSTED,
     reduce(add, (side for control in CONTROLS for side in _beneath(control))),
     title=N_("Control accounts tie out to their sub-ledgers"),
 )
@@ -192,7 +189,7 @@ def _tie_out_of(control: Control, part: Part | None, place: int) -> TieOut:
     sums = (*ledger_tied.left.sums, *ledger_tied.right.sums)
     found = (Decimal(0),) * len(sums) if part is None else part.sums
     signed = [_turned(control, one.signed(amount)) for one, amount in zip(sums, found, strict=True)]
-    held, left = len(LEDGER[HELD].sums), len(ledger_tied.left.sums)
+    held, left = len(HELD.sums), len(ledger_tied.left.sums)
     terms = signed[left + place : left + place + len(control.terms)]
     difference = Decimal(0) if part is None else _turned(control, -part.difference)
     return TieOut(control, _all(signed[:held]), _all(signed[held:left]), terms, difference)

@@ -1,19 +1,21 @@
 """How reports are presented on their page and in exports: headings, links, and marks of wrong amounts."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
+from itertools import zip_longest
 from typing import Any
 
 from flask import url_for
 from flask_babel import gettext as _
-from sqlalchemy import Integer, Numeric, Text, select
+from sqlalchemy import Integer, Numeric, Text
 
 from ...app.extensions import db
 from ...base import N_
 from ...base.periods import Month, year_before
 from ...drift.marks import FINDINGS, known
-from ...lists import Column, List, Said, computed_rows
+from ...lists import Column, List, Said, computed_list
 from ...lists.marking import Mark
 from ...web.formats import day_filter
 from ..figures import LEDGER_FIGURES
@@ -29,35 +31,45 @@ from .queries import (
 from .sheets import EARNINGS, TITLES, Report, ReportLine, name_of
 
 BALANCE_SHEET, INCOME_STATEMENT = N_("Balance sheet"), N_("Income statement")
+UNCLOSED_INCOME = N_("Income that is not closed yet")
 
 
-@dataclass(frozen=True)
-class DayInput:
-    """A day input of the form above a report."""
-
-    name: str
-    label: str
-    value: date | None
+Day = tuple[str, str, date | None]
+"""A day input of the form above a report: its argument, its label, and its day."""
 
 
 @dataclass(frozen=True)
 class ReportPage:
     """A report with what its page needs. `spans` are the date ranges of its columns, `choices` usual ones to compare.
 
-    `days_are` is the label of its days. `wrong` are the accounts that are known to be wrong.
+    `days_are` is the label of its days.
     """
 
     name: str
     title: str
-    endpoint: str
-    export: str
     days_are: str
     report: Report
     spans: Sequence[DateRange]
-    query: Mapping[str, Any]
-    inputs: Sequence[DayInput]
+    inputs: Sequence[Day]
     choices: Mapping[str, Mapping[str, Any]]
-    wrong: frozenset[int] = field(default_factory=frozenset)
+
+    @property
+    def place(self) -> str:
+        """Its name in those of endpoints: that of the page, and of its exports."""
+        return self.name.replace("-", "_")
+
+    @property
+    def query(self) -> dict[str, Any]:
+        """The query arguments of the same report."""
+        days = {name: day for name, _label, day in self.inputs if day is not None}
+        return days | ({UNCLOSED: 1} if self.title == UNCLOSED_INCOME else {})
+
+    @cached_property
+    def wrong(self) -> frozenset[int]:
+        """The accounts that are known to be wrong."""
+        ids = sorted({number for _type, line in self.report.lines for number in line.accounts})
+        places = known({one.name: ids for one in LEDGER_FIGURES}).places
+        return frozenset(int(key[0]) for _figure, _column, key in places)
 
     @property
     def headings(self) -> list[str]:
@@ -92,105 +104,64 @@ def heading(span: DateRange) -> str:
 
 def balance_sheet_page(given: Given) -> ReportPage:
     """The balance sheet for the query arguments."""
-    asked = balance_sheet_ranges(given)
-    day, against = asked.period.until, asked.against
-    report = balance_sheet_of(db.session(), [one.until for one in asked.all])
+    spans = balance_sheet_ranges(given)
+    days = [span.until for span in spans]
     choices = {
-        _("End of the month before"): {"against": Month.of(day).previous.last},
-        _("A year earlier"): {"against": year_before(day)},
+        _("End of the month before"): {"against": Month.of(days[0]).previous.last},
+        _("A year earlier"): {"against": year_before(days[0])},
     }
-    inputs = (
-        DayInput("as_of", N_("As of"), day),
-        DayInput("against", N_("Compared with"), against.until if against else None),
-    )
-    return ReportPage(
-        "balance-sheet", BALANCE_SHEET, "ledger.balance_sheet", "ledger.export_balance_sheet", N_("As of"),
-        report, asked.all, _query(inputs), inputs, choices, _wrong(report),
-    )  # fmt: skip
+    inputs = _inputs({"as_of": N_("As of"), "against": N_("Compared with")}, days)
+    report = balance_sheet_of(db.session(), days)
+    return ReportPage("balance-sheet", BALANCE_SHEET, N_("As of"), report, spans, inputs, choices)
 
 
 def income_statement_page(given: Given) -> ReportPage:
     """The income statement for the query arguments."""
-    asked = income_statement_ranges(given)
-    report = income_statement_of(db.session(), asked.all)
-    period, against = asked.period, asked.against
-    choices = {_("The period before"): period.previous, _("A year earlier"): period.year_before}
-    inputs = (
-        DayInput("since", N_("From"), period.since), DayInput("until", N_("to"), period.until),
-        DayInput("against_since", N_("Compared with"), against.since if against else None),
-        DayInput("against_until", N_("to"), against.until if against else None),
-    )  # fmt: skip
-    title, marker = INCOME_STATEMENT, {}
-    if period.since is None:
-        title, marker = N_("Income that is not closed yet"), {UNCLOSED: 1}
-    return ReportPage(
-        "income-statement", title, "ledger.income_statement", "ledger.export_income_statement",
-        N_("Period"), report, asked.all, _query(inputs) | marker, inputs,
-        {
-            name: {"against_since": one.since, "against_until": one.until}
-            for name, one in choices.items()
-            if one is not None
-        },
-        _wrong(report),
-    )  # fmt: skip
+    spans = income_statement_ranges(given)
+    period = spans[0]
+    usual = {_("The period before"): period.previous, _("A year earlier"): period.year_before}
+    choices = {
+        name: {"against_since": one.since, "against_until": one.until}
+        for name, one in usual.items()
+        if one is not None
+    }
+    labels = {
+        "since": N_("From"), "until": N_("to"),
+        "against_since": N_("Compared with"), "against_until": N_("to"),
+    }  # fmt: skip
+    inputs = _inputs(labels, [day for span in spans for day in (span.since, span.until)])
+    title = UNCLOSED_INCOME if period.since is None else INCOME_STATEMENT
+    report = income_statement_of(db.session(), spans)
+    return ReportPage("income-statement", title, N_("Period"), report, spans, inputs, choices)
 
 
-def _query(inputs: Sequence[DayInput]) -> dict[str, Any]:
-    """The query arguments of the same report."""
-    return {one.name: one.value for one in inputs if one.value is not None}
-
-
-def _wrong(report: Report) -> frozenset[int]:
-    """The accounts of a report that are known to be wrong."""
-    ids = sorted({number for _type, line in report.lines for number in line.accounts})
-    places = known({one.name: ids for one in LEDGER_FIGURES}).places
-    return frozenset(int(key[0]) for _figure, _column, key in places)
-
-
-COLUMNS: Mapping[str, Any] = {
-    "place": Integer(), "section": Text(), "level": Integer(), "code": Text(), "name": Text(),
-    "now": Numeric(), "then": Numeric(), "difference": Numeric(),
-}  # fmt: skip
+def _inputs(labels: Mapping[str, str], days: Sequence[date | None]) -> list[Day]:
+    """The day inputs of these arguments, in order; those of a comparison are empty where there is none."""
+    return [(*named, day) for named, day in zip_longest(labels.items(), days)]
 
 
 def listing_of(shown: ReportPage) -> List:
     """The lines of a report as a list, for exports."""
-    numbered = enumerate(shown.report.lines)
-    lines = computed_rows(
-        COLUMNS, (_row(place, section, line) for place, (section, line) in numbered)
-    )
-    c = lines.c
-    compared = (
-        Column("then", shown.headings[-1], c.then, kind="money"),
-        Column("difference", N_("Difference"), c.difference, kind="money"),
-    )
-    return List(
-        shown.name,
-        shown.title,
-        shown.endpoint,
-        rows=lambda _user: select().select_from(lines),
-        key=c.place,
-        columns=(
-            Column("place", N_("Line"), c.place, kind="number", is_shown=False),
-            Column("section", N_("Type"), c.section, words=TITLES),
-            Column("level", N_("Level"), c.level, kind="number"),
-            Column("code", N_("Code"), c.code),
-            Column("name", N_("Name"), c.name),
-            Column("now", shown.headings[0], c.now, kind="money"),
-            *(compared if len(shown.headings) > 1 else ()),
-        ),
-        default_sort="place",
-        filters=tuple(_said(shown)),
+    columns = [
+        Column("section", N_("Type"), Text(), words=TITLES),
+        Column("level", N_("Level"), Integer(), kind="number"),
+        Column("code", N_("Code"), Text()),
+        Column("name", N_("Name"), Text()),
+        Column("now", shown.headings[0], Numeric(), kind="money"),
+    ]
+    if len(shown.spans) > 1:
+        columns.append(Column("then", shown.headings[1], Numeric(), kind="money"))
+        columns.append(Column("difference", N_("Difference"), Numeric(), kind="money"))
+    said = [Said("days", shown.days_are, " / ".join(shown.headings))]
+    if shown.wrong:
+        said.append(Said("wrong", N_("Holds amounts that are known to be wrong"), _("yes")))
+    rows = (_row(section, line) for section, line in shown.report.lines)
+    return computed_list(
+        shown.name, shown.title, f"ledger.{shown.place}", columns, rows, filters=said
     )
 
 
-def _row(place: int, section: str, line: ReportLine) -> dict[str, Any]:
+def _row(section: str, line: ReportLine) -> dict[str, Any]:
     amounts = dict(zip(("now", "then"), line.amounts, strict=False))
     named = {"code": line.code, "name": name_of(line), "level": line.level}
-    return {"place": place, "section": section, **named, **amounts, "difference": line.difference}
-
-
-def _said(shown: ReportPage) -> Iterator[Said]:
-    yield Said("days", shown.days_are, " / ".join(shown.headings))
-    if shown.wrong:
-        yield Said("wrong", N_("Holds amounts that are known to be wrong"), _("yes"))
+    return {"section": section, **named, **amounts, "difference": line.difference}

@@ -48,35 +48,22 @@ class DateRange:
         )
 
 
-@dataclass(frozen=True)
-class ReportRanges:
-    """The date range of a report, and the one that it is compared with, if any."""
-
-    period: DateRange
-    against: DateRange | None = None
-
-    @property
-    def all(self) -> list[DateRange]:
-        """The range, and the one compared with, if any."""
-        return [self.period, *([] if self.against is None else [self.against])]
-
-
-def balance_sheet_ranges(given: Given) -> ReportRanges:
-    """The dates of a balance sheet from the query arguments; today where they name none."""
+def balance_sheet_ranges(given: Given) -> list[DateRange]:
+    """The date of a balance sheet from the query arguments, today without one, and the date compared with, if any."""
     day, against = (read_day(given.get(name, "")) for name in ("as_of", "against"))
-    then = None if against is None else DateRange(None, against)
-    return ReportRanges(DateRange(None, day or periods.today()), then)
+    days = [day or periods.today(), *([against] if against else [])]
+    return [DateRange(None, one) for one in days]
 
 
-def income_statement_ranges(given: Given) -> ReportRanges:
-    """The date ranges of an income statement from the query arguments; by default this year up to today.
+def income_statement_ranges(given: Given) -> list[DateRange]:
+    """The range of an income statement from the query arguments, by default this year up to today, and the other one.
 
     Without a first day a range begins with its year; with `unclosed`, from the beginning.
     """
     today = periods.today()
     usual = DateRange(date(today.year, 1, 1), today)
     against = _period(given, "against_since", "against_until")
-    return ReportRanges(_period(given, "since", "until") or usual, against)
+    return [_period(given, "since", "until") or usual, *([against] if against else [])]
 
 
 def _period(given: Given, first: str, last: str) -> DateRange | None:

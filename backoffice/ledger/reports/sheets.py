@@ -106,10 +106,6 @@ class Report:
         """Whether nothing was posted."""
         return not any(section.lines for section in self.sections)
 
-    def total_of(self, account_type: str) -> ReportLine:
-        """The total of the accounts of that type."""
-        return next(one.total for one in self.sections if one.type == account_type)
-
 
 def balance_sheet(holdings: Sequence[Holding], width: int) -> Report:
     """Assets, and liabilities and equity including the earnings that no closing entry has transferred yet."""

@@ -4,7 +4,6 @@ from flask import Blueprint, Response, request
 
 from ... import lists
 from ...base import N_
-from ...lists import List
 from ...security.permissions import requires
 from ...web.htmx import render
 from ..listing import trial_balance_of
@@ -20,20 +19,10 @@ from .presentation import (
 bp = Blueprint("ledger", __name__, url_prefix="/ledger")
 
 
-def _trial_balance() -> List:
-    return trial_balance_of(request.args)
-
-
-@bp.get("/trial-balance", endpoint="trial_balance")
-@requires("ledger.read")
-def show_trial_balance() -> Response:
-    """The balance of every account at the end of a day, as a debit or a credit."""
-    return lists.show(_trial_balance(), "ledger/trial_balance.html")
-
-
-lists.add_export(
-    bp, "/trial-balance/export.<flavour>", "export_trial_balance", "ledger.read", _trial_balance
-)
+lists.add_list(
+    bp, "/trial-balance", "trial_balance", "ledger.read", lambda: trial_balance_of(request.args),
+    "ledger/trial_balance.html",
+)  # fmt: skip
 
 
 @bp.get("/balance-sheet", endpoint="balance_sheet")
