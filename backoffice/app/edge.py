@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from contextvars import Token
 from functools import partial
 from threading import BoundedSemaphore
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import structlog
 from flask import Flask, Response, current_app, g, has_request_context, request, session
@@ -100,6 +100,13 @@ class Backoffice(Flask):
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """Return `func` unchanged: every view of this app is synchronous, so the check is skipped."""
         return func
+
+    def update_template_context(self, context: dict[str, Any]) -> None:
+        """Add what templates read of the request, once: Flask would add it for the view's blueprint too."""
+        given = context.copy()
+        for values in self.template_context_processors[None]:
+            context.update(cast(dict[str, Any], values()))
+        context.update(given)
 
     def dispatch_request(self) -> Response:
         """Call the view, then commit what it did."""

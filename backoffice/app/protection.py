@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 from flask import Flask, Response, after_this_request, current_app, g, request, session
 from flask_limiter import Limiter
@@ -31,7 +32,7 @@ class Forgery(CSRFProtect):  # type: ignore[misc]
 class MarkedLimits(Limiter):
     """Rate limits that only decorated views check: other requests are spared the library's hooks."""
 
-    _after: Callable[[Response], Response]
+    _after: Callable[[Response], Any]
     """The library's hook that counts what depends on the response."""
 
     def init_app(self, app: Flask) -> None:
