@@ -10,8 +10,9 @@ import re
 import secrets
 import sys
 import time
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from functools import lru_cache
+from json import JSONEncoder
 from typing import Any
 
 import structlog
@@ -110,7 +111,7 @@ def configure(level: str = "INFO") -> None:
     JSON escapes line breaks inside a value and all characters that are not ASCII:
     no value can begin a line, colour a terminal or reverse the text.
     """
-    render = structlog.processors.JSONRenderer()
+    render = structlog.processors.JSONRenderer(_as_json)
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *SHARED],
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
@@ -125,6 +126,16 @@ def configure(level: str = "INFO") -> None:
         logger_factory=Lines,
         cache_logger_on_first_use=True,
     )
+
+
+def _as_json(event: Event, *, default: Callable[[Any], Any]) -> str:
+    return _encoder(default).encode(event)
+
+
+@lru_cache(maxsize=1)
+def _encoder(default: Callable[[Any], Any]) -> JSONEncoder:
+    """Made once: `json.dumps` would make one for every line."""
+    return JSONEncoder(default=default)
 
 
 def let_through(level: str) -> None:
