@@ -32,6 +32,7 @@ from werkzeug.exceptions import ServiceUnavailable
 from ..base.actor import acting_as, actor
 from .domain import Declared, current
 from .extensions import WAITS_FOR_LOCKS, db
+from .templates import Templates
 
 log = structlog.get_logger()
 
@@ -83,6 +84,8 @@ class Context(AppContext):
 
 class Backoffice(Flask):
     """Flask, with the commit at the edge."""
+
+    jinja_environment = Templates
 
     declared: Declared
     """What its domains declare."""
