@@ -120,6 +120,7 @@ class Declared:
 
     def __init__(self, domains: Iterable[Domain]) -> None:
         self.domains = tuple(domains)
+        self._entry_of: dict[str, str] = {}
         self._named("domains", ((domain.name, domain) for domain in self.domains))
 
     def import_models(self) -> None:
@@ -139,6 +140,14 @@ class Declared:
         """The entries of the navigation, from top to bottom."""
         found = self._named("places", ((entry.place, entry) for entry in self._all("navigation")))
         return [found[place] for place in sorted(found)]
+
+    def entry_of(self, endpoint: str) -> str:
+        """The endpoint of the entry that a screen belongs to, or empty; the longest matching section wins."""
+        if endpoint not in self._entry_of:
+            fitting = [entry for entry in self.navigation if entry.holds(endpoint)]
+            longest = max(fitting, key=lambda entry: len(entry.section), default=None)
+            self._entry_of[endpoint] = longest.endpoint if longest else ""
+        return self._entry_of[endpoint]
 
     @cached_property
     def figures(self) -> Sequence["Figure"]:

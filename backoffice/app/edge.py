@@ -14,11 +14,11 @@ may change something get two thirds of the threads at most: however many wait, p
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextvars import Token
 from functools import partial
 from threading import BoundedSemaphore
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import structlog
 from flask import Flask, Response, current_app, g, has_request_context, request, session
@@ -32,6 +32,7 @@ from werkzeug.exceptions import ServiceUnavailable
 from ..base.actor import acting_as, actor
 from .domain import Declared, current
 from .extensions import WAITS_FOR_LOCKS, db
+from .templates import Templates
 
 log = structlog.get_logger()
 
@@ -59,6 +60,10 @@ LONGEST_QUEUE = 0.5
 """Seconds that a save waits for its turn while too many others are in progress."""
 
 
+MOST_ADDRESSES = 10_000
+"""Addresses that a process keeps."""
+
+
 class Context(AppContext):
     """Flask's app context, in which `declared()` returns what the app's own domains declare."""
 
@@ -84,6 +89,8 @@ class Context(AppContext):
 class Backoffice(Flask):
     """Flask, with the commit at the edge."""
 
+    jinja_environment = Templates
+
     declared: Declared
     """What its domains declare."""
 
@@ -93,6 +100,28 @@ class Backoffice(Flask):
     guard: Callable[[], None]
     """Refuses a request that its sender is not permitted to make."""
 
+    def __init__(self, *of_flask: Any, **options: Any) -> None:
+        super().__init__(*of_flask, **options)
+        self._addresses: dict[tuple[Hashable, ...], str] = {}
+
+    def url_for(self, /, endpoint: str, **values: Any) -> str:
+        """Flask's, built once for the same values: a page of a list has hundreds of addresses, seldom new ones.
+
+        Only addresses within the app, and of texts and numbers alone: True equals 1, but is written otherwise.
+        """
+        values = {name: value for name, value in values.items() if value is not None}
+        adapter = request_ctx.url_adapter if has_request_context() else None
+        if adapter is None or not _is_plain(endpoint, values):
+            return super().url_for(endpoint, **values)
+        key = (adapter.script_name, adapter.default_method, endpoint, *values.items())
+        address = self._addresses.get(key)
+        if address is None:
+            address = super().url_for(endpoint, **values)
+            if len(self._addresses) >= MOST_ADDRESSES:
+                self._addresses.clear()
+            self._addresses[key] = address
+        return address
+
     def app_context(self) -> AppContext:
         """A context of this app."""
         return Context(self)
@@ -100,6 +129,13 @@ class Backoffice(Flask):
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """Return `func` unchanged: every view of this app is synchronous, so the check is skipped."""
         return func
+
+    def update_template_context(self, context: dict[str, Any]) -> None:
+        """Add what templates read of the request, once: Flask would add it for the view's blueprint too."""
+        given = context.copy()
+        for values in self.template_context_processors[None]:
+            context.update(cast(dict[str, Any], values()))
+        context.update(given)
 
     def dispatch_request(self) -> Response:
         """Call the view, then commit what it did."""
@@ -172,6 +208,13 @@ class Backoffice(Flask):
             g.pop(name, None)
         self.guard()
         return True
+
+
+def _is_plain(endpoint: str, values: dict[str, Any]) -> bool:
+    """Whether an address follows from the endpoint and these values alone, whatever the page."""
+    return not endpoint.startswith(".") and all(
+        type(value) in (str, int) and not name.startswith("_") for name, value in values.items()
+    )
 
 
 def retry_on_conflict(

@@ -10,13 +10,18 @@ import re
 import secrets
 import sys
 import time
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
+from functools import lru_cache
+from json import JSONEncoder
 from typing import Any
 
 import structlog
 from flask import Flask, Response, g, request
+from flask.globals import request_ctx
 
 from ..base.actor import actor
+
+_requests = structlog.get_logger("backoffice.request")
 
 HIDDEN = "[hidden]"
 
@@ -38,8 +43,13 @@ Event = MutableMapping[str, Any]
 def hide_secrets(_logger: Any, _method: str, event: Event) -> Event:
     """Mask values with names like secrets, at any depth; passwords in URLs; tokens anywhere."""
     for name, value in event.items():
-        event[name] = HIDDEN if _SECRET_NAMES.search(name) else _without_secrets(value)
+        event[name] = HIDDEN if _is_of_a_secret(name) else _without_secrets(value)
     return event
+
+
+@lru_cache(maxsize=1000)
+def _is_of_a_secret(name: str) -> bool:
+    return _SECRET_NAMES.search(name) is not None
 
 
 def _without_secrets(value: Any) -> Any:
@@ -47,7 +57,7 @@ def _without_secrets(value: Any) -> Any:
         value = _PASSWORD_IN_URL.sub(rf"\1{HIDDEN}@", value) if "://" in value else value
         return _CREDENTIAL.sub(HIDDEN, value)
     if isinstance(value, Mapping):
-        hidden = _SECRET_NAMES.search
+        hidden = _is_of_a_secret
         return {k: HIDDEN if hidden(str(k)) else _without_secrets(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [_without_secrets(item) for item in value]
@@ -101,7 +111,7 @@ def configure(level: str = "INFO") -> None:
     JSON escapes line breaks inside a value and all characters that are not ASCII:
     no value can begin a line, colour a terminal or reverse the text.
     """
-    render = structlog.processors.JSONRenderer()
+    render = structlog.processors.JSONRenderer(_as_json)
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[structlog.stdlib.ExtraAdder(), *SHARED],
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
@@ -116,6 +126,16 @@ def configure(level: str = "INFO") -> None:
         logger_factory=Lines,
         cache_logger_on_first_use=True,
     )
+
+
+def _as_json(event: Event, *, default: Callable[[Any], Any]) -> str:
+    return _encoder(default).encode(event)
+
+
+@lru_cache(maxsize=1)
+def _encoder(default: Callable[[Any], Any]) -> JSONEncoder:
+    """Made once: `json.dumps` would make one for every line."""
+    return JSONEncoder(default=default)
 
 
 def let_through(level: str) -> None:
@@ -138,27 +158,28 @@ def init_app(app: Flask) -> None:
 
 def _begin() -> None:
     """Start the clock, and take the request id from the client's header if it is valid."""
-    g.began_at = time.perf_counter()
     given = request.headers.get(REQUEST_ID_HEADER, "")
-    g.request_id = given if _WELL_FORMED_ID.fullmatch(given) else secrets.token_hex(8)
+    request_id = given if _WELL_FORMED_ID.fullmatch(given) else secrets.token_hex(8)
+    vars(g).update(began_at=time.perf_counter(), request_id=request_id)
     structlog.contextvars.clear_contextvars()  # the server's thread has served another user before
-    structlog.contextvars.bind_contextvars(request_id=g.request_id)
+    structlog.contextvars.bind_contextvars(request_id=request_id)
 
 
 def _log_request(response: Response) -> Response:
-    milliseconds = (time.perf_counter() - g.get("began_at", time.perf_counter())) * 1000
-    log = structlog.get_logger("backoffice.request")
-    log_it = log.warning if milliseconds >= SLOW_MILLISECONDS else log.info
+    noted = vars(g)
+    milliseconds = (time.perf_counter() - noted.get("began_at", time.perf_counter())) * 1000
+    log_it = _requests.warning if milliseconds >= SLOW_MILLISECONDS else _requests.info
+    of_request = request_ctx.request
     log_it(
         "request",
-        method=request.method,
-        path=request.path,
+        method=of_request.method,
+        path=of_request.path,
         status=response.status_code,
         milliseconds=round(milliseconds, 1),
         actor=actor.get(),
     )
-    if "request_id" in g:
-        response.headers[REQUEST_ID_HEADER] = g.request_id
+    if "request_id" in noted:
+        response.headers[REQUEST_ID_HEADER] = noted["request_id"]
     return response
 
 

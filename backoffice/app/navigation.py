@@ -35,10 +35,8 @@ def home() -> str:
 
 
 def entry_here() -> str:
-    """The endpoint of the entry that the current page belongs to, or empty; the longest matching section wins."""
-    endpoint = request.endpoint or ""
-    fitting = [entry for entry in declared().navigation if entry.holds(endpoint)]
-    return max(fitting, key=lambda entry: len(entry.section)).endpoint if fitting else ""
+    """The endpoint of the entry that the current page belongs to, or empty."""
+    return declared().entry_of(request.endpoint or "")
 
 
 def page_address() -> str:

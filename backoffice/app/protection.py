@@ -1,8 +1,10 @@
 """The Flask extensions of the web alone: sign-in, CSRF, rate limits. Created once, bound in `create_app`."""
 
+from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
-from flask import Flask, current_app, g, session
+from flask import Flask, Response, after_this_request, current_app, g, request, session
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from flask_login import LoginManager
@@ -16,28 +18,61 @@ from redis.retry import Retry
 class Forgery(CSRFProtect):  # type: ignore[misc]
     """Flask-WTF's CSRF protection; skipped for a program with an API token, which has no cookie to abuse."""
 
+    def init_app(self, app: Flask) -> None:
+        """Protect the app's forms, without the context processor that would hide this module's `csrf_token`."""
+        super().init_app(app)
+        app.template_context_processors[None].pop()
+
     def protect(self, apply_exemptions: bool = False) -> None:
         """Refuse a request that changes something unless it comes from a page of this app."""
-        if g.get("program") is None:
+        if request.method in current_app.config["WTF_CSRF_METHODS"] and g.get("program") is None:
             super().protect(apply_exemptions)
 
 
 class MarkedLimits(Limiter):
-    """Rate limits that only decorated views check: the check before every request is skipped."""
+    """Rate limits that only decorated views check: other requests are spared the library's hooks."""
+
+    _after: Callable[[Response], Any]
+    """The library's hook that counts what depends on the response."""
+
+    def init_app(self, app: Flask) -> None:
+        """Connect to the app; of a request that is not limited there is nothing to check, count or release."""
+        super().init_app(app)
+        app.before_request_funcs[None].pop()
+        self._after = app.after_request_funcs[None].pop()
+        app.teardown_request_funcs[None].pop()
 
     def _check_request_limit(
         self, callable_name: str | None = None, in_middleware: bool = True
     ) -> None:
-        if not in_middleware:
-            super()._check_request_limit(callable_name, in_middleware)
+        if "is_limited" not in g:
+            g.is_limited = True
+            after_this_request(self._after)
+        super()._check_request_limit(callable_name, in_middleware)
+
+
+class SessionLogin(LoginManager):  # type: ignore[misc]
+    """Flask-Login for users that the session brings along.
+
+    Its session protection and its "remember me" cookie are off: the session holds everything, and ends with its row.
+    """
+
+    def _load_user(self) -> None:
+        user_id = session.get("_user_id")
+        self._update_request_context_with_user(self._user_callback(user_id) if user_id else None)
+
+    def _update_remember_cookie(self, response: Response) -> Response:
+        return response
 
 
 def csrf_token() -> str:
     """The CSRF token of this session, signed once for all of its pages: it is valid as long as the session."""
-    of_session = session.get("csrf_token")
-    if "csrf_token" not in g and of_session:
-        g.csrf_token = _signed(str(current_app.secret_key), of_session)
-    token: str = generate_csrf()  # which reads it there, and creates a missing one
+    token: str | None = g.get("csrf_token")
+    if token is None:
+        of_session = session.get("csrf_token")
+        if not of_session:
+            return str(generate_csrf())  # which creates the missing one
+        token = g.csrf_token = _signed(str(current_app.secret_key), of_session)
     return token
 
 
@@ -48,7 +83,7 @@ def _signed(secret_key: str, of_session: str) -> str:
 
 csrf = Forgery()
 limiter = MarkedLimits(get_remote_address, in_memory_fallback_enabled=True, swallow_errors=True)
-login_manager = LoginManager()
+login_manager = SessionLogin()
 
 
 def connect_csrf(app: Flask) -> None:

@@ -4,6 +4,7 @@ It reads this process's memory, which is refreshed by one short statement every 
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from flask import url_for
 from flask_babel import gettext as _
@@ -53,7 +54,13 @@ def health_known() -> DotState | None:
     if not allowed(current_user, "figures.read"):
         return None
     known = figure_status.known()
-    return None if known is None else DotState(known.state, known.wrong)
+    return None if known is None else _dot_state(known.state, known.wrong)
+
+
+@lru_cache(maxsize=100)
+def _dot_state(state: State, wrong: int) -> DotState:
+    """One and the same object for the same state, so that a page recognises it without comparing."""
+    return DotState(state, wrong)
 
 
 @bp.app_template_global()

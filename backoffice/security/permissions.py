@@ -81,7 +81,8 @@ class UndeclaredView(RuntimeError):
 
 def guard() -> None:
     """Refuse the request unless the caller may open its view, and set the actor."""
-    view = current_app.view_functions.get(request.endpoint or "")
+    endpoint = request.endpoint or ""
+    view = current_app.view_functions.get(endpoint)
     if getattr(view, "is_stateless", False):
         session.give_up()  # type: ignore[attr-defined]
         actor.set("")
@@ -94,16 +95,17 @@ def guard() -> None:
         return
     if getattr(view, "is_for_programs", False):
         raise bearer.TokenRefused(scope)
-    actor.set(f"user:{current_user.id}" if current_user.is_authenticated else "")
+    user = current_user._get_current_object()  # resolved once, not for each attribute
+    actor.set(f"user:{user.id}" if user.is_authenticated else "")
     if view is None or getattr(view, "is_public", False):
         return
     if permission is None:
         raise UndeclaredView(
-            f"The view {request.endpoint} says neither @requires nor @public; mark it, below @route."
+            f"The view {endpoint} says neither @requires nor @public; mark it, below @route."
         )
-    if not current_user.is_authenticated:
+    if not user.is_authenticated:
         raise bearer.TokenRefused(scope) if scope and bearer.wants_a_token() else Unauthorized()
-    if not allowed(current_user, permission):
+    if not allowed(user, permission):
         raise Forbidden()
 
 

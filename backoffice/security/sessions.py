@@ -41,7 +41,7 @@ UNKNOWN_VISITOR = timedelta(hours=2)
 TOUCH = timedelta(minutes=15)
 """How much of the idle time may pass before a request extends it, so that most requests write nothing."""
 
-_FLASK_LOGIN_ONLY = ("_id", "_fresh")
+_FLASK_LOGIN_ONLY = ("_id", "_fresh", "_remember")
 """Keys that Flask-Login writes for features that are switched off here."""
 
 _USER = inspect(User).column_attrs.keys()
@@ -293,10 +293,8 @@ def _load_user(user_id: str) -> User | None:
 def init_app(app: Flask) -> None:
     """Keep this app's sessions in its database, and let Flask-Login read its user from them.
 
-    A CSRF token lives as long as its session. Flask-Login's own session protection and its "remember me" cookie are
-    off: the session holds everything, and ends with its row.
+    A CSRF token lives as long as its session.
     """
     app.session_interface = PostgresSessions()
     app.config["WTF_CSRF_TIME_LIMIT"] = None
-    app.config["SESSION_PROTECTION"] = None
     login_manager.init_app(app)

@@ -12,11 +12,12 @@ import secrets
 from collections.abc import Hashable, Mapping
 from typing import Any
 
-from flask import Flask, request
-from flask_babel import get_locale
+from flask import Flask
 from jinja2 import pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup, escape
+
+from .preferences import spoken
 
 MOST = 500
 """The most cached texts: for each page of the navigation one for every role and language."""
@@ -37,8 +38,8 @@ class KeptParts:
     ) -> Markup:
         """The template's text for these arguments in the user's language, with this request's slots."""
         language = context["language"]
-        spoken = str(get_locale())
-        key = (name, language, spoken, request.script_root, *sorted(arguments.items()))
+        root = context["request"].script_root
+        key = (name, language, spoken(), root, *arguments.items())
         parts = self._texts.get(key)
         if parts is None or context.environment.auto_reload:
             marks = {slot: f"{self._mark}{slot}-" for slot in slots}

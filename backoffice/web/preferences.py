@@ -11,7 +11,9 @@ a word of these lists.
 from typing import Any
 
 from babel import Locale
-from flask import Flask, current_app, g, has_request_context, request, session
+from flask import Flask, current_app, g, has_app_context, has_request_context, request
+from flask.globals import app_ctx, request_ctx
+from flask_babel import get_locale
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
@@ -44,17 +46,38 @@ def _locale() -> Locale:
     return _LOCALES[language()]
 
 
+def spoken() -> Locale | None:
+    """Flask-Babel's `get_locale`, which asks for its own notes of the request four times, at the cost of one."""
+    noted = getattr(app_ctx.g, "_flask_babel", None) if has_app_context() else None
+    return getattr(noted, "babel_locale", None) or get_locale()
+
+
 def number_format() -> str:
-    """The number format to read and write amounts in; programs use a decimal point."""
-    if is_of_a_program():
+    """The number format to read and write amounts in; programs use a decimal point.
+
+    Asked for every amount of a page: so it is noted, for as long as user and choice are the same.
+    """
+    if not has_request_context():
+        return _usual_number_format()
+    notes = vars(g)
+    if notes.get("program") is not None:
         return "en"
-    chosen = _choice("number_format", NUMBER_FORMATS)
-    return chosen or ("id" if current_app.config["LANGUAGE_DEFAULT"] == "id" else "en")
+    user = _user_in(notes)
+    asked = (user, getattr(user, "number_format", ""))
+    noted: tuple[Any, str] | None = notes.get("number_format")
+    if noted is None or noted[0] != asked:
+        chosen = _choice("number_format", NUMBER_FORMATS) or _usual_number_format()
+        noted = notes["number_format"] = (asked, chosen)
+    return noted[1]
+
+
+def _usual_number_format() -> str:
+    return "id" if current_app.config["LANGUAGE_DEFAULT"] == "id" else "en"
 
 
 def is_of_a_program() -> bool:
     """Whether the request comes from a program signed in with a token."""
-    return has_request_context() and g.get("program") is not None
+    return has_request_context() and vars(g).get("program") is not None
 
 
 def theme() -> str:
@@ -71,20 +94,23 @@ def remember(response: Response, name: str, value: str) -> None:
 
 
 def _choice(name: str, choices: dict[str, str]) -> str:
+    """The user's own choice, else this browser's; empty where there is neither, and outside of a request."""
     if not has_request_context():
         return ""
-    chosen = _own(name) or request.cookies.get(name, "")
+    chosen = getattr(_user_in(vars(g)), name, "")
+    if not chosen and _is_without_database():
+        chosen = request_ctx.session.choices.get(name, "")  # type: ignore[attr-defined]
+    chosen = chosen or request_ctx.request.cookies.get(name, "")
     return chosen if chosen in choices else ""
 
 
-def _own(name: str) -> str:
-    if _is_without_database():
-        return str(session.choices.get(name, ""))  # type: ignore[attr-defined]
-    return getattr(current_user, name, "")
+def _user_in(notes: dict[str, Any]) -> Any:
+    """The user as Flask-Login has noted them for this request, else as it finds them now."""
+    return notes.get("_login_user") or current_user._get_current_object()
 
 
 def _is_without_database() -> bool:
-    return has_request_context() and getattr(session, "is_given_up", False)
+    return has_request_context() and getattr(request_ctx.session, "is_given_up", False)
 
 
 def _for_templates() -> dict[str, Any]:

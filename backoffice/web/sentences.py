@@ -10,10 +10,12 @@ from typing import Any
 from babel import Locale
 from babel.support import NullTranslations
 from flask import Flask
-from flask_babel import get_locale, get_translations
+from flask_babel import get_translations
 from jinja2 import pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
+
+from .preferences import spoken
 
 
 def init_app(app: Flask) -> None:
@@ -28,7 +30,7 @@ def _in_templates() -> Callable[..., str]:
     @pass_context
     def gettext(context: Context, sentence: str, /, **values: Any) -> str:
         """The sentence in the reader's language with its values, escaped if the template escapes."""
-        locale = get_locale()
+        locale = spoken()
         catalogue = catalogues.get(locale) if locale else get_translations()
         if catalogue is None:
             catalogue = catalogues[locale] = get_translations()

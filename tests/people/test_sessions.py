@@ -1,5 +1,6 @@
 """Sessions are stored in PostgreSQL, and end when they should. FAULTS.md, lines 45 and 46."""
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -14,6 +15,8 @@ from backoffice.security.sessions import IDLE, LONGEST, digest
 from tests.signing_in import cookie_for, someone
 
 PASSWORD = "seventeen brown hens"
+
+TOKEN = re.compile(r'name="csrf-token" content="([^"]+)"')
 
 
 @pytest.fixture
@@ -266,3 +269,12 @@ def test_flashes_survive_the_redirect_and_are_shown_once(client, ayu):
     client.post("/profile", data={"language": "en", "number_format": "plain"})
     assert "Your settings are saved." in client.get("/profile").text
     assert "Your settings are saved." not in client.get("/profile").text
+
+
+def test_every_page_of_a_session_holds_the_token_that_was_signed_once(sign_in):
+    shown = []
+    for user in (sign_in("admin"), sign_in("admin")):
+        pages = [user.get(page).text for page in ("/profile", "/orders")]
+        shown.append({TOKEN.search(page)[1] for page in pages})
+    assert [len(tokens) for tokens in shown] == [1, 1]
+    assert shown[0] != shown[1]

@@ -8,8 +8,8 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
-from typing import Any
+from functools import cache, lru_cache
+from typing import Any, Literal
 from weakref import WeakSet
 
 import psycopg
@@ -58,12 +58,13 @@ class NotingCursor(psycopg.Cursor[Any]):
         A rollback to a savepoint may restore drained notes, so it counts as a write;
         and it resets the name of the actor, so that the next write sends it again.
         """
-        if _matches(_ROLLS_BACK, query):
+        effect = _effect_of(query)
+        if effect == "rolls back":
             answer = super().execute(query, params, **options)
             self.connection.has_written = True  # type: ignore[attr-defined]
             self.connection.named_actor = ""  # type: ignore[attr-defined]
             return answer
-        if not _reads(query):
+        if effect == "writes":
             self._note()
         return super().execute(query, params, **options)
 
@@ -103,7 +104,7 @@ class _HurriedCursor(NotingCursor):
     def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
         """Execute, after setting how long it may take."""
         driver: Any = self.connection
-        if _matches(_ROLLS_BACK, query):  # which resets the setting as well
+        if _effect_of(query) == "rolls back":  # which resets the setting as well
             driver.allowed = float("inf")
             return super().execute(query, params, **options)
         left = driver.deadline - time.monotonic()
@@ -113,6 +114,9 @@ class _HurriedCursor(NotingCursor):
             driver.allowed = left
         return super().execute(query, params, **options)
 
+
+LONGEST_REMEMBERED = 20_000
+"""Characters of a statement that is remembered; inserts of many rows are longer, and seldom the same."""
 
 LEEWAY_SECONDS = 0.03
 """How far the set timeout may exceed the time left: setting it costs as much as a small statement."""
@@ -140,20 +144,35 @@ def text_of(query: Any) -> str:
     return query.decode() if isinstance(query, bytes) else str(query)
 
 
-def _matches(pattern: re.Pattern[str], query: Any) -> bool:
-    return pattern.match(text_of(query)) is not None
+Effect = Literal["reads", "writes", "rolls back"]
+
+
+def _effect_of(query: Any) -> Effect:
+    """What a statement does; in doubt it counts as a write."""
+    text = text_of(query)
+    return _remembered_effect(text) if len(text) <= LONGEST_REMEMBERED else _effect(text)
 
 
 def _reads(query: Any) -> bool:
-    """Whether a statement certainly writes nothing; in doubt it counts as a write."""
-    text = text_of(query).strip(" ;\n")
+    """Whether a statement certainly writes nothing."""
+    return _effect_of(query) == "reads"
+
+
+def _effect(sql: str) -> Effect:
+    if _ROLLS_BACK.match(sql) is not None:
+        return "rolls back"
+    text = sql.strip(" ;\n")
     found = _READS.match(text)
     if found is None:
-        return not text  # an empty statement tests a connection
+        return "writes" if text else "reads"  # an empty statement tests a connection
     if ";" in text:
-        return False  # perhaps several statements, of which only the first reads
+        return "writes"  # perhaps several statements, of which only the first reads
     may_write = found[1].lower() in {"with", "explain", "declare"}
-    return not may_write or not _WRITES_INSIDE.search(text)
+    return "writes" if may_write and _WRITES_INSIDE.search(text) else "reads"
+
+
+_remembered_effect = lru_cache(maxsize=500)(_effect)
+"""The same without reading the statement again: most requests send statements that were sent before."""
 
 
 def install(engine: Engine, registry: Registry) -> None:
