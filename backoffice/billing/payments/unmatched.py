@@ -19,6 +19,7 @@ from ...customers.listing import of_customer
 from ...customers.models import Customer
 from ...lists import Buttons, Choice, Column, Days, List, Search, containing
 from ...lists.queries import matching
+from ...lists.state import ticked
 from ...records.actions import RecordGone, check_version
 from ...security.permissions import requires
 from ...web.claims import Claim
@@ -252,8 +253,7 @@ def _selection() -> MatchSelection:
             for each in (rows, sure)
         )
         return MatchSelection(ids, found - certain, certain - len(ids))
-    ticked = (whole_number(text) for text in request.form.getlist("id")[:MOST_MATCHED])
-    return MatchSelection([key for key in ticked if key > 0])
+    return MatchSelection(ticked(request.form, MOST_MATCHED))
 
 
 def _list_url(**more: Any) -> str:

@@ -13,7 +13,7 @@ from ...runs.models import APPLIED, FOUND, ITEM_FAILED, SKIPPED, RunItem
 from ...runs.work import Asked, Chunk, Step, Work
 from ..figures import monthly
 from ..rules import CHANGE_PRICES, MOVED, NO_PRICE, SHOWN, UNPRICED
-from .actions import remove, store
+from .actions import store
 from .effects import NewPrice, PriceEffect, effects_of
 
 CHUNK = 50
@@ -109,7 +109,7 @@ def _apply(
 ) -> None:
     try:
         with session.begin_nested():
-            (remove if effect.new.is_gone else store)(session, effect.new)
+            store(session, effect.new)
             figures.settle(session)
     except Refusal as refusal:
         error, shown = refusal.sentence % refusal.values, {"before": was, "after": then}
