@@ -5,6 +5,7 @@ from dataclasses import KW_ONLY, dataclass
 from datetime import date
 from typing import Any
 
+from flask import url_for
 from sqlalchemy import select
 from sqlalchemy.orm import InstrumentedAttribute, Session, joinedload
 
@@ -81,6 +82,7 @@ def _entered(
 READING = _entered(
     Reading, READINGS, domain="readings", title=N_("Reading"), new=N_("New reading"),
     fields=READING_FIELDS, dated=Reading.read_on,
+    url="/gas/readings", list_page="gas/readings.html", screens="backoffice.gas.screens:ReadingScreens",
 )  # fmt: skip
 
 
@@ -108,6 +110,8 @@ def change_deposit(session: Session, row_id: int, values: Any, version: int) -> 
 DEPOSIT = _entered(
     Deposit, DEPOSITS, domain="deposits", title=N_("Deposit"), new=N_("New deposit"),
     fields=DEPOSIT_FIELDS, dated=Deposit.deposited_on, update=change_deposit,
+    url="/gas/deposits", list_page="gas/deposits.html",
+    saved_to=lambda _form, row: url_for("gas.statement", code=row.customer.code),
 )  # fmt: skip
 
 
@@ -115,7 +119,8 @@ def _calculated(model: Any, **reported: Any) -> CustomerRecord:
     """A record of derived rows."""
     return CustomerRecord(
         model, reads="gas.read",
-        append_only=True, loads=(joinedload(model.customer),), **reported,
+        append_only=True, loads=(joinedload(model.customer),),
+        screens="backoffice.gas.screens:DerivedScreens", **reported,
     )  # fmt: skip
 
 
@@ -125,6 +130,7 @@ CALCULATION = _calculated(
     domain="gas_calculations", title=N_("Calculated reading"), figures=(calculation,),
     fields=(customer_of(TransactionCalculation.customer_id),),
     dated=TransactionCalculation.transaction_date, main="total_price",
+    url="/gas/calculations", list_page="gas/calculations.html",
 )  # fmt: skip
 MONTH = _calculated(
     MonthlyCustomerBalance, many=MONTHS_LIST.title, listing=lambda _user: MONTHS_LIST,
@@ -135,6 +141,7 @@ MONTH = _calculated(
         Text(MonthlyCustomerBalance.year_month, N_("Month")),
     ),
     dated=MonthlyCustomerBalance.year_month, main="closing_balance",
+    url="/gas/months", list_page="gas/months.html",
 )  # fmt: skip
 
 RECORDS = (READING, PRICE, DEPOSIT, CALCULATION, MONTH)

@@ -166,12 +166,13 @@ class Record:
     `name` is the unique column by which users and files name a row; it is part of addresses, with slashes if
     `has_path`. `many` is the title of its list. `listing(user)` is its own list, of which `rows` restrict what a
     user sees; without it every user who `reads` sees all rows, a column per field. `url` is the address of its screens
-    (else by `domain`) and `list_page` its list's template, for a record with standard screens. `domain` is the name
-    of its blueprint and its API path, `title` and `new` the titles of one and of a new one, `called` that of a row
-    ("Meter %(number)s"; without it by the column `name`), `saved` the message after a save. `reads` and `writes` are
-    the permissions; a record that only another record's verbs create has no `writes`. An `append_only` record is
-    never edited. `shown` are values that the API shows beside the fields; `contents` are rows of other records that
-    belong to one.
+    (else by `domain`), `list_page` its list's template, `frame` that of what a row's pages share, and `saved_to`
+    answers the address after a save, for a record with standard screens; `screens` names its own class of them
+    (`module:Class`). `domain` is the name of its blueprint and its API path, `title` and `new` the titles of one and
+    of a new one, `called` that of a row ("Meter %(number)s"; without it by the column `name`), `saved` the message
+    after a save. `reads` and `writes` are the permissions; a record that only another record's verbs create has no
+    `writes`. An `append_only` record is never edited. `shown` are values that the API shows beside the fields;
+    `contents` are rows of other records that belong to one.
 
     `kept` are columns that are shown, in histories and the API too, but changed only by `verbs` and actions.
 
@@ -205,6 +206,9 @@ class Record:
     listing: Callable[[Any], "List"] | None = None
     url: str = ""
     list_page: str = ""
+    frame: str = ""
+    saved_to: Callable[["OfRecord", Row], str] | None = None
+    screens: str = ""
     has_path: bool = False
     append_only: bool = False
     shown: Sequence[Shown] = ()

@@ -50,6 +50,9 @@ TRANSACTION = Transactions(
     reads="wallets.read",
     append_only=True,
     fields=OF_TRANSACTION,
+    url="/wallet-transactions",
+    list_page="wallets/transactions.html",
+    frame="wallets/transaction.html",
 )
 
 

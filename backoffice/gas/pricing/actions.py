@@ -13,7 +13,6 @@ from ...base.refusals import Refusal, refused_if_locked
 from ...records import actions as records
 from ..models import GasPrice
 from ..queries import prices_on
-from ..records import PRICE
 from ..rules import MAX_FACTOR, MAX_PRICE
 from .effects import NewPrice
 
@@ -100,6 +99,10 @@ def store(session: Session, new: NewPrice) -> None:
     rows = select(GasPrice).where(GasPrice.customer_id == new.customer_id, is_replaced)
     stored = session.scalars(rows.order_by(GasPrice.id != new.price_id).with_for_update()).first()
     if stored is None:
-        records.create(session, PRICE, {"customer": new.customer_id, **new.values})
+        session.add(GasPrice(customer_id=new.customer_id, **new.values))
     else:
-        records.update(session, PRICE, stored.id, new.values, stored.version)
+        for name, value in new.values.items():
+            setattr(stored, name, value)
+        records.bump_version(session, stored)
+    with refused_if_locked():
+        session.flush()
