@@ -258,13 +258,10 @@ def prices_of(session: Session, customer: Customer) -> Sequence[GasPrice]:
     return session.scalars(rows.order_by(GasPrice.effective_from.desc())).all()
 
 
-def has_gas(session: Session, customer: Customer) -> bool:
-    """Whether anything of gas is entered for the customer."""
-    entered = (
-        select(model.id).where(model.customer_id == customer.id).exists()
-        for model in (Reading, GasPrice, Deposit)
-    )
-    return bool(session.scalar(select(or_(*entered))))
+def has_rows(session: Session, customer_id: int, *models: Any) -> bool:
+    """Whether the customer has a row of any of these models."""
+    held = (select(model.id).where(model.customer_id == customer_id).exists() for model in models)
+    return bool(session.scalar(select(or_(*held))))
 
 
 def unpriced_of(session: Session, customer: Customer) -> int:
