@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from ..base import N_, counted
 from ..base.codes import month_code
 from ..base.periods import Month
-from ..customers.listing import of_customer
+from ..customers.listing import customer_columns, of_customer, page_of_customer
 from ..customers.models import Customer
 from ..lists import Buttons, Choice, Column, Days, List, Reference, Search, containing
 from ..lists.declaration import Kind
@@ -41,14 +41,7 @@ _list = partial(
 )
 
 
-def _customer(row: Any) -> str:
-    return url_for("customers.record", code=row.customer_code)
-
-
-CUSTOMER_COLUMNS = (
-    Column("customer", N_("Customer"), Customer.name, link=_customer, classes="cell-name"),
-    Column("customer_code", N_("Customer code"), Customer.code, is_shown=False),
-)
+CUSTOMER_COLUMNS = customer_columns(link=page_of_customer)
 
 
 def _filters(owner: Any, day: Any, *texts: Any) -> Sequence[Any]:

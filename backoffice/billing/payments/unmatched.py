@@ -15,7 +15,7 @@ from ...app.extensions import db
 from ...approvals.screens import carry_out
 from ...base import N_, counted
 from ...base.identifiers import whole_number
-from ...customers.listing import of_customer
+from ...customers.listing import customer_columns, of_customer
 from ...customers.models import Customer
 from ...lists import Buttons, Choice, Column, Days, List, Search, containing
 from ...lists.queries import matching
@@ -96,8 +96,7 @@ UNMATCHED = List(
     columns=(
         Column("reference", N_("Reference"), Payment.reference, link=_record, classes="cell-key"),
         Column("paid_on", N_("Paid on"), Payment.paid_on, kind="day", classes="cell-date"),
-        Column("customer", N_("Customer"), Customer.name, classes="cell-name"),
-        Column("customer_code", N_("Customer code"), Customer.code, is_shown=False),
+        *customer_columns(),
         Column("method", N_("Method"), Payment.method, words=METHODS, is_shown=False),
         Column("invoice", N_("Names invoice"), Invoice.number, is_shown=False),
         Column(
