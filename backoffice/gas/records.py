@@ -45,14 +45,10 @@ class TakesBack(Refusal):
 
 @dataclass(frozen=True, eq=False)
 class CustomerRecord(Record):
-    """A record of a customer and a day or month, in the column `dated`; its pages are titled by both.
-
-    `main` is the main amount of a calculated row.
-    """
+    """A record of a customer and a day or month, in the column `dated`; its pages are titled by both."""
 
     _: KW_ONLY
     dated: InstrumentedAttribute[Any]
-    main: str = ""
 
     def label_of(self, row: Any) -> str:
         """The customer's name, and the day or the month."""
@@ -60,10 +56,6 @@ class CustomerRecord(Record):
         is_day = isinstance(when, date)
         written = day_filter(when) if is_day else month_filter(Month.parse(when).first)
         return f"{row.customer.name} · {written}"
-
-    def main_column(self, row: Any) -> str:
-        """The column of its main amount."""
-        return self.main or super().main_column(row)
 
 
 def _entered(

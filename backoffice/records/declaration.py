@@ -186,7 +186,8 @@ class Record:
     those of columns that no user enters, for the audit trail.
 
     `figures` are the stored figures that it shows, of itself and its parts, in order of dependency; the last one has a
-    row's main amount. `recalculated` is the kind of owner for which a correction can be previewed.
+    row's main amount, in its column `main` if that is always the same. `recalculated` is the kind of owner for which a
+    correction can be previewed.
     """
 
     model: type[Base]
@@ -224,6 +225,7 @@ class Record:
     loads: Sequence[ORMOption] = ()
     labels: Mapping[str, str] | None = None
     figures: Sequence[Figure] = ()
+    main: str = ""
     recalculated: str = ""
 
     @property
@@ -299,7 +301,9 @@ class Record:
         return {c.key: f for f in self.figures if f.table is own for c in f.columns}
 
     def main_column(self, row: Row) -> str:
-        """The column with a row's main amount: the first one of the last figure that is not zero."""
+        """The column with a row's main amount: `main`, or the first one of the last figure that is not zero."""
+        if self.main:
+            return self.main
         columns = [column.key for column in self.figures[-1].columns]
         return next((name for name in columns if getattr(row, name)), columns[0])
 
