@@ -79,8 +79,7 @@ class ClosedMonth:
 
     def difference(self, name: str) -> Decimal:
         """An amount as stored less as expected."""
-        difference: Decimal = getattr(self.stored, name) - self.facts[name]
-        return difference
+        return Decimal(getattr(self.stored, name) - self.facts[name])
 
 
 @dataclass(frozen=True)

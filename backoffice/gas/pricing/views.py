@@ -91,9 +91,9 @@ class PriceScreens(Screens):
 
     def stored(self, form: OfRecord, claim: Claim) -> Response:
         """Store it at once, or above the limits after another user's approval."""
-        row_id = form.row.id if form.row is not None else None
-        version = form.expected_version(row_id) if row_id is not None else None
-        asked = as_payload(form.values(), row_id, version)
+        row = form.row
+        version = None if row is None else form.expected_version(row.id)
+        asked = as_payload(form.values(), row and row.id, version)
         done = partial(self.after_save, form, claim)
         return carry_out(SAVE_PRICE, asked, claim, done, back=url_for("gas_prices.index"))
 
