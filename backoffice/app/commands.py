@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import copy
-from importlib import import_module
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import click
 from flask import Flask, current_app, has_app_context
@@ -12,6 +11,7 @@ from flask.cli import AppGroup
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from ..base.actor import acting_as
+from ..base.late import named
 from ..base.refusals import Refusal
 from ..book import MeaningDiffers, difference_in
 from ..figures.errors import AnotherDefinition
@@ -120,17 +120,12 @@ def command_named(name: str) -> click.Command | None:
     if name not in COMMANDS:
         return None
     offered = COMMANDS[name]
-    command = _at(offered.place)
+    command = named(offered.place)
     for place in offered.also:
-        command.commands |= _at(place).commands
+        command.commands |= named(place).commands
     command.help = command.help or offered.sentence
     found: click.Command = command
     return found
-
-
-def _at(place: str) -> Any:
-    module, _, attribute = place.partition(":")
-    return getattr(import_module(module), attribute)
 
 
 @contextmanager

@@ -12,6 +12,8 @@ from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ..base.late import named
+
 if TYPE_CHECKING:
     from flask import Blueprint
     from sqlalchemy.orm import Session
@@ -305,8 +307,8 @@ class Declared:
         return [
             thing
             for domain in self.domains
-            for named in getattr(domain, sort)
-            for thing in (_those(named) if isinstance(named, str) else (named,))
+            for one in getattr(domain, sort)
+            for thing in (_those(one) if isinstance(one, str) else (one,))
         ]
 
     @staticmethod
@@ -322,8 +324,7 @@ class Declared:
 
 def _those(name: str) -> Iterable[Any]:
     """The things that a name refers to, imported now; for a function, what it returns."""
-    module, _, attribute = name.partition(":")
-    things: Any = getattr(import_module(module), attribute)
+    things = named(name)
     answered: Iterable[Any] = things() if callable(things) else things
     return answered
 

@@ -5,6 +5,12 @@ from importlib import import_module
 from typing import Any
 
 
+def named(name: str) -> Any:
+    """What a declaration names as `module:NAME`; imports the module."""
+    module, _colon, held = name.partition(":")
+    return getattr(import_module(module), held)
+
+
 class Late:
     """The functions of a module that is imported on the first call of one.
 

@@ -11,7 +11,6 @@ DOMAIN = Domain(
         "backoffice.billing.views",
         "backoffice.billing.meters.views",
         "backoffice.billing.meters.assignments",
-        "backoffice.billing.adjustments.views",
         "backoffice.billing.calculations",
         "backoffice.billing.invoices.views",
         "backoffice.billing.statements.views",

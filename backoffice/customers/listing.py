@@ -51,6 +51,19 @@ def of_customer(is_among: Callable[[Select[int]], ColumnElement[bool]]) -> Searc
     )
 
 
+def page_of_customer(row: Any) -> str | None:
+    """The address of the customer of a row with the `customer_columns`."""
+    return url_for("customers.record", code=row.customer_code) if row.customer_code else None
+
+
+def customer_columns(code: str = "customer_code", **more: Any) -> tuple[Column, Column]:
+    """A customer's name and code in another record's list; `more` are further arguments of the name's column."""
+    return (
+        Column("customer", N_("Customer"), Customer.name, classes="cell-name", **more),
+        Column(code, N_("Customer code"), Customer.code, is_shown=False),
+    )
+
+
 def customers_for(user: Any) -> List:
     """The list as `user` may see it: its columns count only rows that are visible to the user."""
     theirs = columns_of(Customer, user)

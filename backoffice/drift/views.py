@@ -14,9 +14,9 @@ from .. import lists
 from ..app.domain import declared
 from ..app.extensions import db
 from ..base import N_
-from ..base.identifiers import is_id
 from ..base.refusals import Refusal
 from ..lists.queries import matching
+from ..lists.state import MOST_TICKED, ticked
 from ..people.actors import names_of
 from ..runs import actions as runs
 from ..security.permissions import requires
@@ -33,9 +33,6 @@ from .models import DriftFinding
 from .verification import checks, looking
 
 bp = Blueprint("drift", __name__, url_prefix="/health/drift")
-
-MOST_IDS = 1_000
-"""The most findings that can be chosen one by one."""
 
 MOST_OWNERS = 100_000
 """The most owners in one preview of a correction."""
@@ -149,7 +146,7 @@ def verify() -> Response:
 
 def _previewed(owners: dict[str, Any]) -> str:
     """The address of the dry run that corrects these owners' figures; unpaced if small, because a user waits."""
-    is_small = all(ids is not None and len(ids) <= MOST_IDS for ids in owners.values())
+    is_small = all(ids is not None and len(ids) <= MOST_TICKED for ids in owners.values())
     return _asked("figures.heal", {"figures": owners}, dry_run=True, is_paced=not is_small)
 
 
@@ -169,8 +166,7 @@ def _scope_of(typed: MultiDict[str, str]) -> dict[str, Any]:
     user, state = current_user._get_current_object(), lists.state_of(findings(), typed)
     rows = matching(user, state)
     if "matching" not in typed:
-        ids = [int(text) for text in typed.getlist("id")[:MOST_IDS] if is_id(text)]
-        rows = findings().rows(user).where(queries.with_ids(ids))
+        rows = findings().rows(user).where(queries.with_ids(ticked(typed)))
     found = queries.owners_in(db.session(), rows)
     if sum(map(len, found.values())) <= MOST_OWNERS:
         return dict(found)

@@ -17,21 +17,12 @@ else:
     saving = Late("backoffice.gas.pricing.saving")
 
 
-def _save(session: Session, _user: User, asked: Payload) -> object:
-    return saving.save(session, asked["typed"], asked["row"], asked["version"] or 0)
-
-
-def _delete(session: Session, _user: User, asked: Payload) -> object:
-    saving.delete(session, asked["row"], asked["version"])
-    return None
-
-
 def _switch(session: Session, _user: User, asked: Payload) -> object:
     return actions.switch(session, asked["customer"], is_stored=asked["is_stored"])
 
 
-SAVE_PRICE = Verb("gas_prices.save", N_("Store the price"), "gas.write", _save)
-DELETE_PRICE = Verb("gas_prices.delete", N_("Delete the price"), "gas.write", _delete)
+SAVE_PRICE = Verb("gas_prices.save", N_("Store the price"), "gas.write", saving.save)
+DELETE_PRICE = Verb("gas_prices.delete", N_("Delete the price"), "gas.write", saving.delete)
 SWITCH = Verb("gas.switch", N_("Change how the months are kept"), "gas.write", _switch)
 
 VERBS = (SAVE_PRICE, DELETE_PRICE, SWITCH)

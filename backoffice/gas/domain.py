@@ -9,13 +9,9 @@ DOMAIN = Domain(
     figures=("backoffice.gas.figures",),
     screens=(
         "backoffice.gas.pricing.views",
-        "backoffice.gas.deposits",
-        "backoffice.gas.months",
-        "backoffice.gas.calculations",
         "backoffice.gas.statements.views",
         "backoffice.gas.adjusting.views",
         "backoffice.gas.entry.views",
-        "backoffice.gas.readings",
     ),
     navigation=(
         NavigationEntry(

@@ -14,7 +14,6 @@ def customer_of(column: object) -> Pick:
     return Pick(column, N_("Customer"), of=CUSTOMERS, required=N_("Choose a customer."))  # type: ignore[arg-type]
 
 
-READING_CUSTOMER = customer_of(Reading.customer_id)
 READ_ON = Day(
     Reading.read_on, N_("Read on"), required=N_("Enter the day of the reading."), usual=periods.today,
     unique_by=(Reading.customer_id,), laws=(NOT_TO_COME,),
@@ -25,7 +24,7 @@ METERED_VOLUME = Quantity(
     laws=(Law(lambda volume: volume <= MAX_VOLUME, N_("A reading is of at most 999,999.999 m³.")),),
     help=N_("What the meter counted since the reading before."),
 )  # fmt: skip
-READING_FIELDS = (READING_CUSTOMER, READ_ON, METERED_VOLUME)
+READING_FIELDS = (customer_of(Reading.customer_id), READ_ON, METERED_VOLUME)
 
 PRICE_CUSTOMER = customer_of(GasPrice.customer_id)
 EFFECTIVE_FROM = Day(
@@ -46,7 +45,6 @@ CORRECTION_FACTOR = Factor(
 PRICE_FIELDS = (EFFECTIVE_FROM, PRICE_PER_SM3, CORRECTION_FACTOR)
 """The fields of a stored price; its customer never changes, because all their months would lose the price."""
 
-DEPOSIT_CUSTOMER = customer_of(Deposit.customer_id)
 DEPOSITED_ON = Day(
     Deposit.deposited_on, N_("Deposited on"), required=N_("Enter the day of the deposit."), usual=periods.today,
     laws=(NOT_TO_COME,),
@@ -57,4 +55,4 @@ DEPOSIT_AMOUNT = Amount(
     help=N_("Below zero: what was paid back to the customer."),
 )  # fmt: skip
 NOTE = Text(Deposit.note, N_("Note"), longest=NOTE_LENGTH)
-DEPOSIT_FIELDS = (DEPOSIT_CUSTOMER, DEPOSITED_ON, DEPOSIT_AMOUNT, NOTE)
+DEPOSIT_FIELDS = (customer_of(Deposit.customer_id), DEPOSITED_ON, DEPOSIT_AMOUNT, NOTE)

@@ -12,9 +12,10 @@ from sqlalchemy.orm import Session
 from ..base import N_, counted
 from ..base.codes import month_code
 from ..base.periods import Month
-from ..customers.listing import of_customer
+from ..customers.listing import customer_columns, of_customer, page_of_customer
 from ..customers.models import Customer
 from ..lists import Buttons, Choice, Column, Days, List, Reference, Search, containing
+from ..lists.declaration import Kind
 from ..records.listing import column_of
 from ..web.formats import month_filter
 from .fields import (
@@ -40,14 +41,7 @@ _list = partial(
 )
 
 
-def _customer(row: Any) -> str:
-    return url_for("customers.record", code=row.customer_code)
-
-
-CUSTOMER_COLUMNS = (
-    Column("customer", N_("Customer"), Customer.name, link=_customer, classes="cell-name"),
-    Column("customer_code", N_("Customer code"), Customer.code, is_shown=False),
-)
+CUSTOMER_COLUMNS = customer_columns(link=page_of_customer)
 
 
 def _filters(owner: Any, day: Any, *texts: Any) -> Sequence[Any]:
@@ -141,21 +135,22 @@ def _derived(rows: Any, model: Any) -> Callable[[Any], Select[Any]]:
     )
 
 
-def _figure(
-    model: Any, rows: Any, link: Any, name: str, kind: Any = "money", **more: Any
+def derived_column(
+    model: Any, rows: Any, name: str, kind: Kind = "money", *, link: Any = None, **more: Any
 ) -> Column:
-    """A derived column, linked to its calculation."""
-    held = getattr(model, name)
-    given = {"kind": kind, "classes": "cell-part", "is_sortable": False, **more}
-    value = func.coalesce(held, rows.c[name])
-    return Column(name, held.info["label"], value, link=partial(link, column=name), **given)
+    """A derived column, stored or computed; with a `link`, which is asked for the column's calculation."""
+    held, value = getattr(model, name), rows.c[name]
+    if link is not None:
+        more |= {"link": partial(link, column=name), "is_sortable": False}
+    given = {"kind": kind, "classes": "cell-part", **more}
+    return Column(name, held.info["label"], func.coalesce(held, value, type_=value.type), **given)
 
 
 def _of_reading(row: Any, column: str) -> str:
     return url_for("gas_calculations.calculation_of", reading_id=row.key, column=column)
 
 
-_line = partial(_figure, TransactionCalculation, CALCULATIONS, _of_reading)
+_line = partial(derived_column, TransactionCalculation, CALCULATIONS, link=_of_reading)
 
 _C = CALCULATIONS.c
 CALCULATED = _list(
@@ -181,6 +176,12 @@ CALCULATED = _list(
 
 MOVEMENT = {"still": N_("No movement"), "incomplete": N_("Incomplete")}
 TONES = {"still": "neutral", "incomplete": "warning"}
+
+
+def movement_of(details: Any) -> tuple[Any, Any]:
+    """The number of a month's unpriced readings, and its state: without a movement, or incomplete."""
+    unpriced = details["unpriced"].as_integer()
+    return unpriced, case((details.is_(None), "still"), (unpriced > 0, "incomplete"))
 
 
 def _of_month(row: Any, column: str) -> str | None:
@@ -211,11 +212,11 @@ def _of_one_month(values: Mapping[str, str]) -> List:
 
 def _months_list(rows: Any) -> List:
     """The list of monthly balances over `rows`: months with a movement, or one month of all customers."""
-    m, unpriced = rows.c, rows.c.calculation_details["unpriced"].as_integer()
-    figure = partial(_figure, MonthlyCustomerBalance, rows, _of_month)
+    m = rows.c
+    unpriced, state = movement_of(m.calculation_details)
+    figure = partial(derived_column, MonthlyCustomerBalance, rows, link=_of_month)
     first = func.to_date(m.year_month, "YYYY-MM", type_=Date)
     number = cast(func.replace(m.year_month, "-", ""), BigInteger)
-    state = case((m.calculation_details.is_(None), "still"), (unpriced > 0, "incomplete"))
     return _list(
         "gas_months", N_("Balances by month"), "gas_months.index", export="gas_months.export",
         rows=_derived(rows, MonthlyCustomerBalance), is_computed=True,

@@ -12,7 +12,7 @@ from ..records.listing import list_for
 from ..security.rights import allowed
 from ..web.additions import Addition
 from .models import AcceptedMonth, Deposit, GasPrice, Reading
-from .queries import has_gas
+from .queries import has_rows
 from .records import DEPOSIT, PRICE, READING, CustomerRecord
 
 _FIRST = func.to_date(AcceptedMonth.year_month, "YYYY-MM", type_=Date)
@@ -58,7 +58,8 @@ SHOWN = 12
 
 def _part(customer: Customer, user: Any, _number: int) -> dict[str, Any] | None:
     """The newest months; None without the permission, or where nothing of gas is entered."""
-    if not allowed(user, "gas.read") or not has_gas(db.session(), customer):
+    is_there = has_rows(db.session(), customer.id, Reading, GasPrice, Deposit)
+    if not is_there or not allowed(user, "gas.read"):
         return None
     from .statements.views import about  # late: listing the parts must not import the screens
 

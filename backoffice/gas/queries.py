@@ -5,9 +5,7 @@ customers without stored rows. A month without movement has no row; a statement 
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import (
@@ -94,23 +92,13 @@ def _computed(figure: Any, *relations: FromClause) -> Subquery:
 _READINGS = _of_computed(Reading)
 _PRICED = _computed(calculation, _READINGS, _of_computed(GasPrice), _AS_STORED)
 _MONTHS = _computed(
-    monthly,
-    _PRICED,
-    _of_computed(Deposit),
-    _READINGS,
-    _AS_STORED,
-    _of_computed(AcceptedMonth),
+    monthly, _PRICED, _of_computed(Deposit), _READINGS, _AS_STORED, _of_computed(AcceptedMonth)
 )
 
 CALCULATIONS = _stored_and_computed(
     TransactionCalculation, _PRICED, "calculated_at", "calculations"
 )
-MONTHS = _stored_and_computed(
-    MonthlyCustomerBalance,
-    _MONTHS,
-    "last_calculated_at",
-    "months",
-)
+MONTHS = _stored_and_computed(MonthlyCustomerBalance, _MONTHS, "last_calculated_at", "months")
 
 
 def as_if_stored(customer_id: int) -> dict[Table, Subquery]:
@@ -241,31 +229,20 @@ def balance_of(session: Session, customer_id: int) -> Any:
 # The readings and deposits of a month
 
 
-@dataclass(frozen=True)
-class PricedReading:
-    """A reading with its calculation, stored or computed; None where no price was in force on its day."""
-
-    reading: Reading
-    calculation: Any
-
-    @property
-    def total_price(self) -> Decimal | None:
-        """Its price in the deployment's currency; None where no price was in force."""
-        return None if self.calculation is None else self.calculation.total_price
-
-
 def month_row(session: Session, customer: Customer, month: Month) -> Any:
     """A month of the customer's statement; None before the first, and for a future month."""
     rows = statement_of(customer.id)
     return session.execute(select(rows).where(rows.c.year_month == str(month))).one_or_none()
 
 
-def priced_readings(session: Session, customer: Customer, month: Month) -> list[PricedReading]:
-    """The readings of a month with their prices, by day."""
+def priced_readings(
+    session: Session, customer: Customer, month: Month
+) -> list[tuple[Reading, Any]]:
+    """The readings of a month by day, each with its calculation, stored or computed; None without a price."""
     of_month = Reading.customer_id == customer.id, month_of(Reading.read_on) == str(month)
     readings = session.scalars(select(Reading).where(*of_month).order_by(Reading.read_on)).all()
     priced = {row.reading_id: row for row in calculations_for(session, customer.id, month)}
-    return [PricedReading(reading, priced.get(reading.id)) for reading in readings]
+    return [(reading, priced.get(reading.id)) for reading in readings]
 
 
 def deposits_of(session: Session, customer: Customer, month: Month) -> Sequence[Deposit]:
@@ -281,13 +258,10 @@ def prices_of(session: Session, customer: Customer) -> Sequence[GasPrice]:
     return session.scalars(rows.order_by(GasPrice.effective_from.desc())).all()
 
 
-def has_gas(session: Session, customer: Customer) -> bool:
-    """Whether anything of gas is entered for the customer."""
-    entered = (
-        select(model.id).where(model.customer_id == customer.id).exists()
-        for model in (Reading, GasPrice, Deposit)
-    )
-    return bool(session.scalar(select(or_(*entered))))
+def has_rows(session: Session, customer_id: int, *models: Any) -> bool:
+    """Whether the customer has a row of any of these models."""
+    held = (select(model.id).where(model.customer_id == customer_id).exists() for model in models)
+    return bool(session.scalar(select(or_(*held))))
 
 
 def unpriced_of(session: Session, customer: Customer) -> int:

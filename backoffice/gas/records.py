@@ -5,6 +5,7 @@ from dataclasses import KW_ONLY, dataclass
 from datetime import date
 from typing import Any
 
+from flask import url_for
 from sqlalchemy import select
 from sqlalchemy.orm import InstrumentedAttribute, Session, joinedload
 
@@ -43,14 +44,10 @@ class TakesBack(Refusal):
 
 @dataclass(frozen=True, eq=False)
 class CustomerRecord(Record):
-    """A record of a customer and a day or month, in the column `dated`; its pages are titled by both.
-
-    `main` is the main amount of a calculated row.
-    """
+    """A record of a customer and a day or month, in the column `dated`; its pages are titled by both."""
 
     _: KW_ONLY
     dated: InstrumentedAttribute[Any]
-    main: str = ""
 
     def label_of(self, row: Any) -> str:
         """The customer's name, and the day or the month."""
@@ -58,10 +55,6 @@ class CustomerRecord(Record):
         is_day = isinstance(when, date)
         written = day_filter(when) if is_day else month_filter(Month.parse(when).first)
         return f"{row.customer.name} · {written}"
-
-    def main_column(self, row: Any) -> str:
-        """The column of its main amount."""
-        return self.main or super().main_column(row)
 
 
 def _entered(
@@ -80,6 +73,7 @@ def _entered(
 READING = _entered(
     Reading, READINGS, domain="readings", title=N_("Reading"), new=N_("New reading"),
     fields=READING_FIELDS, dated=Reading.read_on,
+    url="/gas/readings", list_page="gas/readings.html", screens="backoffice.gas.screens:ReadingScreens",
 )  # fmt: skip
 
 
@@ -109,6 +103,8 @@ def refuse_change(session: Session, deposit: Deposit | None, _values: Values) ->
 DEPOSIT = _entered(
     Deposit, DEPOSITS, domain="deposits", title=N_("Deposit"), new=N_("New deposit"),
     fields=DEPOSIT_FIELDS, dated=Deposit.deposited_on, refuses=refuse_change,
+    url="/gas/deposits", list_page="gas/deposits.html",
+    saved_to=lambda _form, row: url_for("gas.statement", code=row.customer.code),
 )  # fmt: skip
 
 
@@ -116,7 +112,8 @@ def _calculated(model: Any, **reported: Any) -> CustomerRecord:
     """A record of derived rows."""
     return CustomerRecord(
         model, reads="gas.read",
-        append_only=True, loads=(joinedload(model.customer),), **reported,
+        append_only=True, loads=(joinedload(model.customer),),
+        screens="backoffice.gas.screens:DerivedScreens", **reported,
     )  # fmt: skip
 
 
@@ -126,6 +123,7 @@ CALCULATION = _calculated(
     domain="gas_calculations", title=N_("Calculated reading"), figures=(calculation,),
     fields=(customer_of(TransactionCalculation.customer_id),),
     dated=TransactionCalculation.transaction_date, main="total_price",
+    url="/gas/calculations", list_page="gas/calculations.html",
 )  # fmt: skip
 MONTH = _calculated(
     MonthlyCustomerBalance, many=MONTHS_LIST.title, listing=lambda _user: MONTHS_LIST,
@@ -136,6 +134,7 @@ MONTH = _calculated(
         Text(MonthlyCustomerBalance.year_month, N_("Month")),
     ),
     dated=MonthlyCustomerBalance.year_month, main="closing_balance",
+    url="/gas/months", list_page="gas/months.html",
 )  # fmt: skip
 
 RECORDS = (READING, PRICE, DEPOSIT, CALCULATION, MONTH)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flask import url_for
-from sqlalchemy import func, or_, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from ..base.codes import month_code
@@ -15,6 +15,7 @@ from ..security.rights import allowed
 from ..web.record_links import Place, Subject
 from .figures import GAS_FIGURES
 from .models import Deposit, MonthlyCustomerBalance, Reading, TransactionCalculation
+from .queries import has_rows
 from .records import CALCULATION, MONTH
 
 
@@ -58,11 +59,8 @@ def _of_customer(session: Session, user: Any, customer_id: int) -> Owners | None
     """Every figure of gas with a customer who has readings, deposits, or stored rows left over from them."""
     if not allowed(user, "gas.read") or session.get(Customer, customer_id) is None:
         return None
-    found = [
-        select(1).where(model.customer_id == customer_id).exists()
-        for model in (Reading, Deposit, TransactionCalculation, MonthlyCustomerBalance)
-    ]
-    owners = [customer_id] if session.scalar(select(or_(*found))) else []
+    of_figures = (Reading, Deposit, TransactionCalculation, MonthlyCustomerBalance)
+    owners = [customer_id] if has_rows(session, customer_id, *of_figures) else []
     return {figure.name: owners for figure in GAS_FIGURES}
 
 

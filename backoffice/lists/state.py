@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import ColumnElement
+from werkzeug.datastructures import MultiDict
 
+from ..base.identifiers import is_id
 from ..web.paging import page_number
 from .declaration import List
 
@@ -59,6 +61,16 @@ def state_of(listing: List, arguments: Mapping[str, Any]) -> State:
         page_number(given.get("page")),
         is_whole="all" in given,
     )
+
+
+MOST_TICKED = 1_000
+"""The most rows of a list that are chosen one by one."""
+
+
+def ticked(arguments: MultiDict[str, str], most: int = MOST_TICKED) -> list[int]:
+    """The ids of the ticked rows; anything else is ignored."""
+    texts = arguments.getlist("id")[:most]
+    return list(dict.fromkeys(int(text) for text in texts if is_id(text)))
 
 
 def _columns(listing: List, arguments: Mapping[str, Any]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from ..base import N_, counted
-from ..customers.listing import of_customer
+from ..customers.listing import customer_columns, of_customer
 from ..customers.models import Customer
 from ..lists import Choice, Column, Days, List, Reference, Search, containing
 from ..people.models import User
@@ -40,8 +40,7 @@ ORDERS = List(
     key=Order.id,
     columns=(
         Column("number", N_("Number"), Order.number, link=_record, classes="cell-key"),
-        Column("customer", N_("Customer"), Customer.name, classes="cell-name"),
-        Column("customer_code", N_("Customer code"), Customer.code, is_shown=False),
+        *customer_columns(),
         Column("manager", N_("Account manager"), User.name, classes="cell-manager"),
         Column("order_date", N_("Ordered"), Order.order_date, kind="day", classes="cell-date"),
         Column(

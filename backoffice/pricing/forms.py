@@ -11,6 +11,7 @@ from wtforms import HiddenField, StringField, ValidationError
 
 from ..app.extensions import db
 from ..base import money, periods
+from ..base.periods import read_day
 from ..base.refusals import Refusal
 from ..products import choosing
 from ..products import queries as products
@@ -57,7 +58,7 @@ class PricingForm(FlaskForm):
         product = products.by_code(db.session(), arguments.get("product", ""))
         data = {
             "product": products.label(product) if product else "",
-            "effective_from": _day(arguments.get("effective_from", "")),
+            "effective_from": read_day(arguments.get("effective_from", "")) or periods.today(),
             "unit_price": _price(arguments.get("unit_price", "")),
             "idempotency_key": new_key(),
         }
@@ -105,15 +106,6 @@ class PricingForm(FlaskForm):
         if is_same and str(effect.order_id) in (self.shown.data or "").split():
             return effect.order_id in self.chosen()
         return effect.is_default
-
-
-def _day(text: str) -> object:
-    field = DayField().bind(PricingForm(formdata=None), "day")
-    try:
-        field.process_formdata([text])
-    except ValueError:
-        field.data = None
-    return field.data or periods.today()
 
 
 def _price(text: str) -> Decimal | None:

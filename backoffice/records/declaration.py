@@ -170,12 +170,13 @@ class Record:
     `name` is the unique column by which users and files name a row; it is part of addresses, with slashes if
     `has_path`. `many` is the title of its list. `listing(user)` is its own list, of which `rows` restrict what a
     user sees; without it every user who `reads` sees all rows, a column per field. `url` is the address of its screens
-    (else by `domain`) and `list_page` its list's template, for a record with standard screens. `domain` is the name
-    of its blueprint and its API path, `title` and `new` the titles of one and of a new one, `called` that of a row
-    ("Meter %(number)s"; without it by the column `name`), `saved` the message after a save. `reads` and `writes` are
-    the permissions; a record that only another record's verbs create has no `writes`. An `append_only` record is
-    never edited. `shown` are values that the API shows beside the fields; `contents` are rows of other records that
-    belong to one.
+    (else by `domain`), `list_page` its list's template, `frame` that of what a row's pages share, and `saved_to`
+    answers the address after a save, for a record with standard screens; `screens` names its own class of them
+    (`module:Class`). `domain` is the name of its blueprint and its API path, `title` and `new` the titles of one and
+    of a new one, `called` that of a row ("Meter %(number)s"; without it by the column `name`), `saved` the message
+    after a save. `reads` and `writes` are the permissions; a record that only another record's verbs create has no
+    `writes`. An `append_only` record is never edited. `shown` are values that the API shows beside the fields;
+    `contents` are rows of other records that belong to one.
 
     `kept` are columns that are shown, in histories and the API too, but changed only by `verbs` and actions.
 
@@ -190,7 +191,8 @@ class Record:
     row; `labels` are those of columns that no user enters, for the audit trail.
 
     `figures` are the stored figures that it shows, of itself and its parts, in order of dependency; the last one has a
-    row's main amount. `recalculated` is the kind of owner for which a correction can be previewed.
+    row's main amount, in its column `main` if that is always the same. `recalculated` is the kind of owner for which a
+    correction can be previewed.
     """
 
     model: type[Base]
@@ -210,6 +212,9 @@ class Record:
     listing: Callable[[Any], "List"] | None = None
     url: str = ""
     list_page: str = ""
+    frame: str = ""
+    saved_to: Callable[["OfRecord", Row], str] | None = None
+    screens: str = ""
     has_path: bool = False
     append_only: bool = False
     shown: Sequence[Shown] = ()
@@ -226,6 +231,7 @@ class Record:
     loads: Sequence[ORMOption] = ()
     labels: Mapping[str, str] | None = None
     figures: Sequence[Figure] = ()
+    main: str = ""
     recalculated: str = ""
 
     @property
@@ -301,7 +307,9 @@ class Record:
         return {c.key: f for f in self.figures if f.table is own for c in f.columns}
 
     def main_column(self, row: Row) -> str:
-        """The column with a row's main amount: the first one of the last figure that is not zero."""
+        """The column with a row's main amount: `main`, or the first one of the last figure that is not zero."""
+        if self.main:
+            return self.main
         columns = [column.key for column in self.figures[-1].columns]
         return next((name for name in columns if getattr(row, name)), columns[0])
 

@@ -7,7 +7,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from functools import cache, partial
-from importlib import import_module
 from itertools import groupby
 from typing import Any, ClassVar, Self
 
@@ -20,6 +19,7 @@ from wtforms import Field as FormField
 from wtforms import FieldList, Form, StringField, ValidationError
 
 from ..app.extensions import db
+from ..base.late import named
 from ..base.refusals import Refusal
 from ..web.conflicts import Conflict, conflict_over, differences, with_theirs
 from ..web.form_markup import form_errors
@@ -260,11 +260,8 @@ def fields_of(
 
 def own_form(record: Record) -> type[OfRecord]:
     """The record's own form class, or else the base class."""
-    if isinstance(record.form, str):
-        module, _colon, name = record.form.partition(":")
-        own: type[OfRecord] = getattr(import_module(module), name)
-        return own
-    return record.form or OfRecord
+    form = named(record.form) if isinstance(record.form, str) else record.form
+    return form or OfRecord
 
 
 def _form_of(record: Record, row: Row | None = None, verb: Verb | None = None) -> type[OfRecord]:

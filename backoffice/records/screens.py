@@ -26,6 +26,7 @@ from .. import lists
 from ..app.extensions import db
 from ..approvals.screens import carry_out
 from ..audit.histories import Event
+from ..base.late import named
 from ..base.refusals import AnotherRecord, Refusal, Stale
 from ..lists.screens import STANDARD
 from ..security.permissions import allowed, requires
@@ -385,7 +386,9 @@ def _view(view: Callable[..., Any], permission: str) -> Callable[..., Any]:
 
 
 def blueprint_of(record: Record) -> Blueprint:
-    """A blueprint with the standard screens of a record."""
+    """A blueprint with the screens of a record that declares them."""
     bp = Blueprint(record.domain, __name__, url_prefix=record.url or f"/{record.domain}")
-    Screens(record, record.list_page or STANDARD).add_to(bp)
+    made: type[Screens] = named(record.screens) if record.screens else Screens
+    templates = record.list_page or STANDARD, record.frame or FRAME
+    made(record, templates[0], frame=templates[1], saved_to=record.saved_to).add_to(bp)
     return bp

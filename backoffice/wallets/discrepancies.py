@@ -7,6 +7,7 @@ from sqlalchemy import Numeric, Select, cast, func, select
 from sqlalchemy.orm import aliased
 
 from ..base import N_, counted
+from ..customers.listing import page_of_customer
 from ..customers.models import Customer
 from ..drift.facts.findings import name_of
 from ..drift.figure_status import IS_OPEN
@@ -14,7 +15,7 @@ from ..drift.models import DriftFinding
 from ..drift.wording import CAUSES
 from ..lists import Buttons, Choice, Column, List, Search, containing
 from .figures import running, wallet_totals
-from .listing import balance_of, customer_of, number_of
+from .listing import balance_of, number_of
 from .models import Wallet, WalletTransaction
 
 FACTS = tuple(name_of(model.__tablename__) for model in (Wallet, WalletTransaction))
@@ -82,7 +83,7 @@ DISCREPANCIES = List(
     also={"finding": _found.c.finding, "customer_code": Customer.code},
     columns=(
         Column("number", N_("Wallet"), Wallet.number, link=number_of, classes="cell-key"),
-        Column("customer", N_("Customer"), Customer.name, link=customer_of, classes="cell-name"),
+        Column("customer", N_("Customer"), Customer.name, link=page_of_customer, classes="cell-name"),
         Column(
             "stored", N_("Stored balance"), _stored, kind="money", link=balance_of,
             stands_on={wallet_totals.name: select(_own.id).where(_own.id == Wallet.id)},

@@ -7,11 +7,7 @@ DOMAIN = Domain(
     "wallets",
     models=("backoffice.wallets.models",),
     figures=("backoffice.wallets.figures",),
-    screens=(
-        "backoffice.wallets.views",
-        "backoffice.wallets.transactions",
-        "backoffice.wallets.health",
-    ),
+    screens=("backoffice.wallets.views", "backoffice.wallets.health"),
     navigation=(
         NavigationEntry(
             6, N_("Wallets"), "wallets.index", "wallets", "wallets.", ("wallet_transactions.",)

@@ -8,10 +8,9 @@ from flask_login import current_user
 
 from .. import lists
 from ..app.extensions import db
-from ..base.identifiers import is_id
 from ..lists.queries import matching
+from ..lists.state import MOST_TICKED, ticked
 from ..runs import actions as runs
-from ..runs.errors import AlreadyRunning
 from ..security.permissions import requires
 from ..web.claims import Claim
 from ..web.idempotency import new_key
@@ -20,9 +19,6 @@ from .figures import WALLET_FIGURES
 from .models import Wallet
 from .views import bp
 from .watched import of_wallets
-
-MOST_CHOSEN = 1_000
-"""Up to this many wallets the preview runs unpaced, because a user waits for it."""
 
 
 lists.add_list(
@@ -50,7 +46,7 @@ def preview_heal() -> Response:
         flash(_("Tick wallets first, or choose all that match."), "warning")
         return claim.complete(url_for("wallets.discrepancies"))
     scope = {"figures": dict(of_wallets(chosen))}
-    is_paced = len(chosen) > MOST_CHOSEN
+    is_paced = len(chosen) > MOST_TICKED  # a user waits for a small one
     return claim.complete(_request_run("figures.heal", scope, dry_run=True, is_paced=is_paced))
 
 
@@ -58,17 +54,12 @@ def _chosen() -> list[int]:
     """The ticked wallets, or all that match."""
     user, state = current_user._get_current_object(), lists.state_of(DISCREPANCIES, request.form)
     if "matching" not in request.form:
-        return sorted(
-            {int(text) for text in request.form.getlist("id")[:MOST_CHOSEN] if is_id(text)}
-        )
+        return sorted(ticked(request.form))
     ids = matching(user, state).with_only_columns(Wallet.id).order_by(Wallet.id)
     return list(db.session.scalars(ids))
 
 
 def _request_run(kind: str, scope: dict[str, Any], **how: Any) -> str:
     """The address of a run that does this: a new one, or a live one that does the same."""
-    try:
-        number = runs.request(db.session(), kind, scope, **how).id
-    except AlreadyRunning as same:
-        number = same.run_id
+    number = runs.request_or_join(db.session(), kind, scope, **how)
     return url_for("runs.record", run_id=number)

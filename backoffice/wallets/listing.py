@@ -8,7 +8,7 @@ from sqlalchemy import Select, and_, func, select
 
 from ..audit.queries import person_of
 from ..base import N_, counted
-from ..customers.listing import of_customer
+from ..customers.listing import customer_columns, of_customer, page_of_customer
 from ..customers.models import Customer
 from ..lists import Choice, Column, List, Moments, Search, containing
 from ..records.listing import column_of
@@ -20,11 +20,6 @@ from .rules import STATUSES, TONES, TYPES, moved_by
 def number_of(row: Any) -> str:
     """The address of the row's wallet."""
     return url_for("wallets.record", number=row.number)
-
-
-def customer_of(row: Any) -> str:
-    """The address of the row's customer."""
-    return url_for("customers.record", code=row.customer_code)
 
 
 def _sum(name: str) -> Column:
@@ -68,8 +63,7 @@ WALLETS = List(
     columns=(
         column_of(NUMBER, link=number_of, classes="cell-key"),
         replace(column_of(WHAT_FOR, classes="cell-wide"), is_shown=False),
-        Column("customer", N_("Customer"), Customer.name, link=customer_of, classes="cell-name"),
-        Column("customer_code", N_("Customer code"), Customer.code, is_shown=False),
+        *customer_columns(link=page_of_customer),
         Column("status", N_("Status"), Wallet.status, words=STATUSES, tones=TONES, classes="cell-word"),
         Column("last_moved", N_("Last transaction"), _last_moved, kind="moment", is_sortable=False),
         replace(column_of(LOW_LIMIT), classes="cell-part", is_shown=False),

@@ -50,6 +50,9 @@ TRANSACTION = Transactions(
     reads="wallets.read",
     append_only=True,
     fields=OF_TRANSACTION,
+    url="/wallet-transactions",
+    list_page="wallets/transactions.html",
+    frame="wallets/transaction.html",
 )
 
 
@@ -114,15 +117,7 @@ CLOSE = Verb(
 )  # fmt: skip
 
 
-class Wallets(Record):
-    """The record of wallets; its main figure is the balance, also when it is zero."""
-
-    def main_column(self, _row: Wallet) -> str:
-        """Its balance."""
-        return "balance"
-
-
-WALLET = Wallets(
+WALLET = Record(
     Wallet,
     name=Wallet.number,
     domain="wallets",
@@ -142,6 +137,7 @@ WALLET = Wallets(
     verbs=(*POSTINGS, SUSPEND, LIFT, CLOSE),
     create=actions.open_wallet,
     figures=(running, wallet_totals),
+    main="balance",
     recalculated="wallet",
 )
 

@@ -8,7 +8,7 @@ from markupsafe import Markup
 from sqlalchemy import ColumnElement, Select, case, literal, select
 
 from ...base import N_, counted
-from ...customers.listing import of_customer
+from ...customers.listing import customer_columns, of_customer, page_of_customer
 from ...customers.models import Customer
 from ...lists import Choice, Column, Days, List, Search, containing
 from ...web.formats import money_filter
@@ -60,14 +60,7 @@ ADJUSTMENTS = List(
             link=lambda row: url_for("meters.record", number=row.meter),
             classes="cell-end",
         ),
-        Column(
-            "customer",
-            N_("Customer"),
-            Customer.name,
-            link=lambda row: url_for("customers.record", code=row.customer_code),
-            classes="cell-name",
-        ),
-        Column("customer_code", N_("Customer code"), Customer.code, is_shown=False),
+        *customer_columns(link=page_of_customer),
         Column(
             "reason",
             N_("Reason"),

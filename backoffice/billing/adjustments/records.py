@@ -1,5 +1,7 @@
 """The declaration of adjustments: how they are entered, listed, voided and rendered in histories."""
 
+from flask import url_for
+
 from ...base import N_
 from ...records import Record, Verb
 from ..models import MeterAdjustment
@@ -35,6 +37,10 @@ ADJUSTMENT = Record(
     listing=lambda _user: ADJUSTMENTS,
     reads="billing.read",
     writes="billing.write",
+    url="/billing/adjustments",
+    list_page="billing/adjustments.html",
+    frame="billing/adjustment.html",
+    saved_to=lambda _form, adjustment: url_for("meters.record", number=adjustment.meter.number),
     has_path=True,
     append_only=True,
     fields=FIELDS,

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Select, case, exists, func, literal, selec
 from ... import lists
 from ...base import N_, counted
 from ...base.periods import today
+from ...customers.listing import customer_columns
 from ...customers.models import Customer
 from ...customers.queries import reached_from
 from ...lists import AsOf, Choice, Column, List, Search, containing, text_in
@@ -135,8 +136,7 @@ def _columns(owed: Any, number: ColumnElement[Any], day: date) -> tuple[Column, 
         Column("number", N_("Number"), number, link=_record, classes="cell-key"),
         Column("kind", N_("Document"), _kind(owed), words=KINDS),
         Column("meter", N_("Meter"), Meter.number, classes="cell-key"),
-        Column("customer", N_("Customer"), Customer.name, empty=N_("No customer"), classes="cell-name"),
-        Column("code", N_("Customer code"), Customer.code, is_shown=False),
+        *customer_columns("code", empty=N_("No customer")),
         Column(
             "day", N_("Issued"), func.coalesce(Invoice.issued_on, MeterAdjustment.adjusted_on),
             kind="day", classes="cell-date",

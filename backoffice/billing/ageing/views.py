@@ -12,6 +12,7 @@ from sqlalchemy.orm import aliased
 from ... import lists
 from ...app.extensions import db
 from ...base import N_, counted, periods
+from ...customers.listing import customer_columns
 from ...customers.models import Customer
 from ...drift import figure_status
 from ...lists import Choice, Column, List, Search, containing
@@ -113,8 +114,7 @@ def _by_meter(day: date) -> List:
                 "meter", N_("Meter"), Meter.number,
                 link=lambda row: _meter_statement(row, day), classes="cell-key",
             ),
-            Column("customer", N_("Customer"), Customer.name, empty=N_("No customer"), classes="cell-name"),
-            Column("code", N_("Customer code"), Customer.code, is_shown=False),
+            *customer_columns("code", empty=N_("No customer")),
         ),
         lambda row: {"meter": row.meter},
         counted("%(num)s meter", "%(num)s meters"),

@@ -6,7 +6,7 @@ from flask import url_for
 from sqlalchemy import ColumnElement, Select, case, or_, select
 
 from ...base import N_, counted
-from ...customers.listing import of_customer
+from ...customers.listing import customer_columns, of_customer
 from ...customers.models import Customer
 from ...lists import Choice, Column, Days, List, Search, containing
 from ...records import Text
@@ -67,8 +67,7 @@ INVOICES = List(
     key=Invoice.id,
     columns=(
         column_of(BY_NAME["number"], label=N_("Number"), link=_record, classes="cell-key"),
-        Column("customer", N_("Customer"), Customer.name, classes="cell-name"),
-        Column("customer_code", N_("Customer code"), Customer.code, is_shown=False),
+        *customer_columns(),
         Column("meter", N_("Meter"), Meter.number, empty=N_("No meter"), classes="cell-key cell-part"),
         column_of(BY_NAME["issued_on"], classes="cell-date cell-part"),
         column_of(BY_NAME["due_on"], classes="cell-date cell-detail"),

@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Select, and_, case, exists, literal, selec
 from sqlalchemy.orm import aliased
 
 from ...base import N_, counted
-from ...customers.listing import of_customer
+from ...customers.listing import customer_columns, of_customer, page_of_customer
 from ...customers.models import Customer
 from ...lists import Choice, Column, List, Search, containing
 from ...records.listing import column_of
@@ -55,10 +55,6 @@ def _record(row: Any) -> str:
     return url_for("meters.record", number=row.number)
 
 
-def _customer(row: Any) -> str | None:
-    return url_for("customers.record", code=row.code) if row.code else None
-
-
 def _sum(name: str) -> Column:
     column = getattr(Meter, name)
     return Column(name, column.info["label"], column, kind="money", total=True, classes="cell-part")
@@ -86,15 +82,7 @@ METERS = List(
     columns=(
         column_of(NUMBER, link=_record, classes="cell-key"),
         column_of(DESCRIPTION),
-        Column(
-            "customer",
-            N_("Customer"),
-            Customer.name,
-            link=_customer,
-            empty=N_("No customer"),
-            classes="cell-name",
-        ),
-        Column("customer_code", N_("Customer code"), Customer.code, is_shown=False),
+        *customer_columns(link=page_of_customer, empty=N_("No customer")),
         Column(
             "state",
             N_("Status"),
@@ -135,7 +123,6 @@ METERS = List(
         of_customer(_of_these),
     ),
     default_sort="number",
-    also={"code": Customer.code},
     counted=counted("%(num)s meter", "%(num)s meters"),
     new=("meters.new", N_("New meter")),
     nothing_yet=(N_("No meters yet"), N_("Meters are entered here, or come with the import.")),

@@ -15,10 +15,11 @@ from ...app.extensions import db
 from ...approvals.screens import carry_out
 from ...base import N_, counted
 from ...base.identifiers import whole_number
-from ...customers.listing import of_customer
+from ...customers.listing import customer_columns, of_customer
 from ...customers.models import Customer
 from ...lists import Buttons, Choice, Column, Days, List, Search, containing
 from ...lists.queries import matching
+from ...lists.state import ticked
 from ...records.actions import RecordGone, check_version
 from ...security.permissions import requires
 from ...web.claims import Claim
@@ -95,8 +96,7 @@ UNMATCHED = List(
     columns=(
         Column("reference", N_("Reference"), Payment.reference, link=_record, classes="cell-key"),
         Column("paid_on", N_("Paid on"), Payment.paid_on, kind="day", classes="cell-date"),
-        Column("customer", N_("Customer"), Customer.name, classes="cell-name"),
-        Column("customer_code", N_("Customer code"), Customer.code, is_shown=False),
+        *customer_columns(),
         Column("method", N_("Method"), Payment.method, words=METHODS, is_shown=False),
         Column("invoice", N_("Names invoice"), Invoice.number, is_shown=False),
         Column(
@@ -252,8 +252,7 @@ def _selection() -> MatchSelection:
             for each in (rows, sure)
         )
         return MatchSelection(ids, found - certain, certain - len(ids))
-    ticked = (whole_number(text) for text in request.form.getlist("id")[:MOST_MATCHED])
-    return MatchSelection([key for key in ticked if key > 0])
+    return MatchSelection(ticked(request.form, MOST_MATCHED))
 
 
 def _list_url(**more: Any) -> str:

@@ -79,8 +79,7 @@ class ClosedMonth:
 
     def difference(self, name: str) -> Decimal:
         """An amount as stored less as expected."""
-        difference: Decimal = getattr(self.stored, name) - self.facts[name]
-        return difference
+        return Decimal(getattr(self.stored, name) - self.facts[name])
 
 
 @dataclass(frozen=True)
@@ -128,34 +127,30 @@ def proposal_of(session: Session, customer_id: int) -> Proposal | None:
     rows = session.scalars(_closed(MonthlyCustomerBalance, customer_id)).all()
     if until is None or not rows:
         return None
-    found = {name: _found(session, figure, customer_id) for name, figure in _FIGURES.items()}
-    wrong = {finding.key["year_month"]: finding for finding in found["months"]}
+    of_months, of_readings = (
+        findings(session.connection(), registry, registry.bundle_of(figure), [customer_id])
+        for figure in (monthly, calculation)
+    )
+    wrong = {finding.key["year_month"]: finding for finding in of_months}
     closed = {
         c.reading_id: c.year_month
         for c in session.scalars(_closed(TransactionCalculation, customer_id))
     }
-    readings = {finding.key["reading_id"] for finding in found["calculations"]}
+    readings = {finding.key["reading_id"] for finding in of_readings}
     behind = {month for reading, month in closed.items() if reading in readings}
     months = list(_months(rows, wrong, behind))
     if not any(month.is_wrong for month in months):
         return None
     closed_months = {row.year_month for row in rows}
-    besides = [f for f in found["months"] if f.key["year_month"] not in closed_months]
-    besides += [f for f in found["calculations"] if f.key["reading_id"] not in closed]
+    besides = [f for f in of_months if f.key["year_month"] not in closed_months]
+    besides += [f for f in of_readings if f.key["reading_id"] not in closed]
     amount = -months[-1].difference("closing_balance")
     return Proposal(months, until + timedelta(1), amount, besides)
-
-
-_FIGURES = {"months": monthly, "calculations": calculation}
 
 
 def _closed(model: Any, customer_id: int) -> Any:
     rows = select(model).where(model.customer_id == customer_id, is_closed(model.__table__))
     return rows.order_by(model.year_month)
-
-
-def _found(session: Session, figure: figures.Figure, customer_id: int) -> list[Finding]:
-    return findings(session.connection(), registry, registry.bundle_of(figure), [customer_id])
 
 
 def _months(

@@ -78,7 +78,7 @@ def _may_be_saved(form: ReadingSheetForm, typed: Sheet) -> bool:
         form.form_errors = [
             _("Nothing is saved yet: look at what is unusual, then say that it is right.")
         ]
-    return not getattr(form, "form_errors", None)
+    return not form.form_errors
 
 
 def _pasted(month: Month) -> Sheet:
@@ -92,7 +92,7 @@ def _pasted(month: Month) -> Sheet:
 
 def _refused(form: ReadingSheetForm, typed: Sheet, status: int) -> Response:
     db.session.rollback()
-    form.form_errors = [*getattr(form, "form_errors", ()), *typed.errors]
+    form.form_errors = [*form.form_errors, *typed.errors]
     return _render_page(form, typed, status)
 
 

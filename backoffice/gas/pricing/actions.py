@@ -1,6 +1,6 @@
 """Actions on prices: computing a bulk change, storing and deleting. Nothing here commits."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -86,29 +86,23 @@ def check(prices: Sequence[NewPrice]) -> None:
             raise OutOfRange(most=money.format_unit_price(MAX_PRICE))
 
 
-def remove(session: Session, gone: NewPrice) -> None:
-    """Delete the stored price. Raises Locked."""
-    with refused_if_locked():
-        session.execute(delete(GasPrice).where(GasPrice.id == gone.price_id))
+def store(session: Session, new: NewPrice) -> None:
+    """Store a price: over the one that it replaces, else over that of its day, else as a new one; or delete it.
 
-
-def store(session: Session, new: NewPrice) -> GasPrice:
-    """Store a price: over the one that it replaces, else over that of its day, else as a new one. Raises Locked."""
+    Raises Locked.
+    """
+    if new.is_gone:
+        with refused_if_locked():
+            session.execute(delete(GasPrice).where(GasPrice.id == new.price_id))
+        return
     is_replaced = or_(GasPrice.id == new.price_id, GasPrice.effective_from == new.effective_from)
     rows = select(GasPrice).where(GasPrice.customer_id == new.customer_id, is_replaced)
     stored = session.scalars(rows.order_by(GasPrice.id != new.price_id).with_for_update()).first()
-    values: Mapping[str, object] = {
-        "effective_from": new.effective_from,
-        "price_per_sm3": new.price_per_sm3,
-        "correction_factor": new.correction_factor,
-    }
     if stored is None:
-        stored = GasPrice(customer_id=new.customer_id, **values)
-        session.add(stored)
+        session.add(GasPrice(customer_id=new.customer_id, **new.values))
     else:
-        for name, value in values.items():
+        for name, value in new.values.items():
             setattr(stored, name, value)
         records.bump_version(session, stored)
     with refused_if_locked():
         session.flush()
-    return stored

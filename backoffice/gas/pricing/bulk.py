@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import date
+from decimal import Decimal
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as _l
@@ -27,8 +28,6 @@ from ..rules import MAX_FACTOR, MAX_PRICE
 from .actions import MOST, PriceChange
 from .effects import NewPrice
 
-LEAST_PERCENT, MOST_PERCENT = -100, 1000
-
 COLUMNS = ("customer_code", "price_per_sm3", "correction_factor")
 """The columns of lines without a header; a header of an import file may name them in any order."""
 
@@ -37,7 +36,7 @@ class BulkForm(FlaskForm):
     """A change of prices from a day on: the same for all chosen customers, or a line for each."""
 
     effective_from = DayField(_l("Valid from"), [Required(_l("Enter the day."))])
-    percent = QuantityField(_l("Percent more"), minimum=None)
+    percent = QuantityField(_l("Percent more"), minimum=Decimal(-100), maximum=Decimal(1000))
     price_per_sm3 = UnitPriceField(_l("Price per Sm³"), maximum=MAX_PRICE)
     correction_factor = FactorField(_l("Correction factor"), maximum=MAX_FACTOR)
     lines = TextAreaField(_l("Prices by customer"), render_kw={"rows": 6, "spellcheck": "false"})
@@ -55,10 +54,8 @@ class BulkForm(FlaskForm):
             raise ValidationError(in_words(refusal))
 
     def validate_percent(self, field: QuantityField) -> None:
-        """Either a percentage in range, or a price, or only a factor."""
-        if field.data is not None and not LEAST_PERCENT <= field.data <= MOST_PERCENT:
-            raise ValidationError(_("Write a percentage from -100 to 1000."))
-        given = [self.percent.data, self.price_per_sm3.data]
+        """Either a percentage, or a price, or only a factor."""
+        given = [field.data, self.price_per_sm3.data]
         if None not in given:
             raise ValidationError(_("Enter a percentage or a price, not both."))
         if not self.has_lines() and given == [None, None] and self.correction_factor.data is None:

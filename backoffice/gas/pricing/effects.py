@@ -5,8 +5,8 @@ new one laid over them. Nothing is written and no lock is taken, also for custom
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -15,13 +15,17 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from ... import figures
+from ...base import table_of
 from ...base.periods import Month
 from ...customers.models import Customer
 from ..figures import monthly
-from ..models import GasPrice, MonthlyCustomerBalance
+from ..models import PRICE_PARTS, GasPrice, MonthlyCustomerBalance
 from ..queries import MONTHS
 
 ZERO = Decimal(0)
+
+Price = Mapping[str, Any]
+"""A stored price, or one laid over it, as a row of a preview."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +43,16 @@ class NewPrice:
     price_id: int | None = None
     is_gone: bool = False
 
+    @property
+    def values(self) -> dict[str, Any]:
+        """Its columns of the stored price, beside the customer."""
+        return {name: getattr(self, name) for name in PRICE_PARTS}
+
     @classmethod
     def gone(cls, price: GasPrice) -> "NewPrice":
         """The deletion of a stored price."""
-        amounts = price.price_per_sm3, price.correction_factor
-        return cls(price.customer_id, price.effective_from, *amounts, price.id, is_gone=True)
+        stored: dict[str, Any] = {name: getattr(price, name) for name in PRICE_PARTS}
+        return cls(price.customer_id, **stored, price_id=price.id, is_gone=True)
 
     @property
     def as_json(self) -> list[Any]:
@@ -102,17 +111,16 @@ class PriceEffect:
     """
 
     new: NewPrice
-    before: Mapping[str, Any] | None
-    after: Mapping[str, Any] | None
+    before: Price | None
+    after: Price | None
     months: Sequence[MonthEffect]
     total: MonthEffect
 
     @property
     def is_same(self) -> bool:
         """Whether this price is stored already."""
-        names = ("effective_from", "price_per_sm3", "correction_factor")
         before = self.before
-        return before is not None and all(before[n] == getattr(self.new, n) for n in names)
+        return before is not None and all(before[n] == v for n, v in self.new.values.items())
 
     @property
     def becoming(self) -> Sequence[MonthEffect]:
@@ -134,104 +142,84 @@ def effects_of(session: Session, wanted: Sequence[NewPrice]) -> list[PriceEffect
     """What each of these prices changes; at most one per customer."""
     owners = sorted({new.customer_id for new in wanted})
     stored = _stored(session, owners)
-    now = _months_now(session, owners)
     laid = {new.customer_id: _with(stored[new.customer_id], new) for new in wanted}
-    then = _months(session, owners, [row for rows in laid.values() for row in rows])
+    months = select(MONTHS).where(MONTHS.c.customer_id == func.any(owners))
+    now = _by_month(map(dict, session.execute(months).mappings()))
+    # Laid over as kept up to date: the months of a customer without stored ones change alike.
+    kept = [{"id": owner, "use_realtime_calculation": True} for owner in owners]
+    rows: Any = {GasPrice: [row for prices in laid.values() for row in prices], Customer: kept}
+    previewed = figures.preview(session, [monthly], rows, owners=owners)
+    then = _by_month(
+        {"customer_id": customer_id, "year_month": month, **row}
+        for (customer_id, month), row in previewed.rows(MonthlyCustomerBalance).items()
+    )
     return [
-        _effect(
-            new, (stored[new.customer_id], laid[new.customer_id]), now[new.customer_id], then[new.customer_id]
-        )
-        for new in wanted
-    ]  # fmt: skip
+        _effect(new, stored[of], laid[of], now[of], then[of])
+        for of, new in ((new.customer_id, new) for new in wanted)
+    ]
 
 
 def _effect(
     new: NewPrice,
-    prices: Iterable[Iterable[Mapping[str, Any]]],
+    stored: Sequence[Price],
+    laid: Sequence[Price],
     now: Mapping[str, MonthAmounts],
     then: Mapping[str, MonthAmounts],
 ) -> PriceEffect:
-    every = sorted({*now, *then})
     none = MonthAmounts()
-    rows = [MonthEffect(month, now.get(month, none), then.get(month, none)) for month in every]
+    rows = (MonthEffect(m, now.get(m, none), then.get(m, none)) for m in sorted({*now, *then}))
     changed = [row for row in rows if row.now != row.then]
     total = MonthEffect(
-        "", _summed(row.now for row in changed), _summed(row.then for row in changed)
+        "", _summed([row.now for row in changed]), _summed([row.then for row in changed])
     )
-    before, after = (in_force(side, new.effective_from) for side in prices)
+    before, after = (_in_force(prices, new.effective_from) for prices in (stored, laid))
     return PriceEffect(new, before, after, changed, total)
 
 
-def _summed(amounts: Iterable[MonthAmounts]) -> MonthAmounts:
+def _summed(amounts: Sequence[MonthAmounts]) -> MonthAmounts:
     """The total volumes and purchases, and the balance after the last month."""
-    each = list(amounts)
-    if not each:
-        return MonthAmounts()
     return MonthAmounts(
-        sum((a.volume for a in each), ZERO),
-        sum((a.purchases for a in each), ZERO),
-        each[-1].closing,
-        sum(a.unpriced for a in each),
+        sum((a.volume for a in amounts), ZERO),
+        sum((a.purchases for a in amounts), ZERO),
+        amounts[-1].closing if amounts else ZERO,
+        sum(a.unpriced for a in amounts),
     )
 
 
-def in_force(prices: Iterable[Mapping[str, Any]], day: date) -> Mapping[str, Any] | None:
+def _in_force(prices: Sequence[Price], day: date) -> Price | None:
     """The one of a customer's prices that is in force on a day; None before the first."""
-    begun = [price for price in prices if price["effective_from"] <= day]
+    begun = (price for price in prices if price["effective_from"] <= day)
     return max(begun, key=lambda price: price["effective_from"], default=None)
 
 
-def _with(stored: Sequence[Mapping[str, Any]], new: NewPrice) -> list[Mapping[str, Any]]:
-    """A customer's prices once the new one is stored."""
-    names = [field.name for field in fields(new) if field.name not in ("price_id", "is_gone")]
-    row = {name: getattr(new, name) for name in names}
-    replaced = {price["id"] for price in stored if price["id"] == new.price_id}
-    replaced |= {p["id"] for p in stored if p["effective_from"] == new.effective_from}
-    kept = [price for price in stored if price["id"] not in replaced]
+def _with(stored: Sequence[Price], new: NewPrice) -> list[Price]:
+    """A customer's prices once the new one is stored, or gone."""
+    kept = [
+        p for p in stored
+        if p["id"] != new.price_id and p["effective_from"] != new.effective_from
+    ]  # fmt: skip
     if new.is_gone:
         return kept
-    return [*kept, {"id": min(replaced, default=-new.customer_id), **row}]
+    replaced = {price["id"] for price in stored} - {price["id"] for price in kept}
+    row_id = min(replaced, default=-new.customer_id)
+    return [*kept, {"id": row_id, "customer_id": new.customer_id, **new.values}]
 
 
-def _stored(session: Session, owners: Collection[int]) -> dict[int, list[Mapping[str, Any]]]:
+def _stored(session: Session, owners: Sequence[int]) -> dict[int, list[Price]]:
     """Every price by customer, as rows for a preview."""
-    columns = (
-        GasPrice.id, GasPrice.customer_id, GasPrice.effective_from,
-        GasPrice.price_per_sm3, GasPrice.correction_factor,
-    )  # fmt: skip
-    found: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
-    stored = select(*columns).where(GasPrice.customer_id == func.any(list(owners)))
-    for row in session.execute(stored.order_by(GasPrice.effective_from)).mappings():
-        found[row["customer_id"]].append(dict(row))
-    return found
-
-
-def _months_now(session: Session, owners: Sequence[int]) -> dict[int, dict[str, MonthAmounts]]:
-    """Customer → month → its current amounts."""
-    rows = select(MONTHS).where(MONTHS.c.customer_id == func.any(list(owners)))
-    found: dict[int, dict[str, MonthAmounts]] = defaultdict(dict)
+    found: dict[int, list[Price]] = defaultdict(list)
+    rows = select(table_of(GasPrice)).where(GasPrice.customer_id == func.any(owners))
     for row in map(dict, session.execute(rows).mappings()):
-        found[row["customer_id"]][row["year_month"]] = _amounts(row)
+        found[row["customer_id"]].append(row)
     return found
 
 
-def _months(
-    session: Session, owners: Sequence[int], prices: Sequence[Mapping[str, Any]]
-) -> dict[int, dict[str, MonthAmounts]]:
-    """Customer → month → its amounts at these prices, whether the customer's months are stored or not."""
-    customers = [{"id": owner, "use_realtime_calculation": True} for owner in owners]
-    rows = {GasPrice: prices, Customer: customers}
-    previewed = figures.preview(session, [monthly], rows, owners=owners)
+def _by_month(rows: Iterable[Mapping[str, Any]]) -> dict[int, dict[str, MonthAmounts]]:
+    """Customer → month → its amounts."""
     found: dict[int, dict[str, MonthAmounts]] = defaultdict(dict)
-    for (customer_id, month), row in previewed.rows(MonthlyCustomerBalance).items():
-        found[customer_id][month] = _amounts(row)
+    for row in rows:
+        found[row["customer_id"]][row["year_month"]] = MonthAmounts(
+            row["total_volume_sm3"], row["total_purchases"], row["closing_balance"],
+            row["calculation_details"]["unpriced"],
+        )  # fmt: skip
     return found
-
-
-def _amounts(row: Mapping[str, Any]) -> MonthAmounts:
-    return MonthAmounts(
-        row["total_volume_sm3"],
-        row["total_purchases"],
-        row["closing_balance"],
-        row["calculation_details"]["unpriced"],
-    )

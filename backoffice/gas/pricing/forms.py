@@ -1,25 +1,20 @@
 """The form of a price, with a live preview of every month that it would change."""
 
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any
 
 from flask import request
 
 from ...app.extensions import db
-from ...base import periods
 from ...base.periods import read_day
 from ...customers import queries as customers
-from ...customers.naming import OFFERED
 from ...records.forms import OfRecord
 from ...web.forms import Stamp
 from ...web.paging import PAGE_SIZE
-from ..models import GasPrice
+from ..fields import PRICE_FIELDS
+from ..models import PRICE_PARTS, GasPrice
 from ..queries import price_on
 from .effects import NewPrice, PriceEffect, effect_of
-
-NO_CORRECTION = Decimal(1)
-"""The factor that is proposed where a customer has no price yet."""
 
 
 class PriceForm(OfRecord):
@@ -32,36 +27,28 @@ class PriceForm(OfRecord):
     @classmethod
     def suggested(cls) -> dict[str, Any]:
         """The price of the customer and day that the address names, else the price in force today."""
+        usual = super().suggested()
         customer = customers.by_code(db.session(), request.args.get("customer", ""))
-        today = periods.today()
+        today = usual["effective_from"]
         day = read_day(request.args.get("effective_from", "")) or today
         prices = (price_on(db.session(), customer.id, each) for each in (day, today) if customer)
         price = next(filter(None, prices), None)
-        return {
-            "customer": customer.id if customer else None,
-            "effective_from": day,
-            "price_per_sm3": price.price_per_sm3 if price else None,
-            "correction_factor": price.correction_factor if price else NO_CORRECTION,
-        }
+        held = {name: getattr(price, name) for name in PRICE_PARTS} if price else {}
+        return {**usual, **held, "effective_from": day}
 
     def live(self) -> Mapping[str, Any]:
         """The live preview."""
         return {"effect": self.effect(), "taken": self.taken(), "SHOWN": PAGE_SIZE}
 
-    def beside(self) -> Mapping[str, Any]:
-        """The customers to choose from."""
-        return {"offered": customers.search(db.session(), "", limit=OFFERED), "OFFERED": OFFERED}
-
     def new_price(self) -> NewPrice | None:
-        """The typed price once it is complete and valid; else None."""
-        names = ("effective_from", "price_per_sm3", "correction_factor")
-        values = [self[name].data for name in names]
-        customer = self.customer_id()
-        if customer is None or None in values or not all(self._is_lawful(name) for name in names):
+        """The typed price once it is complete and can be stored: a preview of any other would fail or mislead."""
+        values = {field.name: self[field.name].data for field in PRICE_FIELDS}
+        edited, customer = self.edited(), self.customer_id()
+        if customer is None or None in values.values():
             return None
-        day, price, factor = values
-        edited = self.edited()
-        return NewPrice(customer, day, price, factor, edited.id if edited else None)
+        if not all(law.holds(values[field.name]) for field in PRICE_FIELDS for law in field.laws):
+            return None
+        return NewPrice(customer, **values, price_id=edited.id if edited else None)
 
     def edited(self) -> GasPrice | None:
         """The stored price that is edited; a preview finds it by the form's stamp."""
@@ -86,8 +73,3 @@ class PriceForm(OfRecord):
         """What saving it changes; None while it is incomplete or would be refused."""
         new = self.new_price()
         return effect_of(db.session(), new) if new and not self.taken() else None
-
-    def _is_lawful(self, name: str) -> bool:
-        """Whether the value can be stored; a preview of any other would fail or mislead."""
-        field = next(f for f in self.fields if f.name == name)
-        return all(law.holds(self[name].data) for law in field.laws)

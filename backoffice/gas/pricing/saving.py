@@ -6,8 +6,8 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from ...approvals.verbs import Payload
+from ...people.models import User
 from ...records import actions
-from ..models import GasPrice
 from ..records import PRICE
 
 
@@ -17,20 +17,17 @@ def as_payload(values: Mapping[str, Any], row_id: int | None, version: int | Non
     return {"typed": typed, "row": row_id, "version": version}
 
 
-def save(session: Session, typed: Mapping[str, str], row_id: int | None, version: int) -> GasPrice:
+def save(session: Session, _user: User, asked: Payload) -> object:
     """Store the entered facts as a new price, or over the stored one at that version.
 
     Raises Taken, RecordGone, RecordChanged, Locked.
     """
-    values = {name: PRICE.entered[name].data(fact) for name, fact in typed.items()}
-    row: GasPrice = (
-        actions.create(session, PRICE, values)
-        if row_id is None
-        else actions.update(session, PRICE, row_id, values, version)
-    )
-    return row
+    values = {name: PRICE.entered[name].data(fact) for name, fact in asked["typed"].items()}
+    if asked["row"] is None:
+        return actions.create(session, PRICE, values)
+    return actions.update(session, PRICE, asked["row"], values, asked["version"])
 
 
-def delete(session: Session, row_id: int, version: int) -> None:
+def delete(session: Session, _user: User, asked: Payload) -> object:
     """Delete the stored price at that version. Raises RecordGone, RecordChanged, Locked."""
-    actions.run_verb(session, PRICE, PRICE.verbs[0], row_id, version, {})
+    return actions.run_verb(session, PRICE, PRICE.verbs[0], asked["row"], asked["version"], {})

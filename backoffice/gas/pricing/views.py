@@ -16,18 +16,16 @@ from ...app.extensions import db
 from ...approvals.screens import carry_out
 from ...approvals.verbs import Payload
 from ...approvals.verbs import Verb as Approved
-from ...base.identifiers import whole_number
 from ...base.refusals import Refusal
 from ...book.queries import refusal_of
 from ...customers.models import Customer
 from ...lists.queries import matching
+from ...lists.state import ticked
 from ...records import Values, Verb, forms
 from ...records.forms import OfRecord
 from ...records.listing import list_for, row_named
 from ...records.screens import Screens
-from ...runs.actions import Limits
-from ...runs.actions import request as request_run
-from ...runs.errors import AlreadyRunning
+from ...runs.actions import Limits, request_or_join
 from ...security.permissions import requires
 from ...web.claims import Claim
 from ...web.formats import in_words
@@ -37,17 +35,14 @@ from ...web.paging import PAGE_SIZE
 from ..approved_verbs import DELETE_PRICE, SAVE_PRICE
 from ..models import GasPrice
 from ..records import PRICE
+from ..rules import CHANGE_PRICES as NAME
 from ..rules import SHOWN, UNPRICED
 from .actions import MOST, changed_prices, check
 from .bulk import BulkForm
 from .effects import NewPrice, PriceEffect, effect_of
 from .forms import PriceForm
-from .runs import CHANGE_PRICES
 from .saving import as_payload
 from .work import changes_of
-
-MOST_IDS = 1_000
-"""Prices that can be ticked one by one."""
 
 
 class PriceScreens(Screens):
@@ -96,9 +91,9 @@ class PriceScreens(Screens):
 
     def stored(self, form: OfRecord, claim: Claim) -> Response:
         """Store it at once, or above the limits after another user's approval."""
-        row_id = form.row.id if form.row is not None else None
-        version = form.expected_version(row_id) if row_id is not None else None
-        asked = as_payload(form.values(), row_id, version)
+        row = form.row
+        version = None if row is None else form.expected_version(row.id)
+        asked = as_payload(form.values(), row and row.id, version)
         done = partial(self.after_save, form, claim)
         return carry_out(SAVE_PRICE, asked, claim, done, back=url_for("gas_prices.index"))
 
@@ -162,12 +157,7 @@ def _request_run(
 ) -> int:
     """Request the run; answers its id, or that of a live run that does the same."""
     scope = {"prices": sorted(new.as_json for new in wanted), **(beside or {})}
-    try:
-        return request_run(
-            db.session(), CHANGE_PRICES.name, scope, dry_run=dry_run, is_paced=False
-        ).id
-    except AlreadyRunning as same:
-        return same.run_id
+    return request_or_join(db.session(), NAME, scope, dry_run=dry_run, is_paced=False)
 
 
 def _chosen(typed: MultiDict[str, str]) -> Select[Any]:
@@ -176,8 +166,7 @@ def _chosen(typed: MultiDict[str, str]) -> Select[Any]:
     state = lists.state_of(listing, typed)
     if "id" not in typed:
         return matching(user, state)
-    ids = {whole_number(text) for text in typed.getlist("id")[:MOST_IDS]}
-    return listing.rows(user).where(GasPrice.id.in_(ids))
+    return listing.rows(user).where(GasPrice.id.in_(ticked(typed)))
 
 
 def _render_page(form: BulkForm, typed: MultiDict[str, str], status: int = 200) -> Response:
@@ -190,7 +179,7 @@ def _render_page(form: BulkForm, typed: MultiDict[str, str], status: int = 200) 
         status=status,
         form=form,
         count=db.session.scalar(rows),
-        ids=typed.getlist("id")[:MOST_IDS],
+        ids=ticked(typed),
         state=state,
         in_words=lists.in_words(db.session(), current_user, state),
         idempotency_key=new_key(),

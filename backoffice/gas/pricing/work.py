@@ -13,15 +13,13 @@ from ...runs.models import APPLIED, FOUND, ITEM_FAILED, SKIPPED, RunItem
 from ...runs.work import Asked, Chunk, Step, Work
 from ..figures import monthly
 from ..rules import CHANGE_PRICES, MOVED, NO_PRICE, SHOWN, UNPRICED
-from .actions import remove, store
+from .actions import store
 from .effects import NewPrice, PriceEffect, effects_of
 
 CHUNK = 50
 """Customers per transaction; a customer has some hundred readings."""
 
 ITEMS = table_of(RunItem)
-
-Rendered = Mapping[str, Any] | None
 
 
 def plan(connection: Connection, asked: Asked) -> Iterator[Chunk]:
@@ -95,32 +93,31 @@ def _change_price(
         return
     was, then = changes_of(effect)
     if work.asked.dry_run:
-        _record(step, effect, FOUND, was, then)
+        _record(step, effect, FOUND)
         step.tally.changed += 1
     elif "before" in reported and (reported["before"], reported["after"]) != (was, then):
-        _record(step, effect, SKIPPED, was, was, error=MOVED)
+        _record(step, effect, SKIPPED, MOVED)
         step.tally.skipped += 1
     else:
-        _apply(step, session, effect, was, then)
+        _apply(step, session, effect)
 
 
-def _apply(
-    step: Step, session: Session, effect: PriceEffect, was: Rendered, then: Rendered
-) -> None:
+def _apply(step: Step, session: Session, effect: PriceEffect) -> None:
     try:
         with session.begin_nested():
-            (remove if effect.new.is_gone else store)(session, effect.new)
+            store(session, effect.new)
             figures.settle(session)
     except Refusal as refusal:
+        was, then = changes_of(effect)
         error, shown = refusal.sentence % refusal.values, {"before": was, "after": then}
-        _record(step, effect, ITEM_FAILED, was, was, error=error, shown=shown)
+        _record(step, effect, ITEM_FAILED, error, shown=shown)
         step.tally.failed += 1
     else:
-        _record(step, effect, APPLIED, was, then)
+        _record(step, effect, APPLIED)
         step.tally.changed += 1
 
 
-def changes_of(effect: PriceEffect) -> tuple[Rendered, Rendered]:
+def changes_of(effect: PriceEffect) -> tuple[dict[str, Any], dict[str, Any]]:
     """The values that change, of the price and of its customer's totals, before and after, as an item stores them."""
     total, prices = effect.total, (effect.before, effect.after)
     pairs = {
@@ -135,19 +132,15 @@ def changes_of(effect: PriceEffect) -> tuple[Rendered, Rendered]:
     return was, then
 
 
-def _record(
-    step: Step,
-    effect: PriceEffect,
-    outcome: str,
-    was: Rendered,
-    then: Rendered,
-    error: str = "",
-    **kept: Any,
-) -> None:
-    """Record an item; its amounts are the closing balances, and `kept` are details that a retry needs."""
+def _record(step: Step, effect: PriceEffect, outcome: str, error: str = "", **kept: Any) -> None:
+    """Record an item; its amounts are the closing balances, and `kept` are details that a retry needs.
+
+    What is neither found nor applied stays as it was.
+    """
+    was, then = changes_of(effect)
     now, later = effect.total.now.closing, effect.total.then.closing
     if outcome not in (FOUND, APPLIED):
-        later = now
+        then, later = was, now
     step.item(
         CHANGE_PRICES, outcome, owner=effect.new.customer_id,
         before=was, after=then, error=error,

@@ -1,15 +1,15 @@
 """A customer's statement as a list: every month, on screen, in exports and in print."""
 
+from functools import partial
 from typing import Any
 
 from flask import url_for
-from sqlalchemy import Date, Numeric, Select, case, cast, func, literal, select
+from sqlalchemy import Date, Numeric, Select, cast, func, literal, select
 
 from ...base import N_, counted
 from ...customers.models import Customer
 from ...lists import Column, List
-from ...lists.declaration import Kind
-from ..listing import TONES
+from ..listing import TONES, derived_column, movement_of
 from ..models import MonthlyCustomerBalance
 from ..queries import statement_of
 
@@ -26,16 +26,9 @@ def statement_list(customer: Customer) -> List:
     def rows(_user: Any) -> Select[Any]:
         return select().select_from(months.outerjoin(M, M.id == months.c.id))
 
-    def column(
-        name: str, kind: Kind = "money", classes: str = "cell-detail", total: bool = False
-    ) -> Column:
-        held, value = getattr(M, name), months.c[name]
-        either = func.coalesce(held, value, type_=value.type)
-        return Column(name, held.info["label"], either, kind=kind, classes=classes, total=total)
-
     month = cast(func.to_date(months.c.year_month, "YYYY-MM"), Date)
-    is_incomplete = details["unpriced"].as_integer() > 0
-    state = case((details.is_(None), "still"), (is_incomplete, "incomplete"))
+    column = partial(derived_column, M, months, classes="cell-detail")
+    _unpriced, state = movement_of(details)
     read = func.coalesce(details["readings"].as_integer(), literal(0), type_=Numeric)
     return List(
         "gas_statement",
@@ -53,7 +46,7 @@ def statement_list(customer: Customer) -> List:
             column("total_deposits", total=True),
             column("total_purchases", total=True),
             column("closing_balance", classes="cell-total cell-lead"),
-            column("total_volume_sm3", "quantity", "cell-part", total=True),
+            column("total_volume_sm3", "quantity", classes="cell-part", total=True),
             Column("readings", N_("Readings"), read, kind="number", total=True, classes="cell-part"),
             Column("state", N_("Note"), state, words=NOTES, tones=TONES, classes="cell-word"),
         ),

@@ -12,6 +12,7 @@ from ... import lists
 from ...app.extensions import db
 from ...approvals.screens import carry_out
 from ...base import money
+from ...lists.state import ticked
 from ...security.permissions import requires
 from ...web.claims import Claim
 from ...web.htmx import render
@@ -23,9 +24,6 @@ from . import actions
 from .actions import Change, Chosen, Mark
 from .approved_verbs import BULK_EDIT, as_payload
 from .forms import BulkForm
-
-MOST_IDS = 1_000
-"""The most orders that can be chosen one by one."""
 
 
 @bp.get("/bulk")
@@ -69,8 +67,7 @@ def _chosen(typed: MultiDict[str, str]) -> Chosen:
     state = lists.state_of(ORDERS, typed)
     if "matching" in typed:
         return Chosen(user, state)
-    ids = {int(text) for text in typed.getlist("id")[:MOST_IDS] if _is_id(text)}
-    return Chosen(user, state, tuple(sorted(ids)))
+    return Chosen(user, state, tuple(sorted(ticked(typed))))
 
 
 def _mark(typed: MultiDict[str, str]) -> Mark | None:

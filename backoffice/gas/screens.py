@@ -1,22 +1,54 @@
-"""Screens of calculated readings and months; rows computed on read are shown and explained like stored ones."""
+"""Screens of readings, with the price of each, and of calculated readings and months.
+
+Rows computed on read are shown and explained like stored ones.
+"""
 
 from typing import Any
 
-from flask import Blueprint, abort
+from flask import abort, url_for
+from flask_babel import gettext as _
 from flask_login import current_user
 from sqlalchemy import select
 from sqlalchemy.orm import aliased, joinedload
 
 from ..app.extensions import db
-from ..base import table_of
+from ..base import N_, table_of
 from ..base.identifiers import whole_number
+from ..base.periods import Month
 from ..customers.models import Customer
 from ..records.calculations import Calculations
 from ..records.listing import row_named
 from ..records.screens import Screens
+from ..web.formats import money_filter, month_filter, unit_price_filter
 from .models import Reading
-from .queries import as_if_stored
+from .queries import CALCULATIONS, as_if_stored, price_on
 from .records import MONTH
+from .rules import NO_PRICE
+
+
+class ReadingScreens(Screens):
+    """The screens of readings."""
+
+    def facts_of(self, row: Reading) -> list[tuple[str, str, str]]:
+        """The entered facts, the month, and the price with the total."""
+        month, code = Month.of(row.read_on), row.customer.code
+        at = url_for("gas.month", code=code, month=month)
+        return [*super().facts_of(row), (N_("Month"), month_filter(month.first), at), *_priced(row)]
+
+
+def _priced(row: Reading) -> list[tuple[str, str, str]]:
+    price = price_on(db.session(), row.customer_id, row.read_on)
+    if price is None:
+        return [(N_("Price used"), _(NO_PRICE), "")]
+    at = url_for("gas_prices.record", id=price.id)
+    used = (N_("Price used"), unit_price_filter(price.price_per_sm3), at)
+    c = CALCULATIONS.c
+    price_of_row = c.customer_id == row.customer_id, c.reading_id == row.id
+    total = db.session.scalar(select(c.total_price).where(*price_of_row))
+    if total is None:
+        return [used]
+    how = url_for("gas_calculations.calculation", reading_id=row.id)
+    return [used, (N_("Total price"), money_filter(total), how)]
 
 
 class DerivedScreens(Screens):
@@ -53,9 +85,3 @@ class DerivedScreens(Screens):
         if row is not None:
             session.expunge(row)  # it is in no table, and its id is made up
         return row
-
-
-bp = Blueprint("gas_months", __name__, url_prefix="/gas/months")
-
-screens = DerivedScreens(MONTH, "gas/months.html")
-screens.add_to(bp)
