@@ -23,6 +23,7 @@ from sqlalchemy.sql.visitors import iterate
 
 from ..app.domain import declared
 from .declaration import Column, List, Row
+from .joins import froms_of
 from .state import State
 
 
@@ -90,7 +91,7 @@ def marked(
     if known is None:
         return Marked()
     rows_of = state.listing.rows(user).with_only_columns(state.listing.key)
-    read = set(_tables_of(rows_of.get_final_froms()))
+    read = set(_tables_of(froms_of(rows_of)))
     shown = {c.name: found for c in columns if (found := _watched(known, c, read))}
     names = {one.figure for found in shown.values() for one in found}
     if not names or not known.is_any_open(session, names):

@@ -10,15 +10,20 @@ import os
 import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from typing import Any
 
 import structlog
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Connection,
     Engine,
+    Float,
     Row,
+    Update,
     and_,
+    bindparam,
     case,
     delete,
     func,
@@ -82,9 +87,9 @@ PATIENCE_SECONDS = 1.0
 """How long a worker waits for others to finish a stage before it turns to other work."""
 
 
-def _lease(seconds: float, attempts: ColumnElement[int]) -> ColumnElement[float]:
+def _lease(seconds: ColumnElement[float], attempts: ColumnElement[int]) -> ColumnElement[float]:
     """Seconds for which a claim is valid after so many attempts."""
-    return literal(seconds) * func.power(2, func.least(attempts, LONGEST_LEASE))
+    return seconds * func.power(2, func.least(attempts, LONGEST_LEASE))
 
 
 def myself() -> str:
@@ -135,33 +140,36 @@ def perform(
         _end_if_done(engine, kind, asked)
 
 
-def _claim(engine: Engine, run_id: int, lease: float) -> ClaimedChunk | None:
-    """Claim the next free chunk, under a new fence; None when there is none at the moment."""
+@cache
+def _next_chunk() -> Update:
+    """Claims the next free chunk of `run` for `claimant`, for `lease` seconds at the first attempt.
+
+    Built once: each chunk begins with it, and building it takes as long as executing it.
+    """
+    run, lease = bindparam("run", type_=BigInteger), bindparam("lease", type_=Float)
     mine = CHUNKS.alias("mine")
     is_free = or_(mine.c.lease_until.is_(None), mine.c.lease_until < func.clock_timestamp())
-    stage = select(func.min(CHUNKS.c.stage)).where(
-        CHUNKS.c.run_id == run_id, CHUNKS.c.status == OPEN
-    )
+    stage = select(func.min(CHUNKS.c.stage)).where(CHUNKS.c.run_id == run, CHUNKS.c.status == OPEN)
     allowed = select(RUNS.c.id).where(
-        RUNS.c.id == run_id, RUNS.c.status.in_((QUEUED, RUNNING)), RUNS.c.cancelled_by == ""
+        RUNS.c.id == run, RUNS.c.status.in_((QUEUED, RUNNING)), RUNS.c.cancelled_by == ""
     )
     chosen = (
         select(mine.c.number)
         .where(
-            mine.c.run_id == run_id, mine.c.status == OPEN, is_free,
+            mine.c.run_id == run, mine.c.status == OPEN, is_free,
             mine.c.stage == stage.scalar_subquery(), allowed.exists(),
         )
         .order_by(mine.c.number)
         .limit(1)
         .with_for_update(skip_locked=True)
     )  # fmt: skip
-    take = (
+    return (
         update(CHUNKS)
-        .where(CHUNKS.c.run_id == run_id, CHUNKS.c.number == chosen.scalar_subquery())
+        .where(CHUNKS.c.run_id == run, CHUNKS.c.number == chosen.scalar_subquery())
         .values(
             fence=CHUNKS.c.fence + 1,
             attempts=CHUNKS.c.attempts + 1,
-            worker=myself(),
+            worker=bindparam("claimant"),
             lease_until=func.clock_timestamp() + seconds_of(_lease(lease, CHUNKS.c.attempts)),
         )
         .returning(
@@ -171,8 +179,13 @@ def _claim(engine: Engine, run_id: int, lease: float) -> ClaimedChunk | None:
             ended_when_idle(),
         )
     )
+
+
+def _claim(engine: Engine, run_id: int, lease: float) -> ClaimedChunk | None:
+    """Claim the next free chunk, under a new fence; None when there is none at the moment."""
+    values = {"run": run_id, "claimant": myself(), "lease": lease}
     with engine.begin() as connection:
-        row = connection.execute(take).mappings().first()
+        row = connection.execute(_next_chunk(), values).mappings().first()
         if row is None:
             return None
         if row["attempts"] > MOST_CLAIMS:  # its workers died: the chunk may be the cause
