@@ -20,7 +20,6 @@ from .models import Wallet
 from .views import bp
 from .watched import of_wallets
 
-
 lists.add_list(
     bp, "/discrepancies", "discrepancies", "wallets.read", lambda: DISCREPANCIES,
     "wallets/discrepancies.html", lambda: {"idempotency_key": new_key()},
