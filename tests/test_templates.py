@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from flask import Flask
 from jinja2 import Environment, nodes
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -199,3 +200,12 @@ def test_our_style_sheet_and_icons_ask_nobody_else():
     for name in ("app.css", "icons.svg", "favicon.svg"):
         source = (STATIC / name).read_text().replace("http://www.w3.org/2000/svg", "")
         assert not re.search(r"https?://|@import|url\((?!\"data:)", source), name
+
+
+def test_a_template_is_given_no_globals_of_its_own_which_would_be_everybodys(app: Flask) -> None:
+    environment = app.jinja_env
+    environment.get_template("errors/error.html")
+    for given in (environment.get_template, environment.from_string):
+        with pytest.raises(TypeError, match="no globals of its own"):
+            given("errors/error.html", globals={"leaked": 1})
+    assert "leaked" not in environment.globals

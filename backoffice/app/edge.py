@@ -60,8 +60,8 @@ LONGEST_QUEUE = 0.5
 """Seconds that a save waits for its turn while too many others are in progress."""
 
 
-MOST_ADDRESSES = 10_000
-"""Addresses that a process keeps."""
+MOST_ADDRESSES, LONGEST_ADDRESS = 10_000, 300
+"""Addresses that a process keeps, and their characters: whoever asks may write into one where to go on to."""
 
 
 class Context(AppContext):
@@ -117,6 +117,8 @@ class Backoffice(Flask):
         address = self._addresses.get(key)
         if address is None:
             address = super().url_for(endpoint, **values)
+            if len(address) > LONGEST_ADDRESS:
+                return address
             if len(self._addresses) >= MOST_ADDRESSES:
                 self._addresses.clear()
             self._addresses[key] = address

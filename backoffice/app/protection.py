@@ -5,6 +5,7 @@ from functools import lru_cache
 from typing import Any
 
 from flask import Flask, Response, after_this_request, current_app, g, request, session
+from flask.globals import request_ctx
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from flask_login import LoginManager
@@ -21,7 +22,7 @@ class Forgery(CSRFProtect):  # type: ignore[misc]
     def init_app(self, app: Flask) -> None:
         """Protect the app's forms, without the context processor that would hide this module's `csrf_token`."""
         super().init_app(app)
-        app.template_context_processors[None].pop()
+        _taken_back(app.template_context_processors, "flask_wtf")
 
     def protect(self, apply_exemptions: bool = False) -> None:
         """Refuse a request that changes something unless it comes from a page of this app."""
@@ -38,15 +39,16 @@ class MarkedLimits(Limiter):
     def init_app(self, app: Flask) -> None:
         """Connect to the app; of a request that is not limited there is nothing to check, count or release."""
         super().init_app(app)
-        app.before_request_funcs[None].pop()
-        self._after = app.after_request_funcs[None].pop()
-        app.teardown_request_funcs[None].pop()
+        _taken_back(app.before_request_funcs, "flask_limiter")
+        self._after = _taken_back(app.after_request_funcs, "flask_limiter")
+        _taken_back(app.teardown_request_funcs, "flask_limiter")
 
     def _check_request_limit(
         self, callable_name: str | None = None, in_middleware: bool = True
     ) -> None:
-        if "is_limited" not in g:
-            g.is_limited = True
+        of_request: Any = request_ctx
+        if not hasattr(of_request, "is_limited"):
+            of_request.is_limited = True
             after_this_request(self._after)
         super()._check_request_limit(callable_name, in_middleware)
 
@@ -63,6 +65,15 @@ class SessionLogin(LoginManager):  # type: ignore[misc]
 
     def _update_remember_cookie(self, response: Response) -> Response:
         return response
+
+
+def _taken_back(hooks: dict[Any, list[Any]], library: str) -> Any:
+    """The hook that a library has just added to the app's, or this module for it, removed from them; never another."""
+    hook = hooks[None].pop()
+    called = getattr(hook, "func", hook)
+    module = called.__module__
+    assert module.partition(".")[0] == library or module == __name__, f"{module} is not {library}"
+    return hook
 
 
 def csrf_token() -> str:

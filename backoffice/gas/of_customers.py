@@ -58,8 +58,8 @@ SHOWN = 12
 
 def _part(customer: Customer, user: Any, _number: int) -> dict[str, Any] | None:
     """The newest months; None without the permission, or where nothing of gas is entered."""
-    is_there = has_rows(db.session(), customer.id, Reading, GasPrice, Deposit)
-    if not is_there or not allowed(user, "gas.read"):
+    entered = (Reading, GasPrice, Deposit)
+    if not allowed(user, "gas.read") or not has_rows(db.session(), customer.id, *entered):
         return None
     from .statements.views import about  # late: listing the parts must not import the screens
 

@@ -10,7 +10,6 @@ from wtforms import BooleanField, SelectChoice, SelectField, StringField, TextAr
 from wtforms.fields.choices import Choice as Offered
 from wtforms.fields.choices import SelectFieldBase
 from wtforms.fields.core import UnboundField
-from wtforms.form import BaseForm
 from wtforms.widgets import Select, TextInput
 
 from ..app.extensions import db
@@ -140,15 +139,3 @@ def control_of(field: Field, laws: Laws) -> UnboundField:
     """The form control of a field, with these validators after its own."""
     must = [Required(_l(field.required))] if field.required else []
     return _CONTROLS[type(field)](field, [*must, *laws])
-
-
-def read_cell(field: Field, text: str) -> Any:
-    """The value of a text typed for a field outside its form, in a grid. Raises ValueError with the sentence."""
-    control = control_of(field, []).bind(BaseForm(()), field.name)
-    control.process_formdata([text])
-    if control.data is None and field.required:
-        raise ValueError(_(field.required))
-    for law in field.laws:
-        if not law.holds(control.data):
-            raise ValueError(_(law.sentence))
-    return control.data

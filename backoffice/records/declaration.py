@@ -234,6 +234,12 @@ class Record:
     main: str = ""
     recalculated: str = ""
 
+    def __post_init__(self) -> None:
+        if self.refuses is not _nothing_entered and (self.create or self.update):
+            raise TypeError(
+                f"{self.domain}: its own create and update refuse; `refuses` would not be asked."
+            )
+
     @property
     def form_id(self) -> str:
         """The id of its form in pages."""

@@ -373,6 +373,25 @@ def test_what_cannot_be_is_refused_before_anything_is_asked(
     assert session.scalar(select(func.count()).select_from(Run)) == 0
 
 
+def test_what_is_no_price_chooses_nobody_rather_than_everybody(
+    sign_in: Any, session: Session, customer: Customer
+) -> None:
+    answer = bulk(sign_in("finance"), "id=abc", effective_from="2025-07-01", percent="10")
+    assert answer.status_code == 422
+    assert session.scalar(select(func.count()).select_from(Run)) == 0
+
+
+@pytest.mark.parametrize("percent", ["-101", "1001"])
+def test_a_percentage_out_of_range_is_said_once(
+    sign_in: Any, customer: Customer, percent: str
+) -> None:
+    page = text_of(
+        bulk(sign_in("finance"), "matching=1", effective_from="2025-07-01", percent=percent).text
+    )
+    assert "This is too" in page
+    assert "Enter a percentage, a price or a factor" not in page
+
+
 def test_whoever_has_changed_since_the_dry_run_is_left(
     sign_in: Any, session: Session, customer: Customer, other: Customer
 ) -> None:

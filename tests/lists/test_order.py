@@ -14,7 +14,7 @@ from backoffice.billing.ageing.views import _by_customer, _by_meter
 from backoffice.customers.listing import customers_for
 from backoffice.customers.models import Customer
 from backoffice.lists import List, neighbours, state_of
-from backoffice.lists.joins import may_lack
+from backoffice.lists.joins import froms_of, may_lack
 from backoffice.lists.queries import after, matching, page_of
 from backoffice.orders.models import Order
 from backoffice.people.models import User
@@ -97,3 +97,14 @@ def test_an_order_that_an_index_gives_is_asked_for_as_it_is() -> None:
     assert not may_lack(rows, Order.order_date.expression)
     assert not may_lack(rows, Customer.name.expression), "every order has a customer"
     assert may_lack(rows, Order.closing_date.expression)
+
+
+def test_what_every_list_selects_from_is_what_sqlalchemy_compiles(app: Flask, session: Any) -> None:
+    user_id = someone(app, "admin")
+    with app.test_request_context("/"):
+        login_user(session.get(User, user_id))
+        user = session.get(User, user_id)
+        asked = [(each.name, each.rows(user).with_only_columns(each.key)) for each in every_list()]
+        assert len(asked) > 20
+        for name, rows in asked:
+            assert [*map(str, froms_of(rows))] == [*map(str, rows.get_final_froms())], name

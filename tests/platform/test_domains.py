@@ -71,9 +71,20 @@ def test_whatever_a_domain_names_is_there_and_of_its_sort(app: Flask, domain: Do
     for name in domain.screens:
         assert import_module(name).bp
     for entry in domain.navigation:
-        own = app.view_functions[entry.endpoint].__module__
+        own = app.blueprints[entry.endpoint.partition(".")[0]].import_name
         assert own.startswith((f"backoffice.{domain.name}.", "backoffice.records."))
         assert entry.holds(entry.endpoint)
+
+
+def test_what_pages_read_is_added_for_the_whole_app(app: Flask) -> None:
+    """What one blueprint alone adds to templates is left out: see `Backoffice.update_template_context`."""
+    of_flask = "flask.templating"  # each blueprint brings Flask's own again
+    of_blueprints = {
+        where: [processor.__module__ for processor in processors]
+        for where, processors in app.template_context_processors.items()
+        if where is not None
+    }
+    assert {name for names in of_blueprints.values() for name in names} <= {of_flask}
 
 
 def test_every_domain_declares_in_its_own_package() -> None:

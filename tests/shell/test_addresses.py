@@ -42,3 +42,12 @@ def test_only_so_many_are_kept(app: Flask, monkeypatch: pytest.MonkeyPatch) -> N
     assert found == [f"/orders?page={number}" for number in range(20)]
     assert isinstance(app, edge.Backoffice)
     assert len(app._addresses) <= 3
+
+
+def test_where_to_go_on_to_does_not_fill_the_memory(app: Flask) -> None:
+    assert isinstance(app, edge.Backoffice)
+    app._addresses.clear()
+    with app.test_request_context("/orders"):
+        found = [url_for("people.login", next=f"/orders?q={'x' * 300}{n}") for n in range(3)]
+    assert len(set(found)) == 3
+    assert not app._addresses

@@ -1,9 +1,10 @@
 """Stores many readings at once; finds days that are taken, and average volumes. Never commits."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any
 
 from sqlalchemy import ARRAY, BigInteger, Date, Numeric, column, func, insert, literal, select
 from sqlalchemy.orm import Session
@@ -25,7 +26,8 @@ TIMES = 3
 """A volume above the average times this, or below the average divided by this, is unusual."""
 
 
-class NewReading(NamedTuple):
+@dataclass(frozen=True)
+class NewReading:
     """A reading to be stored: the volume that a customer's meter counted, in m³."""
 
     customer_id: int
@@ -56,19 +58,21 @@ def store(session: Session, readings: Sequence[NewReading]) -> int:
     figures.hold(session, monthly, sorted({new.customer_id for new in readings}))
     if taken := taken_of(session, readings):
         raise DaysTaken(taken)
+    rows = _rows(readings)
+    names = ["customer_id", "read_on", "metered_volume"]
+    made = insert(Reading).from_select(names, select(*(rows.c[name] for name in names)))
     with refused_if_locked():
-        session.execute(insert(Reading), [new._asdict() for new in readings])
+        session.execute(made)
     return len(readings)
 
 
 def taken_of(session: Session, readings: Sequence[NewReading]) -> dict[tuple[int, date], Decimal]:
     """The stored readings of these customers and days, with their volumes."""
-    places = {new.place for new in readings}
-    customers, days = map(list, zip(*places, strict=True)) if places else ([], [])
-    found = select(Reading.customer_id, Reading.read_on, Reading.metered_volume).where(
-        Reading.customer_id == func.any(customers), Reading.read_on == func.any(days)
-    )
-    return {(c, day): volume for c, day, volume in session.execute(found) if (c, day) in places}
+    rows = _rows(readings)
+    is_same = (Reading.customer_id == rows.c.customer_id) & (Reading.read_on == rows.c.read_on)
+    found = select(Reading.customer_id, Reading.read_on, Reading.metered_volume)
+    stored = session.execute(found.join(rows, is_same)).all() if readings else ()
+    return {(customer, day): volume for customer, day, volume in stored}
 
 
 def days_read(
@@ -84,12 +88,9 @@ def days_read(
 
 def usual_of(session: Session, readings: Sequence[NewReading]) -> dict[tuple[int, date], Decimal]:
     """The average volume of these customers' earlier readings, where there are enough."""
-    typed = func.unnest(
-        literal([new.customer_id for new in readings], ARRAY(BigInteger)),
-        literal([new.read_on for new in readings], ARRAY(Date)),
-    )
-    names = column("customer_id", BigInteger), column("read_on", Date)
-    rows = typed.table_valued(*names, name="typed").render_derived()
+    if not readings:
+        return {}
+    rows = _rows(readings)
     earlier = (
         select(Reading.metered_volume)
         .where(Reading.customer_id == rows.c.customer_id, Reading.read_on < rows.c.read_on)
@@ -115,3 +116,18 @@ def metered_total(readings: Iterable[NewReading]) -> Decimal:
 def is_unusual(volume: Decimal, usual: Decimal) -> bool:
     """Whether a volume is far from the usual one."""
     return volume > usual * TIMES or volume * TIMES < usual
+
+
+def _rows(readings: Sequence[NewReading]) -> Any:
+    """The readings as a table."""
+    arrays = (
+        literal([new.customer_id for new in readings], ARRAY(BigInteger)),
+        literal([new.read_on for new in readings], ARRAY(Date)),
+        literal([new.metered_volume for new in readings], ARRAY(Numeric(15, 3))),
+    )
+    names = (
+        column("customer_id", BigInteger),
+        column("read_on", Date),
+        column("metered_volume", Numeric(15, 3)),
+    )
+    return func.unnest(*arrays).table_valued(*names, name="typed").render_derived()

@@ -11,19 +11,19 @@ from flask_babel import gettext as _
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from ...base import periods
+from ...base import money, periods
 from ...base.matching import SEPARATOR
-from ...base.periods import Month
-from ...base.refusals import Locked
+from ...base.periods import Month, read_day
+from ...base.refusals import Locked, StillToCome
 from ...book.queries import locked_until
 from ...customers import queries as customers
 from ...customers.models import Customer
-from ...records.controls import read_cell
 from ...web.form_markup import FormError
 from ...web.formats import day_filter, in_words, month_filter, quantity_filter
 from ...web.pasting import rows_of
-from ..fields import METERED_VOLUME, READ_ON
+from ...web.preferences import number_format
 from ..models import GasPrice
+from ..rules import MAX_VOLUME
 from .actions import NewReading, is_unusual, metered_total, taken_of, usual_of
 
 MOST = 2_000
@@ -160,16 +160,20 @@ def _read_row(row: ReadingRow, month: Month) -> None:
     """Set the reading of a row, or the error of every cell that cannot be parsed."""
     if row.customer is None:
         row.errors["customer"] = _("There is no customer of this code.")
-    values = {}
-    for name, declared in (("day", READ_ON), ("volume", METERED_VOLUME)):
-        try:
-            values[name] = read_cell(declared, row.texts[name])
-        except ValueError as wrong:
-            row.errors[name] = str(wrong)
-    if "day" in values and Month.of(values["day"]) != month:
+    day = read_day(row.texts["day"].strip())
+    if day is None:
+        row.errors["day"] = _("This is not a date. Write it as year-month-day, like 2026-03-31.")
+    elif Month.of(day) != month:
         row.errors["day"] = _("This day is not in %(month)s.", month=month_filter(month.first))
-    if row.customer is not None and not row.errors:
-        row.reading = NewReading(row.customer.id, values["day"], values["volume"])
+    elif periods.is_to_come(day):
+        row.errors["day"] = in_words(StillToCome())
+    try:
+        volume = money.parse_quantity(row.texts["volume"], number_format(), maximum=MAX_VOLUME)
+    except money.AmountError as refusal:
+        row.errors["volume"] = _(refusal.message, **refusal.params)
+        return
+    if not row.errors and row.customer is not None and day is not None:
+        row.reading = NewReading(row.customer.id, day, volume)
 
 
 def _check(session: Session, sheet: Sheet) -> None:

@@ -55,6 +55,8 @@ class BulkForm(FlaskForm):
 
     def validate_percent(self, field: QuantityField) -> None:
         """Either a percentage, or a price, or only a factor."""
+        if field.process_errors:
+            return
         given = [field.data, self.price_per_sm3.data]
         if None not in given:
             raise ValidationError(_("Enter a percentage or a price, not both."))

@@ -20,7 +20,7 @@ from ...base.refusals import Refusal
 from ...book.queries import refusal_of
 from ...customers.models import Customer
 from ...lists.queries import matching
-from ...lists.state import ticked
+from ...lists.state import MOST_TICKED, ticked
 from ...records import Values, Verb, forms
 from ...records.forms import OfRecord
 from ...records.listing import list_for, row_named
@@ -179,7 +179,9 @@ def _render_page(form: BulkForm, typed: MultiDict[str, str], status: int = 200) 
         status=status,
         form=form,
         count=db.session.scalar(rows),
-        ids=ticked(typed),
+        ids=typed.getlist("id")[
+            :MOST_TICKED
+        ],  # also what is no id: without any, all that match would be meant
         state=state,
         in_words=lists.in_words(db.session(), current_user, state),
         idempotency_key=new_key(),
