@@ -39,7 +39,7 @@ from backoffice.commands.cli import main
 from backoffice.database.embedded import ADMIN, APP, OWNER, Services
 from backoffice.drift import figure_status
 from backoffice.figures import registry
-from backoffice.runs import work
+from backoffice.runs import work, working
 from tests import rightness
 from tests.northwind import imported
 from tests.signing_in import cookie_for, someone
@@ -185,6 +185,7 @@ def application(services: Services, made_app: Callable[..., Flask]) -> Flask:
     with application.app_context():
         figure_status.known()  # a test of the dot itself clears it
     work.LONGEST_REST = 0.0  # no user at a screen, so runs need not pause
+    working.FIRST_REST = 0.05  # nothing outside has to come back first
     gc.collect()
     gc.freeze()  # the app is never freed: collecting it again and again takes a tenth of the tests' time
     gc.set_threshold(20_000, 20, 20)

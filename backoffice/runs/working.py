@@ -77,6 +77,11 @@ LEASE_SECONDS = 30.0
 TRIES = 4
 """Attempts at a chunk before it counts as failed."""
 
+FIRST_REST = 2.0
+"""Seconds before a failed chunk is tried again; twice as many before each further try, up to `LONGEST_REST`."""
+
+LONGEST_REST = 10.0
+
 MOST_CLAIMS = 12
 """The maximum of claims of a chunk: a worker that dies cannot record that it has failed."""
 
@@ -283,7 +288,8 @@ def _left_of(connection: Connection, earlier: int) -> Iterable[Chunk]:
 def _release(engine: Engine, work: Work, error: BaseException, *, counts: bool) -> None:
     """Give the chunk back for another try; after the last one that `counts` it has failed."""
     gave_up = counts and work.claim.attempts >= TRIES
-    lease = func.clock_timestamp() + seconds_of(min(2.0**work.claim.attempts, 10))
+    rest = min(FIRST_REST * 2 ** (work.claim.attempts - 1), LONGEST_REST)
+    lease = func.clock_timestamp() + seconds_of(rest)
     values = {
         "error": _in_a_line(error),
         "status": CHUNK_FAILED if gave_up else OPEN,
