@@ -60,7 +60,8 @@ def _plain_query(user: User) -> str:
     """The list's own SELECT, with its values as stored."""
     state = state_of(LISTING, {})
     columns = (LISTING.column(name).value for name in state.columns)
-    statement = matching(user, state).with_only_columns(*columns).order_by(*order_of(state))
+    rows = matching(user, state)
+    statement = rows.with_only_columns(*columns).order_by(*order_of(rows, state))
     return str(
         statement.compile(dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True})
     )
