@@ -298,13 +298,16 @@ def test_a_second_account_of_a_role_is_refused_until_the_first_one_gives_it_up(
     assert saved("/ledger/accounts/new", **another) == 303
 
 
-def test_of_two_who_give_a_role_at_the_same_time_one_is_refused(app, session):
+BANK = {"name": "Bank", "type": "asset", "parent": None, "role": "cash", "is_active": True}
+ROLE_OF_A_FILE = "code,name,type,is_active,role\n1100,Till,asset,yes,cash\n"
+
+
+def role_given_twice(app, give):
+    """The outcomes of `give` and, while its transaction is open, of a screen that gives the same role."""
     meet = barrier(2)
-    entered = {"name": "Bank", "type": "asset", "parent": None, "role": "cash", "is_active": True}
 
     def first():
-        records.create(db.session(), ACCOUNT, {**entered, "code": "1100"})
-        db.session.flush()
+        give()
         meet.wait()
         time.sleep(0.5)
         db.session.commit()
@@ -313,43 +316,32 @@ def test_of_two_who_give_a_role_at_the_same_time_one_is_refused(app, session):
     def second():
         meet.wait()
         try:
-            records.create(db.session(), ACCOUNT, {**entered, "code": "1200"})
+            records.create(db.session(), ACCOUNT, {**BANK, "code": "1200"})
             db.session.commit()
         except RoleTaken:
             db.session.rollback()
             return "refused"
         return "made"
 
-    assert together(app, first, second) == ["made", "refused"]
+    return together(app, first, second)
 
 
-ROLE_OF_A_FILE = "code,name,type,is_active,role\n1100,Till,asset,yes,cash\n"
+def test_of_two_who_give_a_role_at_the_same_time_one_is_refused(app, session):
+    def by_screen():
+        records.create(db.session(), ACCOUNT, {**BANK, "code": "1100"})
+        db.session.flush()
+
+    assert role_given_twice(app, by_screen) == ["made", "refused"]
 
 
 def role_by_file_and_screen(app, path):
-    """The outcomes of a file and, while its transaction is open, of a screen that give one role."""
+    """The outcomes where a file gives the role first."""
     path.write_text(ROLE_OF_A_FILE)
-    meet = barrier(2)
-    entered = {"name": "Bank", "type": "asset", "parent": None, "role": "cash", "is_active": True}
 
     def by_file():
         assert not import_files(db.session(), KINDS["accounts"], [path]).problems
-        meet.wait()
-        time.sleep(0.5)
-        db.session.commit()
-        return "made"
 
-    def by_screen():
-        meet.wait()
-        try:
-            records.create(db.session(), ACCOUNT, {**entered, "code": "1200"})
-            db.session.commit()
-        except RoleTaken:
-            db.session.rollback()
-            return "refused"
-        return "made"
-
-    return together(app, by_file, by_screen)
+    return role_given_twice(app, by_file)
 
 
 def test_of_a_file_and_a_screen_that_give_a_role_at_the_same_time_one_is_refused(app, tmp_path):
