@@ -41,6 +41,8 @@ from .scope import AuditedTable
 _ALIKE = (Boolean, Date, Integer, Numeric, String)
 """Types of which equal texts are equal values, and are written alike in a row and in JSON."""
 
+_IDS: Any = bindparam("ids", type_=ARRAY(BigInteger))
+
 _GONE = '{"gone": true}'
 """The value in a folded document of a column no longer recorded; no real column holds such an object."""
 
@@ -105,6 +107,7 @@ class Comparison:
         agrees: ColumnElement[bool] = document[column.key] == _as_json(stored)
         if isinstance(column.type, _ALIKE):
             agrees = document[column.key].astext.is_not_distinct_from(cast(stored, Text))
+        agrees = or_(document[column.key].is_(None), agrees)  # the row is older than the column
         if column in self.audited.entered:
             return or_(not_(self._entered(row, column)), agrees)
         return agrees
@@ -114,9 +117,9 @@ class Comparison:
         """The rows of `ids` that have to be compared."""
         wanted, stored = _given(), self.table.alias("stored")
         told = self.told(wanted)
-        found = wanted.outerjoin(stored, stored.c[self.key.key] == wanted.c.id).outerjoin(
-            told, told.c.row_id == cast(wanted.c.id, Text)
-        )
+        key = stored.c[self.key.key]  # said twice, so that only these rows are read
+        rows = wanted.outerjoin(stored, and_(key == wanted.c.id, key == any_(_IDS)))
+        found = rows.outerjoin(told, told.c.row_id == cast(wanted.c.id, Text))
         return Statement(
             select(wanted.c.id)
             .select_from(found)
@@ -268,8 +271,7 @@ class Comparison:
 
 def _given() -> FromClause:
     """The parameter `ids` as rows."""
-    given = func.unnest(bindparam("ids", type_=ARRAY(BigInteger)))
-    return given.table_valued("id", name="wanted").render_derived()
+    return func.unnest(_IDS).table_valued("id", name="wanted").render_derived()
 
 
 def _json(text: str) -> ColumnElement[Any]:

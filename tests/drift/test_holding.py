@@ -11,6 +11,7 @@ from sqlalchemy import select, text
 
 from backoffice import figures
 from backoffice.app.extensions import db
+from backoffice.audit.facts import facts_by_table
 from backoffice.billing.models import Invoice, Payment
 from backoffice.drift.facts import deciding, holding
 from backoffice.drift.facts.holding import HELD, held
@@ -22,6 +23,7 @@ from backoffice.runs.models import FOUND, SKIPPED, RunItem
 from tests.drift.books import an_order, run_of
 from tests.drift.forging import forged_now, tell_of_the_book
 from tests.factories.billing import InvoiceFactory, MeterAssignmentFactory, PaymentFactory
+from tests.faults import workers
 
 pytestmark = pytest.mark.slow
 
@@ -311,3 +313,34 @@ def test_the_command_says_so_as_json(
     reported = json.loads(run_command("figures", "heal", "--json", "--reason", "x").stdout)
     assert reported["corrections"] == 0
     assert {failure["error"] for failure in reported["failures"]} == {HELD}
+
+
+def test_of_a_large_table_only_the_rows_in_question_are_read(session: Any, surgery: Any) -> None:
+    few, all_of_them = list(range(1, 2_001)), 40_000
+    workers.book(surgery, all_of_them)
+    surgery.execute("ANALYZE orders, audit_events")
+    facts = facts_by_table()["orders"]
+    bundle = next(b for b in registry.bundles if b.owner_table is facts.table)
+    source = next(s for s in bundle.sources if s.owner is facts.key)
+    asked = {
+        holding._suspects(facts, source): {"owners": few, "names": [str(n) for n in few]},
+        facts.comparison.suspects: {"ids": few},
+    }
+    for statement, given in asked.items():
+        sent, values = statement._compiled_with(session.connection(), given)
+        plan = session.connection().exec_driver_sql(f"EXPLAIN {sent}", values).scalars().all()
+        assert not [line for line in plan if "Seq Scan on orders" in line], "\n".join(plan)
+
+
+def test_a_row_older_than_a_column_of_its_table_agrees_at_once(
+    books: tuple[int, int], session: Any, surgery: Any
+) -> None:
+    surgery.execute("UPDATE audit_events SET after = after - 'note' WHERE table_name = 'payments'")
+    facts = facts_by_table()["payments"]
+    ids = sorted(session.scalars(select(Payment.id)))
+    assert facts.comparison.suspects.run(session.connection(), ids=ids).all() == []
+    surgery.execute(
+        "UPDATE audit_events SET after = after - 'amount' || '{\"amount\": 41.00}'"
+        " WHERE table_name = 'payments'"
+    )
+    assert facts.comparison.suspects.run(session.connection(), ids=ids).scalars().all() == ids

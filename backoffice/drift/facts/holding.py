@@ -21,6 +21,7 @@ from sqlalchemy import (
     Connection,
     Select,
     Text,
+    and_,
     any_,
     bindparam,
     cast,
@@ -238,7 +239,8 @@ def _suspects(facts: Facts, source: Source) -> Statement:
     told, key = facts.comparison.told(standing), stored.c[facts.key.key]
     differs = facts.comparison.may_differ(stored, told, _read(facts, source))
     if source.owner is facts.key or source.through is not None:
-        rows = standing.outerjoin(stored, key == standing.c.id)
+        is_own = [key == any_(_OWNERS)] if source.owner is facts.key else []  # else all are read
+        rows = standing.outerjoin(stored, and_(key == standing.c.id, *is_own))
         rows = rows.outerjoin(told, told.c.row_id == cast(standing.c.id, Text))
         found = select(cast(standing.c.id, Text), cast(standing.c.owner, Text)).select_from(rows)
         return Statement(found.where(differs))
