@@ -67,12 +67,12 @@ class Domain:
     `reasons` why an item was skipped or failed, `words` the names of items that are rows of no figure.
 
     Facts: `models` are the modules with its tables, `figures` those that declare figures and checks; `triggers` are
-    the domain's own in PostgreSQL; `records` are entered by users and exposed by the API; `recorded` is how
-    the audit trail shows further tables; `subjects` are names and URLs of rows of figures; `owners`
-    are the figures that belong to a record; `holds` are the owners that a heal skips because the facts beneath are in
-    doubt; `measures` are exposed to Prometheus; `findings` stores what is known to be wrong; `closing_checks` have to
-    pass before a month is closed. `afterwards` are called before a user's request commits, and return what is to be
-    done after the response, if anything.
+    the domain's own in PostgreSQL, `unwatched` the tables without any; `records` are entered by users and exposed by
+    the API; `recorded` is how the audit trail shows further tables; `subjects` are names and URLs of rows of figures;
+    `owners` are the figures that belong to a record; `holds` are the owners that a heal skips because the facts beneath
+    are in doubt; `measures` are exposed to Prometheus; `findings` stores what is known to be wrong; `closing_checks`
+    have to pass before a month is closed. `afterwards` are called before a user's request commits, and return what is
+    to be done after the response, if anything.
 
     Programs: `resources` are further API resources, each with `add_to(blueprint)` and its OpenAPI `paths()`.
 
@@ -92,6 +92,7 @@ class Domain:
     models: Sequence[str] = ()
     figures: Sequence[str] = ()
     triggers: Things = ()
+    unwatched: Things = ()
     records: Things = ()
     resources: Things = ()
     recorded: Things = ()
@@ -176,6 +177,11 @@ class Declared:
         """The domains' own triggers and functions, beside those of figures and of the audit trail."""
         found = self._all("triggers")
         return tuple(self._named("triggers", ((item.name, item) for item in found)).values())
+
+    @cached_property
+    def unwatched(self) -> frozenset[str]:
+        """The tables that no trigger watches: whoever writes them changes no figure and enters nothing in the trail."""
+        return frozenset(self._all("unwatched"))
 
     @cached_property
     def kinds(self) -> dict[str, "RunKind"]:

@@ -77,7 +77,7 @@ def connect_database(app: "Backoffice") -> None:
         refuse_other_books(db.engine)
         proof.set_secret(db.engine, app.config["SECRET_KEY"])
         out_of_calendar.read_all(db.engine)
-        figure_hooks.install(db.engine, registry)
+        figure_hooks.install(db.engine, registry, app.declared.unwatched)
         event.listen(db.engine, "do_connect", _patience(app))
 
 

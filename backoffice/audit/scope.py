@@ -43,6 +43,11 @@ NOT_AUDITED: Mapping[str, str] = {
 }
 """Table → why its changes are not in the trail."""
 
+UNWATCHED: frozenset[str] = frozenset(NOT_AUDITED) - {
+    "audit_checks", "audit_events", "audit_seals", "corrections", "figure_notes", "price_changes",
+}  # fmt: skip
+"""Tables without any trigger, and without a column that takes the actor's name by itself."""
+
 BOOKKEEPING: Mapping[str, str] = {
     "balance_changed_at": "says when a figure was last written; nobody enters it",
     "balance_last_updated_at": "says when a stored month was last written; nobody enters it",

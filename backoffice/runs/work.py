@@ -9,12 +9,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
+    Float,
+    Select,
+    Text,
+    Update,
+    bindparam,
     case,
     func,
     insert,
@@ -216,46 +222,67 @@ class Work:
             yield connection
 
     def _hold(self, connection: Connection) -> None:
-        is_live = select(RUNS.c.id).where(RUNS.c.id == self.asked.id, RUNS.c.finished_at.is_(None))
-        mine = select(CHUNKS.c.number, ended_when_idle(self.claim.lease))
-        mine = mine.where(*self.mine(), is_live.exists()).with_for_update()
-        if connection.execute(mine).first() is None:
+        idle = {"idle": _milliseconds(self.claim.lease)}
+        if connection.execute(_held(), self.claimed | idle).first() is None:
             raise Fenced()
 
-    def mine(self) -> tuple[ColumnElement[bool], ...]:
-        """The conditions that select this chunk while this claim is valid."""
-        return (
-            CHUNKS.c.run_id == self.asked.id,
-            CHUNKS.c.number == self.claim.number,
-            CHUNKS.c.fence == self.claim.fence,
-            CHUNKS.c.status == OPEN,
-        )
+    @property
+    def claimed(self) -> dict[str, int]:
+        """The values of the parameters of `MINE`."""
+        return {
+            "of_run": self.asked.id,
+            "of_chunk": self.claim.number,
+            "under_fence": self.claim.fence,
+        }
 
     def _record(self, step: Step, is_last: bool) -> None:
         if step.items:
             rows = [{"run_id": self.asked.id, **item} for item in step.items]
             step.connection.execute(insert(ITEMS), rows)
-        values: dict[str, Any] = {
-            name: CHUNKS.c[name] + count for name, count in asdict(step.tally).items() if count
-        }
-        values["lease_until"] = func.clock_timestamp() + seconds_of(self.claim.lease)
         if step.more:
-            values["size"] = CHUNKS.c.size + step.more
             total = func.greatest(RUNS.c.total + step.more, 0)
             of_run = update(RUNS).where(RUNS.c.id == self.asked.id)
             step.connection.execute(of_run.values(total=total))
-        if is_last:
-            values |= self._at_the_end(step)
-        step.connection.execute(update(CHUNKS).where(*self.mine()).values(values))
+        counted = {f"more_{name}": count for name, count in asdict(step.tally).items()}
+        values = self.claimed | counted | {"more_size": step.more, "lease": self.claim.lease}
+        step.connection.execute(_counted(is_last), values)
 
-    def _at_the_end(self, step: Step) -> dict[str, Any]:
-        """Final counters: items neither changed, skipped nor failed are unchanged, however often the chunk began."""
-        tally = asdict(step.tally)
-        counts = {name: CHUNKS.c[name] + tally[name] for name in COUNTERS}
+
+MINE = (
+    CHUNKS.c.run_id == bindparam("of_run"),
+    CHUNKS.c.number == bindparam("of_chunk"),
+    CHUNKS.c.fence == bindparam("under_fence"),
+    CHUNKS.c.status == OPEN,
+)
+"""The conditions that select a chunk while its claim is valid; see `Work.claimed`."""
+
+
+# Each transaction of a chunk begins with the first of these and ends with the second: they are built once.
+
+
+@cache
+def _held() -> Select[Any]:
+    """Locks the chunk, if its claim is valid and its run has not ended."""
+    is_live = select(RUNS.c.id).where(RUNS.c.id == CHUNKS.c.run_id, RUNS.c.finished_at.is_(None))
+    ends = _ended_when_idle(bindparam("idle", type_=Text))
+    return select(CHUNKS.c.number, ends).where(*MINE, is_live.exists()).with_for_update()
+
+
+@cache
+def _counted(is_last: bool) -> Update:
+    """Adds to the chunk's counters and renews its lease.
+
+    At the end, items neither changed, skipped nor failed are unchanged, however often the chunk began.
+    """
+    counts = {name: CHUNKS.c[name] + bindparam(f"more_{name}") for name in ("size", *COUNTERS)}
+    lease = func.clock_timestamp() + seconds_of(bindparam("lease", type_=Float))
+    values: dict[str, Any] = {**counts, "lease_until": lease}
+    if is_last:
         listed = counts["changed"] + counts["skipped"] + counts["failed"]
-        size = CHUNKS.c.size + step.more
-        looked_at = func.greatest(case((CHUNKS.c.size > 0, size), else_=counts["checked"]), listed)
-        return {"status": CHUNK_DONE, "checked": looked_at, "unchanged": looked_at - listed}
+        whole = case((CHUNKS.c.size > 0, counts["size"]), else_=counts["checked"])
+        looked_at = func.greatest(whole, listed)
+        values |= {"status": CHUNK_DONE, "checked": looked_at, "unchanged": looked_at - listed}
+    return update(CHUNKS).where(*MINE).values(values)
 
 
 def seconds_of(seconds: float | ColumnElement[float]) -> Any:
@@ -271,5 +298,12 @@ def give_up_when_idle(connection: Connection, seconds: float = 60.0) -> None:
 
 def ended_when_idle(seconds: float = 60.0) -> ColumnElement[str]:
     """The expression that, when selected, has PostgreSQL end this transaction if its process is stopped meanwhile."""
-    milliseconds = str(int(seconds * 1000))
+    return _ended_when_idle(_milliseconds(seconds))
+
+
+def _ended_when_idle(milliseconds: Any) -> ColumnElement[str]:
     return func.set_config("idle_in_transaction_session_timeout", milliseconds, True)
+
+
+def _milliseconds(seconds: float) -> str:
+    return str(int(seconds * 1000))

@@ -22,7 +22,6 @@ from sqlalchemy import (
     Float,
     Row,
     Update,
-    and_,
     bindparam,
     case,
     delete,
@@ -57,6 +56,7 @@ from .models import (
 from .work import (
     CHUNKS,
     ITEMS,
+    MINE,
     RUNS,
     Asked,
     Chunk,
@@ -298,7 +298,7 @@ def _release(engine: Engine, work: Work, error: BaseException, *, counts: bool) 
     if gave_up:
         values |= _all_left_failed()
     with engine.begin() as connection:
-        connection.execute(update(CHUNKS).where(and_(*work.mine())).values(values))
+        connection.execute(update(CHUNKS).where(*MINE).values(values), work.claimed)
 
 
 # The end of a run: its last transaction records in PostgreSQL that it is done.

@@ -3,14 +3,20 @@
 from typing import Any
 
 import psycopg
-from sqlalchemy import Connection, MetaData, create_engine
+import pytest
+from sqlalchemy import Connection, MetaData, create_engine, func, insert, text
 from sqlalchemy.pool import NullPool
 
 from backoffice import audit
-from backoffice.audit.scope import BOOKKEEPING, NOT_AUDITED, audited_tables
+from backoffice.audit.scope import BOOKKEEPING, NOT_AUDITED, UNWATCHED, audited_tables
 from backoffice.audit.triggers import audit_objects
 from backoffice.base import Base
+from backoffice.base.actor import acting_as
+from backoffice.customers.models import Customer
 from backoffice.figures.computing.registry import Registry, registry
+from backoffice.figures.keeping import hooks
+from backoffice.figures.keeping.drain import Drained
+from backoffice.schedules.models import Scheduler
 
 
 def tables_of(connection: psycopg.Connection[Any]) -> set[str]:
@@ -121,3 +127,39 @@ def test_a_new_figure_changes_the_triggers_of_its_table() -> None:
 
     assert "grand_total" in insert_trigger(Registry())
     assert "grand_total" not in insert_trigger(registry)
+
+
+def test_exactly_the_unwatched_tables_have_no_trigger_and_take_no_actor(session: Any) -> None:
+    has_a_trigger = "SELECT tgrelid::regclass::text FROM pg_trigger WHERE NOT tgisinternal"
+    takes_the_actor = (
+        "SELECT adrelid::regclass::text FROM pg_attrdef"
+        " WHERE pg_get_expr(adbin, adrelid) LIKE '%backoffice.actor%'"
+    )
+    watched = set(session.scalars(text(f"{has_a_trigger} UNION {takes_the_actor}")))
+    assert set(Base.metadata.tables) - watched == UNWATCHED - {"alembic_version"}
+
+
+def test_no_row_that_follows_another_is_updated_by_a_reference(session: Any) -> None:
+    cascading = (
+        "SELECT conname FROM pg_constraint WHERE contype = 'f' AND confupdtype NOT IN ('a', 'r')"
+    )
+    assert session.scalars(text(cascading)).all() == []
+
+
+def test_only_a_write_that_a_trigger_sees_is_drained_and_names_its_actor(
+    session: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drained: list[str] = []
+    monkeypatch.setattr(hooks, "drain", lambda *_, **__: drained.append(actor_now()) or Drained())
+
+    def actor_now() -> str:
+        return str(session.scalar(text("SELECT current_setting('backoffice.actor', true)")) or "")
+
+    with acting_as("user:7"):
+        session.execute(insert(Scheduler).values(name="one", looked_at=func.now()))
+        session.commit()
+        assert drained == []
+        session.execute(insert(Scheduler).values(name="two", looked_at=func.now()))
+        session.execute(insert(Customer).values(code="C-1", name="C"))
+        session.commit()
+    assert drained == ["user:7"]

@@ -207,6 +207,29 @@ def test_the_hooks_see_copy_and_raw_cursors(db: Session) -> None:
 
 
 @pytest.mark.parametrize(
+    ("statement", "written"),
+    [
+        ("INSERT INTO runs (kind) VALUES ('x')", "runs"),
+        ("  update run_chunks SET fence = fence + 1", "run_chunks"),
+        ("INSERT INTO runs (kind) VALUES ('x') ON CONFLICT (id) DO UPDATE SET kind = 'y'", "runs"),
+        ("UPDATE runs SET kind = 'x' WHERE id = (SELECT id FROM runs FOR NO KEY UPDATE)", "runs"),
+        ("UPDATE runs SET updated_at = now()", "runs"),
+        ("INSERT INTO runs SELECT * FROM (WITH x AS (DELETE FROM t RETURNING 1) SELECT 1)", "writes"),
+        ("UPDATE runs SET kind = 'x'; UPDATE t SET x = 1", "writes"),
+        ("DELETE FROM runs", "writes"),  # what refers to it may go too
+        ("MERGE INTO runs USING t ON true WHEN MATCHED THEN DELETE", "writes"),
+        ("WITH x AS (SELECT 1) UPDATE runs SET kind = 'x'", "writes"),
+        ('UPDATE "runs" SET x = 1', "writes"),
+        ("UPDATE public.runs SET x = 1", "writes"),
+    ],
+)  # fmt: skip
+def test_a_statement_writes_one_table_only_when_it_surely_does(
+    statement: str, written: str
+) -> None:
+    assert hooks._effect_of(statement) == written
+
+
+@pytest.mark.parametrize(
     ("statement", "reads"),
     [
         ("SELECT 1", True),
@@ -225,4 +248,4 @@ def test_the_hooks_see_copy_and_raw_cursors(db: Session) -> None:
 def test_a_statement_counts_as_a_read_only_when_it_surely_is_one(
     statement: str | bytes, reads: bool
 ) -> None:
-    assert hooks._reads(statement) is reads
+    assert (hooks._effect_of(statement) == "reads") is reads

@@ -6,10 +6,10 @@ path of the session can miss the drain; writes by other programs are noted all t
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from functools import cache, lru_cache
-from typing import Any, Literal
+from typing import Any
 from weakref import WeakSet
 
 import psycopg
@@ -47,6 +47,9 @@ _READS = re.compile(
 _ANSWERS_ROWS = re.compile(r"[\s(]*(select|with|table)\b", re.IGNORECASE)
 _ROLLS_BACK = re.compile(r"\s*rollback\b", re.IGNORECASE)
 _WRITES_INSIDE = re.compile(r"\b(insert|update|delete|merge|truncate|copy)\b", re.IGNORECASE)
+_WRITES_ONE = re.compile(r"\s*(?:insert\s+into|update)\s+(\w+)\s", re.IGNORECASE)
+_SAME_TABLE = re.compile(r"\b(?:do|for|for\s+no\s+key)\s+update\b", re.IGNORECASE)
+"""Further words of a statement that name a write of its own table, or a lock."""
 
 
 class NotingCursor(psycopg.Cursor[Any]):
@@ -58,20 +61,17 @@ class NotingCursor(psycopg.Cursor[Any]):
         A rollback to a savepoint may restore drained notes, so it counts as a write;
         and it resets the name of the actor, so that the next write sends it again.
         """
-        effect = _effect_of(query)
-        if effect == "rolls back":
+        if _effect_of(query) == "rolls back":
             answer = super().execute(query, params, **options)
             self.connection.has_written = True  # type: ignore[attr-defined]
             self.connection.named_actor = ""  # type: ignore[attr-defined]
             return answer
-        if effect == "writes":
-            self._note()
+        self._note_if_written(query)
         return super().execute(query, params, **options)
 
     def executemany(self, query: Any, params_seq: Any, **options: Any) -> None:
         """Execute for each set of parameters, noting a write first."""
-        if not _reads(query):
-            self._note()
+        self._note_if_written(query)
         super().executemany(query, params_seq, **options)
 
     @contextmanager
@@ -83,9 +83,13 @@ class NotingCursor(psycopg.Cursor[Any]):
 
     def stream(self, query: Any, params: Any = None, **options: Any) -> Any:
         """Execute row by row, noting a write first."""
-        if not _reads(query):
-            self._note()
+        self._note_if_written(query)
         return super().stream(query, params, **options)
+
+    def _note_if_written(self, query: Any) -> None:
+        effect = _effect_of(query)
+        if effect != "reads" and effect not in getattr(self.connection, "unwatched", ()):
+            self._note()
 
     def _note(self) -> None:
         self.connection.has_written = True  # type: ignore[attr-defined]
@@ -144,41 +148,47 @@ def text_of(query: Any) -> str:
     return query.decode() if isinstance(query, bytes) else str(query)
 
 
-Effect = Literal["reads", "writes", "rolls back"]
-
-
-def _effect_of(query: Any) -> Effect:
-    """What a statement does; in doubt it counts as a write."""
+def _effect_of(query: Any) -> str:
+    """What a statement does: "reads", "rolls back", the name of the one table that it writes, or in doubt "writes"."""
     text = text_of(query)
     return _remembered_effect(text) if len(text) <= LONGEST_REMEMBERED else _effect(text)
 
 
-def _reads(query: Any) -> bool:
-    """Whether a statement certainly writes nothing."""
-    return _effect_of(query) == "reads"
-
-
-def _effect(sql: str) -> Effect:
+def _effect(sql: str) -> str:
     if _ROLLS_BACK.match(sql) is not None:
         return "rolls back"
     text = sql.strip(" ;\n")
     found = _READS.match(text)
     if found is None:
-        return "writes" if text else "reads"  # an empty statement tests a connection
+        return _written_by(text) if text else "reads"  # an empty statement tests a connection
     if ";" in text:
         return "writes"  # perhaps several statements, of which only the first reads
     may_write = found[1].lower() in {"with", "explain", "declare"}
     return "writes" if may_write and _WRITES_INSIDE.search(text) else "reads"
 
 
+def _written_by(sql: str) -> str:
+    """The only table into which a statement inserts rows or of which it updates some, else "writes"."""
+    found = _WRITES_ONE.match(sql)
+    is_one = found is not None and len(_WRITES_INSIDE.findall(_SAME_TABLE.sub("", sql))) == 1
+    return found[1].lower() if found is not None and is_one and ";" not in sql else "writes"
+
+
 _remembered_effect = lru_cache(maxsize=500)(_effect)
 """The same without reading the statement again: most requests send statements that were sent before."""
 
 
-def install(engine: Engine, registry: Registry) -> None:
-    """Make every connection of `engine` drain before it commits and before it reads a figure."""
+def install(engine: Engine, registry: Registry, unwatched: Collection[str] = ()) -> None:
+    """Make every connection of `engine` drain before it commits and before it reads a figure.
+
+    Rows inserted and updated in `unwatched` tables need neither a drain nor the actor's name: no trigger sees them.
+    """
     tables = "|".join(re.escape(t.name) for t in registry.targets)
     names = re.compile(rf"\b({tables})\b", re.IGNORECASE)
+
+    @event.listens_for(engine, "connect")
+    def _name_the_unwatched(driver: Any, _record: ConnectionPoolEntry) -> None:
+        driver.unwatched = frozenset(unwatched)
 
     @event.listens_for(engine, "before_execute")
     def _settle_before_reading(connection: Connection, clause: Any, *_: Any) -> None:
