@@ -52,6 +52,7 @@ __all__ = [
     "check",
     "explain",
     "figure",
+    "has_written",
     "heal",
     "heal_noted",
     "hold",
@@ -117,6 +118,11 @@ def settle(session: AnySession) -> None:
     """
     plain = session() if isinstance(session, scoped_session) else session
     hooks.settle(plain, registry)
+
+
+def has_written(session: Session) -> bool:
+    """Whether this transaction may have written a fact or a figure; flushes first."""
+    return hooks.has_written(session)
 
 
 @contextmanager

@@ -4,10 +4,11 @@ from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import Connection, MetaData, create_engine, func, insert, text
+from sqlalchemy import Connection, MetaData, create_engine, func, insert, select, text
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.pool import NullPool
 
-from backoffice import audit
+from backoffice import audit, figures
 from backoffice.audit.scope import BOOKKEEPING, NOT_AUDITED, UNWATCHED, audited_tables
 from backoffice.audit.triggers import audit_objects
 from backoffice.base import Base
@@ -163,3 +164,26 @@ def test_only_a_write_that_a_trigger_sees_is_drained_and_names_its_actor(
         session.execute(insert(Customer).values(code="C-1", name="C"))
         session.commit()
     assert drained == ["user:7"]
+
+
+def test_whether_a_trigger_has_seen_a_write_is_known_whatever_came_after(session: Any) -> None:
+    def row(code: str) -> Customer:
+        return Customer(code=code, name="C")
+
+    def fail_within_a_savepoint() -> None:
+        with pytest.raises(IntegrityError), session.begin_nested():
+            session.execute(insert(Customer).values(code="C-1", name="twice"))
+
+    assert not figures.has_written(session)
+    session.execute(insert(Scheduler).values(name="one", looked_at=func.now()))
+    session.scalars(select(Customer.balance)).all()
+    assert not figures.has_written(session)
+    session.add(row("C-1"))
+    assert figures.has_written(session)
+    session.scalars(select(Customer.balance)).all()  # this drains
+    assert figures.has_written(session)
+    fail_within_a_savepoint()
+    session.scalars(select(Customer.balance)).all()
+    assert figures.has_written(session)
+    session.commit()
+    assert not figures.has_written(session)

@@ -335,7 +335,9 @@ def test_of_a_large_table_only_the_rows_in_question_are_read(session: Any, surge
 def test_a_row_older_than_a_column_of_its_table_agrees_at_once(
     books: tuple[int, int], session: Any, surgery: Any
 ) -> None:
-    surgery.execute("UPDATE audit_events SET after = after - 'reference' WHERE table_name = 'payments'")
+    surgery.execute(
+        "UPDATE audit_events SET after = after - 'reference' WHERE table_name = 'payments'"
+    )
     facts = facts_by_table()["payments"]
     ids = sorted(session.scalars(select(Payment.id)))
     assert facts.comparison.suspects.run(session.connection(), ids=ids).all() == []

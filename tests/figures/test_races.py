@@ -12,7 +12,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from backoffice.figures.keeping import drain as drain_module
-from backoffice.figures.keeping import hooks
+from backoffice.figures.keeping.effects import effect_of
 from backoffice.figures.keeping.locking import lock_owners
 from backoffice.figures.verifying.healing import heal
 from backoffice.figures.verifying.verification import verify
@@ -226,7 +226,7 @@ def test_the_hooks_see_copy_and_raw_cursors(db: Session) -> None:
 def test_a_statement_writes_one_table_only_when_it_surely_does(
     statement: str, written: str
 ) -> None:
-    assert hooks._effect_of(statement) == written
+    assert effect_of(statement) == written
 
 
 @pytest.mark.parametrize(
@@ -248,4 +248,4 @@ def test_a_statement_writes_one_table_only_when_it_surely_does(
 def test_a_statement_counts_as_a_read_only_when_it_surely_is_one(
     statement: str | bytes, reads: bool
 ) -> None:
-    assert (hooks._effect_of(statement) == "reads") is reads
+    assert (effect_of(statement) == "reads") is reads

@@ -11,7 +11,7 @@ import structlog
 from flask import Flask, Response, g, has_request_context, request
 
 from ...figures.computing.registry import registry
-from ...figures.keeping import hooks
+from ...figures.keeping import effects, hooks
 
 log = structlog.get_logger("backoffice.database")
 
@@ -67,7 +67,7 @@ def _count_query(query: Any, seconds: float) -> None:
             instruments.SLOW_QUERIES.inc()
     if is_slow:
         write = log.warning if is_asked_for else log.info  # background work may be slow
-        shown = " ".join(hooks.text_of(query).split())[:LONGEST_TEXT]
+        shown = " ".join(effects.text_of(query).split())[:LONGEST_TEXT]
         write("slow query", milliseconds=round(seconds * 1000), statement=shown)
 
 

@@ -8,12 +8,11 @@ import re
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any
 from weakref import WeakSet
 
 import psycopg
-from psycopg.sql import Composable
 from sqlalchemy import (
     ClauseElement,
     Column,
@@ -39,17 +38,9 @@ from ..computing.increments import Changes
 from ..computing.registry import Registry
 from . import holding
 from .drain import DRAINING, drain
+from .effects import effect_of
 
-_READS = re.compile(
-    r"\s*(select|with|show|set|begin|start|savepoint|release|commit|explain|fetch|close|declare)\b",
-    re.IGNORECASE,
-)
 _ANSWERS_ROWS = re.compile(r"[\s(]*(select|with|table)\b", re.IGNORECASE)
-_ROLLS_BACK = re.compile(r"\s*rollback\b", re.IGNORECASE)
-_WRITES_INSIDE = re.compile(r"\b(insert|update|delete|merge|truncate|copy)\b", re.IGNORECASE)
-_WRITES_ONE = re.compile(r"\s*(?:insert\s+into|update)\s+(\w+)\s", re.IGNORECASE)
-_SAME_TABLE = re.compile(r"\b(?:do|for|for\s+no\s+key)\s+update\b", re.IGNORECASE)
-"""Further words of a statement that name a write of its own table, or a lock."""
 
 
 class NotingCursor(psycopg.Cursor[Any]):
@@ -61,7 +52,7 @@ class NotingCursor(psycopg.Cursor[Any]):
         A rollback to a savepoint may restore drained notes, so it counts as a write;
         and it resets the name of the actor, so that the next write sends it again.
         """
-        if _effect_of(query) == "rolls back":
+        if effect_of(query) == "rolls back":
             answer = super().execute(query, params, **options)
             self.connection.has_written = True  # type: ignore[attr-defined]
             self.connection.named_actor = ""  # type: ignore[attr-defined]
@@ -87,16 +78,17 @@ class NotingCursor(psycopg.Cursor[Any]):
         return super().stream(query, params, **options)
 
     def _note_if_written(self, query: Any) -> None:
-        effect = _effect_of(query)
+        effect = effect_of(query)
         if effect != "reads" and effect not in getattr(self.connection, "unwatched", ()):
             self._note()
 
     def _note(self) -> None:
-        self.connection.has_written = True  # type: ignore[attr-defined]
+        driver: Any = self.connection
+        driver.has_written = driver.is_noted = True
         name = actor.get()
-        if name != getattr(self.connection, "named_actor", ""):
+        if name != getattr(driver, "named_actor", ""):
             super().execute("SELECT set_config('backoffice.actor', %s, true)", (name,))
-            self.connection.named_actor = name  # type: ignore[attr-defined]
+            driver.named_actor = name
 
 
 class _HurriedCursor(NotingCursor):
@@ -108,7 +100,7 @@ class _HurriedCursor(NotingCursor):
     def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
         """Execute, after setting how long it may take."""
         driver: Any = self.connection
-        if _effect_of(query) == "rolls back":  # which resets the setting as well
+        if effect_of(query) == "rolls back":  # which resets the setting as well
             driver.allowed = float("inf")
             return super().execute(query, params, **options)
         left = driver.deadline - time.monotonic()
@@ -118,9 +110,6 @@ class _HurriedCursor(NotingCursor):
             driver.allowed = left
         return super().execute(query, params, **options)
 
-
-LONGEST_REMEMBERED = 20_000
-"""Characters of a statement that is remembered; inserts of many rows are longer, and seldom the same."""
 
 LEEWAY_SECONDS = 0.03
 """How far the set timeout may exceed the time left: setting it costs as much as a small statement."""
@@ -139,43 +128,6 @@ def given_up_after(connection: Connection, seconds: float | None) -> Iterator[No
         yield
     finally:
         driver.cursor_factory = usual
-
-
-def text_of(query: Any) -> str:
-    """The SQL of a query sent through a cursor."""
-    if isinstance(query, Composable):
-        return query.as_string(None)
-    return query.decode() if isinstance(query, bytes) else str(query)
-
-
-def _effect_of(query: Any) -> str:
-    """What a statement does: "reads", "rolls back", the name of the one table that it writes, or in doubt "writes"."""
-    text = text_of(query)
-    return _remembered_effect(text) if len(text) <= LONGEST_REMEMBERED else _effect(text)
-
-
-def _effect(sql: str) -> str:
-    if _ROLLS_BACK.match(sql) is not None:
-        return "rolls back"
-    text = sql.strip(" ;\n")
-    found = _READS.match(text)
-    if found is None:
-        return _written_by(text) if text else "reads"  # an empty statement tests a connection
-    if ";" in text:
-        return "writes"  # perhaps several statements, of which only the first reads
-    may_write = found[1].lower() in {"with", "explain", "declare"}
-    return "writes" if may_write and _WRITES_INSIDE.search(text) else "reads"
-
-
-def _written_by(sql: str) -> str:
-    """The only table into which a statement inserts rows or of which it updates some, else "writes"."""
-    found = _WRITES_ONE.match(sql)
-    is_one = found is not None and len(_WRITES_INSIDE.findall(_SAME_TABLE.sub("", sql))) == 1
-    return found[1].lower() if found is not None and is_one and ";" not in sql else "writes"
-
-
-_remembered_effect = lru_cache(maxsize=500)(_effect)
-"""The same without reading the statement again: most requests send statements that were sent before."""
 
 
 def install(engine: Engine, registry: Registry, unwatched: Collection[str] = ()) -> None:
@@ -215,7 +167,7 @@ def install(engine: Engine, registry: Registry, unwatched: Collection[str] = ())
         record.info.pop("figures.left", None)
         record.info.pop("figures.written", None)
         if driver is not None:
-            driver.has_written, driver.named_actor = False, ""
+            _reset(driver)
 
 
 def install_session(session: Any, registry: Registry) -> None:
@@ -250,12 +202,22 @@ def install_session(session: Any, registry: Registry) -> None:
 
 def settle(session: Session, registry: Registry) -> None:
     """Flush, then recompute whatever this transaction has touched so far."""
-    session.flush()
-    connection = session.info.get("figures.connection")
-    if connection is None or connection.closed or not connection.in_transaction():
-        return
-    if _pending(connection):
+    connection = _begun(session)
+    if connection is not None and _pending(connection):
         settle_connection(connection, registry)
+
+
+def has_written(session: Session) -> bool:
+    """Whether this transaction may have written anything that a trigger sees; flushes first."""
+    connection = _begun(session)
+    return connection is not None and bool(getattr(_driver(connection), "is_noted", False))
+
+
+def _begun(session: Session) -> Connection | None:
+    """The connection of the session's transaction, flushed; None if none has begun."""
+    session.flush()
+    found: Connection | None = session.info.get("figures.connection")
+    return None if found is None or found.closed or not found.in_transaction() else found
 
 
 @contextmanager
@@ -313,8 +275,12 @@ def _pending(connection: Connection) -> bool:
 def _forget(connection: Connection) -> None:
     if not connection.invalidated:
         connection.info.pop("figures.left", None)
-        driver = _driver(connection)
-        driver.has_written, driver.named_actor = False, ""
+        _reset(_driver(connection))
+
+
+def _reset(driver: Any) -> None:
+    driver.has_written = driver.is_noted = False
+    driver.named_actor = ""
 
 
 def _names_in_a_read(sql: str, names: re.Pattern[str]) -> bool:

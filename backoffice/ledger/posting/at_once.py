@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from ... import figures
 from ...app.domain import declared
 from ...audit.models import AuditEvent
 from ..refusals import AccountsNotNamed
@@ -30,7 +31,7 @@ Documents = Mapping[str, Collection[int]]
 
 def posting(session: Session) -> Callable[[Session], None] | None:
     """The posting to run after this transaction; None where it wrote no documents, or too many."""
-    documents = _written_documents(session)
+    documents = _written_documents(session) if figures.has_written(session) else {}
     is_by_hand = documents and max(map(len, documents.values())) <= MOST
     return partial(_post, documents) if is_by_hand else None
 
