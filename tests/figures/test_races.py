@@ -12,7 +12,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from backoffice.figures.keeping import drain as drain_module
-from backoffice.figures.keeping.effects import effect_of
+from backoffice.figures.keeping.effects import LONGEST_REMEMBERED, effect_of
 from backoffice.figures.keeping.locking import lock_owners
 from backoffice.figures.verifying.healing import heal
 from backoffice.figures.verifying.verification import verify
@@ -221,6 +221,11 @@ def test_the_hooks_see_copy_and_raw_cursors(db: Session) -> None:
         ("WITH x AS (SELECT 1) UPDATE runs SET kind = 'x'", "writes"),
         ('UPDATE "runs" SET x = 1', "writes"),
         ("UPDATE public.runs SET x = 1", "writes"),
+        ("UPDATE runs SET x = 1 -- for\nUPDATE t", "writes"),
+        ("UPDATE reads SET x = 1", "writes"),
+        (f"INSERT INTO runs (kind) VALUES ('{'x' * LONGEST_REMEMBERED}')", "writes"),
+        (f"SELECT '{'x' * LONGEST_REMEMBERED}'", "reads"),
+        (f"WITH x AS (SELECT '{'x' * LONGEST_REMEMBERED}') DELETE FROM t", "writes"),
     ],
 )  # fmt: skip
 def test_a_statement_writes_one_table_only_when_it_surely_does(

@@ -15,6 +15,8 @@ _WRITES_INSIDE = re.compile(r"\b(insert|update|delete|merge|truncate|copy)\b", r
 _WRITES_ONE = re.compile(r"\s*(?:insert\s+into|update)\s+(\w+)\s", re.IGNORECASE)
 _SAME_TABLE = re.compile(r"\b(?:do|for|for\s+no\s+key)\s+update\b", re.IGNORECASE)
 """Further words of a statement that name a write of its own table, or a lock."""
+_SEVERAL = re.compile(r";|--|/\*")
+"""Signs of a further statement, or of a comment that could hide its words."""
 
 LONGEST_REMEMBERED = 20_000
 """Characters of a statement that is remembered; inserts of many rows are longer, and seldom the same."""
@@ -30,7 +32,10 @@ def text_of(query: Any) -> str:
 def effect_of(query: Any) -> str:
     """What a statement does: "reads", "rolls back", the name of the one table that it writes, or in doubt "writes"."""
     text = text_of(query)
-    return _remembered_effect(text) if len(text) <= LONGEST_REMEMBERED else _effect(text)
+    if len(text) <= LONGEST_REMEMBERED:
+        return _remembered_effect(text)
+    begins = _effect(text[:LONGEST_REMEMBERED])
+    return _effect(text) if begins in {"reads", "rolls back"} else "writes"
 
 
 def _effect(sql: str) -> str:
@@ -49,8 +54,10 @@ def _effect(sql: str) -> str:
 def _written_by(sql: str) -> str:
     """The only table into which a statement inserts rows or of which it updates some, else "writes"."""
     found = _WRITES_ONE.match(sql)
-    is_one = found is not None and len(_WRITES_INSIDE.findall(_SAME_TABLE.sub("", sql))) == 1
-    return found[1].lower() if found is not None and is_one and ";" not in sql else "writes"
+    if found is None or _SEVERAL.search(sql) or found[1].lower() in {"reads", "writes"}:
+        return "writes"
+    is_one = len(_WRITES_INSIDE.findall(_SAME_TABLE.sub("", sql))) == 1
+    return found[1].lower() if is_one else "writes"
 
 
 _remembered_effect = lru_cache(maxsize=500)(_effect)

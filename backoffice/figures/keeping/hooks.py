@@ -52,17 +52,18 @@ class NotingCursor(psycopg.Cursor[Any]):
         A rollback to a savepoint may restore drained notes, so it counts as a write;
         and it resets the name of the actor, so that the next write sends it again.
         """
-        if effect_of(query) == "rolls back":
+        effect = effect_of(query)
+        if effect == "rolls back":
             answer = super().execute(query, params, **options)
             self.connection.has_written = True  # type: ignore[attr-defined]
             self.connection.named_actor = ""  # type: ignore[attr-defined]
             return answer
-        self._note_if_written(query)
+        self._note_if_written(effect)
         return super().execute(query, params, **options)
 
     def executemany(self, query: Any, params_seq: Any, **options: Any) -> None:
         """Execute for each set of parameters, noting a write first."""
-        self._note_if_written(query)
+        self._note_if_written(effect_of(query))
         super().executemany(query, params_seq, **options)
 
     @contextmanager
@@ -74,11 +75,10 @@ class NotingCursor(psycopg.Cursor[Any]):
 
     def stream(self, query: Any, params: Any = None, **options: Any) -> Any:
         """Execute row by row, noting a write first."""
-        self._note_if_written(query)
+        self._note_if_written(effect_of(query))
         return super().stream(query, params, **options)
 
-    def _note_if_written(self, query: Any) -> None:
-        effect = effect_of(query)
+    def _note_if_written(self, effect: str) -> None:
         if effect != "reads" and effect not in getattr(self.connection, "unwatched", ()):
             self._note()
 
@@ -135,12 +135,13 @@ def install(engine: Engine, registry: Registry, unwatched: Collection[str] = ())
 
     Rows inserted and updated in `unwatched` tables need neither a drain nor the actor's name: no trigger sees them.
     """
+    watched = {table.name for table in (*registry.sources, *registry.targets)}
     tables = "|".join(re.escape(t.name) for t in registry.targets)
     names = re.compile(rf"\b({tables})\b", re.IGNORECASE)
 
     @event.listens_for(engine, "connect")
     def _name_the_unwatched(driver: Any, _record: ConnectionPoolEntry) -> None:
-        driver.unwatched = frozenset(unwatched)
+        driver.unwatched = frozenset(unwatched) - watched
 
     @event.listens_for(engine, "before_execute")
     def _settle_before_reading(connection: Connection, clause: Any, *_: Any) -> None:
