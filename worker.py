@@ -11,23 +11,26 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from threading import Event
 
-import click
-import structlog
-from flask import Flask
-from redis import Redis
-from redis.exceptions import RedisError
+from backoffice.app.loading import uncollected
 
-from backoffice.app import config, create_background_app, logs
-from backoffice.app.command_line import PATIENCE, Trouble
-from backoffice.app.extensions import db
-from backoffice.base.actor import acting_as
-from backoffice.book import MeaningDiffers, check_at_start
-from backoffice.database.embedded import Folders, Services
-from backoffice.drift.outside import watch
-from backoffice.runs import attendant, worker
-from backoffice.runs.relay import relay
-from backoffice.runs.working import perform
-from backoffice.schedules import scheduler
+with uncollected():
+    import click
+    import structlog
+    from flask import Flask
+    from redis import Redis
+    from redis.exceptions import RedisError
+
+    from backoffice.app import config, create_background_app, logs
+    from backoffice.app.command_line import PATIENCE, Trouble
+    from backoffice.app.extensions import db
+    from backoffice.base.actor import acting_as
+    from backoffice.book import MeaningDiffers, check_at_start
+    from backoffice.database.embedded import Folders, Services
+    from backoffice.drift.outside import watch
+    from backoffice.runs import attendant, worker
+    from backoffice.runs.relay import relay
+    from backoffice.runs.working import perform
+    from backoffice.schedules import scheduler
 
 log = structlog.get_logger("backoffice.worker")
 

@@ -4,15 +4,18 @@ import os
 import sys
 from typing import Any
 
-from backoffice import book
-from backoffice.app import garbage, logs
-from backoffice.app.config import READERS, SUPERVISED
-from backoffice.app.counting import sharing
+from backoffice.app.loading import uncollected
 
-sharing.begin()  # before anything that counts is imported
+with uncollected():
+    from backoffice import book
+    from backoffice.app import garbage, logs
+    from backoffice.app.config import READERS, SUPERVISED
+    from backoffice.app.counting import sharing
 
-from backoffice.app.counting import instruments  # noqa: E402, F401 (read once, before the first request)
-from backoffice.app.extensions import db  # noqa: E402 (counts too)
+    sharing.begin()  # before anything that counts is imported
+
+    from backoffice.app.counting import instruments  # noqa: F401 (read once, before the first request)
+    from backoffice.app.extensions import db  # counts too
 
 logs.configure(os.environ.get("LOG_LEVEL", "INFO"))
 

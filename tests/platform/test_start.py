@@ -86,7 +86,8 @@ finally:
 """
 
 KNOWN = """
-import json, sys
+import atexit, gc, json, sys
+atexit.register(lambda: print("openpyxl" in sys.modules, gc.get_freeze_count() > 0, file=sys.stderr))
 import backoffice.app
 app = getattr(backoffice.app, sys.argv[1])({"TESTING": True})
 from backoffice.base import Base
@@ -180,6 +181,8 @@ def test_commands_and_workers_know_of_the_records_what_the_web_knows(app: Flask)
     for create in ("create_app", "create_background_app"):
         done = python(KNOWN, create)
         assert done.returncode == 0, done.stderr
+        reads_workbooks, ends_without_collecting = done.stderr.split()
+        assert (reads_workbooks, ends_without_collecting) == ("False", "True"), create
         known[create] = json.loads(done.stdout)
     assert known["create_background_app"] == known["create_app"]
     assert known["create_app"]["owned_records"]
