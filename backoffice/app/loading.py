@@ -5,6 +5,10 @@ import gc
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .edge import Backoffice
 
 
 @contextmanager
@@ -42,3 +46,16 @@ def unread(name: str) -> Iterator[None]:
         yield
     finally:
         del sys.modules[name]
+
+
+def read_ahead(app: "Backoffice") -> None:
+    """Do once, before this process forks, what each of its children would do for itself at its first run or page."""
+    from sqlalchemy.orm import configure_mappers
+
+    from ..figures import registry
+    from ..figures.computing.definitions import digests
+
+    with uncollected():
+        app.declared.kinds  # noqa: B018 (imports the modules of all kinds of runs)
+        configure_mappers()
+        digests(registry)

@@ -87,12 +87,19 @@ finally:
 
 KNOWN = """
 import atexit, gc, json, sys
-atexit.register(lambda: print("openpyxl" in sys.modules, gc.get_freeze_count() > 0, file=sys.stderr))
+atexit.register(lambda: print(gc.get_freeze_count() > 0, file=sys.stderr))
 import backoffice.app
 app = getattr(backoffice.app, sys.argv[1])({"TESTING": True})
 from backoffice.base import Base
 from backoffice.figures import registry
+print("openpyxl" in sys.modules, file=sys.stderr)
+backoffice.app.loading.read_ahead(app)
+read = set(sys.modules)
+from backoffice.figures.computing import definitions
 with app.app_context():
+    app.declared.kinds
+    assert set(sys.modules) == read, "a child of this process would read them again"
+    assert definitions.digests.cache_info().currsize == 1
     print(json.dumps({
         "tables": sorted(Base.metadata.tables),
         "figures": [figure.name for figure in registry.figures],
