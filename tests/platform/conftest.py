@@ -1,11 +1,13 @@
 """Separate homes for tests that start and stop services, and the demo company."""
 
+import json
 import os
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -61,3 +63,20 @@ def as_root() -> None:
     """Skip the test unless it runs as root."""
     if os.geteuid() != 0:
         pytest.skip("needs root, to become another user")
+
+
+SIGN_INS: list[dict[str, str]] = []
+"""Who can sign in to the demo company that is kept."""
+
+
+@pytest.fixture
+def demo_company(kept_book: Any, run_command: Callable[..., Any]) -> list[dict[str, str]]:
+    """The demo company, loaded with the real command; returns who can sign in."""
+
+    def load() -> None:
+        done = run_command("demo", "load", "--json")
+        assert done.exit_code == 0, done.output
+        SIGN_INS[:] = json.loads(done.stdout)["sign_ins"]
+
+    kept_book("the demo company", load)
+    return SIGN_INS
