@@ -11,23 +11,28 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from threading import Event
 
-import click
-import structlog
-from flask import Flask
-from redis import Redis
-from redis.exceptions import RedisError
+from backoffice.app.loading import uncollected
 
-from backoffice.app import config, create_background_app, logs
-from backoffice.app.command_line import PATIENCE, Trouble
-from backoffice.app.extensions import db
-from backoffice.base.actor import acting_as
-from backoffice.book import MeaningDiffers, check_at_start
-from backoffice.database.embedded import Folders, Services
-from backoffice.drift.outside import watch
-from backoffice.runs import attendant, worker
-from backoffice.runs.relay import relay
-from backoffice.runs.working import perform
-from backoffice.schedules import scheduler
+with uncollected():
+    import click
+    import structlog
+    from flask import Flask
+    from redis import Redis
+    from redis.exceptions import RedisError
+
+    from backoffice.app import config, create_background_app, logs
+    from backoffice.app.command_line import PATIENCE, Trouble
+    from backoffice.app.edge import Backoffice
+    from backoffice.app.extensions import db
+    from backoffice.app.loading import read_ahead
+    from backoffice.base.actor import acting_as
+    from backoffice.book import MeaningDiffers, check_at_start
+    from backoffice.database.embedded import Folders, Services
+    from backoffice.drift.outside import watch
+    from backoffice.runs import attendant, worker
+    from backoffice.runs.relay import relay
+    from backoffice.runs.working import perform
+    from backoffice.schedules import scheduler
 
 log = structlog.get_logger("backoffice.worker")
 
@@ -81,8 +86,9 @@ def _schedule(app: Flask) -> None:
             raise Trouble("The scheduler ended by itself; its log says why.")
 
 
-def _work(app: Flask, stack: ExitStack, burst: bool) -> None:
+def _work(app: Backoffice, stack: ExitStack, burst: bool) -> None:
     """Perform the queue's jobs, with the relay and the watch beside; survives an outage of Redis."""
+    read_ahead(app)  # each job has a process of its own
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit())
     redis = stack.enter_context(worker.connect(app.config["REDIS_URL"]))

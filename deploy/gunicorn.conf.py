@@ -4,15 +4,21 @@ import os
 import sys
 from typing import Any
 
-from backoffice import book
-from backoffice.app import garbage, logs
-from backoffice.app.config import READERS, SUPERVISED
-from backoffice.app.counting import sharing
+from backoffice.app.loading import uncollected
 
-sharing.begin()  # before anything that counts is imported
+with uncollected():
+    from backoffice import book
+    from backoffice.app import garbage, logs
+    from backoffice.app.config import READERS, SUPERVISED
+    from backoffice.app.counting import sharing
 
-from backoffice.app.counting import instruments  # noqa: E402, F401 (read once, before the first request)
-from backoffice.app.extensions import db  # noqa: E402 (counts too)
+    sharing.begin()  # before anything that counts is imported
+
+    from backoffice.app.counting import instruments  # noqa: F401 (read once, before the first request)
+    from backoffice.app.extensions import db  # counts too
+    from backoffice.app.loading import read_ahead
+    from backoffice.figures import registry
+    from backoffice.figures.keeping.triggers import note_objects
 
 logs.configure(os.environ.get("LOG_LEVEL", "INFO"))
 
@@ -38,13 +44,16 @@ forwarded_allow_ips = ""  # the app decides whom it believes, by TRUSTED_PROXIES
 
 
 def on_starting(server: Any) -> None:
-    """Under `backoffice dev` the code is read while the database is prepared; then we serve.
+    """Under `backoffice dev` all is read and compiled while the database is prepared; then we serve.
 
     Not from a book that is kept in another currency or time zone.
     """
+    app = server.app.wsgi()
+    read_ahead(app)
+    note_objects(registry)  # the first page of each process compares the database with them
     if SUPERVISED in os.environ:
         sys.stdin.read()
-    with server.app.wsgi().app_context():
+    with app.app_context():
         try:
             book.check_at_start(db.engine)
         except book.MeaningDiffers as differs:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .loading import uncollected
+from .loading import end_without_collecting, uncollected
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -17,10 +17,10 @@ def create_app(
     overrides: Mapping[str, Any] | None = None, domains: "Iterable[Domain] | None" = None
 ) -> "Flask":
     """The whole app: the background app with its web. Arguments as of `create_background_app`."""
-    app = create_background_app(overrides, domains)
     with uncollected():
+        app = create_background_app(overrides, domains)
         _surround_with_the_web(app)
-    return app
+        return app
 
 
 def create_background_app(
@@ -30,6 +30,7 @@ def create_background_app(
 
     Settings come from the environment, with `overrides`; all `DOMAINS` are used unless given. Starts no service.
     """
+    end_without_collecting()
     with uncollected():
         from ..figures import registry
         from ..web import preferences

@@ -26,6 +26,7 @@ from flask import Flask
 from ..app import config, create_background_app, logs
 from ..app.command_line import PATIENCE, Trouble
 from ..app.config import ROOT, SUPERVISED
+from ..app.loading import uncollected
 from ..database.embedded import Postgres, Redis, Services
 from ..database.embedded.processes import dies_with_parent, fresh_enough, last_lines, wait_until
 
@@ -176,9 +177,10 @@ def _run(settings: config.Settings, stack: ExitStack, state: IO[str]) -> None:
 
 def _prepare_database() -> list[Any]:
     """Migrate; load the demo company into an empty book. Returns the demo's sign-ins, if it is loaded."""
-    from ..app.extensions import db
-    from ..demo import loading
-    from .upgrade import upgrade
+    with uncollected():
+        from ..app.extensions import db
+        from ..demo import loading
+        from .upgrade import upgrade
 
     logs.configure("WARNING")
     app: Flask = create_background_app(PATIENCE)

@@ -4,16 +4,16 @@ import re
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from tempfile import SpooledTemporaryFile
-from typing import IO, Any
-
-from openpyxl import Workbook
-from openpyxl.cell import WriteOnlyCell
-from openpyxl.styles import Font
+from typing import IO, TYPE_CHECKING, Any
 
 from ..base import N_
 from ..base.out_of_calendar import is_out_of_calendar
 from ..base.refusals import Refusal
 from .declaration import Column
+
+if TYPE_CHECKING:
+    from openpyxl.cell import WriteOnlyCell
+    from openpyxl.styles import Font
 
 MOST_ROWS = 50_000
 """The most rows of a workbook; a CSV file has no limit."""
@@ -45,6 +45,10 @@ def workbook_of(
     footer: Iterable[Sequence[Any]],
 ) -> IO[bytes]:
     """The workbook as a readable file: heads, rows, and the footer."""
+    # Read here: it is a tenth of what the whole app reads, and few processes write a workbook.
+    from openpyxl import Workbook
+    from openpyxl.styles import Font
+
     book = Workbook(write_only=True)
     sheet = book.create_sheet(re.sub(r"[\[\]:*?/\\]", " ", title)[:31])
     sheet.freeze_panes = "A2"
@@ -75,8 +79,10 @@ def _format_of(kind: str, value: Any) -> str:
     return f"#,##0.{'0' * count}" if count else "#,##0"
 
 
-def _cell(sheet: Any, value: Any, form: str = "", font: Font | None = None) -> WriteOnlyCell:
+def _cell(sheet: Any, value: Any, form: str = "", font: "Font | None" = None) -> "WriteOnlyCell":
     """A cell of the value's own type: a text stays text, whatever its first character."""
+    from openpyxl.cell import WriteOnlyCell
+
     is_too_long = isinstance(value, Decimal) and len(value.as_tuple().digits) > EXACT_DIGITS
     if is_too_long or is_out_of_calendar(value):
         value = str(value)

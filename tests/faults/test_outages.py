@@ -83,7 +83,7 @@ def office(application: Flask) -> Iterator[Office]:
     try:
         with services.in_use(services.postgres, services.redis, tied=True):
             [(cookie, pages)] = together(application, lambda: _founded(home), seconds=100)
-            with web(log, BACKOFFICE_HOME=str(home), WEB_CONCURRENCY="2") as port:
+            with web(log, BACKOFFICE_HOME=str(home), WEB_CONCURRENCY="1") as port:
                 yield Office(services, port, cookie, pages, log)
     finally:
         rmtree(home, ignore_errors=True)

@@ -24,14 +24,14 @@ pytestmark = pytest.mark.slow
 
 
 def test_the_demo_company_loads_once_and_everybody_can_sign_in(
-    app: Flask, session: Any, run_command: Callable[..., Any]
+    app: Flask,
+    session: Any,
+    run_command: Callable[..., Any],
+    demo_company: list[dict[str, str]],
 ) -> None:
-    done = run_command("demo", "load", "--json")
-    assert done.exit_code == 0, done.output
-    people = json.loads(done.stdout)["sign_ins"]
-    assert {person["role"] for person in people} == set(ROLES)
+    assert {person["role"] for person in demo_company} == set(ROLES)
     assert session.scalar(select(func.count()).select_from(Order)) == 830
-    for person in people:
+    for person in demo_company:
         user = authenticate(session, person["email"], person["password"])
         assert user is not None
         assert user.role == person["role"]
@@ -46,12 +46,10 @@ def test_the_demo_company_loads_once_and_everybody_can_sign_in(
     assert "empty book only" in again.stderr
 
 
+@pytest.mark.usefixtures("demo_company")
 def test_its_billing_has_something_for_every_screen(
     session: Any, run_command: Callable[..., Any]
 ) -> None:
-    done = run_command("demo", "load", "--json")
-    assert done.exit_code == 0, done.output
-
     def count(*conditions: Any) -> int:
         return session.scalar(select(func.count()).where(*conditions)) or 0
 

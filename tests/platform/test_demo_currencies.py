@@ -13,7 +13,8 @@ import pytest
 from flask import Flask
 from sqlalchemy import func, select
 
-from backoffice import create_app, figures
+from backoffice import figures
+from backoffice.app import create_background_app
 from backoffice.app.extensions import db
 from backoffice.base import money, periods
 from backoffice.base.currencies import CURRENCIES, MINOR_UNITS
@@ -181,7 +182,7 @@ def _book(code: str, name: str, services: Services) -> Flask:
         setting: _url(services, role, name)
         for setting, role in (("DATABASE_URL", APP), ("MIGRATION_DATABASE_URL", OWNER))
     }
-    return create_app(
+    return create_background_app(
         {**urls, "REDIS_URL": services.redis.url, "SECRET_KEY": "x" * 40, "CURRENCY": code}
     )
 

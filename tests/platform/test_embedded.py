@@ -252,7 +252,7 @@ def rows_of(home: Path) -> list[str]:
     """The rows in a home's database."""
     services = Services(home, durable=False)
     with (
-        services.in_use(services.postgres, services.redis),
+        services.in_use(services.postgres),
         psycopg.connect(services.postgres.url(OWNER)) as connection,
     ):
         return [row for (row,) in connection.execute("SELECT row FROM kept ORDER BY row")]

@@ -455,10 +455,10 @@ def test_a_dry_run_changes_no_table_but_runs_and_their_items(
             assert not answer.exception or isinstance(answer.exception, SystemExit), line
             if "as_json" in chosen and not asks:
                 assert json.loads(answer.stdout), line
-            after = digest(owner_connection, but=A_DRY_RUN_WRITES)
-            changed = {table for table in before if before[table] != after[table]}
-            assert not changed, (line, changed)
             done += 1
+        after = digest(owner_connection, but=A_DRY_RUN_WRITES)
+        changed = {table for table in before if before[table] != after[table]}
+        assert not changed, (name, changed)
     found = run_command("figures", "heal", "--noted", "--dry-run", "--json")
     assert json.loads(found.stdout)["drifted"], "what the outside program left is shown, and left"
     say(f"{len(writing)} commands with a dry run, {done} ways of asking for it, 0 tables changed")

@@ -75,7 +75,7 @@ WAYS_OF_TRIGGERS: dict[str, Callable[[DatabaseObject], str]] = {
     "for replicas alone": lambda o: f"ALTER TABLE {o.table} ENABLE REPLICA TRIGGER {o.name}",
     "dropped": lambda o: f"DROP TRIGGER {o.name} ON {o.table}",
     "another function": lambda o: (
-        f"CREATE FUNCTION stand_in() RETURNS trigger LANGUAGE plpgsql AS $${EMPTY}$$;"
+        f"CREATE OR REPLACE FUNCTION stand_in() RETURNS trigger LANGUAGE plpgsql AS $${EMPTY}$$;"
         + _with(o).replace(f"public.{o.name}()", "stand_in()")
     ),
     "other events": lambda o: (
@@ -113,15 +113,18 @@ def test_every_way_of_tampering_with_every_declared_trigger_is_named(
     }
     missed, tried = [], 0
     for out_of_date, objects in groups.items():
-        for item in objects:
-            ways = WAYS | (WAYS_OF_TRIGGERS if item.table else {})
-            for way, tamper in ways.items():
+        for way, tamper in (WAYS | WAYS_OF_TRIGGERS).items():
+            items = [item for item in objects if item.table or way in WAYS]
+            # Every other one at once: what is named is what was tampered with, and none of those between.
+            for some in (items[::2], items[1::2]):
                 with as_owner.begin_nested() as savepoint:
-                    run(as_owner, tamper(item))
-                    if list(found := out_of_date(as_owner)) != [item.name]:
-                        missed.append((item.name, way, found))
+                    for item in some:
+                        run(as_owner, tamper(item))
+                    named = out_of_date(as_owner).keys()
                     savepoint.rollback()
-                tried += 1
+                if wrong := named ^ {item.name for item in some}:
+                    missed.append((way, wrong))
+                tried += len(some)
     assert missed == []
     assert tried > 1000
 

@@ -37,8 +37,8 @@ def steps(tour: str) -> Iterator[tuple[str, int]]:
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.usefixtures("demo_company")
 def test_the_tour_goes_as_it_is_written(run_command: Command, sign_in: Callable[..., Any]) -> None:
-    assert run_command("demo", "load").exit_code == 0
     taken = []
     for typed, status in steps(section("A tour of five minutes")):
         taken.append(typed)
@@ -71,10 +71,8 @@ def perform_in_psql(typed: str, run_command: Command) -> None:
             assert connection.execute(statement.encode()).rowcount in (-1, 1), statement
 
 
-def test_the_screens_of_the_tour_are_there(
-    run_command: Command, sign_in: Callable[..., Any]
-) -> None:
-    assert run_command("demo", "load").exit_code == 0
+@pytest.mark.usefixtures("demo_company")
+def test_the_screens_of_the_tour_are_there(sign_in: Callable[..., Any]) -> None:
     finance = sign_in("finance")
     for address, words in {
         "/orders/NW-10250": ("Edit", "How was this calculated?", "History"),

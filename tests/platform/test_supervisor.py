@@ -57,8 +57,8 @@ class Copy:
         assert self.process.poll() is None, self.text
         return "Backoffice is ready" in self.text
 
-    def family(self) -> list[int]:
-        """The ids of its process and of all descendants."""
+    def family(self, of: int | None = None) -> list[int]:
+        """The ids of its process, or of another one, and of all descendants."""
         parents = {}
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():
@@ -67,7 +67,7 @@ class Copy:
                 except OSError:
                     continue
                 parents[int(entry.name)] = int(fields[1])
-        family = [self.process.pid]
+        family = [of or self.process.pid]
         for pid in family:
             family += [child for child, parent in parents.items() if parent == pid]
         return family
@@ -125,7 +125,7 @@ def kill(*pids: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def test_it_ends_with_ctrl_c_and_comes_back_after_kill_9(start: Callable[..., Copy]) -> None:
+def test_it_comes_back_after_kill_9_and_ends_with_ctrl_c(start: Callable[..., Copy]) -> None:
     copy = start(DEMO="1")
     assert f"http://127.0.0.1:{copy.port}" in copy.text
     sign_ins = re.findall(r"^ +(\w+) +(\S+@\S+) +password (\S+)$", copy.text, re.MULTILINE)
@@ -134,25 +134,22 @@ def test_it_ends_with_ctrl_c_and_comes_back_after_kill_9(start: Callable[..., Co
     assert reported_address(copy) == f"http://127.0.0.1:{copy.port}"
     family = copy.family()
     assert len(family) > 8
-    copy.process.send_signal(signal.SIGINT)
-    assert copy.process.wait(60) == 0
-    assert not any(map(is_alive, family))
-    assert copy.text.endswith("Stopped.\n")
-    assert reported_address(copy) is None
-
-    again = start(copy.home, copy.port, DEMO="1")
-    assert "Loading the demo company" not in again.text
-    assert sign_ins[0][2] in again.text, "The same sign-ins are printed again."
-    assert "recovered" not in again.text
-    killed(again, *again.family())
+    killed(copy, *family)
     assert reported_address(copy) is None, (
         "A killed copy leaves its word behind, and nobody believes it."
     )
 
     recovered = start(copy.home, copy.port, DEMO="1")
     assert "has recovered" in recovered.text
+    assert "Loading the demo company" not in recovered.text
+    assert sign_ins[0][2] in recovered.text, "The same sign-ins are printed again."
     assert recovered.is_healthy()
-    killed(recovered, recovered.process.pid)
+    family = recovered.family()
+    recovered.process.send_signal(signal.SIGINT)
+    assert recovered.process.wait(60) == 0
+    assert not any(map(is_alive, family))
+    assert recovered.text.endswith("Stopped.\n")
+    assert reported_address(copy) is None
 
 
 def reported_address(copy: Copy) -> str | None:
@@ -178,10 +175,11 @@ def killed(copy: Copy, *pids: int) -> None:
 
 
 def test_copies_run_side_by_side_and_start_again_what_dies_alone(
-    start: Callable[..., Copy], new_home: NewHome
+    start: Callable[..., Copy], new_home: NewHome, copied_home: NewHome
 ) -> None:
-    one, two = start(), start()
+    one, two = start(copied_home()), start(copied_home())
     assert one.is_healthy()
+    assert "recovered" not in one.text
     same_home = refused(one.home, free_port())
     assert "already runs" in same_home
     assert str(one.process.pid) in same_home
@@ -189,21 +187,22 @@ def test_copies_run_side_by_side_and_start_again_what_dies_alone(
     assert f"Port {one.port}" in same_port
     assert "PORT=" in same_port
 
-    for words in (("worker.py",), ("--scheduler",), ("gunicorn",), ("postgres", "-D"), ("redis",)):
-        pid = one.pid_of(*words)
-        kill(pid)
-        assert wait_until(lambda: not is_alive(pid), 20)  # noqa: B023 (asked at once)
-    assert wait_until(lambda: one.text.count("was started again") == 5, 60), one.text
+    for words in (("worker.py",), ("--scheduler",), ("gunicorn",), ("redis",)):
+        family = one.family(of=one.pid_of(*words))
+        kill(family[0])
+        assert wait_until(lambda: not any(map(is_alive, family)), 20)  # noqa: B023 (asked at once)
+    assert wait_until(lambda: one.text.count("was started again") == 4, 60), one.text
     assert wait_until(one.is_healthy, 60, every=0.2), one.text
+    its_database_is_started_when_it_can(one)
+    assert one.text.count("was started again") == 5
+    assert "Traceback" not in one.text
     assert two.is_healthy()
     assert "started again" not in two.text
+    killed(one, one.process.pid)
 
 
-def test_a_database_that_cannot_start_now_is_started_when_it_can(
-    start: Callable[..., Copy],
-) -> None:
+def its_database_is_started_when_it_can(copy: Copy) -> None:
     """As after a full disk: meanwhile pages report it, and no manual restart is needed."""
-    copy = start()
     [settings] = copy.home.rglob("postgres/data/postgresql.conf")
     aside = settings.rename(settings.with_name("aside"))
     kill(copy.pid_of("postgres", "-D"))
@@ -214,7 +213,6 @@ def test_a_database_that_cannot_start_now_is_started_when_it_can(
     aside.rename(settings)
     assert wait_until(lambda: "PostgreSQL ended unexpectedly and was started" in copy.text, 60)
     assert wait_until(copy.is_healthy, 60, every=0.2), copy.text
-    assert "Traceback" not in copy.text
 
 
 def refused(home: Path, port: int) -> str:
