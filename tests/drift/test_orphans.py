@@ -80,7 +80,7 @@ def test_no_run_corrects_them_and_none_says_right(
     owner: str, session: Any, book: None, surgery: Surgery, run_command: Any
 ) -> None:
     row = _take(surgery, owner)
-    tell_of_everything(surgery)  # otherwise the figures above await a decision about these facts
+    tell_of_everything(surgery, {owner})  # otherwise the figures above await a decision about it
     try:
         run_of("figures.verify")
         opened = select(DriftFinding).where(
@@ -104,7 +104,7 @@ def test_no_run_corrects_them_and_none_says_right(
         session.rollback()
     finally:
         _give_back(surgery, owner, row)
-        tell_of_everything(surgery)
+        tell_of_everything(surgery, {owner})
         figures.heal(db.engine)
     run_of("figures.verify")
     session.rollback()
