@@ -28,6 +28,12 @@ MANY = 10_000
 COUNT = """
 SELECT '{0}', count(*), max(xmin::text::bigint) FROM public.{0} HAVING count(*) > 0"""
 
+COUNTED_FROM = """
+SELECT setval(id::oid::regclass, coalesce(value, 1), value IS NOT NULL)
+FROM unnest(%s::bigint[], %s::bigint[]) AS counter (id, value)
+WHERE pg_sequence_last_value(id::oid) IS DISTINCT FROM value"""
+"""Sets counters to what they were."""
+
 PREPARED = """
 CREATE FUNCTION pg_temp.tables() RETURNS TABLE (name text, id oid) LANGUAGE sql STABLE AS $$
     -- All but the migrations' own.
@@ -151,9 +157,7 @@ class Sweeper:
                 since = self.rows.get(table, [0, 0])[1]
                 arguments = _copy(name, place), table, since
                 self.connection.execute("SELECT pg_temp.put_back(%s, %s, %s)", arguments)
-        for counter, value in counters.items():
-            self.connection.execute("SELECT setval(%s::oid::regclass, coalesce(%s::bigint, 1), %s)",
-                                    [counter, value, value is not None])  # fmt: skip
+        self.connection.execute(COUNTED_FROM, [[*counters], [*counters.values()]], prepare=True)
         self._lock(locked)
         was_down = self.book == name
         self._stands(name)

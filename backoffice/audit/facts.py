@@ -87,12 +87,15 @@ class Facts:
         if not ids:
             return []
         with in_utc(connection):
-            suspects = (
-                self.comparison.suspects.run(connection, ids=sorted(set(ids))).scalars().all()
-            )
-            if not suspects:
-                return []
-            found = self.comparison.differing.run(connection, ids=suspects).mappings().all()
+            suspects = self.comparison.suspects.run(connection, ids=sorted(set(ids))).scalars()
+            return self.forged_among(connection, suspects.all())
+
+    def forged_among(self, connection: Connection, suspects: Collection[int]) -> list[Forgery]:
+        """As `forged`, for rows that are not at once seen to agree with the trail: each is compared in full."""
+        if not suspects:
+            return []
+        with in_utc(connection):
+            found = self.comparison.differing.run(connection, ids=sorted(suspects)).mappings().all()
         return [self._forgery(row) for row in found]
 
     def gone(self, connection: Connection, low: int, high: int) -> list[int]:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from typing import Any, Literal
 
 import structlog
@@ -35,7 +36,7 @@ from sqlalchemy.orm import Session
 from ..app.extensions import db
 from ..base import table_of
 from ..book.models import Book
-from ..figures import Figure, registry
+from ..figures import Check, Figure, registry
 from ..figures.models import FigureNote, noted_bundle
 from ..runs.models import DONE_WITH_FAILURES, FAILED, Run
 from .models import UNEQUAL, DriftFinding, FigureCheck
@@ -112,6 +113,14 @@ class FigureStatus:
 
 def read(connection: Connection | Session, *, most: int | None = None) -> FigureStatus:
     """The present status of the books. With `most`, at most so many findings and notes are counted."""
+    row = connection.execute(_status(most, tuple(all_checks().items()))).one()
+    return FigureStatus(**row._mapping, unguarded=_unguarded(connection))
+
+
+@cache
+def _status(most: int | None, known_checks: tuple[tuple[str, Check], ...]) -> Select[Any]:
+    """The fields of a status but for the triggers, in one statement; it is built once, which takes milliseconds."""
+    names = [*(figure.name for figure in registry.figures), *(name for name, _ in known_checks)]
     opened = (
         select(
             DriftFinding.gross.label("amount"),
@@ -124,25 +133,22 @@ def read(connection: Connection | Session, *, most: int | None = None) -> Figure
     )
     checks = select(
         func.min(FigureCheck.verified_at).label("verified_at"), func.count().label("verified")
-    ).where(FigureCheck.figure.in_(_verified_names())).subquery()  # fmt: skip
+    ).where(FigureCheck.figure.in_(names)).subquery()  # fmt: skip
     found = select(
         _counted(func.count(), opened.c.is_counted).label("wrong"),
         func.coalesce(_counted(func.sum(opened.c.amount), opened.c.is_counted), 0).label("amount"),
         func.min(opened.c.first_seen_at).label("oldest"),
     ).subquery()
     noted = select(FigureNote.id).where(is_of_another()).limit(most or MOST_COUNTED).subquery()
-    row = connection.execute(
-        select(
-            found,
-            checks,
-            _unverified({f.name: [f.table] for f in registry.figures}).label("unverified"),
-            _unverified({n: c.tables - _ALWAYS for n, c in all_checks().items()}).label("uncompared"),
-            failed_figures().with_only_columns(func.count(distinct(FigureCheck.figure)))
-            .scalar_subquery().label("failed"),
-            select(func.count()).select_from(noted).scalar_subquery().label("waiting"),
-        ).select_from(found.join(checks, true()))
-    ).one()  # fmt: skip
-    return FigureStatus(**row._mapping, unguarded=_unguarded(connection))
+    return select(
+        found,
+        checks,
+        _unverified({f.name: [f.table] for f in registry.figures}).label("unverified"),
+        _unverified({name: one.tables - _ALWAYS for name, one in known_checks}).label("uncompared"),
+        failed_figures().with_only_columns(func.count(distinct(FigureCheck.figure)))
+        .scalar_subquery().label("failed"),
+        select(func.count()).select_from(noted).scalar_subquery().label("waiting"),
+    ).select_from(found.join(checks, true()))  # fmt: skip
 
 
 _ALWAYS = {table_of(Book)}
@@ -153,11 +159,6 @@ def _counted(aggregate: Any, is_counted: Any) -> ColumnElement[Any]:
     """An aggregate without the checks that differ because rows are wrong, as long as other findings exist."""
     is_any = func.count().filter(is_counted) > 0
     return case((is_any, aggregate.filter(is_counted)), else_=aggregate)
-
-
-def _verified_names() -> list[str]:
-    """The names of what is verified every night: the figures and the checks."""
-    return [*(figure.name for figure in registry.figures), *all_checks()]
 
 
 def _unguarded(connection: Connection | Session) -> int:

@@ -30,23 +30,22 @@ pytestmark = pytest.mark.slow
 Command = Callable[..., Any]
 
 
-@pytest.fixture(autouse=True)
-def reported(session: Any, owner_connection: Any) -> None:
-    """No fact differs when a test begins."""
-    tell_of_the_book(owner_connection)
-
-
 @pytest.fixture
-def books(session: Any) -> tuple[int, int]:
-    """Two customers, each with a meter, an invoice of 1,500.00 and a payment of 40.00 towards it."""
-    for n in (1, 2):
-        place = MeterAssignmentFactory()
-        invoice = InvoiceFactory(number=f"INV-{n}", customer=place.customer, meter=place.meter)
-        PaymentFactory(
-            reference=f"PAY-{n}", customer=place.customer, meter=place.meter, invoice=invoice,
-            amount=Decimal(40),
-        )  # fmt: skip
-    session.commit()
+def books(kept_book: Any, session: Any, owner_connection: Any) -> tuple[int, int]:
+    """Two customers, each with a meter, an invoice of 1,500.00 and a payment of 40.00 towards it; no fact differs."""
+
+    def write() -> None:
+        tell_of_the_book(owner_connection)
+        for n in (1, 2):
+            place = MeterAssignmentFactory()
+            invoice = InvoiceFactory(number=f"INV-{n}", customer=place.customer, meter=place.meter)
+            PaymentFactory(
+                reference=f"PAY-{n}", customer=place.customer, meter=place.meter, invoice=invoice,
+                amount=Decimal(40),
+            )  # fmt: skip
+        session.commit()
+
+    kept_book("two invoices, each paid in part", write)
     first, second = session.scalars(select(Invoice.id).order_by(Invoice.id)).all()
     return first, second
 

@@ -5,26 +5,29 @@ saves, voids, moves and deletions through the app, the same by another program, 
 owner. What was right stays right, a correction writes what follows from the facts, and what is wrong stays found.
 """
 
-import json
 from collections.abc import Callable, Iterator
 from datetime import date
 from decimal import Decimal
-from functools import cache
 from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import JSON, Column, Integer, Numeric, func, select, text
+from sqlalchemy import (
+    Column,
+    Engine,
+    Integer,
+    Numeric,
+    func,
+    select,
+    text,
+)
 
-from backoffice import figures
 from backoffice.app.extensions import db
-from backoffice.base import Base
+from backoffice.audit.facts import facts_by_table
 from backoffice.billing.figures import RECALCULATED, invoice_amount, invoice_paid
 from backoffice.drift.healing.performing import performed
 from backoffice.drift.outside import watch
 from backoffice.figures import Figure, registry
-from backoffice.figures.computing.relations import EVERYTHING, Relations
-from backoffice.figures.computing.statements import Statement, changes, expanded
 from backoffice.figures.models import Correction, FigureNote
 from backoffice.gas.figures import GAS_FIGURES
 from backoffice.ledger.figures import LEDGER_FIGURES
@@ -34,6 +37,7 @@ from backoffice.targets.figures import TARGET_FIGURES
 from backoffice.wallets.actions import recharge
 from backoffice.wallets.figures import WALLET_FIGURES
 from tests.drift.books import run_of
+from tests.drift.comparing import Row, Rows, compared, value_of, wrong
 from tests.factories.billing import (
     InvoiceFactory,
     MeterAdjustmentFactory,
@@ -48,6 +52,7 @@ from tests.factories.orders import OrderFactory
 from tests.factories.people import AccountManagerFactory
 from tests.factories.wallets import WalletFactory
 from tests.surgery import tell_of_everything
+from tests.sweeping import Sweeper
 
 pytestmark = pytest.mark.slow
 
@@ -120,11 +125,7 @@ LEDGER = {
 }
 """The actions of a save, or another program, in each tower, with the ids of the book; each tested separately."""
 
-SNAPSHOT = ("orders", "order_lines", "account_manager_targets", "customers", "meters", "meter_assignments",
-            "invoices", "payments", "meter_adjustments", "wallets", "wallet_transactions", "readings", "gas_prices",
-            "deposits", "transaction_calculations", "monthly_customer_balances", "accounts",
-            "journal_entries", "journal_lines")  # fmt: skip
-"""The tables that these statements or a tampering write to."""
+BOOK = "two managers and two customers"
 
 
 def _innocent(figure: Figure) -> dict[str, str]:
@@ -140,7 +141,7 @@ def _innocent(figure: Figure) -> dict[str, str]:
 @pytest.fixture
 def book(kept_book: Any, session: Any) -> Iterator[None]:
     """Two managers' orders; two customers, each with a wallet and meters with documents of every kind."""
-    kept_book("two managers and two customers", lambda: _write(session))
+    kept_book(BOOK, lambda: _write(session))
     yield
     session.rollback()
 
@@ -189,76 +190,31 @@ def _renumber(session: Any) -> None:
         assert session.scalar(text(f"SELECT min(id) FROM {table}")) == 1, table
 
 
-def _all_wrong() -> set[tuple[str, str, str]]:
-    """Figure, key and column of every present difference from the facts."""
-    return {
-        (found.figure.name, str(sorted(found.key.items())), column)
-        for found in figures.verify(db.engine)
-        for column in (found.stored or found.expected)
-    }
-
-
-def _value(column: Column[Any], reported: Any) -> Any:
-    """A number as Decimal, however it is written; anything else as text."""
-    if isinstance(column.type, Numeric | Integer):
-        return Decimal(reported)
-    return (
-        json.loads(reported)
-        if isinstance(column.type, JSON) and isinstance(reported, str)
-        else reported
-    )
-
-
-def _values(figure: Figure, reported: dict[str, str] | None) -> dict[str, Any] | None:
-    columns = figure.table.c
-    return reported and {name: _value(columns[name], value) for name, value in reported.items()}
-
-
-def _plain(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, date) else value
-
-
-@cache
-def _every_row(figure: Figure) -> Statement:
-    relations = Relations(registry, expanded(registry))
-    return Statement(changes(relations, figure.table, (figure,), EVERYTHING, all_rows=True))
-
-
-def _expected(figure: Figure) -> dict[str, dict[str, Any]]:
-    """Key → the expected values of every row of the figure, by the facts."""
-    with db.engine.connect() as connection:
-        rows = _every_row(figure).run(connection).mappings().all()
-    return {
-        str(sorted((k.key, str(row[f"k{i}"])) for i, k in enumerate(figure.key))): {
-            c.key: _value(c, _plain(row[f"e{i}"])) for i, c in enumerate(figure.columns)
-        }
-        for row in rows
-        if not row["surplus"]
-    }
-
-
 def _tamper(surgery: psycopg.Connection[Any], column: Column[Any]) -> None:
+    """Add to the column in every row, so that the order does not matter.
+
+    Where it holds an amount that is entered in some rows, as if a user had accepted it.
+    """
     table, name = column.table.name, column.key
-    surgery.execute(
-        f"UPDATE {table} SET {name} = {name} + 7".encode()
-    )  # every row, so that the order does not matter
-    tell_of_everything(
-        surgery, SNAPSHOT
-    )  # an amount that is entered in some rows, as if a user had accepted it
+    surgery.execute(f"UPDATE {table} SET {name} = {name} + 7".encode())
+    facts = facts_by_table().get(table)
+    if facts is not None and name in {fact.key for fact in facts.columns}:
+        tell_of_everything(surgery, {table})
 
 
 def _assert_nothing_right_became_wrong(
-    before: set[tuple[str, str, str]], since: int, doing: str
+    before: set[tuple[str, str, str]], rows: Rows, since: int, doing: str
 ) -> None:
-    after = _all_wrong()
+    after = wrong(rows)
     assert after <= before, f"{doing} made wrong: {after - before}"
-    written = db.session.scalars(select(Correction).where(Correction.id > since)).all()
-    by_figure = {c.figure: _expected(registry.get(c.figure)) for c in written}
-    for correction in written:
-        key = str(sorted((name, str(value)) for name, value in correction.key.items()))
-        expected = by_figure[correction.figure].get(key)
-        after = _values(registry.get(correction.figure), correction.after)
-        assert after == expected, (doing, correction.figure)
+    for correction in db.session.scalars(select(Correction).where(Correction.id > since)):
+        figure = registry.get(correction.figure)
+        key = str([str(correction.key[column.key]) for column in figure.key])
+        row = rows.get((figure.name, key), Row(None, None))
+        written = correction.after and {
+            name: value_of(figure.table.c[name], value) for name, value in correction.after.items()
+        }
+        assert written == row.expected, (doing, figure.name)
     db.session.rollback()
 
 
@@ -269,21 +225,12 @@ def _last_correction() -> int:
 
 
 @pytest.fixture
-def again(book: None, surgery: psycopg.Connection[Any]) -> Iterator[Callable[[], None]]:
+def again(book: None, sweeper: Sweeper) -> Iterator[Callable[[], None]]:
     """Restores the book."""
-    for table in SNAPSHOT:
-        surgery.execute(f"CREATE TEMP TABLE kept_{table} AS TABLE {table}".encode())
 
     def put_back() -> None:
         db.session.rollback()
-        for table in SNAPSHOT:
-            given = [c.name for c in Base.metadata.tables[table].c if c.computed is None]
-            names = ", ".join(f'"{name}"' for name in given)
-            surgery.execute(f"DELETE FROM {table}".encode())
-            surgery.execute(
-                f"INSERT INTO {table} ({names}) OVERRIDING SYSTEM VALUE SELECT {names} FROM kept_{table}".encode()
-            )
-        surgery.execute("DELETE FROM figure_notes")
+        sweeper.put_down(BOOK)
 
     yield put_back
     put_back()
@@ -297,17 +244,21 @@ def test_every_declared_figure_is_here() -> None:
     ("figure", "column"), COLUMNS, ids=lambda part: str(getattr(part, "name", part))
 )
 def test_innocent_saves_carry_nothing_that_is_wrong_into_what_is_right(
-    figure: Figure, column: Column[Any], again: Callable[[], None], surgery: psycopg.Connection[Any]
+    figure: Figure,
+    column: Column[Any],
+    again: Callable[[], None],
+    asked_database: Engine,
+    surgery: psycopg.Connection[Any],
 ) -> None:
     before: set[tuple[str, str, str]] | None = None
     for doing, statements in _innocent(figure).items():
         again()
         _tamper(surgery, column)
-        before, since = before or _all_wrong(), _last_correction()
+        before, since = before or wrong(compared(asked_database)), _last_correction()
         for statement in statements.split(";"):
             db.session.execute(text(statement))
         db.session.commit()
-        _assert_nothing_right_became_wrong(before, since, doing)
+        _assert_nothing_right_became_wrong(before, compared(asked_database), since, doing)
         assert not db.session.scalar(select(func.count()).select_from(FigureNote))
 
 
@@ -318,6 +269,7 @@ def test_innocent_writes_of_another_program_are_followed_by_the_facts(
     figure: Figure,
     column: Column[Any],
     again: Callable[[], None],
+    asked_database: Engine,
     surgery: psycopg.Connection[Any],
     owner_connection: psycopg.Connection[Any],
 ) -> None:
@@ -325,24 +277,28 @@ def test_innocent_writes_of_another_program_are_followed_by_the_facts(
     for doing, statements in _innocent(figure).items():
         again()
         _tamper(surgery, column)
-        before, since = before or _all_wrong(), _last_correction()
+        before, since = before or wrong(compared(asked_database)), _last_correction()
         for statement in statements.split(";"):
             owner_connection.execute(statement.encode())
         assert watch.drain(db.engine).failures == []
-        _assert_nothing_right_became_wrong(before, since, doing)
+        _assert_nothing_right_became_wrong(before, compared(asked_database), since, doing)
 
 
 @pytest.mark.parametrize(
     ("figure", "column"), COLUMNS, ids=lambda part: str(getattr(part, "name", part))
 )
 def test_a_correction_of_one_figure_of_one_owner_makes_nothing_else_wrong(
-    figure: Figure, column: Column[Any], again: Callable[[], None], surgery: psycopg.Connection[Any]
+    figure: Figure,
+    column: Column[Any],
+    again: Callable[[], None],
+    asked_database: Engine,
+    surgery: psycopg.Connection[Any],
 ) -> None:
     before: set[tuple[str, str, str]] | None = None
     for chosen in (f for f in DECLARED if _innocent(f) is _innocent(figure)):
         again()
         _tamper(surgery, column)
-        before, since = before or _all_wrong(), _last_correction()
+        before, since = before or wrong(compared(asked_database)), _last_correction()
         scope = {"figures": {chosen.name: [1]}}
         dry = run_of("figures.heal", scope, dry_run=True)
         if dry.changed:
@@ -350,7 +306,7 @@ def test_a_correction_of_one_figure_of_one_owner_makes_nothing_else_wrong(
             db.session.commit()
             done = performed(db.engine, applied.id).run
             assert done.status == "done", chosen.name
-        _assert_nothing_right_became_wrong(before, since, chosen.name)
+        _assert_nothing_right_became_wrong(before, compared(asked_database), since, chosen.name)
 
 
 A_PAYMENT = BILLING["a payment is recorded"].encode()

@@ -181,7 +181,7 @@ def _direct(
     """The rows of one source that differ in columns that the figures read, each with the owner it is beneath."""
     led = _led(connection, facts, source, owners)
     read = {column.key for column in _read(facts, source)}
-    for forgery in facts.forged(connection, led):
+    for forgery in facts.forged_among(connection, led):
         if forgery.kind == CHANGED and not forgery.columns & read:
             continue
         mine = led[forgery.id] & set(owners)
