@@ -25,6 +25,8 @@ PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas
 TEXT = {"type": "string"}
 WITHOUT_NUL = "^[^\\u0000]*$"
 """A text without NUL, which PostgreSQL cannot store."""
+DAY = "^(19|20|21)[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$"
+"""A day from 1900 to 2199, as periods.FIRST_DAY and LAST_DAY."""
 ONE = {"name": "name", "in": "path", "required": True, "schema": TEXT}
 PART = {**ONE, "name": "part"}
 MATCH = {
@@ -91,13 +93,12 @@ def _schemas(record: Record) -> dict[str, Any]:
     required = [*_required(record.fields), *new]
     answers = {name: {**TEXT, "title": title} for name, title in record.answers.items()}
     answers |= {one.name: {**(one.entry or {}), "title": one.title} for one in record.sent}
-    kept = _properties(record.kept)
-    beside = {shown.name: {**shown.schema, "title": shown.title} for shown in read_beside(record)}
+    shown = [*record.fields, *record.kept]
+    beside = {one.name: {**one.schema, "title": one.title} for one in read_beside(record)}
     whole = {
         "id": {"type": "integer"},
         "version": {"type": "integer"},
-        **fields,
-        **kept,
+        **{field.name: {**_shown(field), "title": field.label} for field in shown},
         **beside,
         "url": TEXT,
     }
@@ -134,6 +135,14 @@ def _required(fields: Sequence[Field]) -> list[str]:
 
 def _properties(fields: Sequence[Field]) -> dict[str, Any]:
     return {field.name: {**field.schema(), "title": field.label} for field in fields}
+
+
+def _shown(field: Field) -> dict[str, Any]:
+    """The schema of what is answered: null, too, where the column may be."""
+    schema = field.schema()
+    if not field.column.expression.nullable or schema["type"] != "string" or "enum" in schema:
+        return schema
+    return {**schema, "type": ["string", "null"]}
 
 
 def _paths(record: Record) -> dict[str, Any]:
@@ -218,7 +227,7 @@ def _of_filter(one: Filter) -> Iterator[tuple[str, dict[str, Any]]]:
     elif isinstance(one, lists.Reference):
         schema = {"type": "integer", "minimum": 1, "maximum": LARGEST_ID}
     elif isinstance(one, lists.Days | lists.AsOf):
-        schema = {"type": "string", "format": "date"}
+        schema = {"type": "string", "format": "date", "pattern": DAY}
     return ((name, schema) for name in one.arguments)
 
 

@@ -10,7 +10,6 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import func, select
-from sqlalchemy.sql import operators
 
 from backoffice.app.protection import limiter
 from backoffice.audit.models import AuditEvent
@@ -307,13 +306,7 @@ def test_pages_go_on_where_the_last_one_ended_whatever_comes_and_goes(
         assert program.send("POST", address(record), json=sent).status_code == 201
     session.rollback()
     listing = list_for(record, signed_in.Program(0, "", ""))
-    for field in (f for f in record.fields if f.name in listing.sorts and not isinstance(f, Pick)):
-        for order in (field.column.asc(), field.column.desc()):
-            is_down = order.modifier is operators.desc_op
-            key = record.model.id.desc() if is_down else record.model.id
-            wanted = session.scalars(select(record.model.id).order_by(order, key)).all()
-            seen = paged(program, record, f"{'-' if is_down else ''}{field.name}")
-            assert seen == wanted, (field.name, is_down)
+    columns = {field.name: field.column for field in record.fields if not isinstance(field, Pick)}
     coming = iter((7, 8))
     is_deleted = any(verb.name == "delete" for verb in record.program_verbs)
     for sort in arguments_of(record, listing)["sort"][
@@ -321,6 +314,12 @@ def test_pages_go_on_where_the_last_one_ended_whatever_comes_and_goes(
     ]:  # figures, too, and what may be empty
         whole = program.send("GET", f"{address(record)}?limit=100&sort={sort}").get_json()
         there = [item["id"] for item in whole["items"]]
+        if (column := columns.get(sort.removeprefix("-"))) is not None:
+            by = [column.asc(), record.model.id]
+            if sort.startswith("-"):
+                by = [column.desc().nulls_last(), record.model.id.desc()]
+            assert there == session.scalars(select(record.model.id).order_by(*by)).all(), sort
+            session.rollback()
         first = program.send("GET", f"{address(record)}?limit=3&sort={sort}").get_json()
         ids = [item["id"] for item in first["items"]]
         if (number := next(coming, None)) is not None:
@@ -330,15 +329,14 @@ def test_pages_go_on_where_the_last_one_ended_whatever_comes_and_goes(
             gone = first["items"][-1]
             at = address(record, gone[record.argument])
             assert program.send("POST", f"{at}/delete", match=gone["version"]).status_code == 204
-        ids += paged(program, record, sort, first["next"])
+        ids += paged(program, first["next"])
         assert [one for one in ids if one in there] == there, sort
         assert len(set(ids)) == len(ids), sort
 
 
-def paged(program: Program, record: Record, sort: str, following: str = "") -> list[int]:
-    """The ids of all pages, or of those from that address on."""
+def paged(program: Program, following: str | None) -> list[int]:
+    """The ids of all pages from that address on."""
     seen: list[int] = []
-    following = following or f"{address(record)}?limit=2&sort={sort}"
     while following:
         page = program.send("GET", following).get_json()
         seen += [item["id"] for item in page["items"]]
