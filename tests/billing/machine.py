@@ -89,7 +89,8 @@ class Billing(Desk, RuleBasedStateMachine):
         """An open transaction is committed and checked."""
         try:
             if self.book.meters:
-                self.heal()
+                self.commit()
+                self.drain()
                 self.everything_is_right(everywhere=True)
         finally:
             self.session.rollback()
@@ -338,13 +339,13 @@ class Billing(Desk, RuleBasedStateMachine):
             self.savepoints.pop()[0].commit()
         self.session.commit()
         self.committed = self.book.copy()
-        self.everything_is_right()
+        self.what_is_stored_is_right()
 
     @rule()
     def roll_back(self) -> None:
         """Undo the open transaction, which no other session has seen."""
         self.undo()
-        self.everything_is_right()
+        self.what_is_stored_is_right()
 
     # Outside
 
@@ -385,7 +386,5 @@ class Billing(Desk, RuleBasedStateMachine):
     def heal(self) -> None:
         """Drain the notes; then every figure is right."""
         self.commit()
-        figures.heal_noted(db.session)
-        self.session.expire_all()
-        self.noted = False
+        self.drain()
         self.everything_is_right()

@@ -28,7 +28,7 @@ from .ledgers import FIGURES, Ledger, stored
 from .machine import OWNERS, Billing
 from .offices import Office, open_office
 
-EXAMPLES = examples(30)
+EXAMPLES = examples(20)
 STEPS = 40
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from backoffice.base import table_of
 from backoffice.billing.models import Invoice, Meter, MeterAdjustment, MeterAssignment, Payment
 from backoffice.customers.models import Customer
 from tests.faults.workers import until, worker
-from tests.orders.test_outside_writes import OUTSIDE, _statement
+from tests.orders.test_outside_writes import _statement, by_a_plain_engine, by_psql, by_psycopg
 from tests.orders.ways import WAYS_TO_CHANGE, Change, upsert_statement
 
 from .ledgers import Ledger, stored
@@ -237,20 +238,28 @@ def test_the_apps_role_may_not_truncate(session: Any, office: Office) -> None:
 # From outside
 
 
-@pytest.mark.parametrize(("program", "form"), OUTSIDE.values(), ids=OUTSIDE.keys())
+@pytest.mark.parametrize("form", ["UPDATE", "MERGE"])
 def test_a_change_of_every_source_and_figure_from_outside_is_noted_and_then_right(
-    program: Callable[[str, str], None],
-    form: str,
-    session: Any,
-    office: Office,
-    database_url: str,
-    subtests: pytest.Subtests,
+    form: str, session: Any, office: Office, database_url: str, subtests: pytest.Subtests
 ) -> None:
     for name, change in CHANGES.items():
         with subtests.test(name):
             change.meaning(office)
-            program(database_url, _statement(form, change, office))
+            by_psycopg(database_url, _statement(form, change, office))
             noted_then_right(session, office, db_user="backoffice_app")
+
+
+@pytest.mark.parametrize("program", [by_psql, by_a_plain_engine])
+def test_what_another_program_changes_of_every_source_and_figure_is_noted_and_then_right(
+    program: Callable[[str, str], None], session: Any, office: Office, database_url: str
+) -> None:
+    """The same statements, sent by programs that connect in other ways."""
+    statements = []
+    for change in CHANGES.values():
+        change.meaning(office)
+        statements.append(_statement("UPDATE", change, office))
+    program(database_url, ";".join(statements))
+    noted_then_right(session, office, db_user="backoffice_app")
 
 
 @pytest.mark.parametrize("table", ["payments", "meter_adjustments", "meter_assignments"])
@@ -277,12 +286,11 @@ def test_with_a_worker_every_change_from_outside_is_right_within_two_seconds(
     with worker(log):
         office.outside.execute("UPDATE payments SET amount = amount + 1")
         until(is_right, 30, "the worker has started", log)
-        for way, (program, form) in OUTSIDE.items():
-            for name, change in CHANGES.items():
-                program(database_url, _statement(form, change, office))
-                began = time.monotonic()
-                until(is_right, 20, "everything is right", log)
-                took[f"{way}: {name}"] = time.monotonic() - began
+        for (name, change), form in product(CHANGES.items(), ("UPDATE", "MERGE")):
+            by_psycopg(database_url, _statement(form, change, office))
+            began = time.monotonic()
+            until(is_right, 20, "everything is right", log)
+            took[f"{form}: {name}"] = time.monotonic() - began
     ordered = sorted(took.values())
     assert ordered[int(len(ordered) * 0.95)] <= BAR_SECONDS, took
     assert list(figures.verify(session)) == []

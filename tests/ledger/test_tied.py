@@ -36,6 +36,11 @@ def roles(session):
 def verified(session):
     """What a verification of everything finds of the tie-out; None where it holds."""
     run_of("figures.verify")
+    return open_finding(session)
+
+
+def open_finding(session):
+    """What the last verification has found of it."""
     session.rollback()
     is_open = DriftFinding.healed_at.is_(None)
     return session.scalars(
@@ -85,45 +90,45 @@ def test_the_detailed_report_is_not_right_while_one_of_its_checks_is_not(app, se
 
 
 @pytest.mark.leaves_drift
-@pytest.mark.parametrize("role", [control.role for control in CONTROLS])
 def test_what_a_user_enters_on_a_control_account_is_found_until_it_is_reversed(
-    session, roles, role, sign_in, run_command
+    session, roles, sign_in, run_command, subtests
 ):
     assert verified(session) is None, "what is not posted yet is no difference"
     assert figure_status.read(session).state == "right"
-    entry = posted(of(roles[role], 7), of(roles["cash"], -7))
-    session.commit()
-    assert run_command("figures", "verify", "--json").exit_code == 1
-    found = verified(session)
-    assert (found.cause, found.is_root, found.gross) == (UNEQUAL, True, 7)
-    assert figure_status.read(session).state == "wrong"
-    page = text_of(sign_in("finance").get("/health/drift").text)
-    assert "Control accounts tie out to their sub-ledgers" in page
-    health = json.loads(run_command("ledger", "health", "--json").stdout)
-    assert health["balance_status"] is False
-    actions.reverse(session, entry.id, {"entry_date": entry.entry_date, "memo": ""})
-    session.commit()
-    assert verified(session) is None
-    assert figure_status.read(session).state == "right"
+    browser = sign_in("finance")
+    for role in [control.role for control in CONTROLS]:
+        with subtests.test(role):
+            entry = posted(of(roles[role], 7), of(roles["cash"], -7))
+            session.commit()
+            assert run_command("figures", "verify", "--json").exit_code == 1
+            found = open_finding(session)
+            assert (found.cause, found.is_root, found.gross) == (UNEQUAL, True, 7)
+            assert figure_status.read(session).state == "wrong"
+            page = text_of(browser.get("/health/drift").text)
+            assert "Control accounts tie out to their sub-ledgers" in page
+            health = json.loads(run_command("ledger", "health", "--json").stdout)
+            assert health["balance_status"] is False
+            actions.reverse(session, entry.id, {"entry_date": entry.entry_date, "memo": ""})
+            session.commit()
+            assert verified(session) is None
+            assert figure_status.read(session).state == "right"
 
 
 @pytest.mark.leaves_drift
-@pytest.mark.parametrize(
-    ("table", "column", "rows"),
-    [
-        ("customers", "balance", "true"), ("customers", "overpayment", "true"), ("wallets", "balance", "true"),
-        ("accounts", "debits", "role = 'orders'"),
-    ],
-)  # fmt: skip
 def test_a_stored_total_on_either_side_that_was_changed_is_its_root(
-    session, roles, surgery, table, column, rows
+    session, roles, surgery, subtests
 ):
     """A grand total is on both sides: what is posted of an order is its grand total."""
     reconcile(session, Scope())
     session.commit()
-    chosen = f"id = (SELECT min(id) FROM {table} WHERE {rows})"
-    surgery.execute(f"UPDATE {table} SET {column} = {column} + 7 WHERE {chosen}")
-    found = verified(session)
-    assert (found.cause, found.is_root, found.gross) == (FOLLOWS, False, 7)
-    surgery.execute(f"UPDATE {table} SET {column} = {column} - 7 WHERE {chosen}")
-    assert verified(session) is None
+    for table, column, rows in (
+        ("customers", "balance", "true"), ("customers", "overpayment", "true"), ("wallets", "balance", "true"),
+        ("accounts", "debits", "role = 'orders'"),
+    ):  # fmt: skip
+        with subtests.test(f"{table}.{column}"):
+            chosen = f"id = (SELECT min(id) FROM {table} WHERE {rows})"
+            surgery.execute(f"UPDATE {table} SET {column} = {column} + 7 WHERE {chosen}")
+            found = verified(session)
+            assert (found.cause, found.is_root, found.gross) == (FOLLOWS, False, 7)
+            surgery.execute(f"UPDATE {table} SET {column} = {column} - 7 WHERE {chosen}")
+            assert verified(session) is None

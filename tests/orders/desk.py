@@ -155,14 +155,24 @@ class Desk:
         self.session.rollback()
         self.book = self.committed.copy()
 
-    def everything_is_right(self, *, everywhere: bool = False) -> None:
-        """Assert that committed figures and the audit trail equal the model; `everywhere`: of every table."""
+    def what_is_stored_is_right(self) -> None:
+        """Assert that committed facts and figures equal the model, and that nothing is left noted."""
         assert self.books.read(self.outside).facts() == self.committed.facts()
         if not self.noted:
             assert self.stored(self.outside) == self.committed.totals()
-            verified = figures.registry.figures if everywhere else self.fed
-            assert list(figures.verify(db.session, verified)) == []
             assert set(figures.noted(db.session).values()) == {0}
+
+    def drain(self) -> None:
+        """Drain what was committed and noted."""
+        figures.heal_noted(db.session)
+        self.session.expire_all()
+        self.noted = False
+
+    def everything_is_right(self, *, everywhere: bool = False) -> None:
+        """Assert that nothing has drifted and that the audit trail says the same; `everywhere`: of every table."""
+        self.what_is_stored_is_right()
+        verified = figures.registry.figures if everywhere else self.fed
+        assert list(figures.verify(db.session, verified)) == []
         assert forged_now(db.engine, None if everywhere else self.entered) == []
 
     @property

@@ -15,7 +15,7 @@ from .machine import Orders
 
 pytestmark = pytest.mark.slow
 
-EXAMPLES = examples(40)
+EXAMPLES = examples(25)
 STEPS = 40
 
 
