@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 from flask import Flask
 from playwright.sync_api import Browser, Page, expect, sync_playwright
-from werkzeug.serving import make_server
+from werkzeug.serving import BaseWSGIServer, make_server
 
-from tests.browser.looks import AXE, LANGUAGES, WIDTHS, Seen, assert_no_axe_findings
+from tests.browser.looks import LANGUAGES, WIDTHS, Seen, assert_no_axe_findings, wear
+from tests.browser.windows import Windows, between_tests
 from tests.signing_in import cookie_for, someone
 
 HERE = Path(__file__).parent
@@ -45,7 +46,9 @@ ARGUMENTS = [
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    "--js-flags=--no-opt,--no-maglev",
 ]
+"""Without the optimising compilers: no page runs long enough to earn back what they cost, an eighth of all."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -67,56 +70,61 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture
-def live_server(app: Flask) -> Iterator[str]:
-    """The app on a real port with CSRF protection; its address."""
-    app.config["WTF_CSRF_ENABLED"] = True
-    server = make_server("127.0.0.1", 0, app, threaded=True)
+@pytest.fixture(scope="session")
+def server() -> Iterator[BaseWSGIServer]:
+    """A real port; between tests it has only an empty page."""
+    server = make_server("127.0.0.1", 0, between_tests, threaded=True)
     thread = threading.Thread(target=server.serve_forever, args=[0.02], daemon=True)
     thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
+    yield server
     server.shutdown()
     thread.join(timeout=10)
     server.server_close()
 
 
 @pytest.fixture
-def open_page(chromium: Browser, live_server: str) -> Iterator[Callable[..., Page]]:
+def live_server(app: Flask, server: BaseWSGIServer) -> Iterator[str]:
+    """The app on a real port with CSRF protection; its address."""
+    app.config["WTF_CSRF_ENABLED"] = True
+    server.app = app
+    yield address_of(server)
+    server.app = between_tests
+
+
+def address_of(server: BaseWSGIServer) -> str:
+    """Where a browser finds it."""
+    return f"http://127.0.0.1:{server.server_port}"
+
+
+@pytest.fixture(scope="session")
+def windows(chromium: Browser, server: BaseWSGIServer) -> Windows:
+    """The windows of all tests of this process."""
+    return Windows(chromium, address_of(server))
+
+
+@pytest.fixture
+def open_page(
+    windows: Windows, server: BaseWSGIServer, live_server: str, request: pytest.FixtureRequest
+) -> Iterator[Callable[..., Page]]:
     """`open_page(width="narrow", language="id", theme="dark")`: a window that is not signed in.
 
     A script error or a refused (CSP) resource on any page fails the test.
     """
-    contexts = []
-    complaints: list[str] = []
+
+    has_axe = "seen" in request.fixturenames
 
     def open_page(
         width: str = "wide", language: str = "en", theme: str = "light", **options: Any
     ) -> Page:
-        across, down = WIDTHS[width]
-        context = chromium.new_context(
-            base_url=live_server,
-            viewport={"width": across, "height": down},
-            **{"reduced_motion": "reduce"} | options,
-        )
-        contexts.append(context)
+        window = windows.take(width, has_axe, **{"reduced_motion": "reduce"} | options)
         for name, value in (("language", language), ("theme", theme)):
-            context.add_cookies([{"name": name, "value": value, "url": live_server}])
-        page = context.new_page()
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda line: _note(complaints, line))
-        return page
+            window.context.add_cookies([{"name": name, "value": value, "url": live_server}])
+        return window.page
 
     yield open_page
-    for context in contexts:
-        context.close()
+    server.app = between_tests
+    complaints = windows.put_back()
     assert not complaints, f"The browser complained: {complaints}"
-
-
-def _note(complaints: list[str], line: Any) -> None:
-    # Errors that a test provokes (a 4xx, a lost connection) are logged too; they are no fault of the page.
-    provoked = ("Failed to load resource", "Failed to fetch")
-    if line.type == "error" and not any(words in line.text for words in provoked):
-        complaints.append(line.text)
 
 
 @pytest.fixture
@@ -174,23 +182,23 @@ def is_sound(seen: Seen, screenshot: Callable[[Page, str], None]) -> Callable[..
 
     def is_sound(page: Page, name: str, widths: Iterable[str] = WIDTHS) -> None:
         seen.examine(page, name, widths, screenshot)
+        wear(page, "light", "wide")
 
     return is_sound
 
 
 @pytest.fixture
 def every_look(
-    browse: Callable[..., Page], is_sound: Callable[[Page, str], None]
+    browse: Callable[..., Page], seen: Seen, screenshot: Callable[[Page, str], None]
 ) -> Callable[..., None]:
     """`every_look({"orders": "/orders"})`: each, opened once per language, is sound in every look."""
 
     def every_look(screens: Mapping[str, str], who: str | Any = "finance") -> None:
         for language in LANGUAGES:
             page = browse(who, language=language)
-            page.add_init_script(AXE)  # a fifth of the cost of adding it to an open page
             for name, path in screens.items():
                 page.goto(path)
                 assert page.evaluate("document.documentElement.lang") == language, path
-                is_sound(page, name)
+                seen.examine(page, name, WIDTHS, screenshot)
 
     return every_look

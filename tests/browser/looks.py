@@ -14,16 +14,20 @@ from playwright.sync_api import Page
 
 AXE = (Path(__file__).parent / "vendor" / "axe-core-4.14.1" / "axe.min.js").read_text()
 
-# Waits for animations to end: axe measures colours, which are intermediate during a transition. No rule used here reads
-# the style sheets and media that axe would fetch first.
-FINDINGS = """async ([rules, inks]) => {
-    if (!window.axe) return null;
+STILL = """async () => {
     const moving = () => document.getAnimations().filter(
         animation => animation.effect.getComputedTiming().endTime !== Infinity);
     while (moving().length) await Promise.allSettled(moving().map(animation => animation.finished));
-    const place = inks ? {include: inks.flatMap(ink => window.inked.get(ink))} : document;
-    return (await axe.run(place, {...rules, resultTypes: ["violations"], preload: false})).violations;
 }"""
+"""Wait for animations to end: colours are intermediate during a transition."""
+
+# No rule used here reads the style sheets and media that axe would fetch first.
+FINDINGS = f"""async ([rules, inks]) => {{
+    if (!window.axe) return null;
+    await ({STILL})();
+    const place = inks ? {{include: inks.flatMap(ink => window.inked.get(ink))}} : document;
+    return (await axe.run(place, {{...rules, resultTypes: ["violations"], preload: false}})).violations;
+}}"""
 
 TOO_WIDE = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
@@ -83,6 +87,7 @@ IN_WORDS = (("light", "wide"), ("light", "narrow"))
 """Another language changes only words (tests/shell/test_themes.py), so its colours have been checked."""
 
 WEAR = """theme => {
+    if (document.documentElement.dataset.bsTheme === theme) return;
     document.documentElement.dataset.bsTheme = theme;
     document.querySelector("meta[name=color-scheme]").content = theme;
     for (const button of document.querySelectorAll("button[name=theme]"))
@@ -90,10 +95,7 @@ WEAR = """theme => {
 }"""
 """Set another theme on an open page, as the server would have rendered it."""
 
-INKS = """async () => {
-    const moving = () => document.getAnimations().filter(
-        animation => animation.effect.getComputedTiming().endTime !== Infinity);
-    while (moving().length) await Promise.allSettled(moving().map(animation => animation.finished));
+INKS = """() => {
     const grounds = new Map([[null, ""]]);
     const groundOf = element => {
         if (grounds.has(element)) return grounds.get(element);
@@ -147,6 +149,21 @@ SHAPES = r"""() => {
 """The shapes of elements that are visible now and were not in the wide look, or the reverse."""
 
 
+SHOW = f"""async ([theme, width, hasNewColours]) => {{
+    ({WEAR})(theme);
+    await ({STILL})();
+    const isOfNames = hasNewColours && theme === "light", isWide = width === "wide";
+    const shown = {{
+        pixels: ({TOO_WIDE})(),
+        shapes: isOfNames && !isWide ? ({SHAPES})() : null,
+        inks: hasNewColours ? ({INKS})() : [],
+    }};
+    if (isOfNames && isWide) ({REMEMBER})();
+    return shown;
+}}"""
+"""Wear the theme, then tell in one answer how much is too wide, the shapes and the inks."""
+
+
 def findings_of(page: Page, rules: Any, inks: Sequence[str] | None = None) -> list[str]:
     """axe-core's findings on the page, or on its elements in these inks: the element and the remedy."""
     findings = page.evaluate(FINDINGS, [rules, inks])
@@ -170,10 +187,21 @@ def assert_no_axe_findings(
 
 def wear(page: Page, theme: str, width: str) -> None:
     """Show the open page in this theme and width."""
-    across, down = WIDTHS[width]
-    if page.viewport_size != {"width": across, "height": down}:
-        page.set_viewport_size({"width": across, "height": down})
+    resize(page, width)
     page.evaluate(WEAR, theme)
+
+
+def resize(page: Page, width: str) -> None:
+    """Show the open page in this width."""
+    if not is_as_wide(page, width):
+        across, down = WIDTHS[width]
+        page.set_viewport_size({"width": across, "height": down})
+
+
+def is_as_wide(page: Page, width: str) -> bool:
+    """Whether the page is shown in this width."""
+    across, down = WIDTHS[width]
+    return page.viewport_size == {"width": across, "height": down}
 
 
 @dataclass
@@ -186,44 +214,38 @@ class Seen:
     def examine(
         self, page: Page, name: str, widths: Iterable[str], picture: Callable[[Page, str], None]
     ) -> None:
-        """Check the page in every look of its language; it is left wide and light."""
-        language, has_axe = page.evaluate("[document.documentElement.lang, 'axe' in window]")
-        if not has_axe:
-            page.evaluate(AXE)
-            page.add_init_script(
-                AXE
-            )  # for the next page: a fifth of the cost of adding it to an open one
-        for theme, width in IN_COLOUR if language == LANGUAGES[0] else IN_WORDS:
+        """Check the page in every look of its language; it is left in the last of them."""
+        language = page.evaluate("document.documentElement.lang")
+        is_first = language == LANGUAGES[0]
+        in_words = reversed(IN_WORDS) if is_as_wide(page, "narrow") else IN_WORDS
+        for theme, width in IN_COLOUR if is_first else in_words:
             if width not in widths:
                 continue
-            wear(page, theme, width)
+            resize(page, width)
+            shown = page.evaluate(SHOW, [theme, width, is_first])
             look = f"{name}-{language}-{theme}-{width}"
             picture(page, look)
             try:
                 if theme == THEMES[0]:
-                    self._examine_names(page, width, language)
-                    assert (pixels := page.evaluate(TOO_WIDE)) <= 0, f"{pixels} pixels too wide"
-                if language == LANGUAGES[0]:
-                    self._examine_colours(page, theme)
+                    self._examine_names(page, width, is_first, shown["shapes"])
+                    assert (pixels := shown["pixels"]) <= 0, f"{pixels} pixels too wide"
+                if is_first:
+                    self._examine_colours(page, theme, shown["inks"])
             except AssertionError as error:
                 raise AssertionError(f"{look}, {page.url}: {error}") from None
-        wear(page, THEMES[0], "wide")
 
-    def _examine_names(self, page: Page, width: str, language: str) -> None:
-        if language != LANGUAGES[0]:
+    def _examine_names(
+        self, page: Page, width: str, is_first: bool, shapes: list[str] | None
+    ) -> None:
+        if not is_first:
             if width == "narrow":
                 assert_no_axe_findings(page, ONLY_WORDS)
             return
-        if width == "wide":
-            page.evaluate(REMEMBER)
-            assert_no_axe_findings(page, NO_COLOURS)
-            return
-        shapes = page.evaluate(SHAPES)
         is_known = shapes is not None and self.shapes.issuperset(shapes)
         assert_no_axe_findings(page, ONLY_ROOM if is_known else NO_COLOURS)
         self.shapes.update(shapes or ())
 
-    def _examine_colours(self, page: Page, theme: str) -> None:
-        if new := [ink for ink in page.evaluate(INKS) if ink not in self.inks[theme]]:
+    def _examine_colours(self, page: Page, theme: str, inks: list[str]) -> None:
+        if new := [ink for ink in inks if ink not in self.inks[theme]]:
             assert_no_axe_findings(page, ONLY_COLOURS, new)
             self.inks[theme].update(new)
