@@ -125,19 +125,6 @@ def test_below_the_limits_it_is_done_at_once_and_where_it_is_always_shown_with_a
 
 
 @each
-def test_above_a_limit_of_amounts_it_waits_for_another_user(
-    app: Flask, session: Any, sign_in: Any, owner_connection: Outside, ana: User, case: Case
-) -> None:
-    book, browser = case.make(session), sign_in(ana)
-    if case.verb == "orders.bulk-edit":
-        book["ids"] = book["ids"][2:]  # the closed one counts towards a manager's target
-    app.config["APPROVAL_ABOVE_AMOUNT"] = 0
-    before = stored(owner_connection)
-    waiting(session, browser, case, book)
-    assert stored(owner_connection) == before
-
-
-@each
 def test_above_a_limit_nothing_is_written_until_another_user_approves_and_then_exactly_what_was_shown(
     app: Flask,
     session: Any,
@@ -152,6 +139,11 @@ def test_above_a_limit_nothing_is_written_until_another_user_approves_and_then_e
     card = press(browser, case, book)
     assert "a second person will have to approve it" in text_of(card.text)
     assert stored(owner_connection) == before
+    forged = confirm(browser, card, card_seen="0" * 64)
+    assert forged.status_code == 409
+    assert "look at what it would do now" in text_of(forged.text), "what was otherwise shown"
+    assert stored(owner_connection) == before
+    assert session.scalars(select(Run)).all() == []
     assert confirm(browser, card, card_reason=" ").status_code == 422
     run = waiting(session, browser, case, book)
     assert stored(owner_connection) == before
@@ -230,34 +222,22 @@ def test_what_has_changed_since_is_left_alone(
 
 
 @each
-def test_who_may_not_do_it_any_more_has_asked_in_vain(
+def test_above_a_limit_of_amounts_it_waits_and_who_may_not_do_it_any_more_has_asked_in_vain(
     app: Flask, session: Any, sign_in: Any, owner_connection: Outside, ana: User, case: Case
 ) -> None:
     book, browser = case.make(session), sign_in(ana)
-    app.config["APPROVAL_ABOVE_COUNT"] = 0
+    if case.verb == "orders.bulk-edit":
+        book["ids"] = book["ids"][2:]  # the closed one counts towards a manager's target
+    app.config["APPROVAL_ABOVE_AMOUNT"] = 0
+    before = stored(owner_connection)
     run = waiting(session, browser, case, book)
+    assert stored(owner_connection) == before
     session.get_one(User, ana.id).role = "viewer"
     session.commit()
-    before = stored(owner_connection)
     sign_in("finance").post(f"/runs/{run.id}/approve", data={"idempotency_key": "b"})
     done = performed(db.engine, run.id).run
     assert (done.changed, done.skipped > 0) == (0, True)
     assert stored(owner_connection) == before
-
-
-@each
-def test_the_card_of_what_was_otherwise_shown_is_shown_anew(
-    app: Flask, session: Any, sign_in: Any, owner_connection: Outside, ana: User, case: Case
-) -> None:
-    book, browser = case.make(session), sign_in(ana)
-    app.config["APPROVAL_ABOVE_COUNT"] = 0
-    card = press(browser, case, book)
-    before = stored(owner_connection)
-    forged = confirm(browser, card, card_seen="0" * 64)
-    assert forged.status_code == 409
-    assert "look at what it would do now" in text_of(forged.text)
-    assert stored(owner_connection) == before
-    assert session.scalars(select(Run)).all() == []
 
 
 def test_whoever_may_not_look_at_runs_is_told_that_it_waits_where_they_came_from(

@@ -52,13 +52,16 @@ def previewed(kind: str) -> Run:
 @pytest.mark.parametrize("seed", range(examples(1)))
 @pytest.mark.parametrize("kind", PREVIEWED)
 def test_what_is_listed_is_what_is_written(
-    kind: str, seed: int, session: Any, surgery: Any, owner_database_url: str
+    kind: str, seed: int, session: Any, surgery: Any, owner_database_url: str, kept_book: Any
 ) -> None:
-    fill(session)
-    a_book(session, seed)
-    for statement in TAMPERED:
-        surgery.execute(statement)
-    tamper(surgery, random.Random(seed), 5)
+    def make() -> None:
+        fill(session)
+        a_book(session, seed)
+        for statement in TAMPERED:
+            surgery.execute(statement)
+        tamper(surgery, random.Random(seed), 5)
+
+    kept_book(f"previewed {seed}", make)
     before = standing(session, owner_database_url)
     written = WRITTEN | {figure.table.name for figure in registry.figures}
     dry = previewed(kind)
