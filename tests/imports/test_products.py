@@ -8,6 +8,10 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from backoffice.demo.fitting import fitted
+from backoffice.demo.loading import FILES
+from backoffice.imports.importing import import_files
+from backoffice.imports.kinds import KINDS
 from backoffice.orders.models import Order
 from backoffice.products.models import Product
 from tests.factories.orders import OrderFactory
@@ -167,10 +171,11 @@ def test_a_product_that_is_not_there_is_refused(
 
 
 def test_the_demo_company_has_a_price_list_that_its_open_orders_refer_to(
-    run_command: Callable[..., Any], session: Any
+    session: Any,
 ) -> None:
-    done = run_command("demo", "load", "--json")
-    assert done.exit_code == 0, done.output
+    for kind, name in FILES.items():
+        assert import_files(session, KINDS[kind], [fitted(name)]).problems == []
+    session.commit()
     assert len(session.scalars(select(Product)).all()) == 77
     open_orders = session.scalars(select(Order).where(Order.closing_date.is_(None))).all()
     assert len(open_orders) == 21

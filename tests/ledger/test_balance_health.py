@@ -319,8 +319,8 @@ def test_months_that_are_closed_out_of_order_are_found_behind_every_door(
             [problem] = body["data"]["problems"]
             assert (problem["kind"], problem["subject"]) == ("period", "check:periods.closed")
             assert figure_status.read(session).state == "wrong"
-            session.rollback()
-            surgery.execute(PUT_BACK)
+        session.rollback()
+        surgery.execute(PUT_BACK)
 
 
 @pytest.mark.leaves_drift

@@ -125,16 +125,6 @@ def test_beancount_proves_the_book_and_comes_to_the_same_balances(session: Any, 
     prove_by_beancount(session)
 
 
-@pytest.mark.slow
-def test_beancount_proves_the_demo_company_with_all_its_documents_posted(
-    session: Any, run_command: Callable[..., Any]
-) -> None:
-    assert run_command("demo", "load").exit_code == 0
-    assert run_command("ledger", "reconcile").exit_code == 0
-    prove_by_beancount(session)
-    assert len(balances(session)) > 15
-
-
 def test_the_file_asserts_what_is_stored_and_beancount_finds_a_cent_too_much(
     session: Any, book: Any, run_command: Callable[..., Any], tmp_path: Path
 ) -> None:

@@ -1,4 +1,4 @@
-"""A year of the demo company in all domains: posted, tied out, closed month by month, and changed after that."""
+"""A year of the demo company in all domains: posted, tied out, closed by month, changed later, proved by beancount."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -24,7 +24,7 @@ from backoffice.ledger.posting.sources import SOURCES
 from backoffice.ledger.posting.tie_out import ledger_tied, tie_out
 from backoffice.ledger.rules import RETAINED_EARNINGS
 from tests.customers.desk import form
-from tests.ledger.books import trial_balance
+from tests.ledger.books import balances, prove_by_beancount, trial_balance
 
 BY = "user:1"
 
@@ -116,3 +116,6 @@ def test_a_year_posts_ties_out_closes_month_by_month_and_what_is_changed_later_i
     assert day + timedelta(days=1) < months[-1].first
     ties_out(session)
     assert {month: held(session, month) for month in months} == closed, "closed months stay"
+
+    prove_by_beancount(session)
+    assert len(balances(session)) > 15
