@@ -60,7 +60,6 @@ class Program:
 
 @pytest.fixture
 def program(app: Flask, session: Any) -> Program:
-    app.config["RATELIMIT_ENABLED"] = False
     return Program(app, session)
 
 
