@@ -11,28 +11,25 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from threading import Event
 
-from backoffice.app.loading import uncollected
+import click
+import structlog
+from flask import Flask
+from redis import Redis
+from redis.exceptions import RedisError
 
-with uncollected():
-    import click
-    import structlog
-    from flask import Flask
-    from redis import Redis
-    from redis.exceptions import RedisError
-
-    from backoffice.app import config, create_background_app, logs
-    from backoffice.app.command_line import PATIENCE, Trouble
-    from backoffice.app.edge import Backoffice
-    from backoffice.app.extensions import db
-    from backoffice.app.loading import read_ahead
-    from backoffice.base.actor import acting_as
-    from backoffice.book import MeaningDiffers, check_at_start
-    from backoffice.database.embedded import Folders, Services
-    from backoffice.drift.outside import watch
-    from backoffice.runs import attendant, worker
-    from backoffice.runs.relay import relay
-    from backoffice.runs.working import perform
-    from backoffice.schedules import scheduler
+from backoffice.app import config, create_background_app, logs
+from backoffice.app.command_line import PATIENCE, Trouble
+from backoffice.app.edge import Backoffice
+from backoffice.app.extensions import db
+from backoffice.app.loading import read_ahead
+from backoffice.base.actor import acting_as
+from backoffice.book import MeaningDiffers, check_at_start
+from backoffice.database.embedded import Folders, Services
+from backoffice.drift.outside import watch
+from backoffice.runs import attendant, worker
+from backoffice.runs.relay import relay
+from backoffice.runs.working import perform
+from backoffice.schedules import scheduler
 
 log = structlog.get_logger("backoffice.worker")
 
