@@ -132,6 +132,10 @@ class Process:
             self.process.wait()
 
 
+INTERRUPT_SECONDS = 1.0
+"""How long a start may take to heed an interrupt, before it is interrupted again."""
+
+
 @click.command("dev")
 @click.option("--tied", is_flag=True, hidden=True, help="End when the parent process dies (make).")
 def dev(tied: bool) -> None:
@@ -144,9 +148,9 @@ def dev(tied: bool) -> None:
     try:
         with ExitStack() as stack:
             state = stack.enter_context(_one_supervisor(home))
-            stack.enter_context(_ending_by_signal())
-            _check_port(settings)
-            _run(settings, stack, state)
+            with _ending_by_signal():
+                _check_port(settings)
+                _run(settings, stack, state)
     except KeyboardInterrupt:
         click.echo("\nStopped.")
 
@@ -338,17 +342,25 @@ def _already(file: IO[str], home: Path) -> str:
 
 @contextmanager
 def _ending_by_signal() -> Iterator[None]:
-    """Treat SIGTERM and a closed terminal as Ctrl+C; during shutdown further signals are ignored."""
+    """Treat SIGTERM and a closed terminal as Ctrl+C; during shutdown further signals are ignored.
 
-    def end(_number: int, _frame: object) -> None:
-        for other in numbers:
-            signal.signal(other, signal.SIG_IGN)
+    The interrupt is raised again until the block is left: Python swallows one that comes while it frees an object.
+    """
+
+    def end(number: int, _frame: object) -> None:
+        if number != signal.SIGALRM:
+            for other in numbers:
+                signal.signal(other, signal.SIG_IGN)
+            signal.setitimer(signal.ITIMER_REAL, INTERRUPT_SECONDS, INTERRUPT_SECONDS)
         raise KeyboardInterrupt
 
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    for number in numbers:
+    for number in (*numbers, signal.SIGALRM):
         signal.signal(number, end)
-    yield
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 def _check_port(settings: config.Settings) -> None:

@@ -33,8 +33,8 @@ from backoffice.web.record_links import Subject, Word
 
 SORTS: dict[str, type | tuple[type, ...]] = {
     "kinds": RunKind, "verbs": Verb, "scopes": tuple, "reasons": Reason, "words": Word,
-    "triggers": DatabaseObject, "records": Record, "recorded": Recorded, "subjects": Subject, "owners": OwnersOf,
-    "holds": Hold,
+    "triggers": DatabaseObject, "unwatched": str, "records": Record, "recorded": Recorded, "subjects": Subject,
+    "owners": OwnersOf, "holds": Hold,
     "measures": Measures, "findings": RecordedFindings, "findable": Findable, "pages": tuple, "notices": Notices,
     "parts": Addition, "columns": Columns, "notes": Notes, "owned_records": OwnedRecord,
     "resources": (FileEndpoint, UploadEndpoints), "closing_checks": ClosingCheck,

@@ -244,3 +244,26 @@ def test_what_dies_at_once_is_started_later_each_time(monkeypatch: pytest.Monkey
     assert (patience.failures, patience.not_before) == (2, 106.0)
     assert patience.is_over()
     assert patience.failures == 0, "it has run for long since"
+
+
+def test_an_interrupt_that_is_swallowed_is_raised_again() -> None:
+    """As in a finalizer, in which Python prints an exception and goes on."""
+    program = (
+        "import os, signal, time\n"
+        "from backoffice.commands import supervisor\n"
+        "class Freed:\n"
+        "    def __del__(self): os.kill(os.getpid(), signal.SIGTERM); time.sleep(0.1)\n"
+        "try:\n"
+        "    with supervisor._ending_by_signal():\n"
+        "        freed = Freed()\n"
+        "        del freed\n"
+        "        print('goes on', flush=True)\n"
+        "        time.sleep(20)\n"
+        "except KeyboardInterrupt:\n"
+        "    time.sleep(1.5)\n"
+        "    print('ends once', flush=True)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=15, check=True
+    )  # fmt: skip
+    assert done.stdout.split("\n")[:2] == ["goes on", "ends once"]
