@@ -21,14 +21,6 @@ STILL = """async () => {
 }"""
 """Wait for animations to end: colours are intermediate during a transition."""
 
-# No rule used here reads the style sheets and media that axe would fetch first.
-FINDINGS = f"""async ([rules, inks]) => {{
-    if (!window.axe) return null;
-    await ({STILL})();
-    const place = inks ? {{include: inks.flatMap(ink => window.inked.get(ink))}} : document;
-    return (await axe.run(place, {{...rules, resultTypes: ["violations"], preload: false}})).violations;
-}}"""
-
 TOO_WIDE = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 WIDTHS = {"wide": (1280, 800), "narrow": (390, 844)}
@@ -163,6 +155,17 @@ SHOW = f"""async ([theme, width, hasNewColours]) => {{
 }}"""
 """Wear the theme, then tell in one answer how much is too wide, the shapes and the inks."""
 
+# No rule used here reads the style sheets and media that axe would fetch first. The elements of the inks are found
+# anew, as the page may have replaced some since.
+FINDINGS = f"""async ([rules, inks]) => {{
+    if (!window.axe) return null;
+    await ({STILL})();
+    if (inks) ({INKS})();
+    const place = inks ? {{include: inks.flatMap(ink => window.inked.get(ink) || [])}} : document;
+    if (inks && !place.include.length) return [];
+    return (await axe.run(place, {{...rules, resultTypes: ["violations"], preload: false}})).violations;
+}}"""
+
 
 def findings_of(page: Page, rules: Any, inks: Sequence[str] | None = None) -> list[str]:
     """axe-core's findings on the page, or on its elements in these inks: the element and the remedy."""
@@ -248,4 +251,5 @@ class Seen:
     def _examine_colours(self, page: Page, theme: str, inks: list[str]) -> None:
         if new := [ink for ink in inks if ink not in self.inks[theme]]:
             assert_no_axe_findings(page, ONLY_COLOURS, new)
-            self.inks[theme].update(new)
+            there = page.evaluate("() => [...window.inked.keys()]")
+            self.inks[theme].update(set(new).intersection(there))
