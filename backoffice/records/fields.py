@@ -34,6 +34,10 @@ class Law:
     sentence: str
 
 
+MONTH = "(19|20|21)[0-9]{2}-(0[1-9]|1[0-2])"
+DAY = f"{MONTH}-(0[1-9]|[12][0-9]|3[01])"
+"""Patterns of a month and a day from 1900 to 2199, as `periods.FIRST_DAY` and `LAST_DAY`."""
+
 NOT_CALLED = N_("There is no %(name)s. Send the whole name, as the API shows it.")
 """What a program is told that names no other record."""
 
@@ -286,7 +290,7 @@ class CalendarMonth(Field):
 
     def schema(self) -> dict[str, Any]:
         """A month, as 2026-03."""
-        return {"type": "string", "pattern": "^(19|20|21)[0-9]{2}-(0[1-9]|1[0-2])$"}
+        return {"type": "string", "pattern": f"^{MONTH}$"}
 
 
 @dataclass(frozen=True, eq=False)

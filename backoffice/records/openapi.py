@@ -10,7 +10,7 @@ from .. import lists
 from ..lists.filters import LONGEST_TEXT, Filter
 from .calculations import read_beside
 from .declaration import Deletion, Record, Verb
-from .fields import Field, Pick
+from .fields import DAY, Field, Pick
 from .idempotent_requests import LONGEST_KEY
 from .listing import list_for
 
@@ -25,8 +25,6 @@ PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas
 TEXT = {"type": "string"}
 WITHOUT_NUL = "^[^\\u0000]*$"
 """A text without NUL, which PostgreSQL cannot store."""
-DAY = "^(19|20|21)[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$"
-"""A day from 1900 to 2199, as periods.FIRST_DAY and LAST_DAY."""
 ONE = {"name": "name", "in": "path", "required": True, "schema": TEXT}
 PART = {**ONE, "name": "part"}
 MATCH = {
@@ -227,7 +225,7 @@ def _of_filter(one: Filter) -> Iterator[tuple[str, dict[str, Any]]]:
     elif isinstance(one, lists.Reference):
         schema = {"type": "integer", "minimum": 1, "maximum": LARGEST_ID}
     elif isinstance(one, lists.Days | lists.AsOf):
-        schema = {"type": "string", "format": "date", "pattern": DAY}
+        schema = {"type": "string", "format": "date", "pattern": f"^{DAY}$"}
     return ((name, schema) for name in one.arguments)
 
 
