@@ -18,6 +18,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from ..base import Base, out_of_calendar
 from ..book import APPLICATION, refuse_other_books
 from ..database import proof
+from ..database.connections import LastingConnection
 from ..figures.computing.registry import registry
 from ..figures.keeping import hooks as figure_hooks
 from .counting.watching import TimedCursor
@@ -78,7 +79,7 @@ def connect_database(app: "Backoffice") -> None:
         proof.set_secret(db.engine, app.config["SECRET_KEY"])
         out_of_calendar.read_all(db.engine)
         figure_hooks.install(db.engine, registry, app.declared.unwatched)
-        event.listen(db.engine, "do_connect", _patience(app))
+        event.listen(db.engine, "do_connect", _connecting(app))
 
 
 def row_outside(engine: Engine, statement: str, values: Mapping[str, Any]) -> Any:
@@ -159,23 +160,24 @@ def _has_news(connection: Any) -> bool:
     return bool(news.poll(0))
 
 
-def _patience(app: Flask) -> Callable[..., None]:
-    """Set a connection's timeouts when it is opened, since a `flask` command changes them after the app is created."""
+def _connecting(app: Flask) -> Callable[..., LastingConnection]:
+    """Open a connection, with the timeouts of now: a `flask` command changes them after the app is created."""
 
-    def wait(
+    def connect(
         _dialect: object,
         record: ConnectionPoolEntry | None,
-        _args: object,
+        args: list[Any],
         parameters: dict[str, Any],
-    ) -> None:
+    ) -> LastingConnection:
         timeouts = {
             name: app.config[name.upper()] for name in ("lock_timeout", "statement_timeout")
         }
         parameters["options"] = " ".join(f"-c {name}={ms}" for name, ms in timeouts.items())
         if record is not None:
             record.info[WAITS_FOR_LOCKS] = timeouts["lock_timeout"]
+        return LastingConnection.connect(*args, **parameters)
 
-    return wait
+    return connect
 
 
 def _engine_options(app: Flask) -> dict[str, Any]:

@@ -95,22 +95,50 @@ def test_a_page_that_reads_nothing_of_its_own_opens_no_transaction(
 
 
 def test_what_was_prepared_outlives_a_snapshot_and_its_locks_do_not(app: Flask) -> None:
-    """A ROLLBACK makes the driver drop its prepared statements, and every statement would be planned again."""
-    question = text("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE :like")
-    with app.app_context():
-        db.engine.dispose()  # then there is one connection, whatever earlier tests opened
-    with app.app_context(), db.engine.connect() as first:
-        backend = first.scalar(text("SELECT pg_backend_pid()"))
-        first.commit()
-    prepared: list[int] = []
+    backend, prepared = only_connection(app), []
     with app.app_context():
         for _ in range(8):
             with snapshot(db.engine) as connection:
                 assert connection.scalar(text("SELECT pg_backend_pid()")) == backend
-                prepared.append(connection.scalar(question, {"like": "%pg_prepared%"}) or 0)
+                prepared.append(connection.scalar(PREPARED, {"like": "%pg_prepared%"}) or 0)
     assert prepared[-1] == 1
     with app.app_context(), db.engine.begin() as after:
         assert after.scalar(text("SHOW transaction_read_only")) == "off"
+
+
+def test_what_was_prepared_outlives_the_rollback_of_a_page_and_not_a_failure(
+    app: Flask, sign_in: Callable[..., FlaskClient]
+) -> None:
+    """psycopg drops its prepared statements at a ROLLBACK; each page would be planned anew."""
+    browser = sign_in("finance")
+    backend = only_connection(app)
+    for _ in range(8):
+        assert browser.get("/orders").status_code == 200
+    with app.app_context(), db.engine.connect() as connection:
+        assert connection.scalar(text("SELECT pg_backend_pid()")) == backend
+        assert connection.scalar(PREPARED, {"like": "%FROM orders%"})
+        connection.execute(text("UPDATE users SET language = 'id'"))
+        connection.rollback()
+        assert connection.scalar(text("SELECT max(language) FROM users")) == ""  # it was undone
+        assert connection.scalar(PREPARED, {"like": "%FROM orders%"})
+        with pytest.raises(DBAPIError):
+            connection.execute(text("SELECT 1 / 0"))
+        connection.rollback()
+        assert connection.scalar(PREPARED, {"like": "%FROM orders%"}) == 0
+
+
+def only_connection(app: Flask) -> int:
+    """The process of PostgreSQL that serves the only connection in the pool, whatever earlier tests opened."""
+    with app.app_context():
+        db.engine.dispose()
+    with app.app_context(), db.engine.connect() as first:
+        backend = first.scalar(text("SELECT pg_backend_pid()"))
+        first.commit()
+    assert backend is not None
+    return int(backend)
+
+
+PREPARED = text("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE :like")
 
 
 class Interrupting(dict[str, int]):

@@ -80,15 +80,14 @@ def test_without_the_lock_they_would(
     app: Flask, session: Any, wallet: Wallet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The mutant, which shows that the test above can fail."""
-    import time
-
+    everybody_has_read = barrier(5)
     unlocked = actions._HELD.with_for_update(read=True, key_share=True, skip_locked=False)
     unlocked._for_update_arg = None
     monkeypatch.setattr(actions, "_HELD", unlocked)
     inserted = actions._inserted
 
     def late(*given: Any) -> Any:
-        time.sleep(0.5)  # everybody has read by then
+        everybody_has_read.wait()
         return inserted(*given)
 
     monkeypatch.setattr(actions, "_inserted", late)

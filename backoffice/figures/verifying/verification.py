@@ -255,9 +255,7 @@ def pages(
     """The scope's owners page by page; the suspected ones, or all of them."""
     after: int | None = None
     while True:
-        with (
-            engine.begin() as connection
-        ):  # a ROLLBACK makes the driver discard its prepared statements
+        with engine.connect() as connection:
             page = (
                 _next_of(connection, registry, bundle, given, after, every_owner)
                 if given is not None

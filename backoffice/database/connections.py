@@ -1,0 +1,30 @@
+"""The app's connections to PostgreSQL, which keep their prepared statements."""
+
+from typing import Any
+
+import psycopg
+from psycopg.pq import ExecStatus, TransactionStatus
+
+KEPT = 300
+"""How many statements a connection keeps prepared: most pages' together, which take PostgreSQL some 25 MB."""
+
+
+class LastingConnection(psycopg.Connection[Any]):
+    """A connection that keeps its prepared statements when a transaction is rolled back.
+
+    psycopg forgets them at each ROLLBACK, in case a table was made within it, which the app's role cannot. Every page
+    ends its reading by a ROLLBACK, so PostgreSQL would parse and plan nearly every statement each time it is sent.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.prepared_max = KEPT
+
+    def rollback(self) -> None:
+        """End the transaction; the statements are forgotten only if it has failed, as one of them may be the cause."""
+        if self.pgconn.transaction_status == TransactionStatus.INTRANS:
+            with self.lock:
+                ended = self.pgconn.exec_(b"ROLLBACK")
+            if ended.status == ExecStatus.COMMAND_OK:
+                return
+        super().rollback()
