@@ -13,11 +13,12 @@ from ..base.identifiers import whole_number
 from ..base.periods import Month
 from ..base.refusals import NOT_A_DAY
 from ..customers import queries as customers
+from ..people.models import User
 from . import queries
 from .scope import BASES, LONGEST, Period, ReportScope
 
 NO_MATCH = 0
-"""An id that no customer has, for a customer filter that names no single customer: it selects no orders."""
+"""An id that nobody has, for a filter that names no single customer or account manager: it selects no orders."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +45,9 @@ def read(session: Session, user: Any, arguments: Mapping[str, str]) -> Asked:
     years = queries.years(session, user, basis)
     problems: dict[str, str] = {}
     period = _period(arguments, years, problems)
-    manager = whole_number(arguments.get("manager"))
     text = arguments.get("customer", "").strip()[:100]
     customer_id, code, whom = _customer(session, text, problems) if text else (None, "", "")
-    manager_id = None if manager < 0 else manager
+    manager_id = _manager(session, arguments.get("manager", "").strip(), problems)
     scope = ReportScope(period, basis, manager_id, customer_id, code)
     return Asked(scope, text, whom, years, problems)
 
@@ -93,6 +93,17 @@ def _unreadable(arguments: Mapping[str, str], **days: date | None) -> Iterator[t
 def _usual_year(years: range) -> int:
     this = periods.today().year
     return this if not years or years[-1] >= this else years[-1]
+
+
+def _manager(session: Session, text: str, problems: dict[str, str]) -> int | None:
+    """The account manager with the id in the text, None for all; else NO_MATCH, and an entry in `problems`."""
+    if not text:
+        return None
+    number = whole_number(text)
+    if number > 0 and session.get(User, number) is not None:
+        return number
+    problems["manager"] = _("No account manager is called that.")
+    return NO_MATCH
 
 
 def _customer(session: Session, text: str, problems: dict[str, str]) -> tuple[int, str, str]:

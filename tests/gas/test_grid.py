@@ -222,6 +222,20 @@ def test_a_pasted_block_lies_over_the_rows_and_adds_some(browser: FlaskClient) -
     assert reader.fields.getlist("day") == ["2026-02-28", "2026-02-28"]
 
 
+def test_a_block_longer_than_the_grid_says_that_some_of_it_is_left_out(
+    browser: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sheet, "MOST", 2)
+
+    def pasted(block: str) -> str:
+        rows = [("G-1", "2026-02-28", "")]
+        data = grid(browser, rows, block=block, row="0", column="volume")
+        return browser.post(f"{AT}?do=paste", data=data).text
+
+    assert "At most 2 rows at once." not in pasted("7\n8")
+    assert "At most 2 rows at once." in pasted("7\n8\n9")
+
+
 def test_who_may_only_read_enters_nothing(sign_in: SignIn, customers: list[Customer]) -> None:
     assert sign_in("viewer").get(AT).status_code == 403
     assert "/gas/entry" not in sign_in("viewer").get("/gas/readings").text

@@ -117,23 +117,29 @@ def opened(session: Session, month: Month, search: str = "") -> Sheet:
 
 def typed(session: Session, month: Month, form: Any) -> Sheet:
     """The grid as submitted; rows beyond `MOST` are an error of the last row."""
-    texts = _texts(form)
+    return _cut(session, month, _texts(form))
+
+
+def pasted(session: Session, month: Month, form: Any, block: str, row: int, name: str) -> Sheet:
+    """The typed rows with a pasted block laid over them from a cell on; rows are added as needed.
+
+    Rows beyond `MOST` are an error of the last row.
+    """
+    rows = _texts(form)
+    day = rows[-1]["day"] if rows else ""
+    first = COLUMNS.index(name)
+    for place, cells in enumerate(rows_of(block)[: MOST + 1], row):
+        while place >= len(rows):
+            rows.append({"customer": "", "day": day, "volume": ""})
+        rows[place] |= dict(zip(COLUMNS[first:], cells, strict=False))
+    return _cut(session, month, rows)
+
+
+def _cut(session: Session, month: Month, texts: Sequence[Mapping[str, str]]) -> Sheet:
     sheet = read(session, month, texts[:MOST])
     if len(texts) > MOST:
         sheet.rows[-1].errors["customer"] = _("At most %(count)s rows at once.", count=MOST)
     return sheet
-
-
-def pasted(form: Any, block: str, row: int, name: str) -> list[dict[str, str]]:
-    """The typed rows with a pasted block laid over them from a cell on; rows are added as needed."""
-    rows = _texts(form)
-    day = rows[-1]["day"] if rows else ""
-    first = COLUMNS.index(name)
-    for place, cells in enumerate(rows_of(block)[:MOST], row):
-        while place >= len(rows):
-            rows.append({"customer": "", "day": day, "volume": ""})
-        rows[place] |= dict(zip(COLUMNS[first:], cells, strict=False))
-    return rows[:MOST]
 
 
 def _texts(form: Any) -> list[dict[str, str]]:

@@ -86,8 +86,8 @@ def _pasted(month: Month) -> Sheet:
     row, name = whole_number(request.form.get("row", "")), request.form.get("column", "")
     if not 0 <= row < MOST or name not in COLUMNS:
         abort(400)
-    texts = sheet.pasted(request.form, request.form.get("block", ""), row, name)
-    return sheet.read(db.session(), month, texts)
+    block = request.form.get("block", "")
+    return sheet.pasted(db.session(), month, request.form, block, row, name)
 
 
 def _refused(form: ReadingSheetForm, typed: Sheet, status: int) -> Response:
