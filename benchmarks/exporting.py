@@ -8,7 +8,6 @@ from typing import Any
 from sqlalchemy.dialects import postgresql
 
 from backoffice.app.extensions import db
-from backoffice.app.protection import limiter
 from backoffice.database.embedded import ADMIN
 from backoffice.lists import state_of
 from backoffice.lists.queries import matching, order_of
@@ -18,7 +17,7 @@ from backoffice.people.models import User
 from .listing import ORDERS, load
 from .report import Measured, Report
 from .timing import in_turn, summary, timed
-from .web import Request, logged_to_nowhere, sign_in, with_empty_route
+from .web import Request, logged_to_nowhere, sign_in, unlimited, with_empty_route
 from .world import World
 
 BAR = 0.5
@@ -33,11 +32,10 @@ def measure(world: World, scale: float) -> Report:
     with world.connect(ADMIN) as connection:
         load(world, connection, orders)
     app = with_empty_route(world.app_on("backoffice"))
-    limiter.enabled = False
     with app.app_context():
         query = _plain_query(db.session.get_one(User, 1))
         db.session.rollback()
-    with logged_to_nowhere():
+    with logged_to_nowhere(), unlimited():
         export = Request(app, PATH, {"Cookie": sign_in(app, user_id=1)})
         _check(world, export, orders)
         grown = max(_growth(export) for _ in range(2))

@@ -15,6 +15,7 @@ from werkzeug.test import EnvironBuilder
 from backoffice import create_app
 from backoffice.app import logs
 from backoffice.app.extensions import db
+from backoffice.app.protection import limiter
 from backoffice.people.models import WebSession
 from backoffice.security.permissions import requires
 from backoffice.security.sessions import digest
@@ -63,6 +64,16 @@ def logged_to_nowhere() -> Iterator[None]:
     with open(os.devnull, "w") as nowhere, redirect_stderr(nowhere):
         logs.configure()
         yield
+
+
+@contextmanager
+def unlimited() -> Iterator[None]:
+    """Let requests be as many as they may, without rate limits."""
+    limiter.enabled = False
+    try:
+        yield
+    finally:
+        limiter.enabled = True
 
 
 class Request:

@@ -39,6 +39,8 @@ class MarkedLimits(Limiter):
     def init_app(self, app: Flask) -> None:
         """Connect to the app; of a request that is not limited there is nothing to check, count or release."""
         super().init_app(app)
+        if not self.enabled:  # then the library has added none
+            return
         _taken_back(app.before_request_funcs, "flask_limiter")
         self._after = _taken_back(app.after_request_funcs, "flask_limiter")
         _taken_back(app.teardown_request_funcs, "flask_limiter")
@@ -47,7 +49,7 @@ class MarkedLimits(Limiter):
         self, callable_name: str | None = None, in_middleware: bool = True
     ) -> None:
         of_request: Any = request_ctx
-        if not hasattr(of_request, "is_limited"):
+        if self.enabled and not hasattr(of_request, "is_limited"):
             of_request.is_limited = True
             after_this_request(self._after)
         super()._check_request_limit(callable_name, in_middleware)

@@ -11,6 +11,7 @@ from argon2 import PasswordHasher
 from redis import Redis
 from sqlalchemy import func, select
 
+from backoffice import create_app
 from backoffice.app.extensions import db
 from backoffice.app.protection import limiter
 from backoffice.people import actions, passwords
@@ -275,6 +276,16 @@ def test_without_redis_one_can_still_sign_in_and_guessing_is_still_slowed_down(
     finally:
         redis.execute_command("CLIENT", "UNPAUSE")
         redis.close()
+
+
+def test_whoever_switches_the_limits_off_has_an_app_without_them(ayu, monkeypatch):
+    monkeypatch.setattr(
+        limiter, "enabled", limiter.enabled
+    )  # the extension keeps the last app's setting
+    without = create_app({"TESTING": True, "WTF_CSRF_ENABLED": False, "RATELIMIT_ENABLED": False})
+    guesses = [attempt(without.test_client(), password="no").status_code for _ in range(7)]
+    assert guesses == [422] * 7
+    assert attempt(without.test_client()).status_code == 303
 
 
 class HeldUp:
