@@ -12,19 +12,23 @@ KEPT = 300
 class LastingConnection(psycopg.Connection[Any]):
     """A connection that keeps its prepared statements when a transaction is rolled back.
 
-    psycopg forgets them at each ROLLBACK, in case a table was made within it, which the app's role cannot. Every page
-    ends its reading by a ROLLBACK, so PostgreSQL would parse and plan nearly every statement each time it is sent.
+    psycopg forgets them at each ROLLBACK, in case a table that they name was made within it; PostgreSQL looks up anew
+    what has changed. Every page ends its reading by a ROLLBACK, so it would parse and plan nearly every statement each
+    time it is sent. `has_failed` is set where a statement has failed and only a savepoint was rolled back since.
     """
+
+    has_failed = False
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.prepared_max = KEPT
 
     def rollback(self) -> None:
-        """End the transaction; the statements are forgotten only if it has failed, as one of them may be the cause."""
-        if self.pgconn.transaction_status == TransactionStatus.INTRANS:
+        """End the transaction; the statements are forgotten only if one has failed, as a kept one may be the cause."""
+        if self.pgconn.transaction_status == TransactionStatus.INTRANS and not self.has_failed:
             with self.lock:
                 ended = self.pgconn.exec_(b"ROLLBACK")
             if ended.status == ExecStatus.COMMAND_OK:
                 return
         super().rollback()
+        self.has_failed = False

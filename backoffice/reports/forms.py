@@ -13,12 +13,12 @@ from ..base.identifiers import whole_number
 from ..base.periods import Month
 from ..base.refusals import NOT_A_DAY
 from ..customers import queries as customers
-from ..people.models import User
+from ..orders import queries as orders
 from . import queries
 from .scope import BASES, LONGEST, Period, ReportScope
 
 NO_MATCH = 0
-"""An id that nobody has, for a filter that names no single customer or account manager: it selects no orders."""
+"""An id that no customer has, for a customer filter that names no single customer: it selects no orders."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def read(session: Session, user: Any, arguments: Mapping[str, str]) -> Asked:
     period = _period(arguments, years, problems)
     text = arguments.get("customer", "").strip()[:100]
     customer_id, code, whom = _customer(session, text, problems) if text else (None, "", "")
-    manager_id = _manager(session, arguments.get("manager", "").strip(), problems)
+    manager_id = _manager(session, user, arguments.get("manager", "").strip(), problems)
     scope = ReportScope(period, basis, manager_id, customer_id, code)
     return Asked(scope, text, whom, years, problems)
 
@@ -95,15 +95,14 @@ def _usual_year(years: range) -> int:
     return this if not years or years[-1] >= this else years[-1]
 
 
-def _manager(session: Session, text: str, problems: dict[str, str]) -> int | None:
-    """The account manager with the id in the text, None for all; else NO_MATCH, and an entry in `problems`."""
-    if not text:
-        return None
+def _manager(session: Session, user: Any, text: str, problems: dict[str, str]) -> int | None:
+    """The id of an account manager of orders that the user may see; None, and an entry in `problems`, for another."""
     number = whole_number(text)
-    if number > 0 and session.get(User, number) is not None:
+    if any(person.id == number for person in orders.managers_with_orders(session, user)):
         return number
-    problems["manager"] = _("No account manager is called that.")
-    return NO_MATCH
+    if text:
+        problems["manager"] = _("There is no such account manager: all of them are shown.")
+    return None
 
 
 def _customer(session: Session, text: str, problems: dict[str, str]) -> tuple[int, str, str]:

@@ -13,5 +13,5 @@ def rows_of(block: str, delimiter: str = "\t") -> list[list[str]]:
     try:
         rows = list(csv.reader(StringIO(lines, newline=""), delimiter=delimiter, strict=True))
     except csv.Error:
-        rows = [line.split(delimiter) for line in lines.split("\n")]
+        rows = [line.split(delimiter) for line in lines.removesuffix("\n").split("\n")]
     return [[cell.strip() for cell in row] or [""] for row in rows]

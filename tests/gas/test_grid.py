@@ -222,18 +222,24 @@ def test_a_pasted_block_lies_over_the_rows_and_adds_some(browser: FlaskClient) -
     assert reader.fields.getlist("day") == ["2026-02-28", "2026-02-28"]
 
 
-def test_a_block_longer_than_the_grid_says_that_some_of_it_is_left_out(
+def test_a_block_that_is_too_long_is_not_pasted_and_nothing_typed_is_lost(
     browser: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sheet, "MOST", 2)
 
-    def pasted(block: str) -> str:
-        rows = [("G-1", "2026-02-28", "")]
+    def pasted(block: str) -> tuple[str, list[str]]:
+        rows = [("G-1", "2026-02-28", "5")]
         data = grid(browser, rows, block=block, row="0", column="volume")
-        return browser.post(f"{AT}?do=paste", data=data).text
+        page = browser.post(f"{AT}?do=paste", data=data).text
+        reader = _Reader("entry-form")
+        reader.feed(page)
+        return page, reader.fields.getlist("volume")
 
-    assert "At most 2 rows at once." not in pasted("7\n8")
-    assert "At most 2 rows at once." in pasted("7\n8\n9")
+    said = "Nothing is pasted: at most 2 rows at once."
+    page, volumes = pasted("7\n8\n")
+    assert (said in page, volumes) == (False, ["7", "8"])
+    page, volumes = pasted("7\n8\n9")
+    assert (said in page, volumes) == (True, ["5"])
 
 
 def test_who_may_only_read_enters_nothing(sign_in: SignIn, customers: list[Customer]) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from weakref import WeakSet
 
 import psycopg
+from psycopg.pq import TransactionStatus
 from sqlalchemy import (
     ClauseElement,
     Column,
@@ -54,9 +55,11 @@ class NotingCursor(psycopg.Cursor[Any]):
         """
         effect = effect_of(query)
         if effect == "rolls back":
+            driver: Any = self.connection
+            if driver.info.transaction_status == TransactionStatus.INERROR:
+                driver.has_failed = True
             answer = super().execute(query, params, **options)
-            self.connection.has_written = True  # type: ignore[attr-defined]
-            self.connection.named_actor = ""  # type: ignore[attr-defined]
+            driver.has_written, driver.named_actor = True, ""
             return answer
         self._note_if_written(effect)
         return super().execute(query, params, **options)

@@ -11,10 +11,10 @@ from flask_babel import gettext as _
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from ...base import money, periods
+from ...base import N_, money, periods
 from ...base.matching import SEPARATOR
 from ...base.periods import Month, read_day
-from ...base.refusals import Locked, StillToCome
+from ...base.refusals import Locked, Refusal, StillToCome
 from ...book.queries import locked_until
 from ...customers import queries as customers
 from ...customers.models import Customer
@@ -33,6 +33,12 @@ OFFERED = 200
 """Customers that a new grid lists."""
 
 COLUMNS = ("customer", "day", "volume")
+
+
+class TooManyRows(Refusal):
+    """A pasted block has more rows than a grid may have."""
+
+    sentence = N_("Nothing is pasted: at most %(count)s rows at once. Paste a part of them.")
 
 
 @dataclass
@@ -117,29 +123,28 @@ def opened(session: Session, month: Month, search: str = "") -> Sheet:
 
 def typed(session: Session, month: Month, form: Any) -> Sheet:
     """The grid as submitted; rows beyond `MOST` are an error of the last row."""
-    return _cut(session, month, _texts(form))
-
-
-def pasted(session: Session, month: Month, form: Any, block: str, row: int, name: str) -> Sheet:
-    """The typed rows with a pasted block laid over them from a cell on; rows are added as needed.
-
-    Rows beyond `MOST` are an error of the last row.
-    """
-    rows = _texts(form)
-    day = rows[-1]["day"] if rows else ""
-    first = COLUMNS.index(name)
-    for place, cells in enumerate(rows_of(block)[: MOST + 1], row):
-        while place >= len(rows):
-            rows.append({"customer": "", "day": day, "volume": ""})
-        rows[place] |= dict(zip(COLUMNS[first:], cells, strict=False))
-    return _cut(session, month, rows)
-
-
-def _cut(session: Session, month: Month, texts: Sequence[Mapping[str, str]]) -> Sheet:
+    texts = _texts(form)
     sheet = read(session, month, texts[:MOST])
     if len(texts) > MOST:
         sheet.rows[-1].errors["customer"] = _("At most %(count)s rows at once.", count=MOST)
     return sheet
+
+
+def pasted(form: Any, block: str, row: int, name: str) -> list[dict[str, str]]:
+    """The typed rows with a pasted block laid over them from a cell on; rows are added as needed.
+
+    Raises TooManyRows, and pastes nothing, where that makes more than `MOST`.
+    """
+    rows, cells_of_rows = _texts(form), rows_of(block)
+    if max(len(rows), row + len(cells_of_rows)) > MOST:
+        raise TooManyRows(count=MOST)
+    day = rows[-1]["day"] if rows else ""
+    first = COLUMNS.index(name)
+    for place, cells in enumerate(cells_of_rows, row):
+        while place >= len(rows):
+            rows.append({"customer": "", "day": day, "volume": ""})
+        rows[place] |= dict(zip(COLUMNS[first:], cells, strict=False))
+    return rows
 
 
 def _texts(form: Any) -> list[dict[str, str]]:

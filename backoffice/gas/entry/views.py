@@ -43,7 +43,7 @@ def save() -> Response:
     """Store the readings; with `do`, only carry out that step of the grid."""
     month, form = _month(request.form.get("month", "")), ReadingSheetForm()
     if request.args.get("do") == "paste":
-        return _render_page(form, _pasted(month))
+        return _render_page(form, _pasted(month, form))
     typed = sheet.typed(db.session(), month, request.form)
     claim = Claim("gas_entry.save")
     if not _may_be_saved(form, typed):
@@ -81,13 +81,17 @@ def _may_be_saved(form: ReadingSheetForm, typed: Sheet) -> bool:
     return not form.form_errors
 
 
-def _pasted(month: Month) -> Sheet:
-    """The grid with what was pasted into it."""
+def _pasted(month: Month, form: ReadingSheetForm) -> Sheet:
+    """The grid with what was pasted into it; as it was where that is too much."""
     row, name = whole_number(request.form.get("row", "")), request.form.get("column", "")
     if not 0 <= row < MOST or name not in COLUMNS:
         abort(400)
-    block = request.form.get("block", "")
-    return sheet.pasted(db.session(), month, request.form, block, row, name)
+    try:
+        texts = sheet.pasted(request.form, request.form.get("block", ""), row, name)
+    except sheet.TooManyRows as refusal:
+        form.form_errors = [in_words(refusal)]
+        return sheet.typed(db.session(), month, request.form)
+    return sheet.read(db.session(), month, texts)
 
 
 def _refused(form: ReadingSheetForm, typed: Sheet, status: int) -> Response:
