@@ -53,9 +53,9 @@ class Copy:
         return self.output.read_text()
 
     def is_ready(self) -> bool:
-        """Whether it has reported that it is ready."""
+        """Whether it has reported that it is ready, to the last line of it."""
         assert self.process.poll() is None, self.text
-        return "Backoffice is ready" in self.text
+        return "Ctrl+C ends everything." in self.text
 
     def family(self, of: int | None = None) -> list[int]:
         """The ids of its process, or of another one, and of all descendants."""
