@@ -21,6 +21,7 @@ from backoffice.web.pasting import rows_of
         ('"pipe\t3\n"bolt"\t4', [['"pipe', "3"], ['"bolt"', "4"]]),
         ('pipe 5"\t3\nbolt\t4', [['pipe 5"', "3"], ["bolt", "4"]]),
         ("a\n\nb", [["a"], [""], ["b"]]),
+        ('"5\n6\n', [['"5'], ["6"]]),
     ],
 )
 def test_rows_and_cells_of_a_block(block: str, rows: list[list[str]]) -> None:

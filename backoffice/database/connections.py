@@ -6,7 +6,7 @@ import psycopg
 from psycopg.pq import ExecStatus, TransactionStatus
 
 KEPT = 300
-"""How many statements a connection keeps prepared: most pages' together, which take PostgreSQL some 25 MB."""
+"""How many statements a connection keeps prepared; those of 76 pages are 200, which take PostgreSQL some 16 MB."""
 
 
 class LastingConnection(psycopg.Connection[Any]):

@@ -1,6 +1,6 @@
 """Reading a report's scope from its address. Invalid arguments are ignored and reported."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, ClassVar
@@ -14,6 +14,7 @@ from ..base.periods import Month
 from ..base.refusals import NOT_A_DAY
 from ..customers import queries as customers
 from ..orders import queries as orders
+from ..people.models import User
 from . import queries
 from .scope import BASES, LONGEST, Period, ReportScope
 
@@ -26,12 +27,14 @@ class Asked:
     """A requested report: its scope, the typed arguments, and the problems with them.
 
     `customer` is the typed code or part of a name; `whom` is the customer that it names, as code and name.
+    `managers` are those whom the filter offers.
     """
 
     scope: ReportScope
     customer: str
     whom: str
     years: range
+    managers: Sequence[User]
     problems: Mapping[str, str] = field(default_factory=dict)
 
     EARLIEST: ClassVar[int] = periods.FIRST_DAY.year
@@ -47,9 +50,10 @@ def read(session: Session, user: Any, arguments: Mapping[str, str]) -> Asked:
     period = _period(arguments, years, problems)
     text = arguments.get("customer", "").strip()[:100]
     customer_id, code, whom = _customer(session, text, problems) if text else (None, "", "")
-    manager_id = _manager(session, user, arguments.get("manager", "").strip(), problems)
+    people = orders.managers_with_orders(session, user)
+    manager_id = _manager(people, arguments.get("manager", "").strip(), problems)
     scope = ReportScope(period, basis, manager_id, customer_id, code)
-    return Asked(scope, text, whom, years, problems)
+    return Asked(scope, text, whom, years, people, problems)
 
 
 def _period(arguments: Mapping[str, str], years: range, problems: dict[str, str]) -> Period:
@@ -95,10 +99,10 @@ def _usual_year(years: range) -> int:
     return this if not years or years[-1] >= this else years[-1]
 
 
-def _manager(session: Session, user: Any, text: str, problems: dict[str, str]) -> int | None:
-    """The id of an account manager of orders that the user may see; None, and an entry in `problems`, for another."""
+def _manager(people: Sequence[User], text: str, problems: dict[str, str]) -> int | None:
+    """The id of one of the account managers; None, and an entry in `problems`, for anything else."""
     number = whole_number(text)
-    if any(person.id == number for person in orders.managers_with_orders(session, user)):
+    if any(person.id == number for person in people):
         return number
     if text:
         problems["manager"] = _("There is no such account manager: all of them are shown.")

@@ -1,6 +1,5 @@
 """The screens of the revenue report: by month, account manager and customer, each number linked to its orders."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,8 +14,6 @@ from ..base import N_
 from ..base.periods import Month
 from ..base.refusals import Refusal
 from ..customers import queries as customers
-from ..orders import queries as orders
-from ..people.models import User
 from ..security.permissions import requires
 from ..web.charts import Chart, Point, bar_chart, share
 from ..web.formats import MONTH, money_filter, month_filter, quantity_filter
@@ -85,21 +82,19 @@ def export(dimension: str, flavour: str) -> Response:
     asked = forms.read(db.session(), current_user, request.args)
     if asked.problems:
         raise NotReported(said=" ".join(asked.problems.values()))
-    people = orders.managers_with_orders(db.session(), current_user)
-    names = {person.id: person.name for person in people}
+    names = {person.id: person.name for person in asked.managers}
     return lists.export(listing_of(current_user, dimension, asked, names), flavour)
 
 
 def _page(template: str, asked: Asked, **context: Any) -> Response:
-    people = orders.managers_with_orders(db.session(), current_user)
     return render(
         template,
         block="report",
         asked=asked,
         doubted=doubted(db.session(), current_user, asked.scope),
         scope=asked.scope,
-        reported=_reported(asked, people),
-        managers=people,
+        reported=_reported(asked),
+        managers=asked.managers,
         offered=customers.search(db.session(), "", limit=OFFERED),
         OFFERED=OFFERED,
         BASES=BASES,
@@ -111,9 +106,9 @@ def _page(template: str, asked: Asked, **context: Any) -> Response:
     )
 
 
-def _reported(asked: Asked, people: Sequence[User]) -> list[str]:
+def _reported(asked: Asked) -> list[str]:
     """The scope in words: the date that counts, the account manager and the customer."""
-    names = [person.name for person in people if person.id == asked.scope.manager_id]
+    names = [person.name for person in asked.managers if person.id == asked.scope.manager_id]
     return [_(RULES[asked.scope.basis]), *names, *([asked.whom] if asked.whom else [])]
 
 
