@@ -282,6 +282,7 @@ def test_whoever_switches_the_limits_off_has_an_app_without_them(ayu, monkeypatc
     monkeypatch.setattr(
         limiter, "enabled", limiter.enabled
     )  # the extension keeps the last app's setting
+    monkeypatch.delattr(limiter, "_after")  # as in a process that has made no other app
     without = create_app({"TESTING": True, "WTF_CSRF_ENABLED": False, "RATELIMIT_ENABLED": False})
     guesses = [attempt(without.test_client(), password="no").status_code for _ in range(7)]
     assert guesses == [422] * 7
