@@ -1,9 +1,12 @@
-"""A heal never blocks users for long: its transactions are bounded in time, whatever an owner costs."""
+"""A heal never blocks users for long: its transactions are limited by rows, and shrink while a user waits."""
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from decimal import Decimal
@@ -20,7 +23,7 @@ from backoffice.base.money import Money
 from backoffice.figures import Registry, total
 from backoffice.figures.keeping.drain import Drained, correction_of
 from backoffice.figures.verifying import healing
-from backoffice.figures.verifying.healing import FIRST_CHUNK, WRITE_CHUNK, Healer, Stride, heal
+from backoffice.figures.verifying.healing import WRITE_CHUNK, Healer, Stride, heal
 from backoffice.figures.verifying.outside import heal_noted, noted
 
 from .worlds import World
@@ -129,32 +132,22 @@ def corrected_at_most(w: World) -> int:
 
 @contextmanager
 def counted(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Counts the cancelled transactions, and the owners of the committed ones."""
-    seen: dict[str, list[int]] = {"given_up": [], "stood": []}
-    took, was_too_long = Stride.took, Stride.was_too_long
+    """Counts the owners that had too many rows, and the owners of the committed transactions."""
+    seen: dict[str, list[int]] = {"too_many": [], "stood": []}
+    took, was_too_many = Stride.took, Stride.was_too_many
 
-    def stood(self: Stride, owners: int, seconds: float) -> None:
+    def stood(self: Stride, owners: int, rows: int, *, is_waited_for: bool) -> None:
         seen["stood"].append(owners)
-        took(self, owners, seconds)
+        took(self, owners, rows, is_waited_for=is_waited_for)
 
-    def given_up(self: Stride, owners: int) -> None:
-        seen["given_up"].append(owners)
-        was_too_long(self, owners)
+    def too_many(self: Stride, owners: int) -> None:
+        seen["too_many"].append(owners)
+        was_too_many(self, owners)
 
     monkeypatch.setattr(Stride, "took", stood)
-    monkeypatch.setattr(Stride, "was_too_long", given_up)
+    monkeypatch.setattr(Stride, "was_too_many", too_many)
     yield seen
     monkeypatch.undo()
-
-
-class AllAtOnce(Stride):
-    """The mutant: a thousand owners in a transaction, whatever its duration."""
-
-    def __init__(self) -> None:
-        super().__init__(WRITE_CHUNK)
-
-    def took(self, owners: int, seconds: float) -> None:
-        """Ignores the duration."""
 
 
 def longest_wait_beside_a_heal(w: World) -> float:
@@ -202,8 +195,7 @@ def test_where_a_heal_takes_all_owners_at_once_the_same_people_wait_longer(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The mutant: proof that the test above detects it."""
-    monkeypatch.setattr(healing, "Stride", AllAtOnce)
-    monkeypatch.setattr(healing, "MOST_SECONDS", 600)
+    monkeypatch.setattr(healing, "READ_ROWS", 10**9)
     fill(world, tills=150, sales=500)
     assert longest_wait_beside_a_heal(world) > 2 * LONGEST_WAIT
     assert not world.drift()
@@ -212,11 +204,10 @@ def test_where_a_heal_takes_all_owners_at_once_the_same_people_wait_longer(
 def test_an_owner_of_a_long_history_among_many_is_healed_by_itself_and_everybody_once(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(healing, "MOST_SECONDS", 0.1)  # less than it takes on any machine
     fill(world, tills=40, sales=10, of_the_first=30_000)
     with counted(monkeypatch) as seen:
         result = heal(world.engine, registry)
-    assert seen["given_up"], "the first chunk takes too long"
+    assert seen["too_many"] == [40, 20, 10, 5, 2]
     assert 1 in seen["stood"]
     assert result.failures == []
     assert result.corrections == 30_000 + 39 * 10
@@ -248,12 +239,8 @@ def test_a_long_history_is_corrected_in_pieces_and_an_interrupted_one_goes_on(wo
     assert not world.drift()
 
 
-def test_whose_pieces_are_quick_stays_by_itself_until_the_last_of_them(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """On any machine: together with other owners the rest would be written at once."""
-    monkeypatch.setattr(healing, "MOST_SECONDS", 600)
-    monkeypatch.setattr(healing, "USUAL_SECONDS", 600)
+def test_an_owner_in_pieces_stays_by_itself_until_the_last_of_them(world: World) -> None:
+    """Together with other owners the rest would be written at once."""
     fill(world, tills=3, sales=10, of_the_first=9_000)
     strides = {TILLS.name: Stride(1)}
     healer = Healer(registry, world.engine.begin, lambda _: None, strides=strides)
@@ -303,47 +290,74 @@ def test_a_row_that_stays_wrong_whatever_is_written_is_not_corrected_for_ever(
     assert not world.drift()
 
 
-def test_nothing_of_a_transaction_that_was_given_up_stands_and_nobody_has_failed(
+def test_owners_with_too_many_rows_are_taken_in_smaller_groups_and_each_once(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Almost no transaction over several owners is short enough."""
-    monkeypatch.setattr(healing, "MOST_SECONDS", 0.002)
+    monkeypatch.setattr(healing, "READ_ROWS", 1_000)
     fill(world, tills=20, sales=50)
     with counted(monkeypatch) as seen:
         result = heal(world.engine, registry)
     assert (result.failures, result.corrections) == ([], 20 * 50)
-    assert seen["given_up"]
+    assert seen["too_many"][0] == 20
+    assert seen["stood"][:4] == [5, 5, 5, 5]
     assert times_corrected(world) == {1: 20 * 50}
     assert not world.drift()
 
 
-def test_statements_that_are_short_by_themselves_are_given_up_together(world: World) -> None:
-    fill(world, tills=3, sales=1)
-    slept: list[int] = []
-
-    def sleep(connection: Connection, part: Any, alone: bool) -> Drained:
-        for _ in range(20 if len(part) > 1 else 1):
-            slept.append(len(part))
-            savepoint = connection.begin_nested()
-            connection.execute(text("SELECT pg_sleep(0.05)"))
-            savepoint.rollback()
-        return Drained()
-
-    def never(*_: Any) -> None:
-        raise AssertionError("nobody has failed")
-
-    Healer(registry, world.engine.begin, never).each([1, 2, 3], sleep, never)
-    assert slept.count(3) < 10
-    assert slept.count(1) == 3
-    heal(world.engine, registry)
+@contextmanager
+def busy_machine() -> Iterator[None]:
+    """Processes that compute without end, more than the machine has processors."""
+    loops = [
+        subprocess.Popen([sys.executable, "-c", "while True: pass"])
+        for _ in range(2 * (os.cpu_count() or 1))
+    ]
+    try:
+        yield
+    finally:
+        for loop in loops:
+            loop.kill()
+            loop.wait()
 
 
-def test_what_one_connection_was_given_does_not_hurry_whoever_uses_it_next(world: World) -> None:
-    fill(world, tills=2, sales=1)
-    heal(world.engine, registry)
-    with world.engine.begin() as connection:
-        assert connection.scalar(text("SHOW statement_timeout")) == "0"
-        connection.execute(text(f"SELECT pg_sleep({healing.MOST_SECONDS + 0.1})"))
+def test_a_busy_machine_does_not_shrink_the_transactions(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(world, tills=40, sales=500)
+    with counted(monkeypatch) as alone:
+        heal(world.engine, registry)
+    world.surgery.execute("UPDATE h_sales SET in_till = -1")
+    with busy_machine(), counted(monkeypatch) as beside:
+        heal(world.engine, registry)
+    assert beside == alone
+    assert beside["stood"][:4] == [10, 10, 10, 10]
+    assert not world.drift()
+
+
+def test_a_user_who_waits_shrinks_the_transactions_until_no_user_waits(world: World) -> None:
+    """The user has another role than the heal, which does not see what that role waits for in `pg_stat_activity`."""
+    fill(world, tills=64, sales=1)
+    taken: list[int] = []
+    waiting = threading.Thread(target=_label, args=(world, 1))
+
+    def wait(connection: Connection, part: Any, _drained: Drained) -> None:
+        taken.append(len(part))
+        if len(taken) == 1:
+            waiting.start()
+            while not world.surgery.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone():
+                pass
+
+    strides = {TILLS.name: Stride(16)}
+    healer = Healer(registry, world.engine.begin, lambda _: None, within=wait, strides=strides)
+    healer.heal([TILLS], range(1, 65), correction_of("heal"))
+    waiting.join()
+    assert taken[:4] == [16, 8, 16, 24]
+    assert world.outside.execute("SELECT label FROM h_tills WHERE id = 1").fetchone() == ("seen",)
+    assert not world.drift(figures=[registry.get("h_sales.in_till")])
+
+
+def _label(w: World, till: int) -> None:
+    with w.open_outside() as program:
+        program.execute("UPDATE h_tills SET label = 'seen' WHERE id = %s", [till])
 
 
 def test_a_heal_that_was_interrupted_continues_where_it_stopped(world: World) -> None:
@@ -415,18 +429,13 @@ def test_many_notes_of_one_owner_are_drained_at_once(world: World) -> None:
     assert not world.drift()
 
 
-def test_an_emptied_table_is_followed_a_few_owners_at_a_time(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_emptied_table_is_followed_by_every_owner(world: World) -> None:
     fill(world, tills=30, sales=2)
     heal(world.engine, registry)
-    monkeypatch.setattr(healing, "MOST_SECONDS", 0.002)
     world.outside.execute("TRUNCATE h_sales")
     assert noted(world.engine) == {"h_sales.in_till": 1, "h_tills": 1}
-    with counted(monkeypatch) as seen:
-        drained = heal_noted(world.engine, registry)
+    drained = heal_noted(world.engine, registry)
     assert drained.failures == []
-    assert seen["given_up"]
     causes = world.outside.execute(
         "SELECT DISTINCT cause FROM corrections WHERE figure = 'h_tills.takings'"
     )
@@ -436,39 +445,28 @@ def test_an_emptied_table_is_followed_a_few_owners_at_a_time(
 
 
 @given(
-    fixed=st.floats(0, 0.1),
-    costs=st.lists(st.sampled_from([0.00001, 0.001, 0.02, 0.2, 3.0]), min_size=1, max_size=300),
+    rows=st.lists(st.sampled_from([0, 1, 40, 3_000, 90_000]), min_size=1, max_size=2_000),
+    waits=st.sets(st.integers(0, 200)),
 )
-def test_every_owner_gets_a_turn_whatever_each_costs(fixed: float, costs: list[float]) -> None:
-    """A simulated clock: a transaction that exceeds its limit is cancelled, and costs the limit."""
-    stride, position, clock, tries = Stride(), 0, 0.0, 0
-    while position < len(costs):
-        part = costs[position : position + stride.length]
-        seconds, tries = fixed + sum(part), tries + 1
-        if len(part) > 1 and seconds > healing.MOST_SECONDS:
-            clock += healing.MOST_SECONDS
-            stride.was_too_long(len(part))
-            assert stride.length < len(part)
+def test_every_owner_gets_a_turn_whatever_rows_it_has(rows: list[int], waits: set[int]) -> None:
+    stride, position, tries = Stride(), 0, 0
+    while position < len(rows):
+        part = rows[position : position + stride.length]
+        tries += 1
+        if len(part) > 1 and sum(part) > healing.READ_ROWS:
+            stride.was_too_many(len(part))
+            assert 1 <= stride.length < len(part)
             continue
-        clock += seconds
-        stride.took(len(part), seconds)
+        stride.took(len(part), sum(part), is_waited_for=tries in waits)
         position += len(part)
-    assert tries <= 3 * len(costs) + 10
-    assert 1 <= stride.length <= WRITE_CHUNK
+        assert 1 <= stride.length <= WRITE_CHUNK
+    assert tries <= 3 * len(rows) + 20
 
 
-def test_owners_that_cost_little_are_soon_taken_a_thousand_at_a_time() -> None:
-    stride, done, transactions = Stride(), 0, 0
-    while done < 100_000:
-        stride.took(stride.length, 0.002 + stride.length * 0.0001)
-        done, transactions = done + stride.length, transactions + 1
-    assert FIRST_CHUNK < stride.length == WRITE_CHUNK
-    assert transactions < 110
-
-
-def test_the_rest_of_a_page_shortens_no_stride_and_what_takes_long_does() -> None:
-    stride = Stride(800)
-    stride.took(3, 0.004)
-    assert stride.length == 800
-    stride.took(3, 0.6)
-    assert stride.length == 1
+def test_owners_that_cost_little_are_taken_a_thousand_at_a_time() -> None:
+    stride = Stride()
+    for _ in range(100):
+        stride.took(stride.length, 4 * stride.length, is_waited_for=False)
+    assert stride.length == WRITE_CHUNK
+    stride.took(3, 12, is_waited_for=False)  # the rest of a page
+    assert stride.length == WRITE_CHUNK

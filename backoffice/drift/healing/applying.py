@@ -58,7 +58,8 @@ def work(work: Work) -> None:
         every = registry.bundle_names
         return drain(connection, registry, pending, healer.correcting, deferred=every)
 
-    healer.healer.each(owners, apply, healer.healer.of(bundle), bundle.name)
+    core = healer.healer
+    core.each(owners, apply, core.of(bundle), bundle.name, core.rows_of(bundle))
     with work.transaction() as step:
         healer.bring_in_step(step.connection)
 

@@ -38,6 +38,7 @@ from ...figures.verifying.outside import (
     by_owner,
     defer,
     forget,
+    rows_of_notes,
     schedule_retry,
     taking,
 )
@@ -163,7 +164,8 @@ class FloodHealer(RunHealer):
                 schedule_retry(step.connection, [note.id for note in group])
             self.healer.failed(Failure(group[0].bundle, group[0].owner, error))
 
-        self.healer.reporting_to(pieces).each(by_owner(notes), take, failed, self.bundle.name)
+        rows = rows_of_notes(self.healer.rows_of(self.bundle))
+        self.healer.reporting_to(pieces).each(by_owner(notes), take, failed, self.bundle.name, rows)
 
     def recompute(self, owners: Sequence[int]) -> None:
         """Recompute these owners, which have lost all their sources."""
@@ -179,7 +181,8 @@ class FloodHealer(RunHealer):
             return drained
 
         healer = self.healer.reporting_to(pieces)
-        healer.each(owners, correct, healer.of(self.bundle), self.bundle.name)
+        rows = healer.rows_of(self.bundle)
+        healer.each(owners, correct, healer.of(self.bundle), self.bundle.name, rows)
 
 
 def _recompute(work: Work, bundle: Bundle) -> None:

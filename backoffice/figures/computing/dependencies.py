@@ -16,6 +16,7 @@ from sqlalchemy import (
     Select,
     any_,
     bindparam,
+    func,
     not_,
     select,
     true,
@@ -120,6 +121,53 @@ def owners_beneath(
     if statement is not None:
         found |= {key for (key,) in statement.rows(connection, owners=sorted(set(owners)))}
     return found - {None}
+
+
+WRITING = 4
+"""How many rows that are only read a row that may be written counts for: so much longer it takes."""
+
+
+def rows_beneath(
+    connection: Connection,
+    owners: Collection[int],
+    most: int,
+    *,
+    registry: Registry,
+    bundle: Bundle,
+) -> int:
+    """Count the rows that a computation of these owners reads down to the facts, but no further than beyond `most`."""
+    beneath, count = [(bundle, set(owners))], 0
+    for each, mine in beneath:  # grows while it is walked
+        for statement in _own_rows(each):
+            count += int(statement.rows(connection, owners=sorted(mine), most=most)[0][0])
+            if count > most:
+                return count
+        known = {bundle for bundle, _ in beneath}
+        beneath += [
+            (lower, owners_beneath(connection, registry, each, lower, mine))
+            for lower in lower_bundles(registry, each)
+            if lower not in known
+        ]
+    return count
+
+
+@cache
+def _own_rows(bundle: Bundle) -> list[Statement]:
+    """Count the rows, up to `most`, by each column that names `owners`; the owner's own row is not counted."""
+    weights = {
+        source.owner: WRITING if source.owner.table in bundle.targets else 1
+        for source in bundle.sources
+        if not source.owner.primary_key
+    }
+    most = bindparam("most", type_=BigInteger)
+    return [
+        Statement(
+            select(func.count() * weight).select_from(
+                select(column).where(column == _OWNERS).limit(most).subquery()
+            )
+        )
+        for column, weight in weights.items()
+    ]
 
 
 def owners_above(

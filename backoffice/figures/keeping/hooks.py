@@ -94,45 +94,6 @@ class NotingCursor(psycopg.Cursor[Any]):
             driver.named_actor = name
 
 
-class _HurriedCursor(NotingCursor):
-    """A cursor of a transaction that PostgreSQL cancels at the connection's `deadline`.
-
-    `statement_timeout` counts from the beginning of each statement, so each gets the time that is left.
-    """
-
-    def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
-        """Execute, after setting how long it may take."""
-        driver: Any = self.connection
-        if effect_of(query) == "rolls back":  # which resets the setting as well
-            driver.allowed = float("inf")
-            return super().execute(query, params, **options)
-        left = driver.deadline - time.monotonic()
-        if left < driver.allowed - LEEWAY_SECONDS:
-            setting = "SELECT set_config('statement_timeout', %s, true)"
-            psycopg.Cursor.execute(self, setting, [f"{max(1, int(left * 1000))}ms"])
-            driver.allowed = left
-        return super().execute(query, params, **options)
-
-
-LEEWAY_SECONDS = 0.03
-"""How far the set timeout may exceed the time left: setting it costs as much as a small statement."""
-
-
-@contextmanager
-def given_up_after(connection: Connection, seconds: float | None) -> Iterator[None]:
-    """Let PostgreSQL cancel this transaction's statements once so many seconds have passed (None: never)."""
-    if seconds is None:
-        yield
-        return
-    driver: Any = connection.connection.driver_connection
-    usual, driver.cursor_factory = driver.cursor_factory, _HurriedCursor
-    driver.deadline, driver.allowed = time.monotonic() + seconds, float("inf")
-    try:
-        yield
-    finally:
-        driver.cursor_factory = usual
-
-
 def install(engine: Engine, registry: Registry, unwatched: Collection[str] = ()) -> None:
     """Make every connection of `engine` drain before it commits and before it reads a figure.
 

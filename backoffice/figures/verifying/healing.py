@@ -2,7 +2,7 @@
 
 Heal = lock → a new statement recomputes → compare → write only if different → correction, in one
 transaction per chunk of owners. A rebuild does the same for every owner, not only the suspected ones.
-Chunks are sized by their duration (`Stride`), because a save of one of their owners waits for the end.
+Chunks are limited by rows, and shrink while a user waits for their locks (`Stride`).
 """
 
 import random
@@ -11,40 +11,31 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, Table, delete, func, select
+from sqlalchemy import Connection, Engine, Table, delete, func, select, text
 from sqlalchemy.exc import DBAPIError
 
 from ...database import statistics
 from ...database.proof import prove
 from ..computing import definitions
-from ..computing.dependencies import lower_bundles, owners_above, owners_beneath
+from ..computing.dependencies import lower_bundles, owners_above, owners_beneath, rows_beneath
 from ..computing.registry import Bundle, Registry, noop
 from ..declaring.declaration import Figure
 from ..keeping.drain import Correcting, Drained, correction_of, drain
-from ..keeping.hooks import given_up_after
 from ..keeping.notes import NOTES, Touched
 from ..models import noted_bundle
 from .verification import pages
 
 WRITE_CHUNK = 1_000
-"""The most owners that are locked and recomputed in one transaction, however little they cost."""
+"""The most owners that are locked and recomputed in one transaction."""
 
-FIRST_CHUNK = 16
-"""Owners of the first transaction, when their cost is not yet known."""
-
-GROWTH = 8
-"""The most by which the next transaction may grow, however little time the last one took."""
+READ_ROWS = 20_000
+"""The most rows beneath the owners of one transaction (see `rows_beneath`); a single owner may have more."""
 
 MOST_ROWS = 2_000
 """The most rows of a figure that are written in one transaction for a single owner."""
-
-USUAL_SECONDS = 0.15
-"""Target duration of a transaction: a person who saves one of its owners waits for its end."""
-
-MOST_SECONDS = 0.3
-"""After this time a transaction over several owners is cancelled, and repeated over fewer of them."""
 
 CUT = "more rows than one transaction writes"
 """The message for an owner with more wrong rows than a transaction writes: it is taken up again."""
@@ -52,9 +43,6 @@ CUT = "more rows than one transaction writes"
 TRIES = 6
 PASSING = {"40001", "40P01", "55P03"}
 """SQL states of a conflict with another transaction (serialization, deadlock, lock timeout): tried again."""
-
-CANCELLED = "57014"
-"""SQL state of a cancelled statement; over several owners it means that there were too many of them."""
 
 PATIENCE = "200ms"
 """How long a heal waits for a lock: less than PostgreSQL waits before it looks for a deadlock, so
@@ -96,21 +84,23 @@ Begin = Callable[[], AbstractContextManager[Connection]]
 
 @dataclass
 class Stride:
-    """How many owners the next transaction takes, so that it lasts about `USUAL_SECONDS`, judging by the last ones."""
+    """How many owners the next transaction takes: fewer where they have many rows, or where a user waited for the last.
 
-    length: int = FIRST_CHUNK
+    It knows no clock: a busy machine makes a transaction slower and never smaller.
+    """
 
-    def took(self, owners: int, seconds: float) -> None:
-        """Record a transaction's owners and duration; a short last one does not shrink the next."""
-        wanted = max(1, int(owners * USUAL_SECONDS / max(seconds, 1e-6)))
-        if seconds > USUAL_SECONDS:
-            self.length = min(self.length, wanted)
-        else:
-            self.length = max(self.length, min(wanted, owners * GROWTH, WRITE_CHUNK))
+    length: int = WRITE_CHUNK
 
-    def was_too_long(self, owners: int) -> None:
-        """Record that a transaction over so many owners was cancelled."""
-        self.length = max(1, min(self.length, owners // 4))
+    def was_too_many(self, owners: int) -> None:
+        """Record that so many owners have more rows than a transaction takes."""
+        self.length = owners // 2
+
+    def took(self, owners: int, rows: int, *, is_waited_for: bool) -> None:
+        """Record a transaction's owners and rows, and whether a user waited for one of its locks at its end."""
+        if is_waited_for:
+            self.length = max(owners // 2, 1)
+        elif 2 * rows <= READ_ROWS:
+            self.length = max(self.length, min(2 * owners, WRITE_CHUNK))
 
 
 class Pieces:
@@ -136,8 +126,26 @@ class Pieces:
             self._written.update(drained.changed)
 
 
-class TooLong(Exception):
-    """A transaction over several owners was cancelled at its deadline and rolled back."""
+class TooManyRows(Exception):
+    """Several owners have more rows than one transaction takes; none of them is locked yet."""
+
+
+Count = Callable[[Connection, Sequence[Any], int], int]
+"""Counts the rows beneath these things, at least up to a limit."""
+
+
+def one_each(_connection: Connection, things: Sequence[Any], _most: int) -> int:
+    """The count of things that are rows themselves."""
+    return len(things)
+
+
+def is_waited_for(connection: Connection) -> bool:
+    """Whether another transaction waits for a lock of this one.
+
+    Every role may read `pg_locks`; `pg_stat_activity` hides what other roles wait for.
+    """
+    waiting = "SELECT 1 FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid)) LIMIT 1"
+    return connection.scalar(text(waiting)) is not None
 
 
 @dataclass(frozen=True)
@@ -148,7 +156,7 @@ class Healer:
     where given) and never stops the rest. `within` is
     called inside each transaction with the owners (or notes) that it processed, `stands`
     once it has committed. Bundles that are `deferred` are verified by the caller afterwards.
-    `strides` remember, by bundle, how long its owners have taken so far.
+    `strides` remember, by bundle, how many owners a transaction takes.
     """
 
     registry: Registry
@@ -196,7 +204,7 @@ class Healer:
                         above[upper] |= ids
             return drained
 
-        self.reporting_to(pieces).each(owners, correct, self.of(top), top.name)
+        self.reporting_to(pieces).each(owners, correct, self.of(top), top.name, self.rows_of(top))
         if corrected:
             with self.begin() as connection:
                 for upper, ids in self._above(connection, {top: set(corrected)}).items():
@@ -260,14 +268,19 @@ class Healer:
         """Reports an owner of the bundle that could not be corrected."""
         return lambda owner, error: self.failed(Failure(bundle.name, owner, error))
 
+    def rows_of(self, bundle: Bundle) -> Count:
+        """Counts the rows beneath owners of the bundle."""
+        return partial(rows_beneath, registry=self.registry, bundle=bundle)
+
     def each(
         self,
         things: Sequence[Thing],
         work: Callable[[Connection, Sequence[Thing], bool], Drained],
         failed: Callable[[Thing, str], None],
         name: str = "",
+        rows: Count = one_each,
     ) -> None:
-        """Do `work` on the things, in transactions as large as the stride of that `name` allows.
+        """Do `work` on the things, in transactions as large as the stride of that `name` allows by their `rows`.
 
         On failure, halve until the failing one is found. That one is then done alone, without what builds on it.
         """
@@ -276,9 +289,9 @@ class Healer:
         while position < len(things):
             part = things[position : position + stride.length]
             try:
-                outcome = self._tried(part, work, stride, TRIES if len(part) == 1 else 1)
-            except TooLong:
-                stride.was_too_long(len(part))
+                outcome = self._tried(part, work, stride, rows, TRIES if len(part) == 1 else 1)
+            except TooManyRows:
+                stride.was_too_many(len(part))
                 continue
             if outcome is CUT:
                 continue
@@ -288,9 +301,9 @@ class Healer:
             if len(part) > 1:
                 middle = len(part) // 2
                 for half in (part[:middle], part[middle:]):
-                    self.each(half, work, failed, name)
+                    self.each(half, work, failed, name, rows)
                 continue
-            while (again := self._tried(part, work, stride, 1, alone=True)) is CUT:
+            while (again := self._tried(part, work, stride, rows, 1, alone=True)) is CUT:
                 pass
             if again is not None:
                 failed(part[0], outcome)
@@ -300,36 +313,37 @@ class Healer:
         things: Sequence[Thing],
         work: Callable[[Connection, Sequence[Thing], bool], Drained],
         stride: Stride,
+        rows: Count,
         tries: int,
         *,
         alone: bool = False,
     ) -> str | None:
         """One transaction, retried after conflicts with others; returns the error that remains.
 
-        Raises TooLong where fewer things have to be tried instead; a single one has no time limit.
+        Raises TooManyRows where fewer things have to be tried instead; a single one may have any number of rows.
         """
-        attempt = 0
+        attempt = count = 0
         while True:
             attempt += 1
             try:
                 with self.begin() as connection:
-                    began = time.monotonic()
-                    with given_up_after(connection, MOST_SECONDS if len(things) > 1 else None):
-                        connection.execute(select(func.set_config("lock_timeout", PATIENCE, True)))
-                        drained = work(connection, things, alone)
-                        self.within(connection, () if drained.is_cut else things, drained)
-                    seconds = time.monotonic() - began
+                    if len(things) > 1 or stride.length == 1:
+                        count = rows(connection, things, READ_ROWS)
+                    if count > READ_ROWS and len(things) > 1:
+                        raise TooManyRows()
+                    connection.execute(select(func.set_config("lock_timeout", PATIENCE, True)))
+                    drained = work(connection, things, alone)
+                    self.within(connection, () if drained.is_cut else things, drained)
+                    is_in_the_way = is_waited_for(connection)
                 self.stands(drained)
-                if drained.is_cut:  # the time of a piece is no measure of an owner
+                if drained.is_cut:
                     return CUT
-                stride.took(len(things), seconds)
+                stride.took(len(things), count, is_waited_for=is_in_the_way)
                 return None
             except DBAPIError as error:
                 state = getattr(error.orig, "sqlstate", None)
                 if error.connection_invalidated or state is None:
                     raise
-                if state == CANCELLED and len(things) > 1:
-                    raise TooLong() from error
                 if state not in PASSING or attempt == tries:
                     return str(error.orig).strip().splitlines()[0]
                 time.sleep(random.uniform(0.05, 0.2) * attempt)  # noqa: S311 (jitter, no secret)

@@ -33,14 +33,10 @@ from ..keeping.hooks import skip_drain
 from ..keeping.locking import hold_everybodys
 from ..keeping.notes import NOTES, Touched
 from ..models import bundle_of_note, noted_bundle
-from .healing import Failure, Healer, Pieces, Stride
+from .healing import Count, Failure, Healer, Pieces
 
 NOTES_AT_ONCE = 1_000
-"""The most notes of outside programs that are drained in one transaction.
-
-The first page takes as many: which owners were wrong before is known best where all of a program's notes are
-drained together.
-"""
+"""The most notes of outside programs that are drained in one transaction."""
 
 
 @dataclass
@@ -67,11 +63,9 @@ def heal_noted(
     drained is tried again later, with growing delays; `put_off` tries these now, too.
     """
     result = NotedResult()
-    strides = {bundle.name: Stride(NOTES_AT_ONCE) for bundle in registry.bundles}
     healer = Healer(
-        registry, engine.begin, result.failures.append,
-        within=within, stands=result.add, strides=strides,
-    )  # fmt: skip
+        registry, engine.begin, result.failures.append, within=within, stands=result.add
+    )
     wanted = and_(NOTES.c.id > above, (known_notes if put_off else due_notes)(registry))
     waiting = _waiting(engine, wanted)
     if waiting:  # also for one owner's long history, which the planner must not assume to be short
@@ -117,6 +111,15 @@ def by_owner(notes: Notes) -> list[Notes]:
     return list(groups.values())
 
 
+def rows_of_notes(count: Count) -> Count:
+    """Counts the rows beneath the owners that notes name."""
+
+    def counted(connection: Connection, groups: Sequence[Notes], most: int) -> int:
+        return count(connection, [n[0].owner for n in groups if n[0].owner is not None], most)
+
+    return counted
+
+
 def taking(
     pieces: Pieces, registry: Registry, db_user: str, until: timedelta, run_id: int | None
 ) -> Callable[[Connection, Sequence[Notes], bool], Drained]:
@@ -150,7 +153,8 @@ def _take_notes(healer: Healer, bundle: Bundle, notes: Notes, run_id: int | None
         mine = [note for note in notes if note.db_user == db_user and note not in emptied]
         pieces = Pieces()
         take = taking(pieces, healer.registry, db_user, timedelta(), run_id)
-        healer.reporting_to(pieces).each(by_owner(mine), take, failed, bundle.name)
+        rows = rows_of_notes(healer.rows_of(bundle))
+        healer.reporting_to(pieces).each(by_owner(mine), take, failed, bundle.name, rows)
     if emptied:
         _take_emptied(healer, bundle, emptied, run_id)
 
