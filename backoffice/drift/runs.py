@@ -22,7 +22,7 @@ from sqlalchemy import (
 from ..base import N_
 from ..figures import Check, registry
 from ..figures.computing.registry import Bundle
-from ..figures.verifying.healing import WRITE_CHUNK
+from ..figures.verifying.batches import WRITE_CHUNK
 from ..runs.kinds import RunKind, Scope, as_dry_run
 from ..runs.models import CHUNK_DONE
 from ..runs.wording import Reason

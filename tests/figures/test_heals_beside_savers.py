@@ -22,8 +22,9 @@ from backoffice.base import Id
 from backoffice.base.money import Money
 from backoffice.figures import Registry, total
 from backoffice.figures.keeping.drain import Drained, correction_of
-from backoffice.figures.verifying import healing
-from backoffice.figures.verifying.healing import WRITE_CHUNK, Healer, Stride, heal
+from backoffice.figures.verifying import batches
+from backoffice.figures.verifying.batches import WRITE_CHUNK, Stride
+from backoffice.figures.verifying.healing import Healer, heal
 from backoffice.figures.verifying.outside import heal_noted, noted
 
 from .worlds import World
@@ -195,7 +196,7 @@ def test_where_a_heal_takes_all_owners_at_once_the_same_people_wait_longer(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The mutant: proof that the test above detects it."""
-    monkeypatch.setattr(healing, "READ_ROWS", 10**9)
+    monkeypatch.setattr(batches, "READ_ROWS", 10**9)
     fill(world, tills=150, sales=500)
     assert longest_wait_beside_a_heal(world) > 2 * LONGEST_WAIT
     assert not world.drift()
@@ -212,7 +213,7 @@ def test_an_owner_of_a_long_history_among_many_is_healed_by_itself_and_everybody
     assert result.failures == []
     assert result.corrections == 30_000 + 39 * 10
     assert times_corrected(world) == {1: 30_000 + 39 * 10}
-    assert corrected_at_most(world) == healing.MOST_ROWS
+    assert corrected_at_most(world) == batches.MOST_ROWS
     assert not world.drift()
 
 
@@ -228,12 +229,12 @@ def test_a_long_history_is_corrected_in_pieces_and_an_interrupted_one_goes_on(wo
     healer = Healer(registry, world.engine.begin, lambda _: None, stands=interrupt)
     with pytest.raises(KeyboardInterrupt):
         healer.heal([TILLS], [1], correction_of("heal"))
-    assert times_corrected(world) == {1: healing.MOST_ROWS}
+    assert times_corrected(world) == {1: batches.MOST_ROWS}
     world.surgery.execute(
         "UPDATE h_sales SET in_till = 7 WHERE till_id = 1 AND in_till <> -1 AND id % 2 = 0"
     )
     heal(world.engine, registry, owners=[1])  # a single owner
-    assert corrected_at_most(world) == healing.MOST_ROWS
+    assert corrected_at_most(world) == batches.MOST_ROWS
     heal(world.engine, registry)
     assert sum(n for n in times_corrected(world).values()) == 4_510
     assert not world.drift()
@@ -245,7 +246,7 @@ def test_an_owner_in_pieces_stays_by_itself_until_the_last_of_them(world: World)
     strides = {TILLS.name: Stride(1)}
     healer = Healer(registry, world.engine.begin, lambda _: None, strides=strides)
     healer.heal([TILLS], [1, 2, 3], correction_of("heal"))
-    assert corrected_at_most(world) == healing.MOST_ROWS
+    assert corrected_at_most(world) == batches.MOST_ROWS
     assert not world.drift()
 
 
@@ -264,8 +265,8 @@ def test_a_piece_that_is_tried_again_stays_a_piece(world: World) -> None:
 
     healer = Healer(registry, world.engine.begin, lambda _: None, within=meet)
     healer.heal([TILLS], [1], correction_of("heal"))
-    assert met == [healing.MOST_ROWS] * 2
-    assert corrected_at_most(world) == healing.MOST_ROWS
+    assert met == [batches.MOST_ROWS] * 2
+    assert corrected_at_most(world) == batches.MOST_ROWS
     assert not world.drift()
 
 
@@ -273,7 +274,7 @@ def test_a_row_that_stays_wrong_whatever_is_written_is_not_corrected_for_ever(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A program's own trigger reverts every correction."""
-    monkeypatch.setattr(healing, "MOST_ROWS", 5)
+    monkeypatch.setattr(batches, "MOST_ROWS", 5)
     fill(world, tills=1, sales=20)
     world.outside.execute(
         "CREATE FUNCTION h_stubborn() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.in_till := -1; RETURN NEW; END'"
@@ -293,7 +294,7 @@ def test_a_row_that_stays_wrong_whatever_is_written_is_not_corrected_for_ever(
 def test_owners_with_too_many_rows_are_taken_in_smaller_groups_and_each_once(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(healing, "READ_ROWS", 1_000)
+    monkeypatch.setattr(batches, "READ_ROWS", 1_000)
     fill(world, tills=20, sales=50)
     with counted(monkeypatch) as seen:
         result = heal(world.engine, registry)
@@ -453,7 +454,7 @@ def test_every_owner_gets_a_turn_whatever_rows_it_has(rows: list[int], waits: se
     while position < len(rows):
         part = rows[position : position + stride.length]
         tries += 1
-        if len(part) > 1 and sum(part) > healing.READ_ROWS:
+        if len(part) > 1 and sum(part) > batches.READ_ROWS:
             stride.was_too_many(len(part))
             assert 1 <= stride.length < len(part)
             continue

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, insert, select
 from backoffice.figures.keeping import drain as drain_module
 from backoffice.figures.keeping.drain import Drained
 from backoffice.figures.models import Correction
-from backoffice.figures.verifying import healing
+from backoffice.figures.verifying import batches, healing
 from backoffice.figures.verifying.outside import heal_noted, noted
 
 from . import gas
@@ -28,7 +28,7 @@ PIECE, READINGS = 20, 100
 @pytest.fixture
 def world(building: Building, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """A customer with a hundred days, of which at most twenty rows are written at a time."""
-    monkeypatch.setattr(healing, "MOST_ROWS", PIECE)
+    monkeypatch.setattr(batches, "MOST_ROWS", PIECE)
     with building(GAS.base, GAS.registry) as world:
         GAS.begin(world)
         start = date(2024, 1, 1)

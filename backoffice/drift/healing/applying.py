@@ -15,8 +15,8 @@ from ...figures.computing.registry import Bundle
 from ...figures.keeping.drain import Drained, drain
 from ...figures.keeping.locking import Leading, lock_owners
 from ...figures.keeping.notes import Touched
+from ...figures.verifying.batches import WRITE_CHUNK
 from ...figures.verifying.findings import findings
-from ...figures.verifying.healing import WRITE_CHUNK
 from ...runs.models import AMOUNTS, APPLIED, FOUND, SKIPPED
 from ...runs.work import Asked, Chunk, Work
 from ..findings import ITEMS, as_item, record

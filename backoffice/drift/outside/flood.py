@@ -31,7 +31,8 @@ from ...figures.keeping.drain import Drained, Pending, correction_of, drain
 from ...figures.keeping.locking import hold_everybodys
 from ...figures.keeping.notes import NOTES, Touched
 from ...figures.models import noted_bundle
-from ...figures.verifying.healing import PASSING, PATIENCE, Pieces
+from ...figures.verifying.batches import Pieces
+from ...figures.verifying.healing import PASSING, PATIENCE
 from ...figures.verifying.outside import (
     NOTES_AT_ONCE,
     Notes,

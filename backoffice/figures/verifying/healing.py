@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, Table, delete, func, select, text
+from sqlalchemy import Connection, Engine, Table, delete, func, select
 from sqlalchemy.exc import DBAPIError
 
 from ...database import statistics
@@ -26,16 +26,9 @@ from ..declaring.declaration import Figure
 from ..keeping.drain import Correcting, Drained, correction_of, drain
 from ..keeping.notes import NOTES, Touched
 from ..models import noted_bundle
+from . import batches
+from .batches import Count, Pieces, Stride, is_waited_for, one_each
 from .verification import pages
-
-WRITE_CHUNK = 1_000
-"""The most owners that are locked and recomputed in one transaction."""
-
-READ_ROWS = 20_000
-"""The most rows beneath the owners of one transaction (see `rows_beneath`); a single owner may have more."""
-
-MOST_ROWS = 2_000
-"""The most rows of a figure that are written in one transaction for a single owner."""
 
 CUT = "more rows than one transaction writes"
 """The message for an owner with more wrong rows than a transaction writes: it is taken up again."""
@@ -82,70 +75,8 @@ Begin = Callable[[], AbstractContextManager[Connection]]
 """Opens a transaction, which commits at the end of the block."""
 
 
-@dataclass
-class Stride:
-    """How many owners the next transaction takes: fewer where they have many rows, or where a user waited for the last.
-
-    It knows no clock: a busy machine makes a transaction slower and never smaller.
-    """
-
-    length: int = WRITE_CHUNK
-
-    def was_too_many(self, owners: int) -> None:
-        """Record that so many owners have more rows than a transaction takes."""
-        self.length = owners // 2
-
-    def took(self, owners: int, rows: int, *, is_waited_for: bool) -> None:
-        """Record a transaction's owners and rows, and whether a user waited for one of its locks at its end."""
-        if is_waited_for:
-            self.length = max(owners // 2, 1)
-        elif 2 * rows <= READ_ROWS:
-            self.length = max(self.length, min(2 * owners, WRITE_CHUNK))
-
-
-class Pieces:
-    """How many rows of a figure a transaction writes for one owner: piece by piece, until a row repeats.
-
-    A row that repeats although it was written (another user reverts it) ends this: then all are written at once.
-    """
-
-    def __init__(self) -> None:
-        self._owner = 0
-        self._stuck: set[int] = set()
-        self._written: set[tuple[Table, int]] = set()
-
-    def most_rows(self, owner: int) -> int | None:
-        """The limit for this owner, which is processed alone; None: all."""
-        self._owner = owner
-        return None if owner in self._stuck else MOST_ROWS
-
-    def stands(self, drained: Drained) -> None:
-        """Record what a committed transaction has written; after a rollback the same rows rightly repeat."""
-        if drained.is_cut:
-            self._stuck |= {self._owner} if self._written.intersection(drained.changed) else set()
-            self._written.update(drained.changed)
-
-
 class TooManyRows(Exception):
     """Several owners have more rows than one transaction takes; none of them is locked yet."""
-
-
-Count = Callable[[Connection, Sequence[Any], int], int]
-"""Counts the rows beneath these things, at least up to a limit."""
-
-
-def one_each(_connection: Connection, things: Sequence[Any], _most: int) -> int:
-    """The count of things that are rows themselves."""
-    return len(things)
-
-
-def is_waited_for(connection: Connection) -> bool:
-    """Whether another transaction waits for a lock of this one.
-
-    Every role may read `pg_locks`; `pg_stat_activity` hides what other roles wait for.
-    """
-    waiting = "SELECT 1 FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid)) LIMIT 1"
-    return connection.scalar(text(waiting)) is not None
 
 
 @dataclass(frozen=True)
@@ -328,8 +259,8 @@ class Healer:
             try:
                 with self.begin() as connection:
                     if len(things) > 1 or stride.length == 1:
-                        count = rows(connection, things, READ_ROWS)
-                    if count > READ_ROWS and len(things) > 1:
+                        count = rows(connection, things, batches.READ_ROWS)
+                    if count > batches.READ_ROWS and len(things) > 1:
                         raise TooManyRows()
                     connection.execute(select(func.set_config("lock_timeout", PATIENCE, True)))
                     drained = work(connection, things, alone)

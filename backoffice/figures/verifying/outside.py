@@ -33,7 +33,8 @@ from ..keeping.hooks import skip_drain
 from ..keeping.locking import hold_everybodys
 from ..keeping.notes import NOTES, Touched
 from ..models import bundle_of_note, noted_bundle
-from .healing import Count, Failure, Healer, Pieces
+from .batches import Count, Pieces
+from .healing import Failure, Healer
 
 NOTES_AT_ONCE = 1_000
 """The most notes of outside programs that are drained in one transaction."""
