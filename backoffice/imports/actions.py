@@ -10,6 +10,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from ..base.refusals import Refusal
 from . import queries
 from .by_line import actions as by_line
 from .files.layout import EACH, Layout
@@ -38,12 +39,16 @@ from .refusals import (
     BadLines,
     BeingImported,
     CheckedAnew,
+    LineRefused,
+    NeedsDryRun,
     NoFile,
     NotRepeatable,
+    SavedAtOnce,
     TooManyFiles,
     TooMuch,
 )
-from .report import Report
+from .report import Problem, Report
+from .rows import Found, first_change, locked_rows_of, rows_of
 
 OPEN = ("uploaded", "checked")
 """The states of uploads that are not imported yet, and can still be checked again or discarded."""
@@ -104,44 +109,56 @@ def check(session: Session, import_id: int, *, user_id: int, layout: Layout) -> 
 
 def apply(
     session: Session, import_id: int, *, user_id: int, checks: int, good_lines_only: bool
-) -> bool:
-    """Import exactly what the dry run number `checks` showed; False, after a new dry run, if the result would differ.
+) -> Refusal | None:
+    """Import the lines that the dry run number `checks` showed as good; all lines, unless `good_lines_only`.
 
-    All lines or none; with `good_lines_only` the others are left out. Kinds that are processed line by line request
-    a run. Raises AppliedAlready, CheckedAnew and BadLines.
+    Imports nothing where a row that they change or name has changed since: makes a new dry run, and returns the reason.
+    Kinds that are processed line by line request a run. Raises AppliedAlready, CheckedAnew, NeedsDryRun and BadLines.
     """
-    upload, expected = _as_checked(session, import_id, checks)
+    upload, shown = _as_checked(session, import_id, checks)
     if upload.bad_lines and not good_lines_only:
         raise BadLines()
-    if KINDS[upload.kind].results is not None:
+    kind = KINDS[upload.kind]
+    if kind.results is not None:
         upload.applied_by_id = user_id
         by_line.request_run(session, upload)
-        return True
-    seen = _counts(upload), expected.fingerprint
-    found = Outcome()
+        return None
+    counts, bad, found = _counts(upload), queries.as_problems(session, upload), Outcome()
+    refusal: Refusal | None = None
 
-    def is_as_seen(report: Report, stage: Stage) -> bool:
+    def are_unchanged(stage: Stage) -> bool:
+        nonlocal refusal
+        list(stage.leave_out(bad))
+        refusal = first_change(stage, kind, shown.rows or [], locked_rows_of(stage, kind))
+        return refusal is None
+
+    def is_as_shown(report: Report, stage: Stage) -> bool:
         nonlocal found
-        found = outcome_of(session, KINDS[upload.kind], stage)
-        return (_counts(report), _fingerprint(report, found)) == seen
+        found = outcome_of(session, kind, stage)
+        return _counts(report) == counts
 
-    files = queries.stored_files(session, upload)
     report = import_files(
-        session,
-        KINDS[upload.kind],
-        files,
-        layout=Layout.from_dict(upload.layout),
-        skip_bad_lines=good_lines_only,
-        judge=is_as_seen,
-    )
+        session, kind, queries.stored_files(session, upload), layout=Layout.from_dict(upload.layout),
+        skip_bad_lines=good_lines_only, prepare=are_unchanged, judge=is_as_shown,
+    )  # fmt: skip
     if not report.is_applied:
         _dry_run(session, upload)
-        return False
+        return _refused_line(report, bad) or refusal or SavedAtOnce()
     upload.state, upload.applied_by_id = "applied", user_id
     upload.applied_at = session.scalars(select(func.clock_timestamp())).one()
-    expected.sample = found.sample  # the same changes, with the present names of rows
+    shown.sample, shown.totals, shown.moved = found.sample, found.totals, report.moved.as_dict()
+    shown.rows = []
     session.flush()
-    return True
+    return None
+
+
+def _refused_line(report: Report, before: Sequence[Problem]) -> Refusal | None:
+    """The first line that is refused now, and was not in the dry run."""
+    known = {(problem.file, problem.line) for problem in before}
+    for problem in report.problems:
+        if (problem.file, problem.line) not in known:
+            return LineRefused(file=problem.file, line=problem.line)
+    return None
 
 
 def repeat(
@@ -149,7 +166,7 @@ def repeat(
 ) -> Import:
     """Repeat what the dry run number `checks` showed every month on that day, from a month on.
 
-    Raises AppliedAlready, CheckedAnew, BadLines, NotRepeatable.
+    Raises AppliedAlready, CheckedAnew, NeedsDryRun, BadLines, NotRepeatable.
     """
     upload, _expected = _as_checked(session, import_id, checks)
     if KINDS[upload.kind].results is None:
@@ -165,11 +182,16 @@ def end_repeating(session: Session, import_id: int, *, user_id: int) -> Import:
 
 
 def _as_checked(session: Session, import_id: int, checks: int) -> tuple[Import, ImportOutcome]:
-    """The upload, if it passed the dry run of that number. Raises AppliedAlready, CheckedAnew, BadLines."""
+    """The upload, if it passed the dry run of that number.
+
+    Raises AppliedAlready, CheckedAnew, NeedsDryRun and BadLines.
+    """
     upload = _locked(session, import_id)
     expected = session.get(ImportOutcome, import_id)
     if expected is None or upload.checks != checks:
         raise CheckedAnew()
+    if expected.rows is None:
+        raise NeedsDryRun()
     if not expected.went_through:
         raise BadLines()
     return upload, expected
@@ -197,6 +219,12 @@ def _locked(session: Session, import_id: int) -> Import:
 def _dry_run(session: Session, upload: Import) -> None:
     """Import, roll back, and store what was found."""
     kind, found = KINDS[upload.kind], Outcome()
+    rows: Found = []
+
+    def keep_rows(stage: Stage) -> bool:
+        nonlocal rows
+        rows = rows_of(stage, kind)
+        return True
 
     def collect(_report: Report, stage: Stage) -> bool:
         nonlocal found
@@ -210,6 +238,7 @@ def _dry_run(session: Session, upload: Import) -> None:
         layout=Layout.from_dict(upload.layout),
         dry_run=True,
         skip_bad_lines=True,
+        prepare=keep_rows,
         judge=collect,
     )
     upload.read, upload.bad_lines = report.read, report.bad_lines
@@ -217,11 +246,13 @@ def _dry_run(session: Session, upload: Import) -> None:
     upload.removed, upload.unchanged = report.removed, report.unchanged
     upload.state, upload.checks = "checked", upload.checks + 1
     upload.checked_at = session.scalars(select(func.clock_timestamp())).one()
-    _store_findings(session, upload.id, report, found)
+    _store_findings(session, upload.id, report, found, rows)
     session.flush()
 
 
-def _store_findings(session: Session, import_id: int, report: Report, found: Outcome) -> None:
+def _store_findings(
+    session: Session, import_id: int, report: Report, found: Outcome, rows: Found
+) -> None:
     """Store the report's problems and the outcome, replacing those of an earlier dry run."""
     for model in (ImportProblem, ImportOutcome):
         session.execute(delete(model).where(model.import_id == import_id))
@@ -231,7 +262,7 @@ def _store_findings(session: Session, import_id: int, report: Report, found: Out
             sample=found.sample,
             totals=found.totals,
             moved=report.moved.as_dict(),
-            fingerprint=_fingerprint(report, found),
+            rows=rows,
             must_be_whole=report.must_be_whole,
             went_through=report.went_through,
         )
@@ -267,11 +298,6 @@ def _encoding(files: Sequence[PackedFile]) -> str:
     """The encoding of all text files, or `EACH` if they differ; workbooks are ignored."""
     found = {file.encoding for file in files if not file.is_workbook} or {"utf-8-sig"}
     return found.pop() if len(found) == 1 else EACH
-
-
-def _fingerprint(report: Report, found: Outcome) -> str:
-    """The fingerprint of every record and every total that changes."""
-    return f"{found.fingerprint} {report.moved.fingerprint}"
 
 
 def _counts(counted: Import | Report) -> tuple[int, ...]:

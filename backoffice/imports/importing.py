@@ -23,6 +23,9 @@ OUT_OF_RANGE = "22003"
 Judge = Callable[[Report, Stage], bool]
 """Inspects the applied import before its savepoint is released; returns whether to keep it."""
 
+Prepare = Callable[[Stage], bool]
+"""Inspects the staged good lines before they are applied; returns whether to apply them."""
+
 
 def import_files(
     session: Session,
@@ -32,13 +35,15 @@ def import_files(
     layout: Layout | None = None,
     dry_run: bool = False,
     skip_bad_lines: bool = False,
+    prepare: Prepare | None = None,
     judge: Judge | None = None,
 ) -> Report:
     """Import the files as one; the figures that follow are settled.
 
     With a problem in any line nothing is changed, unless `skip_bad_lines`: then the good ones are
     imported. A dry run, and an import that `judge` rejects, change nothing; the report contains what
-    would have been changed. Raises OSError for a file that cannot be read.
+    would have been changed. Nothing is applied, nor reported, where `prepare` rejects the lines. Raises OSError for
+    a file that cannot be read.
     """
     sources = as_sources(files)
     names = tuple(distinct_names([source.name for source in sources]))
@@ -51,7 +56,7 @@ def import_files(
     if not report.problems:
         stage = Stage(session, names, opened[0].columns)
         stage.load(opened)
-        _Importer(report, stage, kind, opened, judge).run()
+        _Importer(report, stage, kind, opened, judge, prepare).run()
         stage.drop()
         places = {name: place for place, name in enumerate(names)}
         report.problems.sort(key=lambda problem: (places[problem.file], problem.line))
@@ -76,11 +81,13 @@ class _Importer:
         kind: ImportKind,
         files: Sequence[CsvFile],
         judge: Judge | None,
+        prepare: Prepare | None = None,
         *,
         reports_moved: bool = True,
     ) -> None:
         self.report, self.stage, self.kind = report, stage, kind
-        self.files, self.judge, self.reports_moved = files, judge, reports_moved
+        self.files, self.judge, self.prepare = files, judge, prepare
+        self.reports_moved = reports_moved
 
     def run(self) -> None:
         """Check, apply and check again, until the import succeeds or no more lines may be left out."""
@@ -114,6 +121,8 @@ class _Importer:
     def _attempt(self) -> list[Problem]:
         """Apply the staged lines; returns the problems of the result, with which it is rolled back."""
         report, session = self.report, self.stage.session
+        if self.prepare is not None and not self.prepare(self.stage):
+            return []
         savepoint = session.begin_nested()
         try:
             with figures.written(session) as rows:

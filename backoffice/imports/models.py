@@ -142,8 +142,9 @@ class ImportProblem(Base):
 class ImportOutcome(Base):
     """The result of the last dry run or of the import: some changes, control totals, and the stored totals that move.
 
-    `moved`: totals of records that existed before, see `Moved.as_dict`. `fingerprint` covers all changes, so that an
-    import with any other result is detected.
+    `moved`: totals of records that existed before, see `Moved.as_dict`. `rows` are those that the lines of a dry run
+    name (see `rows.Found`), until they are imported. NULL: an earlier version checked the files, which need another
+    dry run.
     `must_be_whole`: the bad lines cannot be left out. `went_through`: the good lines can be imported.
     """
 
@@ -155,7 +156,7 @@ class ImportOutcome(Base):
     sample: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
     totals: Mapped[list[list[str]]] = mapped_column(JSONB)
     moved: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}", default=dict)
-    fingerprint: Mapped[str] = mapped_column(Text)
+    rows: Mapped[list[Any] | None] = mapped_column(JSONB(none_as_null=True), deferred=True)
     must_be_whole: Mapped[bool]
     went_through: Mapped[bool]
 

@@ -5,10 +5,8 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    Numeric,
     Table,
     Text,
-    case,
     cast,
     func,
     or_,
@@ -31,12 +29,11 @@ SHOWN = 20
 SORTS = {"DELETE": "removed", "UPDATE": "updated", "INSERT": "created"}
 """Action in the audit trail → sort of change, removals first."""
 
-UNREPORTED = ("id", "created_at", "position", "entry_id")
-"""Recorded columns that are not shown, and that differ when the same import is repeated."""
-
-HIDDEN = (*UNREPORTED, "itemised", "part", "status", "transaction_type", "made_by")
-"""Recorded columns that are not shown, because they follow from other columns or are the same for every import.
-"""
+HIDDEN = (
+    "id", "created_at", "position", "entry_id", "itemised", "part", "status", "transaction_type", "made_by",
+    "use_realtime_calculation",
+)  # fmt: skip
+"""Recorded columns that are not shown: ids and places, and what follows from other columns or is always the same."""
 
 _NOTHING: tuple[Any, ...] = (None, "", "0.00", [])
 """Values of a new row for which none was entered."""
@@ -47,11 +44,10 @@ _NAMES = ("number", "reference", "code", "name")
 
 @dataclass
 class Outcome:
-    """Some of the changes, control totals over the lines, and a fingerprint of all changes."""
+    """Some of the changes, and control totals over the lines."""
 
     sample: list[dict[str, Any]] = field(default_factory=list)
     totals: list[list[str]] = field(default_factory=list)
-    fingerprint: str = ""
 
 
 def outcome_of(session: Session, kind: ImportKind, stage: Stage) -> Outcome:
@@ -67,7 +63,7 @@ def outcome_of(session: Session, kind: ImportKind, stage: Stage) -> Outcome:
             .limit(SHOWN)
         )
     ]
-    return Outcome(sample, _totals(session, kind, stage), _fingerprint(session))
+    return Outcome(sample, _totals(session, kind, stage))
 
 
 _OWN_EVENTS = (
@@ -107,25 +103,6 @@ def _totals(session: Session, kind: ImportKind, stage: Stage) -> list[list[str]]
         return []
     row = session.execute(select(*sums.values()).select_from(stage.lines)).one()
     return [[label, str(value or 0)] for label, value in zip(sums, row, strict=True)]
-
-
-def _fingerprint(session: Session) -> str:
-    """A sum of hashes, independent of the order of the changes and of the ids of new rows."""
-    unreported = cast(list(UNREPORTED), ARRAY(Text))
-    documents = [
-        func.coalesce(cast(type_coerce(document, JSONB).op("-")(unreported), Text), "")
-        for document in (AuditEvent.before.expression, AuditEvent.after.expression)
-    ]
-    is_new = or_(AuditEvent.action == "INSERT", _IS_OF_NEW)
-    reported = func.concat_ws(
-        "|",
-        AuditEvent.table_name,
-        AuditEvent.action,
-        case((is_new, ""), else_=AuditEvent.row_id),
-        *documents,
-    )
-    total = func.sum(cast(func.hashtextextended(reported, 0), Numeric))
-    return str(session.scalar(select(func.coalesce(total, 0)).where(*_OWN_EVENTS)))
 
 
 class _Wording:

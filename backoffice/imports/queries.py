@@ -15,8 +15,9 @@ from .files.layout import EACH, EACH_SAYS, ENCODINGS, Layout, Notation, normalis
 from .files.reading import CsvFile
 from .files.sources import StoredFile, digest
 from .kinds import KINDS
-from .models import Import, ImportContent, ImportLayout, ImportProblem
+from .models import Import, ImportContent, ImportLayout, ImportOutcome, ImportProblem
 from .refusals import NoLongerStored
+from .report import Problem
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,12 @@ def are_stored(session: Session, upload: Import) -> bool:
     """Whether the files' bytes are still stored."""
     rows = select(ImportContent.place).where(ImportContent.import_id == upload.id)
     return session.scalar(select(rows.exists())) or False
+
+
+def has_rows(session: Session, import_id: int) -> bool:
+    """Whether the dry run has kept the rows that the lines name; one of an earlier version has not."""
+    kept = select(ImportOutcome.rows.is_not(None)).where(ImportOutcome.import_id == import_id)
+    return session.scalar(kept) or False
 
 
 def encodings_of(upload: Import) -> Mapping[str, str]:
@@ -142,6 +149,15 @@ def all_problems(session: Session, import_id: int) -> Iterator[Any]:
     columns = ImportProblem.file, ImportProblem.line, ImportProblem.column, ImportProblem.message
     rows = select(*columns, ImportProblem.params).where(ImportProblem.import_id == import_id)
     return iter(session.execute(rows.order_by(ImportProblem.n)).yield_per(1000))
+
+
+def as_problems(session: Session, upload: Import) -> list[Problem]:
+    """The stored problems, as an import reports them."""
+    names = [file["name"] for file in upload.files]
+    return [
+        Problem(names[row.file], row.line, row.column, row.message, row.params)
+        for row in all_problems(session, upload.id)
+    ]
 
 
 def _problems(import_id: int) -> Select[ImportProblem]:

@@ -56,11 +56,65 @@ class AppliedAlready(Refusal):
     status = 409
 
 
+class RowChanged(Refusal):
+    """A row that a line changes or names has changed since the dry run."""
+
+    sentence = N_(
+        "Nothing was imported: %(record)s %(name)s (%(file)s, line %(line)s) was changed after the dry run. "
+        "Check the new dry run, then import."
+    )
+
+
+class RowRemoved(Refusal):
+    """A row that a line changes or names no longer exists."""
+
+    sentence = N_(
+        "Nothing was imported: %(record)s %(name)s (%(file)s, line %(line)s) was removed after the dry run. "
+        "Check the new dry run, then import."
+    )
+
+
+class RowCreated(Refusal):
+    """A row that a line would create exists already."""
+
+    sentence = N_(
+        "Nothing was imported: %(record)s %(name)s (%(file)s, line %(line)s) was created after the dry run. "
+        "Check the new dry run, then import."
+    )
+
+
+class LineRefused(Refusal):
+    """A line that the dry run took is refused."""
+
+    sentence = N_(
+        "Nothing was imported: line %(line)s of %(file)s could be imported in the dry run, but not any more. "
+        "The new dry run shows why."
+    )
+
+
+class SavedAtOnce(Refusal):
+    """Another user has saved one of the rows while the import was writing them."""
+
+    sentence = N_(
+        "Nothing was imported: another user saved one of these rows at the same moment. "
+        "Check the new dry run, then import."
+    )
+
+
 class CheckedAnew(Refusal):
     """Another dry run has replaced the reviewed one."""
 
     sentence = N_(
         "The files have been checked anew in the meantime. Look at the result, then import them."
+    )
+    status = 409
+
+
+class NeedsDryRun(Refusal):
+    """An earlier version of the program has made the dry run."""
+
+    sentence = N_(
+        "An earlier version of the program made this dry run. Make a new one before you import the files."
     )
     status = 409
 

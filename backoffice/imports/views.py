@@ -145,6 +145,7 @@ def record(import_id: int) -> AnyResponse:
         ),
         before=queries.imported_before(db.session(), upload),
         are_stored=queries.are_stored(db.session(), upload),
+        has_rows=queries.has_rows(db.session(), import_id),
         value=Values(),
         difference_in=difference_of,
         PLACES=PLACES,
@@ -163,7 +164,7 @@ def apply(import_id: int) -> Response:
     if upload.state not in actions.OPEN:
         flash(_("These files are imported already."), "info")
         return hx_redirect(here)
-    is_applied = actions.apply(
+    refusal = actions.apply(
         db.session(),
         import_id,
         user_id=current_user.id,
@@ -172,16 +173,10 @@ def apply(import_id: int) -> Response:
     )
     if upload.state == "applying":
         flash(_("%(name)s: its lines are being carried out.", name=upload.name), "info")
-    elif is_applied:
+    elif refusal is None:
         flash(_("%(name)s: imported.", name=upload.name), "success")
     else:
-        flash(
-            _(
-                "Nothing was imported: the books have changed since the dry run. "
-                "Look at what the files would do now, then import them."
-            ),
-            "warning",
-        )
+        flash(reason(refusal), "warning")
     return hx_redirect(here)
 
 
@@ -223,6 +218,14 @@ def _row_errors(upload: Import) -> Iterator[RowError]:
         said = translated(problem.message) % problem.params
         column = f"{reported(problem.column)}: " if problem.column else ""
         yield RowError(problem.file, problem.line, f"{place.format(problem.line)}: {column}{said}")
+
+
+def reason(refusal: Refusal) -> str:
+    """The refusal's sentence in the reader's language, with the kind of record that it names."""
+    values = dict(refusal.values)
+    if "record" in values:
+        values["record"] = _(str(values["record"]))
+    return str(_(refusal.sentence, **values))
 
 
 def checks_seen() -> int:

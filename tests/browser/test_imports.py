@@ -1,17 +1,21 @@
 """Importing files in a real browser: correcting a file with mistakes, and every screen in every look."""
 
 import re
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 from sqlalchemy import select
 
+from backoffice.billing.models import Meter, MeterAssignment
 from backoffice.customers.models import Customer
 from backoffice.orders.models import Order
 from tests.browser.looks import LANGUAGES
 from tests.factories.customers import CustomerFactory
 from tests.factories.orders import OrderFactory
 from tests.factories.people import AccountManagerFactory
+
+METERS = Path(__file__).parent.parent / "data" / "parents-with-children" / "meters.csv"
 
 ORDERS = """Nomor Pesanan;Pelanggan;Manajer;Tanggal;Ditutup;Paket awal;Promo;Catatan
 SO-1;ALFKI;nancy@northwind.example;31/03/2026;;12.500.000,00;;
@@ -94,6 +98,27 @@ def test_a_file_with_mistakes_is_corrected_and_imported(session, browse, axe, tm
     page.locator(".import-changes").get_by_role("link", name="SO-3").click()
     expect(page).to_have_url(re.compile(r"/orders/SO-3$"))
     expect(page.get_by_role("heading", name="SO-3")).to_be_visible()
+
+
+def test_a_new_meter_is_imported_with_its_customer(session, browse):
+    """The file creates a row and another one that refers to it."""
+    CustomerFactory(code="ZK1")
+    session.commit()
+    page = browse("finance")
+    page.goto("/imports/new?kind=meters")
+    page.locator("input[type=file]").set_input_files(METERS)
+    page.get_by_role("button", name="Upload", exact=True).click()
+    page.get_by_role("button", name="Dry run").click()
+    expect(page.get_by_role("heading", name="What would happen")).to_be_visible()
+    session.rollback()
+    assert session.scalars(select(Meter)).all() == []
+    page.get_by_role("button", name="Import", exact=True).click()
+    expect(page.get_by_role("heading", name="What was imported")).to_be_visible()
+    expect(page.get_by_text("meters.csv: imported.")).to_be_visible()
+    session.rollback()
+    assigned = select(Meter.number, Customer.code).select_from(MeterAssignment)
+    assigned = assigned.join(Meter).join(Customer)
+    assert [tuple(row) for row in session.execute(assigned)] == [("FB-1", "ZK1")]
 
 
 def test_the_same_way_without_javascript(session, browse):

@@ -241,7 +241,9 @@ def test_two_concurrent_imports_of_one_upload_have_one_effect(
     assert session.scalar(rows) == 300
 
 
-def test_books_that_moved_since_the_dry_run_are_noticed(desk: Desk, session: Session) -> None:
+def test_a_customer_who_was_changed_after_the_dry_run_is_named(
+    desk: Desk, session: Session
+) -> None:
     customer = CustomerFactory(code="A", name="Old")
     session.commit()
     import_id = desk.checked("customers", "code,name\nA,New\nB,b\n")
@@ -250,7 +252,7 @@ def test_books_that_moved_since_the_dry_run_are_noticed(desk: Desk, session: Ses
     assert desk.apply(import_id).status_code == 303
     assert names(session) == {"A": "Newer"}
     page = desk.page(import_id)
-    assert "the books have changed since the dry run" in page
+    assert "Nothing was imported: Customer A (file-0.csv, line 2) was changed" in page
     assert "Name: Newer → New" in page
     assert desk.apply(import_id, checks=1).status_code == 409
     assert desk.apply(import_id, checks=2).status_code == 303

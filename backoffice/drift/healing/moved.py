@@ -5,8 +5,6 @@ rolled back. The values before are read on a connection of its own, which sees t
 by the transaction that has written them.
 """
 
-import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -25,18 +23,17 @@ Item = dict[str, Any]
 """The fields of a run's item, but for its outcome; `amounts` are those of the item by name."""
 
 SHOWN = 50
-"""Rows that are kept for display; sums and fingerprint cover all."""
+"""Rows that are kept for display; sums cover all."""
 
 
 @dataclass(frozen=True)
 class Moved:
-    """Row count, net and gross difference, the largest rows, and a fingerprint that differs for any other result."""
+    """Row count, net and gross difference, and the largest rows."""
 
     rows: int = 0
     net: Decimal = Decimal(0)
     gross: Decimal = Decimal(0)
     sample: tuple[dict[str, Any], ...] = ()
-    fingerprint: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON, amounts as strings."""
@@ -50,17 +47,12 @@ def moved_by(session: Session, rows: Iterable[tuple[Table, int]]) -> Moved:
     items = sorted(
         totals_moved(connection, rows), key=lambda item: -(item["amounts"].get("gross") or 0)
     )
-    reported = sorted(
-        json.dumps([item[name] for name in ("subject", "owner", "key", "before", "after")], sort_keys=True)
-        for item in items
-    )  # fmt: skip
     shown = items[:SHOWN]
     names = called(connection, ((item["subject"], item["owner"], item["key"]) for item in shown))
     found = found_in(items)
     return Moved(
         found.count, found.net, found.gross,
         tuple(_as_dict(item, name) for item, name in zip(shown, names, strict=True)),
-        hashlib.sha256("\n".join(reported).encode()).hexdigest(),
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from .queries import amount_done, counts_of
 def create_outcome(session: Session, upload: Import) -> None:
     """Create the initial outcome of an upload, unless a dry run has created one."""
     empty = {"sample": [], "totals": [], "must_be_whole": False, "went_through": True}
-    made = upsert(ImportOutcome).values(import_id=upload.id, fingerprint="", **empty)
+    made = upsert(ImportOutcome).values(import_id=upload.id, **empty)
     session.execute(made.on_conflict_do_nothing())
 
 
@@ -28,9 +28,7 @@ def update_outcome(session: Session, upload: Import) -> None:
         upload.applied_at = session.scalars(select(func.clock_timestamp())).one()
     total = [[N_("Amount"), str(amount_done(session, upload.id))]]
     reported = {"sample": [], "totals": total, "moved": {}, "went_through": counts.done > 0}
-    made = upsert(ImportOutcome).values(
-        import_id=upload.id, fingerprint="", must_be_whole=False, **reported
-    )
+    made = upsert(ImportOutcome).values(import_id=upload.id, must_be_whole=False, **reported)
     session.execute(
         made.on_conflict_do_update(index_elements=[ImportOutcome.import_id], set_=reported)
     )

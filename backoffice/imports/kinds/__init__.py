@@ -15,7 +15,7 @@ from . import (
     products,
     wallet_charges,
 )
-from .base import Changes, ImportKind
+from .base import Changes, ImportKind, Reads
 
 KINDS: Mapping[str, ImportKind] = {
     kind.name: kind
@@ -35,4 +35,4 @@ KINDS: Mapping[str, ImportKind] = {
 }
 """By name, in the order in which a company's files are imported."""
 
-__all__ = ["KINDS", "Changes", "ImportKind"]
+__all__ = ["KINDS", "Changes", "ImportKind", "Reads"]

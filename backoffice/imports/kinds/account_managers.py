@@ -14,7 +14,7 @@ from ..files import cells
 from ..files.reading import ImportColumn
 from ..files.stage import Stage
 from ..report import Problem
-from .base import Changes, ImportKind
+from .base import Changes, ImportKind, reads
 
 COLUMNS = (
     ImportColumn("email", cells.email, Text()),
@@ -34,4 +34,7 @@ def _apply(stage: Stage) -> Changes:
     return Changes(*upsert(stage.session, User, ordered, "email", initial=frozenset({"role"})))
 
 
-KIND = ImportKind("account-managers", COLUMNS, _check, _apply)
+KIND = ImportKind(
+    "account-managers", COLUMNS, _check, _apply,
+    reads=(reads("email", User.email, is_locked_here=True),),
+)  # fmt: skip

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, Table
+from sqlalchemy import ColumnElement, FromClause, Select, Table
+from sqlalchemy.orm import InstrumentedAttribute
 
 from ..files.reading import ImportColumn
 from ..files.stage import Stage
@@ -17,6 +18,31 @@ class Changes(NamedTuple):
     created: int
     updated: int
     removed: int = 0
+
+
+def staged(stage: Stage) -> FromClause:
+    """The staged lines themselves."""
+    return stage.lines
+
+
+@dataclass(frozen=True)
+class Reads:
+    """Rows of `model` that the lines name by the columns `by`, the first of which is shown to users.
+
+    `matches` returns the condition of the rows that a name stands for; `lines` the lines, with any column that they
+    need beside those of the files. `is_locked_here`: the import changes these rows, and `check` does not lock them.
+    """
+
+    model: Any
+    by: tuple[str, ...]
+    matches: Callable[[Any], ColumnElement[bool]]
+    lines: Callable[[Stage], FromClause] = staged
+    is_locked_here: bool = False
+
+
+def reads(name: str, column: InstrumentedAttribute[Any], *, is_locked_here: bool = False) -> Reads:
+    """The rows that the column `name` of the files names by their unique `column`."""
+    return Reads(column.class_, (name,), lambda c: column == c[name], is_locked_here=is_locked_here)
 
 
 def no_problems(_stage: Stage) -> Iterator[Problem]:
@@ -48,6 +74,9 @@ class ImportKind:
     `results` selects the outcome of each staged line after it was applied (`n`, `outcome`, `record_id`,
     `balance_after`), for files that are processed line by line, with permanently unique values in the column `key`.
     `moved_at_once` yields rows of figures that database triggers update, so that no settling writes them.
+
+    `reads` are the rows that the lines change or name: an import is refused if one of them differs from the dry run.
+    Files that are processed line by line need none, since each line is judged when its turn comes.
     """
 
     name: str
@@ -61,3 +90,4 @@ class ImportKind:
     results: Callable[[Stage], Select[Any]] | None = None
     key: str = ""
     moved_at_once: Callable[[Stage], Iterable[tuple[Table, int]]] = no_rows
+    reads: tuple[Reads, ...] = ()

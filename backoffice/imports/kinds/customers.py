@@ -12,7 +12,7 @@ from ...customers.fields import FIELDS
 from ...customers.models import Customer
 from ..files.stage import Stage
 from ..report import Problem
-from .base import Changes, ImportKind
+from .base import Changes, ImportKind, reads
 from .field_columns import columns_of
 
 COLUMNS = columns_of(FIELDS)
@@ -48,4 +48,6 @@ def _apply(stage: Stage) -> Changes:
     return Changes(*upsert_customers(stage.session, select(*given).order_by(stage.c.code)))
 
 
-KIND = ImportKind("customers", COLUMNS, _check, _apply)
+KIND = ImportKind(
+    "customers", COLUMNS, _check, _apply, reads=(reads("code", Customer.code, is_locked_here=True),)
+)

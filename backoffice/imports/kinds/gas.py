@@ -5,7 +5,7 @@ same customer, day and amount the first line matches the first stored one, and s
 nothing twice. The lines of a merged customer are booked on the surviving customer.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -22,6 +22,7 @@ from sqlalchemy import (
     true,
     update,
 )
+from sqlalchemy.orm import aliased
 
 from ...base import N_, table_of
 from ...base.refusals import Locked
@@ -36,7 +37,7 @@ from ..files import cells
 from ..files.reading import ImportColumn
 from ..files.stage import Stage
 from ..report import Problem
-from .base import Changes, ImportKind, no_totals
+from .base import Changes, ImportKind, Reads, no_totals, reads
 from .billing import lock, unknown_customers
 from .field_columns import columns_of
 
@@ -121,13 +122,43 @@ def _by_day(
 ) -> ImportKind:
     """The kind of file with rows of `model`, one per customer and day."""
     day = next(iter(key))
+    own = _of_day(model, key, day, lambda c: getattr(model, day) == c[day])
     return ImportKind(
         name,
         (CUSTOMER, *columns),
         partial(_check_days, model, key, day, repeated),
         partial(_write_days, model, key, day),
         totals=_volumes if model is Reading else no_totals,
+        reads=(own, OF_CUSTOMER, *((_price_of(key),) if model is Reading else ())),
     )
+
+
+OF_CUSTOMER = reads("customer_code", Customer.code)
+
+
+def _of_day(
+    model: Any, key: Mapping[str, str], day: str, is_it: Callable[[Any], ColumnElement[bool]]
+) -> Reads:
+    """The rows of a customer for which `is_it` holds, named by the customer and the day."""
+    return Reads(
+        model,
+        ("customer_code", day, "customer_id"),
+        lambda c: and_(model.customer_id == c.customer_id, is_it(c)),
+        lines=partial(_wanted, key=key),
+    )
+
+
+def _price_of(key: Mapping[str, str]) -> Reads:
+    """The prices in force on the days of readings."""
+    price = aliased(GasPrice)
+
+    def is_in_force(c: Any) -> ColumnElement[bool]:
+        last = select(func.max(price.effective_from)).where(
+            price.customer_id == c.customer_id, price.effective_from <= c.read_on
+        )
+        return GasPrice.effective_from == last.scalar_subquery()
+
+    return _of_day(GasPrice, key, "read_on", is_in_force)
 
 
 def _volumes(stage: Stage) -> Mapping[str, ColumnElement[Any]]:
@@ -217,6 +248,10 @@ KINDS = (
         _check_deposits,
         _write_deposits,
         totals=_amounts,
+        reads=(
+            _of_day(Deposit, _OF_DEPOSIT, "deposited_on", lambda c: Deposit.deposited_on == c.deposited_on),
+            OF_CUSTOMER,
+        ),
     ),
 )  # fmt: skip
 """In the order in which a company's files are imported: a reading is priced when it is imported."""

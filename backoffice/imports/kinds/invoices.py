@@ -29,13 +29,14 @@ from ...billing.invoices.refusals import LessThanPaid, PaymentsGoAlong
 from ...billing.models import Invoice, Meter, Payment
 from ...billing.queries import paid_by_payments
 from ...billing.rules import NUMBER_LENGTH, VOID, is_less_than_paid
+from ...customers.models import Customer
 from ...customers.queries import booked_customers
 from ...customers.rules import CODE_LENGTH
 from ..files import cells
 from ..files.reading import ImportColumn
 from ..files.stage import Stage
 from ..report import Problem
-from .base import Changes, ImportKind
+from .base import Changes, ImportKind, reads
 from .billing import (
     at,
     changed_concurrently,
@@ -249,4 +250,10 @@ def _totals(stage: Stage) -> Mapping[str, ColumnElement[Any]]:
     return {N_("Amount"): func.sum(amount)}
 
 
-KIND = ImportKind("invoices", COLUMNS, _check, _apply, _check_result, totals=_totals)
+KIND = ImportKind(
+    "invoices", COLUMNS, _check, _apply, _check_result, totals=_totals,
+    reads=(
+        reads("number", Invoice.number), reads("customer_code", Customer.code),
+        reads("meter_number", Meter.number),
+    ),
+)  # fmt: skip

@@ -42,7 +42,7 @@ from ..files import cells
 from ..files.reading import ImportColumn
 from ..files.stage import Stage
 from ..report import Problem
-from .base import Changes, ImportKind
+from .base import Changes, ImportKind, reads
 from .field_columns import columns_of
 
 NO_ACCOUNT = N_("There is no account %(value)s. Import the accounts first.")
@@ -315,10 +315,14 @@ def _totals(stage: Stage) -> Mapping[str, ColumnElement[Any]]:
 
 
 KINDS = (
-    ImportKind("accounts", ACCOUNTS, _check_accounts, _apply_accounts, _check_accounts_result),
+    ImportKind(
+        "accounts", ACCOUNTS, _check_accounts, _apply_accounts, _check_accounts_result,
+        reads=(reads("code", Account.code, is_locked_here=True), reads("parent", Account.code)),
+    ),
     ImportKind(
         "journal", JOURNAL, _check_journal, _apply_journal, _check_concurrent,
         together="entry_number", totals=_totals, moved_at_once=_accounts,
+        reads=(reads("entry_number", JournalEntry.number), reads("account_code", Account.code)),
     ),
 )  # fmt: skip
 """In the order in which a company's files are imported."""

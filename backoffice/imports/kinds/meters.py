@@ -47,7 +47,7 @@ from ..files import cells
 from ..files.reading import ImportColumn
 from ..files.stage import Stage
 from ..report import Problem
-from .base import Changes, ImportKind
+from .base import Changes, ImportKind, Reads, reads
 from .billing import at, lock, number, optional_column, unknown_customers
 
 
@@ -344,4 +344,15 @@ def _upsert_meters(stage: Stage) -> None:
     upsert(stage.session, Meter, meters, "number", on_change=changed)
 
 
-KIND = ImportKind("meters", COLUMNS, _check, _apply, together="meter_number")
+def _is_assignment(c: Any) -> ColumnElement[bool]:
+    meter = select(Meter.id).where(Meter.number == c.meter_number).scalar_subquery()
+    return MeterAssignment.meter_id == meter
+
+
+KIND = ImportKind(
+    "meters", COLUMNS, _check, _apply, together="meter_number",
+    reads=(
+        reads("meter_number", Meter.number), Reads(MeterAssignment, ("meter_number",), _is_assignment),
+        reads("customer_code", Customer.code),
+    ),
+)  # fmt: skip

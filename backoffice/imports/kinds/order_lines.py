@@ -46,7 +46,7 @@ from ..files import cells
 from ..files.reading import ImportColumn
 from ..files.stage import Stage
 from ..report import Problem
-from .base import Changes, ImportKind
+from .base import Changes, ImportKind, Reads, reads
 from .billing import at, lock
 from .orders import negative_totals, number
 
@@ -290,6 +290,11 @@ def _totals(stage: Stage) -> Mapping[str, ColumnElement[Any]]:
     }
 
 
+def _is_line(c: Any) -> ColumnElement[bool]:
+    order = select(Order.id).where(Order.number == c.order_number).scalar_subquery()
+    return and_(OrderLine.order_id == order, OrderLine.kind == c.kind)
+
+
 KIND = ImportKind(
     "order-lines",
     COLUMNS,
@@ -298,4 +303,9 @@ KIND = ImportKind(
     _check_result,
     together="order_number",
     totals=_totals,
+    reads=(
+        reads("order_number", Order.number),
+        Reads(OrderLine, ("order_number", "kind"), _is_line),
+        reads("product_code", Product.code),
+    ),
 )

@@ -22,7 +22,7 @@ from ..files import cells
 from ..files.reading import ImportColumn
 from ..files.stage import Stage
 from ..report import Problem
-from .base import Changes, ImportKind
+from .base import Changes, ImportKind, reads
 from .billing import at, changed_concurrently, lock, write
 
 number = cells.number(NUMBER_LENGTH, is_number)
@@ -169,4 +169,10 @@ def _totals(stage: Stage) -> Mapping[str, ColumnElement[Any]]:
     }
 
 
-KIND = ImportKind("orders", COLUMNS, _check, _apply, _check_result, totals=_totals)
+KIND = ImportKind(
+    "orders", COLUMNS, _check, _apply, _check_result, totals=_totals,
+    reads=(
+        reads("number", Order.number), reads("customer_code", Customer.code),
+        reads("account_manager_email", User.email),
+    ),
+)  # fmt: skip

@@ -35,13 +35,14 @@ from ...billing.payments.actions import void_reference
 from ...billing.payments.refusals import OverAllocated
 from ...billing.queries import paid_by_payments
 from ...billing.rules import METHODS, NUMBER_LENGTH, VOID, takes_less
+from ...customers.models import Customer
 from ...customers.queries import booked_customers
 from ...customers.rules import CODE_LENGTH
 from ..files import cells
 from ..files.reading import ImportColumn
 from ..files.stage import Stage
 from ..report import Problem
-from .base import Changes, ImportKind
+from .base import Changes, ImportKind, reads
 from .billing import (
     at,
     changed_concurrently,
@@ -314,5 +315,9 @@ def _totals(stage: Stage) -> Mapping[str, ColumnElement[Any]]:
 
 
 KIND = ImportKind(
-    "payments", COLUMNS, _check, _apply, _check_result, together="reference", totals=_totals
-)
+    "payments", COLUMNS, _check, _apply, _check_result, together="reference", totals=_totals,
+    reads=(
+        reads("reference", Payment.reference), reads("customer_code", Customer.code),
+        reads("meter_number", Meter.number), reads("invoice_number", Invoice.number),
+    ),
+)  # fmt: skip

@@ -17,7 +17,7 @@ from ...products.fields import KIND as KIND_OF_LINE
 from ...products.models import Product, ProductPrice
 from ..files.stage import Stage
 from ..report import Problem
-from .base import Changes, ImportKind
+from .base import Changes, ImportKind, Reads, reads
 from .field_columns import columns_of
 
 PRODUCT_FIELDS = (NAME, KIND_OF_LINE, UNIT)
@@ -111,4 +111,15 @@ def _counts(stage: Stage) -> Select[Any]:
     )
 
 
-KIND = ImportKind("products", COLUMNS, _check, _apply, together="code")
+def _is_price(c: Any) -> ColumnElement[bool]:
+    product = select(Product.id).where(Product.code == c.code).scalar_subquery()
+    return and_(ProductPrice.product_id == product, ProductPrice.effective_from == c.effective_from)
+
+
+KIND = ImportKind(
+    "products", COLUMNS, _check, _apply, together="code",
+    reads=(
+        reads("code", Product.code, is_locked_here=True),
+        Reads(ProductPrice, ("code", "effective_from"), _is_price, is_locked_here=True),
+    ),
+)  # fmt: skip
