@@ -161,7 +161,7 @@ def test_all_steps_are_one_list_and_one_application(
     for statement in TAMPERED if is_tampered else ():
         surgery.execute(statement)
     before = standing(session, owner_database_url)
-    *steps, whole = migrated(dry_run=True)
+    whole, *steps = migrated(dry_run=True)
     assert whole.kind == "billing.migration"
     assert assert_applied_as_listed(session, whole, owner_database_url, before) > 3
     for one in steps:
@@ -182,7 +182,7 @@ def test_of_what_changes_together_nothing_is_written_where_anything_has_moved_si
         an_invoice(f"I-{n}", customer)
         a_payment(f"P-{n}", customer)
     session.commit()
-    dry = migrated(dry_run=True)[-1] if is_whole else step("payment-meters", dry_run=True)
+    dry = migrated(dry_run=True)[0] if is_whole else step("payment-meters", dry_run=True)
     a_payment("P-NEW", ada, meter=meter_named("M-A"), amount=Decimal("0.01"))
     session.commit()
     before = stored(session)

@@ -10,8 +10,7 @@ from ...drift.runs import HEAL
 from ...runs.work import Asked, Chunk, Work
 from ..figures import invoice_amount
 from ..rules import POSTED
-from . import report
-from .balances import without_dependents
+from . import report, would_be
 from .documents import INVOICES
 from .report import INFO, Case, as_item
 
@@ -35,7 +34,9 @@ _IS_EMPTY = _HAS_NO_UNITS & (INVOICES.c.amount == 0) & (INVOICES.c.status == POS
 def plan(connection: Connection, asked: Asked) -> Iterator[Chunk]:
     """The chunks of a heal of the figure; then the invoices without anything to compute an amount from."""
     last = 0
-    for chunk in without_dependents(HEAL.plan(connection, asked), asked):
+    previewed = would_be.is_previewed(asked)
+    shared = would_be.share_of(connection, asked, [invoice_amount]) if previewed else None
+    for chunk in shared or HEAL.plan(connection, asked):
         last = max(last, chunk.stage)
         yield chunk
     if "retry" not in asked.scope:
@@ -45,6 +46,9 @@ def plan(connection: Connection, asked: Asked) -> Iterator[Chunk]:
 
 def work(work: Work) -> None:
     """Correct wrong amounts, or in a dry run list them."""
+    if would_be.SHARE in work.payload:
+        would_be.copy(work)
+        return
     if "list" not in work.payload:
         HEAL.work(work)
         return

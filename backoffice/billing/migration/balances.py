@@ -1,6 +1,6 @@
 """Step 4: the balances of meters from their documents. It heals the figures of meters."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -20,22 +20,18 @@ again = HEAL.again
 
 
 def plan(connection: Connection, asked: Asked) -> Iterator[Chunk]:
-    """The chunks of a heal; in the preview of a whole migration step 5 lists the customers."""
-    return without_dependents(HEAL.plan(connection, asked), asked)
+    """The chunks of a heal; in the dry run of a whole migration, of its list."""
+    if would_be.is_previewed(asked):
+        return would_be.share_of(connection, asked, (meter_totals, meter_balance))
+    return iter(HEAL.plan(connection, asked))
 
 
 def work(work: Work) -> None:
     """Correct wrong meters, or in a dry run list them."""
-    if work.asked.dry_run:
-        would_be.dry_run(work)
+    if would_be.SHARE in work.payload:
+        would_be.copy(work)
     else:
         HEAL.work(work)
-
-
-def without_dependents(chunks: Iterable[Chunk], asked: Asked) -> Iterator[Chunk]:
-    """Leave out chunks of dependent figures in the preview of a whole migration: another step has them."""
-    previewed = would_be.is_previewed(asked)
-    return (chunk for chunk in chunks if not (previewed and "above" in chunk.payload))
 
 
 def finish(connection: Connection, asked: Asked) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def request_step(
 def request_all(
     session: Session, *, dry_run: bool = False, is_here: bool = False, is_paced: bool = True
 ) -> Run:
-    """Request the whole migration, from its first unfinished step; a dry run covers all of them.
+    """Request the whole migration, from its first unfinished step; a dry run begins with the list of all changes.
 
     Raises AlreadyRunning: another migration is under way; `run_id` is its present step.
     """
@@ -55,9 +55,10 @@ def request_all(
     if (live := under_way(session, dry_run=dry_run)) is not None:
         raise AlreadyRunning(run=live.id)
     now = datetime.now(UTC).astimezone(periods.timezone())
-    first = STEPS[0] if dry_run else first_unfinished(session)
+    first = None if dry_run else first_unfinished(session)
+    kind, scope = (WHOLE, {}) if first is None else (first.kind, first.scope)
     return actions.request(
-        session, first.kind, {**first.scope, KEY: now.isoformat(" ", "milliseconds")},
+        session, kind, {**scope, KEY: now.isoformat(" ", "milliseconds")},
         dry_run=dry_run, is_here=is_here, is_paced=is_paced,
     )  # fmt: skip
 
@@ -110,11 +111,9 @@ def with_next_step(finish: Finish) -> Finish:
 
 
 def _next_step(run: Asked | Run) -> tuple[str, Mapping[str, Any]] | None:
-    """Kind and scope of the run after a step; after the last preview, the list of all findings."""
-    step = after(STEP_OF[run.kind])
-    if step is not None:
-        return step.kind, step.scope
-    return (WHOLE, {}) if run.dry_run else None
+    """Kind and scope of the run after a step; the first preview comes after the list of all changes."""
+    step = STEPS[0] if run.kind == WHOLE else after(STEP_OF[run.kind])
+    return None if step is None else (step.kind, step.scope)
 
 
 def _may_continue(connection: Connection, asked: Asked) -> bool:
@@ -129,7 +128,7 @@ def _may_continue(connection: Connection, asked: Asked) -> bool:
 def _request(connection: Connection, asked: Asked, kind: str, scope: Mapping[str, Any]) -> None:
     """Request the next step with this one's options; it follows this one, unless this has failures.
 
-    A run that another one follows counts as resolved.
+    A run that another one follows counts as resolved. Only its application follows the list of all changes.
     """
     mine = select(RUNS.c.is_here).where(RUNS.c.id == asked.id)
     failures = select(func.coalesce(func.sum(CHUNKS.c.failed), 0)).where(
@@ -142,14 +141,20 @@ def _request(connection: Connection, asked: Asked, kind: str, scope: Mapping[str
         actions.request(
             session, kind, {**scope, KEY: asked.scope[KEY]},
             dry_run=asked.dry_run, is_here=bool(connection.scalar(mine)), is_paced=asked.is_paced,
-            follows=None if connection.scalar(failures) else asked.id,
+            follows=None if asked.kind == WHOLE or connection.scalar(failures) else asked.id,
         )  # fmt: skip
         session.commit()  # only the savepoint; the run's last transaction continues
 
 
+def listed_by(session: Session, run: Run) -> Run:
+    """The run that lists all changes of the dry run which this step is a part of."""
+    same = Run.scope[KEY].astext == run.scope[KEY]
+    return session.scalars(select(Run).where(Run.kind == WHOLE, Run.dry_run, same)).one()
+
+
 def next_run(session: Session, run: Run) -> Run | None:
-    """The run requested when this step ended: the next one, or the list of all findings."""
-    following = _next_step(run) if run.kind in STEP_OF and KEY in run.scope else None
+    """The run requested when this one ended: the next step."""
+    following = _next_step(run) if run.kind in (*STEP_OF, WHOLE) and KEY in run.scope else None
     if following is None:
         return None
     later = select(Run).where(

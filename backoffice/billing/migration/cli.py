@@ -22,13 +22,14 @@ from ...drift.cli import json_option
 from ...drift.healing.performing import performed
 from ...runs.errors import AlreadyRunning, EndedBadly
 from ...runs.item_tables import SHOWN, items_as_dicts, print_items
+from ...runs.kinds import kind_of
 from ...runs.models import COUNTERS, DONE, Run
 from ...runs.models import FOUND as RUN_FOUND
 from ...runs.queries import found_by, run_of
 from ...runs.wording import STATUSES
 from . import chain
 from .lines import lines_of, open_rows, ties_out, totals_of, word_of
-from .steps import KEY, STEP_NAMED, STEP_OF, STEPS, MigrationStep, after
+from .steps import KEY, STEP_NAMED, STEP_OF, STEPS, WHOLE, MigrationStep, after
 
 migrate = AppGroup("migrate")
 backfill = AppGroup("backfill")
@@ -52,19 +53,34 @@ def meter_financials(dry_run: bool, as_json: bool) -> None:
         click.echo(_("Dry run: nothing is changed."))
     runs: list[Run] = []
     run: Run | None = _started(dry_run)
-    if run is not None and run.kind in STEP_OF and not as_json:
+    if run is not None and run.kind == WHOLE:
+        run = _next_run(_listed(run.id))
+    elif run is not None and not dry_run and not as_json:
         _report_skipped(STEP_OF[run.kind])
-    while run is not None and run.kind in STEP_OF:
+    while run is not None:
         runs.append(_performed(run.id, as_json))
         run = _next_run(runs[-1])
-    whole = None if run is None else performed(db.engine, run.id).run
+    whole = _list_of(runs[-1]) if dry_run else None
     if as_json:
         click.echo(json.dumps(_all_as_dict(runs, dry_run, whole)))
     elif whole is not None:
         _print_outlook(whole)
-    if whole is None:
-        _report_unfinished(runs[-1])
+    _report_unfinished(runs[-1])
     sys.exit(max(_status_of(run) for run in [*runs, *([whole] if whole else [])]))
+
+
+def _listed(run_id: int) -> Run:
+    """Perform the run that lists all changes of a dry run. Raises EndedBadly."""
+    with _progress(run_id) as advance:
+        run = performed(db.engine, run_id, advance).run
+    if not run.is_completed:
+        raise EndedBadly(run)
+    return run
+
+
+def _list_of(step: Run) -> Run:
+    with Session(db.engine, expire_on_commit=False) as session:
+        return chain.listed_by(session, step)
 
 
 @backfill.command("payment-meter-ids")
@@ -186,7 +202,7 @@ def _performed(run_id: int, as_json: bool) -> Run:
 def _progress(run_id: int) -> Iterator[Callable[[int], None] | None]:
     with (
         Session(db.engine) as session,
-        progress_bar(_(STEP_OF[run_of(session, run_id).kind].title)) as bar,
+        progress_bar(_(kind_of(run_of(session, run_id).kind).title)) as bar,
     ):
         if bar is None:
             session.close()
@@ -245,7 +261,7 @@ def _report_unfinished(last: Run) -> None:
 
 def _all_as_dict(runs: list[Run], dry_run: bool, whole: Run | None = None) -> dict[str, Any]:
     """All steps; for a dry run with all that they would change."""
-    is_last = whole is not None or after(STEP_OF[runs[-1].kind]) is None
+    is_last = after(STEP_OF[runs[-1].kind]) is None
     reported = {
         "dry_run": dry_run,
         "steps": [_as_dict(run) for run in runs],

@@ -4,7 +4,6 @@ A **group** is a customer with their active meters, or a meter without a custome
 meter. No row of billing is in two groups, so each can be applied in a transaction of its own.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,9 +28,16 @@ from ...customers.models import Customer
 from ...figures import registry
 from ...runs.models import FOUND
 from ...runs.work import ITEMS, Chunk, Work
-from ..models import Meter, MeterAssignment
+from ..models import Invoice, Meter, MeterAssignment
 from . import placing
-from .documents import DOCUMENT_KINDS, INVOICES, PAYMENTS, DocumentKind, any_of
+from .documents import (
+    DOCUMENT_KINDS,
+    INVOICES,
+    PAYMENTS,
+    DocumentKind,
+    any_of,
+    sure_invoices,
+)
 
 METERS, CUSTOMERS = table_of(Meter), table_of(Customer)
 ASSIGNMENTS = table_of(MeterAssignment)
@@ -44,10 +50,10 @@ GROUP_NAME = ITEMS.c.details[GROUP].astext
 
 @dataclass
 class Group:
-    """A group: its documents that get a meter, by table; for an application, the listed items."""
+    """A group. An application knows its `listed` items, and so the `documents` by table that get a meter."""
 
     name: str
-    documents: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    documents: dict[str, list[int]] | None = None
     listed: list[Row[*tuple[Any, ...]]] = field(default_factory=list)
 
 
@@ -85,38 +91,77 @@ def of_item(item: Any) -> ColumnElement[str]:
     return case(*((item.subject.in_(tables[table]), group) for table, group in groups.items()))
 
 
-def waiting(connection: Connection) -> Iterator[Chunk]:
-    """Chunks of the documents without a meter: group by group those that get one, then the others."""
-    placed = _placed().subquery("placed")
-    rows = select(of_meter(placed.c.meter_id).label("name"), placed.c.documents, placed.c.id)
-    found = connection.execute(rows.order_by("name", "documents", "id"))
-    reported = ((name, (documents, id_)) for name, documents, id_ in found)
-    for groups, size in _pages(reported):
-        by_table = {name: _by_table(ids) for name, ids in groups.items()}
-        yield Chunk({"groups": by_table}, size)
-    for stage, documents in enumerate(DOCUMENT_KINDS, start=1):
-        theirs = and_(placed.c.documents == documents.name, placed.c.id == documents.table.c.id)
-        left = select(documents.table.c.id).where(documents.waiting, ~exists().where(theirs))
-        ids = connection.scalars(left.order_by(documents.table.c.id)).all()
-        yield from placing.listed(documents, ids, stage)
+@dataclass(frozen=True)
+class _Sort:
+    """One sort of group: the letter of its names, its rows, and the owner columns of its documents."""
+
+    letter: str
+    table: Any
+    condition: ColumnElement[bool]
+    documents: tuple[Any, ...] = ()
 
 
-def _placed() -> Any:
-    """(documents, id, meter_id) of every document that gets a meter."""
-    parts = [
-        select(literal(documents.name, String).label("documents"), rule.c[0].label("id"), rule.c.meter_id)
-        for documents in DOCUMENT_KINDS
-        for rule in (documents.sure().subquery(),)
-    ]  # fmt: skip
-    follow = placing.with_their_invoice().subquery()
-    return union_all(*parts, select(literal(PAYMENTS.name, String), follow.c.id, follow.c.meter_id))
+SORTS = (
+    _Sort(
+        "c", CUSTOMERS, exists().where(ASSIGNMENTS.c.customer_id == CUSTOMERS.c.id),
+        (INVOICES.c.customer_id, PAYMENTS.c.customer_id),
+    ),
+    _Sort(
+        "m", METERS, ~exists().where(ASSIGNMENTS.c.meter_id == METERS.c.id, ASSIGNMENTS.c.is_active),
+        (INVOICES.c.meter_id, PAYMENTS.c.meter_id),
+    ),
+    _Sort("i", INVOICES, INVOICES.c.meter_id.is_(None)),
+)  # fmt: skip
+"""Customers who have or had a meter, meters without a customer, invoices without a meter."""
 
 
-def _by_table(ids: Iterable[tuple[str, int]]) -> dict[str, list[int]]:
-    found: dict[str, list[int]] = defaultdict(list)
-    for table, id_ in ids:
-        found[table].append(id_)
-    return found
+def everything(connection: Connection) -> Iterator[Chunk]:
+    """Chunks of all groups, each with about as many documents as one transaction writes."""
+    for stage, sort in enumerate(SORTS):
+        key = sort.table.c.id
+        rows = [select(key.label("owner")), *(select(c.label("owner")) for c in sort.documents)]
+        each = union_all(*rows).subquery("each")
+        sized = select(key, func.count().label("rows")).join_from(
+            sort.table, each, each.c.owner == key
+        )
+        sizes = sized.where(sort.condition).group_by(key).subquery("sizes")
+        so_far = func.sum(sizes.c.rows).over(order_by=sizes.c.id)
+        paged = select(sizes.c.id, func.div(so_far - 1, placing.CHUNK).label("page")).subquery()
+        pages = select(func.min(paged.c.id), func.max(paged.c.id), func.count())
+        for low, high, count in connection.execute(
+            pages.group_by(paged.c.page).order_by(func.min(paged.c.id))
+        ):
+            yield Chunk({"of": sort.letter, "low": low, "high": high}, count, stage)
+
+
+def ids_of(part: Sequence[Group], letter: str) -> list[int]:
+    """The ids in the names of the groups of this sort."""
+    return [int(group.name[1:].lstrip("-")) for group in part if group.name[0] == letter]
+
+
+def meters_of(connection: Connection, part: Sequence[Group]) -> list[int]:
+    """The meters of these groups."""
+    theirs = select(ASSIGNMENTS.c.meter_id).where(
+        ASSIGNMENTS.c.customer_id == any_of(ids_of(part, "c")), ASSIGNMENTS.c.is_active
+    )
+    return sorted({*connection.scalars(theirs), *ids_of(part, "m")})
+
+
+def to_place(connection: Connection, documents: DocumentKind, part: Sequence[Group]) -> list[int]:
+    """The documents of these groups that get a meter: the listed ones, or those with a sure meter now."""
+    if part[0].documents is not None:
+        return sorted(id_ for g in part for id_ in (g.documents or {}).get(documents.name, ()))
+    meters = any_of(meters_of(connection, part))
+    table = documents.table
+    had = select(ASSIGNMENTS.c.customer_id).where(ASSIGNMENTS.c.meter_id == meters)
+    may = select(table.c.id).where(documents.waiting, table.c.customer_id.in_(had))
+    waiting = set(connection.scalars(may))
+    if table is PAYMENTS:
+        billed = select(INVOICES.c.id).where(INVOICES.c.meter_id == meters)
+        may = select(table.c.id).where(documents.waiting, table.c.invoice_id.in_(billed))
+        waiting |= set(connection.scalars(may))
+    sure = documents.among(documents.sure(), sorted(waiting)).subquery("sure")
+    return sorted(connection.scalars(select(sure.c[0]).where(sure.c.meter_id == meters)))
 
 
 def listed(connection: Connection, run_id: int) -> Iterator[Chunk]:
@@ -152,8 +197,7 @@ def again(items: Sequence[Any]) -> Iterator[Chunk]:
         elif name:
             names.append(name)
     if looked:
-        count = sum(len(ids) for tables in looked.values() for ids in tables.values())
-        yield Chunk({"groups": looked}, count)
+        yield Chunk({"groups": looked}, len(looked))
     if names:
         yield Chunk({"names": sorted(set(names))}, len(names))
     yield from placing.again([item for item in items if GROUP not in item.details])
@@ -175,6 +219,16 @@ def _groups(connection: Connection, work: Work) -> list[Group]:
     payload = work.payload
     if "groups" in payload:
         return [Group(name, dict(ids)) for name, ids in payload["groups"].items()]
+    if "of" in payload:
+        sort = next(sort for sort in SORTS if sort.letter == payload["of"])
+        key = sort.table.c.id
+        between = key.between(payload["low"], payload["high"])
+        ids = set(connection.scalars(select(key).where(between, sort.condition)))
+        dash = ""
+        if sort.table is INVOICES:  # those with a sure meter are in the group of its customer
+            sure = sure_invoices().where(Invoice.id == any_of(sorted(ids))).subquery()
+            ids, dash = ids.difference(connection.scalars(select(sure.c.invoice_id))), "-"
+        return [Group(f"{sort.letter}{dash}{id_}") for id_ in sorted(ids)]
     chosen = (
         _is_one_of(payload["names"])
         if "names" in payload
@@ -184,10 +238,11 @@ def _groups(connection: Connection, work: Work) -> list[Group]:
     found: dict[str, Group] = {}
     for row in connection.execute(rows):
         name = row.details[GROUP]
-        group = found.setdefault(name, Group(name))
+        group = found.setdefault(name, Group(name, {}))
         group.listed.append(row)
+        assert group.documents is not None
         if (documents := documents_of(row.subject)) is not None:
-            group.documents[documents.name].append(row.owner)
+            group.documents.setdefault(documents.name, []).append(row.owner)
     return list(found.values())
 
 

@@ -8,19 +8,17 @@ from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, Table, func, literal, select, true, update
+from sqlalchemy import Connection, Row, Table, func, select, update
 
 from ...base import table_of
 from ...figures import registry
 from ...figures.keeping.drain import Drained
 from ...figures.keeping.hooks import held, settle_connection
 from ...figures.verifying.healing import Failure, Healer
-from ...runs.models import APPLIED, FOUND, ITEM_FAILED, SKIPPED
+from ...runs.models import APPLIED, ITEM_FAILED, SKIPPED
 from ...runs.work import Asked, Chunk, Step, Work
 from ..figures import customer_balance
-from ..models import Invoice, Meter, MeterAssignment
-from ..payments import matching
-from ..rules import POSTED
+from ..models import Meter, MeterAssignment
 from . import report
 from .documents import (
     BY_NAME,
@@ -29,7 +27,6 @@ from .documents import (
     PAYMENTS,
     DocumentKind,
     any_of,
-    sure_invoices,
 )
 from .report import is_unreported
 
@@ -38,6 +35,9 @@ CHUNK = 1_000
 
 NOTHING: Mapping[str, Any] = {"before": {}, "after": {}}
 """The values of an item of a document that is left without a meter."""
+
+AFTER_GROUPS = 3
+"""The first stage after the groups of a dry run (see `groups.SORTS`)."""
 
 METERS, ASSIGNMENTS = table_of(Meter), table_of(MeterAssignment)
 
@@ -72,24 +72,27 @@ def listed(documents: DocumentKind, ids: Sequence[int], stage: int) -> Iterator[
         yield Chunk({"documents": documents.name, "ids": page}, len(page), stage)
 
 
-def leave(work: Work, name: str, ids: Sequence[int]) -> None:
-    """List these documents as left without a meter, each with why."""
+def left(connection: Connection) -> Iterator[Chunk]:
+    """Chunks of a dry run that list the documents without a meter which nothing before them has listed."""
+    for chunk in plan(connection):
+        yield Chunk(chunk.payload, 0, AFTER_GROUPS + chunk.stage)
+
+
+def leave(work: Work) -> None:
+    """List the chunk's documents that have no item yet as left without a meter, each with why."""
     with work.transaction(is_last=True) as step:
-        placer = Placer(work, BY_NAME[name])
+        placer = Placer(work, BY_NAME[work.payload["documents"]])
         placer.step = step
-        placer.leave(step.connection, ids)
+        placer.leave(step.connection, placer.left(step.connection))
+        step.more = step.tally.checked
 
 
 def place(work: Work) -> None:
-    """Give the chunk's documents their meters, or in a dry run list them."""
+    """Give the chunk's documents their meters."""
     placer = Placer(work, BY_NAME[work.payload["documents"]])
     with work.snapshot() as connection:
         ids = placer.left(connection)
-    if work.asked.dry_run:
-        with work.transaction(is_last=True) as step:
-            placer.preview(step, ids)
-    else:
-        placer.place(ids)
+    placer.place(ids)
 
 
 class Placer:
@@ -112,15 +115,6 @@ class Placer:
         waiting = select(key).where(chosen, self.documents.waiting, unreported)
         return list(connection.scalars(waiting.order_by(key)))
 
-    def preview(self, step: Step, ids: Sequence[int]) -> None:
-        """List what would be done with these, once the invoices have their meters."""
-        self.step = step
-        sure = [*step.connection.execute(_sure(self.documents, ids))]
-        if self.documents.table is PAYMENTS:
-            sure += step.connection.execute(with_their_invoice(ids))
-        self._record(sure, FOUND)
-        self.leave(step.connection, sorted(set(ids) - {row.id for row in sure}))
-
     def place(self, ids: Sequence[int]) -> None:
         """Give them their meters, in one transaction unless one of them fails."""
         healer = Healer(registry, self._begin, self._failed)
@@ -136,14 +130,14 @@ class Placer:
         with held(connection):
             placed = give_meters(connection, self.documents, ids)
             settle(connection, {row.meter_id for row in placed})
-        self._record(placed, APPLIED)
+        self._record(placed)
         self.leave(connection, sorted(set(ids) - {row.id for row in placed}))
         return Drained()
 
-    def _record(self, rows: Sequence[Row[*tuple[Any, ...]]], outcome: str) -> None:
+    def _record(self, rows: Sequence[Row[*tuple[Any, ...]]]) -> None:
         assert self.step is not None
         for row in rows:
-            self.step.item(outcome=outcome, **as_item(self.documents, row))
+            self.step.item(outcome=APPLIED, **as_item(self.documents, row))
         self.step.tally.checked += len(rows)
         self.step.tally.changed += len(rows)
 
@@ -246,34 +240,8 @@ def as_item(documents: DocumentKind, row: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _sure(documents: DocumentKind, ids: Sequence[int]) -> Select[Any]:
-    """(id, meter_id, number, amount, why) of the documents with a sure meter."""
-    table, sure = documents.table, _rule(documents, ids)
-    return (
-        select(table.c.id, METERS.c.id.label("meter_id"), METERS.c.number, table.c.amount, sure.c.why)
-        .join_from(sure, table, table.c.id == sure.c[0])
-        .join(METERS, METERS.c.id == sure.c.meter_id)
-    )  # fmt: skip
-
-
 def _rule(documents: DocumentKind, ids: Sequence[int]) -> Any:
     return documents.among(documents.sure(), ids).subquery("sure")
-
-
-def with_their_invoice(ids: Sequence[int] | None = None) -> Select[Any]:
-    """Those of these payments, or of all, that will follow their invoice: it has no meter yet, but a sure one."""
-    named = select(PAYMENTS.c.invoice_id)
-    chosen = true() if ids is None else PAYMENTS.c.id == any_of(ids)
-    theirs = sure_invoices().where(Invoice.id.in_(named.where(chosen))).subquery("theirs")
-    return (
-        select(
-            PAYMENTS.c.id, METERS.c.id.label("meter_id"), METERS.c.number, PAYMENTS.c.amount,
-            literal(matching.INVOICE).label("why"),
-        )
-        .join_from(theirs, PAYMENTS, PAYMENTS.c.invoice_id == theirs.c.invoice_id)
-        .join(METERS, METERS.c.id == theirs.c.meter_id)
-        .where(chosen, PAYMENTS.c.meter_id.is_(None), PAYMENTS.c.status == POSTED)
-    )  # fmt: skip
 
 
 def finish(connection: Connection, asked: Asked) -> dict[str, Any]:

@@ -13,12 +13,12 @@ from .chain import with_next_step
 from .steps import is_step
 
 if TYPE_CHECKING:
-    from . import amounts, balances, checks, groups, placing, proving, together, whole
+    from . import amounts, balances, checks, groups, placing, proving, together
 else:
-    amounts, balances, checks, groups, placing, proving, together, whole = (
+    amounts, balances, checks, groups, placing, proving, together = (
         Late(f"backoffice.billing.migration.{name}")
         for name in (
-            "amounts", "balances", "checks", "groups", "placing", "proving", "together", "whole",
+            "amounts", "balances", "checks", "groups", "placing", "proving", "together",
         )
     )  # fmt: skip
 
@@ -58,7 +58,7 @@ PROVE = RunKind(
 )  # fmt: skip
 WHOLE = RunKind(
     steps.WHOLE, N_("Migration, all steps"), "figures.heal",
-    whole.plan, whole.gather, whole.finish, apply_as=steps.APPLY_WHOLE,
+    together.plan, together.work, with_next_step(placing.finish), apply_as=steps.APPLY_WHOLE,
 )  # fmt: skip
 APPLY_WHOLE = RunKind(
     steps.APPLY_WHOLE, N_("Apply a migration"), "figures.heal",

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, aliased
 from ...base import N_
 from ...drift.models import DriftFinding
 from ...runs.kinds import kind_of
-from ...runs.models import CANCELLED, DONE, FAILED, Run
+from ...runs.models import CANCELLED, COMPLETED, DONE, FAILED, Run
 from ...runs.queries import (
     Found,
     Progress,
@@ -182,7 +182,7 @@ class WholePreview:
 
 def whole_previewed(session: Session) -> WholePreview | None:
     """The last completed preview of all steps; None once retention has removed its items."""
-    ended = select(Run).where(Run.kind == WHOLE, Run.status == DONE).order_by(Run.id.desc())
+    ended = select(Run).where(Run.kind == WHOLE, Run.status.in_(COMPLETED)).order_by(Run.id.desc())
     run = session.scalar(ended.limit(1))
     if run is None:
         return None

@@ -1,34 +1,54 @@
-"""Applying groups: a dry run rolls back and lists the changes, an application keeps exactly the listed ones.
+"""Carrying out groups: a dry run rolls back and lists the changes, an application keeps exactly the listed ones.
 
 Both run the same code, so that what is listed is what is written.
 """
 
+import itertools
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeVar
 
-from sqlalchemy import BigInteger, Column, Connection, Integer, Text, cast, func, literal, select
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Integer,
+    Row,
+    Text,
+    cast,
+    func,
+    literal,
+    select,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DBAPIError
 
+from ...drift.facts.holding import untouched
 from ...drift.findings import close_corrected
 from ...drift.healing.applying import FIELDS, MOVED, sameness
 from ...drift.healing.moved import totals_written
-from ...figures import registry
+from ...drift.verification.chunks import leave_alone, suspected
+from ...figures import Finding, registry
 from ...figures.computing.increments import Changes
+from ...figures.computing.registry import Bundle
 from ...figures.keeping.drain import Correcting, Drained, correction_of, drain
 from ...figures.keeping.hooks import held, written
 from ...figures.keeping.notes import Touched
+from ...figures.verifying.findings import findings
 from ...figures.verifying.healing import PASSING, Healer
 from ...runs.models import AMOUNTS, APPLIED, FOUND, ITEM_FAILED, SKIPPED
 from ...runs.work import Asked, Chunk, Step, Work
-from ..figures import RECALCULATED
+from ..figures import RECALCULATED, invoice_amount
 from . import groups, placing, would_be
-from .documents import DOCUMENT_KINDS
-from .groups import GROUP, METERS, Group
-from .steps import APPLY_WHOLE
+from .documents import DOCUMENT_KINDS, INVOICES, DocumentKind, any_of
+from .groups import CUSTOMERS, GROUP, METERS, Group
+from .steps import APPLY_WHOLE, WHOLE
+
+Result = TypeVar("Result")
 
 Items = dict[str, list[dict[str, Any]]]
 """Name of a group → its changes, as the fields of a run's items except the outcome."""
@@ -37,30 +57,36 @@ _COUNTED = {FOUND: "changed", APPLIED: "changed", SKIPPED: "skipped", ITEM_FAILE
 
 
 def plan(connection: Connection, asked: Asked) -> Iterator[Chunk]:
-    """Chunks of the documents without a meter, or of exactly what a dry run of these has found.
+    """Chunks of exactly what a dry run has found; for a dry run of all groups; else of the documents without a meter.
 
-    In the preview of a whole migration later steps list the totals.
+    A dry run of the first step then lists the documents that get no meter.
     """
     if "run" in asked.scope:
         return groups.listed(connection, asked.scope["run"])
-    return groups.waiting(connection) if _is_alone(asked) else placing.plan(connection)
+    if not asked.dry_run:
+        return placing.plan(connection)
+    if asked.kind == WHOLE:
+        return groups.everything(connection)
+    names = [name for documents in DOCUMENT_KINDS for name in documents.names]
+    found = (
+        would_be.share(connection, asked, names)
+        if would_be.is_previewed(asked)
+        else groups.everything(connection)
+    )
+    return itertools.chain(found, placing.left(connection))
 
 
 def work(work: Work) -> None:
-    """List what the chunk's groups change, or apply exactly what was listed."""
-    payload = work.payload
-    if "documents" not in payload:
+    """Carry out the chunk's groups and roll them back, or apply exactly what was listed."""
+    if would_be.SHARE in work.payload:
+        would_be.copy(work)
+    elif "documents" not in work.payload:
         act = _GroupWork(work)
-        act.each(act.preview if work.asked.dry_run else act.apply)
-    elif _is_alone(work.asked):
-        placing.leave(work, payload["documents"], payload["ids"])
+        act.each(act.rehearse if work.asked.dry_run else act.apply)
+    elif work.asked.dry_run:
+        placing.leave(work)
     else:
         placing.place(work)
-
-
-def _is_alone(asked: Asked) -> bool:
-    """Whether it is the dry run of the first step alone."""
-    return asked.dry_run and not would_be.is_previewed(asked)
 
 
 class _GroupWork:
@@ -70,9 +96,8 @@ class _GroupWork:
         self.work = work
         self.step: Step | None = None
         asked = work.asked
-        corrects = asked.kind == APPLY_WHOLE
         why = correction_of("heal", asked.reason, run_id=asked.id)
-        self.correcting = why if corrects else None
+        self.correcting = why if asked.kind in (WHOLE, APPLY_WHOLE) else None
 
     def each(self, act: Callable[[Connection, Sequence[Group], bool], None]) -> None:
         """Call `act` on the groups that have no items in this run yet."""
@@ -83,7 +108,7 @@ class _GroupWork:
 
         with self.work.snapshot() as connection:
             left = groups.of_chunk(connection, self.work)
-        Healer(registry, self._begin, lambda _: None).each(left, done, self._failed, rows=_rows)
+        Healer(registry, self._begin, lambda _: None).each(left, done, self._failed)
 
     @contextmanager
     def _begin(self) -> Iterator[Connection]:
@@ -91,23 +116,28 @@ class _GroupWork:
             self.step = step
             yield step.connection
 
-    def preview(self, connection: Connection, part: Sequence[Group], alone: bool) -> None:
-        """List what they change, and roll it back. `alone`: one document at a time, because one of them fails."""
-        refused: list[dict[str, Any]] = []
+    def rehearse(self, connection: Connection, part: Sequence[Group], alone: bool) -> None:
+        """Carry them out, roll it back, and list what changed. `alone`: row by row, because one of them fails."""
+        assert self.step is not None
         savepoint = connection.begin_nested()
-        found = (
-            _one_by_one(connection, part[0], refused) if alone else apply_groups(connection, part)
-        )
+        done = _Carried(connection, self.correcting, is_by_row=alone)
+        found = done.carry_out(part)
         savepoint.rollback()
         for name, items in found.items():
             self._record(name, items, FOUND)
-        self._record(part[0].name, refused, ITEM_FAILED)
-        self._add_unplanned(sum(map(len, found.values())) - _documents(part))
+        self._record(part[0].name, done.refused, ITEM_FAILED)
+        for why, wrong in done.left.items():
+            leave_alone(self.step, wrong, why)
+        listed = sum(map(len, found.values())) + len(done.refused)
+        unchanged = sum(not found[group.name] for group in part)
+        self.step.tally.checked += unchanged
+        self.step.tally.unchanged += unchanged
+        self.step.more += listed + unchanged - len(part)
 
     def apply(self, connection: Connection, part: Sequence[Group], _alone: bool = False) -> None:
         """Apply exactly what was listed; a group that would change anything else is skipped."""
         savepoint = connection.begin_nested()
-        found = apply_groups(connection, part, self.correcting)
+        found = _Carried(connection, self.correcting).carry_out(part)
         names = {group.name for group in part}
         moved = [group for group in part if _differs_from_listed(group, found[group.name])]
         if not moved and names == found.keys():
@@ -138,111 +168,110 @@ class _GroupWork:
             tally.checked += 1
             setattr(tally, counter, getattr(tally, counter) + 1)
 
-    def _add_unplanned(self, items: int) -> None:
-        """Count items beyond the documents that the chunk was planned with."""
-        assert self.step is not None
-        self.step.more += items
+
+@dataclass
+class _Carried:
+    """What carrying out groups in a transaction has changed, left and not been allowed to do."""
+
+    connection: Connection
+    correcting: Correcting | None
+    is_by_row: bool = False
+    """Whether each row is changed in a savepoint of its own, so that a refused one is found."""
+    left: dict[str, list[Finding]] = field(default_factory=lambda: defaultdict(list))
+    """Why → the wrong totals that nothing may correct."""
+    refused: list[dict[str, Any]] = field(default_factory=list)
+
+    def carry_out(self, part: Sequence[Group]) -> Items:
+        """Give documents their meters and settle the totals above them; correct wrong totals where that is asked.
+
+        Returns all changes by group.
+        """
+        changes: list[dict[str, Any]] = []
+        with held(self.connection), written(self.connection) as rows:
+            for documents in DOCUMENT_KINDS:
+                ids = groups.to_place(self.connection, documents, part)
+                place = partial(self._place, documents)
+                for placed in self._allowed(documents.failed.name, ids, place):
+                    changes += [placing.as_item(documents, row) for row in placed]
+            if self.correcting is not None:
+                for bundle in registry.bundles_of([invoice_amount, *RECALCULATED]):
+                    rows.extend(self._correct(bundle, part))
+        changes += totals_written(self.connection, rows)
+        return self._by_group(part, changes)
+
+    def _correct(self, bundle: Bundle, part: Sequence[Group]) -> Changes:
+        """Correct the wrong totals of these groups from the facts; returns the written rows."""
+        assert self.correcting is not None
+        connection = self.connection
+        wrong = suspected(connection, bundle, {"owners": _members(connection, bundle, part)})
+        why = untouched(connection, bundle, set(wrong))
+        for owner, sentence in why.items():
+            self.left[sentence] += findings(connection, registry, bundle, [owner])
+        owners = [owner for owner in wrong if owner not in why]
+        corrected = self._allowed(bundle.name, owners, partial(self._write, bundle))
+        return [row for rows in corrected for row in rows]
+
+    def _place(self, documents: DocumentKind, ids: Sequence[int]) -> Sequence[Row[Any]]:
+        placed = placing.give_meters(self.connection, documents, ids)
+        placing.settle(self.connection, {row.meter_id for row in placed})
+        return placed
+
+    def _write(self, bundle: Bundle, owners: Sequence[int]) -> Changes:
+        pending = {bundle.name: Touched(owners=set(owners))}
+        # What builds on them is looked at next: nothing else is written.
+        every = registry.bundle_names
+        drained = drain(self.connection, registry, pending, self.correcting, deferred=every)
+        close_corrected(self.connection, drained.corrections)
+        return drained.changed
+
+    def _allowed(
+        self, subject: str, ids: Sequence[int], do: Callable[[Sequence[int]], Result]
+    ) -> list[Result]:
+        """`do` it with all of these ids; or with each in a savepoint, and list those that PostgreSQL refuses."""
+        if not self.is_by_row:
+            return [do(ids)] if ids else []
+        results = []
+        for id_ in ids:
+            try:
+                with self.connection.begin_nested():
+                    results.append(do([id_]))
+            except DBAPIError as error:
+                state = getattr(error.orig, "sqlstate", None)
+                if error.connection_invalidated or state is None or state in PASSING:
+                    raise
+                why = str(error.orig).strip().splitlines()[0]
+                self.refused.append({"subject": subject, "owner": id_, "error": why})
+        return results
+
+    def _by_group(self, part: Sequence[Group], changes: Sequence[Mapping[str, Any]]) -> Items:
+        """The changes by the groups that they belong to now."""
+        found: Items = {group.name: [] for group in part}
+        asked = [
+            {"place": place, "subject": item["subject"], "owner": item["owner"]}
+            for place, item in enumerate(changes)
+        ]
+        given = func.jsonb_to_recordset(cast(literal(json.dumps(asked), Text), JSONB))
+        item = given.table_valued(
+            Column("place", Integer),
+            Column("subject", Text),
+            Column("owner", BigInteger),
+            name="item",
+        ).render_derived(with_types=True)
+        names = self.connection.scalars(select(groups.of_item(item.c)).order_by(item.c.place))
+        for change, name in zip(changes, names, strict=True):
+            found.setdefault(name, []).append(dict(change))
+        return found
 
 
-def _documents(part: Sequence[Group]) -> int:
-    return sum(len(ids) for group in part for ids in group.documents.values())
-
-
-READ_ROWS_OF_A_DOCUMENT = 20
-"""How many rows that are only read a document counts for that is given its meter: so much longer it takes."""
-
-
-def _rows(_connection: Connection, part: Sequence[Group], _most: int) -> int:
-    return READ_ROWS_OF_A_DOCUMENT * _documents(part)
-
-
-def apply_groups(
-    connection: Connection, part: Sequence[Group], correcting: Correcting | None = None
-) -> Items:
-    """Give the groups' documents their meters, settle the totals, and return all changes by group.
-
-    With `correcting` the listed totals are corrected too, and those that depend on them.
-    """
-    found: Items = {group.name: [] for group in part}
-    names = {(t, id_): g.name for g in part for t, ids in g.documents.items() for id_ in ids}
-    meters: set[int] = set()
-    with held(connection), written(connection) as rows:
-        for documents in DOCUMENT_KINDS:
-            mine = sorted(id_ for table, id_ in names if table == documents.name)
-            for row in placing.give_meters(connection, documents, mine) if mine else ():
-                found[names[documents.name, row.id]].append(placing.as_item(documents, row))
-                meters.add(row.meter_id)
-        placing.settle(connection, meters)
-        if correcting is not None:
-            rows.extend(_correct(connection, _owners(part, meters), correcting))
-    _add_totals(connection, rows, found)
-    return found
-
-
-def _one_by_one(connection: Connection, group: Group, refused: list[dict[str, Any]]) -> Items:
-    """As `apply_groups`, document by document; adds those that fail to `refused`."""
-    found: Items = {group.name: []}
-    with held(connection), written(connection) as rows:
-        for documents in DOCUMENT_KINDS:
-            for id_ in group.documents.get(documents.name, ()):
-                try:
-                    with connection.begin_nested():
-                        given = placing.give_meters(connection, documents, [id_])
-                        placing.settle(connection, {row.meter_id for row in given})
-                except DBAPIError as error:
-                    state = getattr(error.orig, "sqlstate", None)
-                    if error.connection_invalidated or state is None or state in PASSING:
-                        raise
-                    why = str(error.orig).strip().splitlines()[0]
-                    refused.append({"subject": documents.failed.name, "owner": id_, "error": why})
-                else:
-                    found[group.name] += [placing.as_item(documents, row) for row in given]
-    _add_totals(connection, rows, found)
-    return found
-
-
-def _add_totals(connection: Connection, rows: Changes, found: Items) -> None:
-    """Add the stored totals that these rows changed, each to its group."""
-    totals = totals_written(connection, rows)
-    asked = [
-        {"place": place, "subject": item["subject"], "owner": item["owner"]}
-        for place, item in enumerate(totals)
-    ]
-    given = func.jsonb_to_recordset(cast(literal(json.dumps(asked), Text), JSONB))
-    item = given.table_valued(
-        Column("place", Integer), Column("subject", Text), Column("owner", BigInteger), name="item"
-    ).render_derived(with_types=True)
-    names = connection.scalars(select(groups.of_item(item.c)).order_by(item.c.place))
-    for total, name in zip(totals, names, strict=True):
-        found.setdefault(name, []).append(total)
-
-
-def _owners(part: Sequence[Group], meters: set[int]) -> dict[str, set[int]]:
-    """The owners by bundle to correct in a migration: those that were listed, and all that depend on them."""
-    found: dict[str, set[int]] = defaultdict(set)
-    customers = {int(group.name[1:]) for group in part if group.name.startswith("c")}
-    for bundle in registry.bundles_of(RECALCULATED):
-        found[bundle.name] |= meters if bundle.owner_table is METERS else customers
-    for row in (row for group in part for row in group.listed):
-        if groups.documents_of(row.subject) is None:
-            found[registry.bundle_of(registry.get(row.subject)).name].add(row.owner)
-    return found
-
-
-def _correct(
-    connection: Connection, owners: Mapping[str, set[int]], correcting: Correcting
-) -> Changes:
-    """Write the expected totals of these owners from the facts; returns the written rows."""
-    rows: Changes = []
-    for bundle in registry.bundles:
-        if mine := owners.get(bundle.name):
-            pending = {bundle.name: Touched(owners=set(mine))}
-            # Dependent figures come next, or are right already: nothing else is written.
-            every = registry.bundle_names
-            drained = drain(connection, registry, pending, correcting, deferred=every)
-            close_corrected(connection, drained.corrections)
-            rows += drained.changed
-    return rows
+def _members(connection: Connection, bundle: Bundle, part: Sequence[Group]) -> list[int]:
+    """The owners of the bundle in these groups."""
+    if bundle.owner_table is CUSTOMERS:
+        return groups.ids_of(part, "c")
+    meters = groups.meters_of(connection, part)
+    if bundle.owner_table is METERS:
+        return meters
+    theirs = select(INVOICES.c.id).where(INVOICES.c.meter_id == any_of(meters))
+    return sorted({*connection.scalars(theirs), *groups.ids_of(part, "i")})
 
 
 def _differs_from_listed(group: Group, found: Iterable[Mapping[str, Any]]) -> bool:

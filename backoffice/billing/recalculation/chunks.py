@@ -22,11 +22,12 @@ from sqlalchemy import (
 
 from ...base import table_of
 from ...drift.healing import chunks as healing
+from ...drift.verification import chunks as verifying
 from ...drift.verification.scope import LAST, SCAN, bundle_named, listed
 from ...figures import registry
 from ...figures.computing.registry import Bundle
 from ...runs.work import Asked, Chunk, Work
-from ..figures import RECALCULATED
+from ..figures import RECALCULATED, customer_balance
 from ..migration import would_be
 from ..models import Meter, MeterAssignment
 
@@ -75,10 +76,10 @@ def plan(connection: Connection, asked: Asked) -> Iterator[Chunk]:
 
     Their meters are corrected with them; a dry run compares the meters in chunks of their own.
     """
-    each = asked.dry_run and not would_be.is_previewed(
-        asked
-    )  # a migration's step 4 lists the meters
-    for bundle in bundles() if each else bundles()[-1:]:
+    if would_be.is_previewed(asked):
+        yield from would_be.share_of(connection, asked, [customer_balance])
+        return
+    for bundle in bundles() if asked.dry_run else bundles()[-1:]:
         low, pages = 0, _pages(connection, bundle, asked.scope)
         for number, (end, count) in enumerate(pages, start=1):
             high = LAST if number == len(pages) else end
@@ -102,10 +103,13 @@ def recalculate(work: Work) -> None:
 
     An owner with figures that PostgreSQL refuses becomes a failed item, and never stops the rest.
     """
+    if would_be.SHARE in work.payload:
+        would_be.copy(work)
+        return
     owners = _owners_of(work)
     if work.asked.dry_run:
         work.payload = {"bundle": work.payload["bundle"], "owners": owners}
-        would_be.dry_run(work)
+        verifying.dry_run(work)
     else:
         bundle = bundle_named(registry, work.payload["bundle"])
         upto = bundles().index(bundle) + 1

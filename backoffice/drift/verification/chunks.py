@@ -1,6 +1,6 @@
 """One chunk of a verification: compared in one snapshot, recorded in another transaction."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -135,8 +135,8 @@ def _compared_beneath(connection: Connection, asked: Asked, bundle: Bundle) -> C
     return compared
 
 
-def dry_run(work: Work, look: Callable[[Work, Bundle], Seen] = look) -> None:
-    """Record in the run's items, and nowhere else, what a heal would write; `look` finds the differences."""
+def dry_run(work: Work) -> None:
+    """Record in the run's items, and nowhere else, what a heal would write."""
     if "above" in work.payload:
         above.lead(work)
         return

@@ -18,7 +18,6 @@ from sqlalchemy import (
     ARRAY,
     BigInteger,
     Connection,
-    FromClause,
     Table,
     any_,
     func,
@@ -29,7 +28,7 @@ from sqlalchemy import (
 from ..computing.dependencies import pairs
 from ..computing.registry import Bundle, Registry
 from ..computing.relations import BETWEEN, OWNERS, Frame, Relations, Scope, absent
-from ..computing.statements import Statement, changes, drifted, expanded
+from ..computing.statements import Statement, drifted
 from ..declaring.declaration import Figure, Source
 from ..declaring.expressions import Total
 
@@ -98,26 +97,6 @@ def findings(
     """The wrong rows of the bundle's figures for these owners, each with its roots."""
     search = _Search(connection, registry)
     return [f for figure in bundle.figures for f in search.of(figure, owners)]
-
-
-def findings_over(
-    connection: Connection,
-    registry: Registry,
-    bundle: Bundle,
-    owners: Sequence[int],
-    overlay: Mapping[Table, FromClause],
-) -> list[Finding]:
-    """The rows of the bundle's figures that would be wrong for these owners if the overlays were stored.
-
-    Each is its own root. An overlay of a table has every row that is read for these owners.
-    """
-    relations = Relations(registry, expanded(registry), overlay)
-    found: list[Finding] = []
-    for figure in bundle.figures:
-        rows = changes(relations, figure.table, (figure,), OWNERS).order_by("owner", "pk")
-        wrong: Any = connection.execute(rows, {"owners": list(owners)}).mappings()
-        found += [_finding(figure, row, ()) for row in wrong]
-    return found
 
 
 class _Search:
