@@ -80,6 +80,18 @@ def what_to_do(run: Run, can_retry: bool) -> str:
     return " ".join([_(WHAT_TO_DO[run.status]), *([_(RETRY)] if can_retry else [])])
 
 
+_NO_REPORT = {
+    FAILED: N_("The run failed, so there is no result."),
+    CANCELLED: N_("The run was cancelled, so there is no result."),
+    DONE_WITH_FAILURES: N_("Some items failed. The run lists them."),
+}
+
+
+def without_findings(run: Run, nothing: str) -> str:
+    """The sentence for a report without any row: `nothing`, unless the run failed or was cancelled."""
+    return str(_(_NO_REPORT[run.status])) if run.status in _NO_REPORT else nothing
+
+
 _RESULTS = {
     "applied": N_("Applied"),
     "corrections": N_("Corrections"),

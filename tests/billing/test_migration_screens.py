@@ -142,11 +142,11 @@ def test_all_steps_are_previewed_by_the_workers_one_after_the_other(
     while live := [run for run in runs(session) if run.is_live]:
         reported = page(finance)
         assert 'hx-trigger="every 1s"' in reported
-        assert "All steps are under way" in reported
+        assert "All steps are running" in reported
         ended(live[0].id)
     assert [run.kind for run in runs(session)] == [
-        *(one.kind for one in STEPS),
         "billing.migration",
+        *(one.kind for one in STEPS),
     ]
     reported = page(finance)
     assert 'hx-trigger="every 1s"' not in reported
@@ -159,7 +159,7 @@ def test_all_steps_are_looked_at_and_applied_as_one(
     """One list with one total, one reason and one limit; its steps cannot be applied alone."""
     app.config["APPROVAL_ABOVE_COUNT"] = 4
     finance = sign_in("finance")
-    *steps, whole = migrated(dry_run=True)
+    whole, *steps = migrated(dry_run=True)
     reported = page(finance)
     assert f'href="/runs/{whole.id}"' in reported
     panel = text_of(reported)

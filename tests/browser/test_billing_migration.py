@@ -89,16 +89,16 @@ def test_all_steps_are_previewed_while_one_watches(app, session, book, browse):
     page = browse("finance")
     page.goto("/billing/migration")
     page.get_by_role("button", name="Preview all steps").click()
-    expect(page.get_by_text("All steps are under way")).to_be_visible()
+    expect(page.get_by_text("All steps are running")).to_be_visible()
     with a_worker(app):
         expect(page.get_by_role("button", name="Preview all steps")).to_be_visible(timeout=90_000)
     assert meters_of("P-A") == {"P-A": None}
-    checks = page.get_by_role("region", name="What the validation has looked at")
+    checks = page.get_by_role("region", name="Results of the checks")
     found = checks.get_by_role("row").filter(has_text="Payments without a meter")
     expect(found).to_contain_text("Error")
     whole = page.get_by_role("region", name="Preview of all steps")
     expect(whole).to_contain_text("Gross total")
-    whole.get_by_role("link", name="Look at every row and apply all of it").click()
+    whole.get_by_role("link", name="Review and apply all changes").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Migration, all steps")
     page.get_by_label("Reason").fill("The legacy book")
     with a_worker(app):

@@ -26,7 +26,7 @@ from ...runs.kinds import kind_of
 from ...runs.models import COUNTERS, DONE, Run
 from ...runs.models import FOUND as RUN_FOUND
 from ...runs.queries import found_by, run_of
-from ...runs.wording import STATUSES
+from ...runs.wording import STATUSES, without_findings
 from . import chain
 from .lines import lines_of, open_rows, ties_out, totals_of, word_of
 from .steps import KEY, STEP_NAMED, STEP_OF, STEPS, WHOLE, MigrationStep, after
@@ -238,7 +238,7 @@ def _print_report(run: Run) -> None:
     if rows:
         print_rows(["", _("What"), _("Rows"), _("Amount"), _("Why")], rows)
     else:
-        click.echo("  " + _("Nothing to do, and nothing found."))
+        click.echo("  " + without_findings(run, _("Nothing to do.")))
     if totals := totals_of(run):
         print_rows([_("What"), _("Amount")], [(_(title), held) for _name, title, held in totals])
     if run.error:

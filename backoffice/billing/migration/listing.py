@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from ...base import N_
 from ...lists import Column, List
 from ...runs.items import items_of
-from ...runs.models import RunItem
+from ...runs.models import Run, RunItem
 from ...web import record_links as subjects
 
 _ALWAYS = ("owner_name", "concerns", "error", "at")
@@ -38,18 +38,18 @@ def summary_of(session: Session, run_id: int, name: str) -> ItemSummary:
     return ItemSummary(*session.execute(said).one())
 
 
-def item_list(run_id: int, name: str, reported: ItemSummary) -> List:
+def item_list(run: Run, name: str, reported: ItemSummary) -> List:
     """The items of that name in a run, as a variant of the run's own list; columns without differences are left out."""
-    items = items_of(run_id)
+    items = items_of(run.id)
     kept = {*_ALWAYS, "gross"} | set(_AMOUNTS if reported.amounts else ())
     kept |= {"by_column"} if reported.values else set()
     columns = [_shown_column(column, reported) for column in items.columns if column.name in kept]
     about = RunItem.details["about"].astext
-    columns.insert(1, Column("about", N_("Beside it"), about, is_shown=reported.about))
-    is_mine = (RunItem.run_id == run_id, RunItem.subject == name)
+    columns.insert(1, Column("about", N_("Details"), about, is_shown=reported.about))
+    is_mine = (RunItem.run_id == run.id, RunItem.subject == name)
     return replace(
         items,
-        name=f"migration-{run_id}-{name}",
+        name=f"migration-{run.id}-{name}",
         title=subjects.title_of(name),
         path="billing.migration_items",
         export="billing.export_migration_items",
@@ -57,7 +57,11 @@ def item_list(run_id: int, name: str, reported: ItemSummary) -> List:
         columns=tuple(columns),
         also={**items.also, "owner": RunItem.owner, "subject": RunItem.subject},
         filters=(),
-        nothing_yet=(N_("Nothing found"), N_("Every row stands this check.")),
+        nothing_yet=(
+            (N_("Nothing found"), N_("Every row passes this check."))
+            if run.is_completed
+            else (N_("No result"), N_("The run did not finish."))
+        ),
     )
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, aliased
 from ...base import N_
 from ...drift.models import DriftFinding
 from ...runs.kinds import kind_of
-from ...runs.models import CANCELLED, COMPLETED, DONE, FAILED, Run
+from ...runs.models import CANCELLED, DONE, ENDED, FAILED, Run
 from ...runs.queries import (
     Found,
     Progress,
@@ -34,7 +34,7 @@ STATES = {
     RUNNING: (N_("Under way"), "info"),
     BROKEN: (N_("Failed"), "bad"),
     DIFFERS: (N_("Differs"), "bad"),
-    LEFT_OVER: (N_("Done, rows are left"), "warning"),
+    LEFT_OVER: (N_("Done, some rows need attention"), "warning"),
     FINISHED: (N_("Done"), "good"),
 }
 """State of a step → its label and tone."""
@@ -102,15 +102,17 @@ def _reported(run: Run) -> list[StepLine]:
 
 @dataclass(frozen=True)
 class CheckStatus:
-    """One check with the line of its last report; None: it found nothing, or was never run."""
+    """One check with the line of its last report; None: it found nothing."""
 
     check: Check
     line: StepLine | None
 
 
 def check_statuses(standing: StepStatus) -> list[CheckStatus]:
-    """The status of every check, from the step's latest run."""
-    found = {line.name: line for line in _reported(standing.newest)} if standing.newest else {}
+    """The status of every check, from the step's latest run; none where that did not look at everything."""
+    if standing.newest is None or not standing.newest.is_completed:
+        return []
+    found = {line.name: line for line in _reported(standing.newest)}
     return [CheckStatus(check, found.get(name)) for name, check in CHECKS.items()]
 
 
@@ -181,8 +183,8 @@ class WholePreview:
 
 
 def whole_previewed(session: Session) -> WholePreview | None:
-    """The last completed preview of all steps; None once retention has removed its items."""
-    ended = select(Run).where(Run.kind == WHOLE, Run.status.in_(COMPLETED)).order_by(Run.id.desc())
+    """The last preview of all steps that has ended; None once retention has removed its items."""
+    ended = select(Run).where(Run.kind == WHOLE, Run.status.in_(ENDED)).order_by(Run.id.desc())
     run = session.scalar(ended.limit(1))
     if run is None:
         return None

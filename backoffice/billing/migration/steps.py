@@ -30,47 +30,41 @@ STEPS = (
         1, "payment-meters", "billing.backfill-payment-meters",
         N_("Give payments their meters"),
         N_(
-            "A payment belongs on the meter of the invoice that it names, else on the one meter that was "
-            "assigned to its customer on its day. Invoices without a meter come first, by their day."
+            "A payment goes to the meter of its invoice, or else to the only meter that its customer "
+            "had on that day. Invoices without a meter are assigned first, by their date."
         ),
     ),
     MigrationStep(
         2, "invoice-amounts", "billing.backfill-invoice-amounts",
         N_("Compute invoice amounts"),
-        N_("Units × rate, rounded, and the fixed charge. Amounts that were entered stay as they are."),
+        N_("Units × rate, rounded, plus the fixed charge. Amounts that a user entered stay as they are."),
         scope_of([invoice_amount]),
     ),
     MigrationStep(
         3, "validation", "billing.validate",
         N_("Validate payments and documents"),
-        N_("Orphans, documents without a meter, payments past their invoice, duplicates, days outside an assignment."),
-        in_advance=N_("As it will be when the other steps have written what they list here."),
+        N_("Looks for missing meters, overpaid invoices, duplicates, and days outside an assignment."),
+        in_advance=N_("Shows the result after all six steps."),
         only_looks=True,
     ),
     MigrationStep(
         4, "meter-balances", "billing.meter-balances",
         N_("Calculate meter balances"),
-        N_("Invoices and adjustments less payments: what is above zero is the balance, what is below the overpayment."),
+        N_("Invoices plus adjustments minus payments: above zero is the balance, below zero the overpayment."),
         scope_of([meter_totals, meter_balance]),
-        N_(
-            "As they will be when all steps are done: with the documents that step 1 will place and the invoice "
-            "amounts that step 2 will write, which themselves change them."
-        ),
+        N_("Shows the result after all six steps."),
     ),
     MigrationStep(
         5, "customer-balances", "billing.recalculate",
         N_("Recalculate customer balances"),
-        N_("The sums over the meters that are actively assigned to the customer."),
-        in_advance=N_(
-            "As they will be when all steps are done: with the documents that step 1 will place and the invoice "
-            "amounts that step 2 will write, which themselves change them."
-        ),
+        N_("Adds up the meters that are actively assigned to the customer."),
+        in_advance=N_("Shows the result after all six steps."),
     ),
     MigrationStep(
         6, "proof", "billing.prove",
         N_("Prove that everything ties out"),
-        N_("Adds the documents up once more by independent SQL, and compares meters, customers and the whole."),
-        in_advance=N_("As it will be when the other steps have written what they list here."),
+        N_("Adds up all documents again with separate SQL, and compares meters, customers and totals."),
+        in_advance=N_("Shows the result after all six steps."),
         only_looks=True,
     ),
 )  # fmt: skip

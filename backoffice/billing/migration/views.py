@@ -14,7 +14,7 @@ from ...app.extensions import db
 from ...runs.actions import Limits
 from ...runs.errors import AlreadyRunning
 from ...runs.models import Run, RunItem
-from ...runs.wording import STATUSES
+from ...runs.wording import STATUSES, without_findings
 from ...security.permissions import allowed, requires
 from ...web import record_links as subjects
 from ...web.claims import Claim
@@ -93,7 +93,7 @@ def migration_report(run_id: int) -> Response:
         run=run, step=STEP_OF[run.kind], look=STATUSES[run.status],
         lines=[line for line in lines_of(run) if line.rows],
         with_items={(run.id, name) for name in db.session.scalars(rows)},
-        totals=totals_of(run), word_of=word_of,
+        totals=totals_of(run), word_of=word_of, without_findings=without_findings,
     )  # fmt: skip
 
 
@@ -107,7 +107,7 @@ def migration_items(run_id: int, name: str) -> Response:
     case = CASES.get(name)
     is_grave = case is not None and (case.cure or case.severity == INFO)
     return lists.show(
-        item_list(run.id, name, summary_of(db.session(), run.id, name)), "billing/migration_items.html",
+        item_list(run, name, summary_of(db.session(), run.id, name)), "billing/migration_items.html",
         run=run, step=STEP_OF[run.kind], case=case,
         severity=SEVERITIES[case.severity] if case and is_grave else None,
     )  # fmt: skip
@@ -121,7 +121,7 @@ def export_migration_items(run_id: int, name: str, flavour: str) -> Response:
     run = _run_or_404(run_id)
     if name not in set(subjects.names()):
         abort(404)
-    return lists.export(item_list(run.id, name, summary_of(db.session(), run.id, name)), flavour)
+    return lists.export(item_list(run, name, summary_of(db.session(), run.id, name)), flavour)
 
 
 def _run_or_404(run_id: int) -> Run:
@@ -148,10 +148,11 @@ def _about() -> dict[str, Any]:
         "totals": [] if proved is None else totals_of(proved),
         "proved": proved,
         "looked": looked.newest,
-        "checked": check_statuses(looked) if looked.newest else [],
+        "checked": check_statuses(looked),
         "may_run": allowed(current_user, "figures.heal"),
         "new_key": new_key,
         "word_of": word_of,
+        "without_findings": without_findings,
         "STATES": STATES,
         "STATUSES": STATUSES,
         "SEVERITIES": SEVERITIES,
