@@ -36,7 +36,7 @@ PLAIN = (
 )
 
 DONE_ELSEWHERE = {
-    "backoffice.billing.migration.together", "backoffice.billing.migration.would_be",
+    "backoffice.billing.migration.together", "backoffice.billing.migration.preview",
     "backoffice.billing.payments.actions", "backoffice.billing.recalculation.chunks",
     "backoffice.customers.merging", "backoffice.orders.bulk.actions", "backoffice.pricing.actions",
     "backoffice.records.actions",

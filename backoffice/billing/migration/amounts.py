@@ -10,7 +10,7 @@ from ...drift.runs import HEAL
 from ...runs.work import Asked, Chunk, Work
 from ..figures import invoice_amount
 from ..rules import POSTED
-from . import report, would_be
+from . import preview, report
 from .documents import INVOICES
 from .report import INFO, Case, as_item
 
@@ -34,8 +34,8 @@ _IS_EMPTY = _HAS_NO_UNITS & (INVOICES.c.amount == 0) & (INVOICES.c.status == POS
 def plan(connection: Connection, asked: Asked) -> Iterator[Chunk]:
     """The chunks of a heal of the figure; then the invoices without anything to compute an amount from."""
     last = 0
-    previewed = would_be.is_previewed(asked)
-    shared = would_be.share_of(connection, asked, [invoice_amount]) if previewed else None
+    previewed = preview.is_previewed(asked)
+    shared = preview.share_of(connection, asked, [invoice_amount]) if previewed else None
     for chunk in shared or HEAL.plan(connection, asked):
         last = max(last, chunk.stage)
         yield chunk
@@ -46,8 +46,8 @@ def plan(connection: Connection, asked: Asked) -> Iterator[Chunk]:
 
 def work(work: Work) -> None:
     """Correct wrong amounts, or in a dry run list them."""
-    if would_be.SHARE in work.payload:
-        would_be.copy(work)
+    if preview.SHARE in work.payload:
+        preview.copy(work)
         return
     if "list" not in work.payload:
         HEAL.work(work)

@@ -12,7 +12,7 @@ from ...runs.models import APPLIED, FOUND, ITEM_FAILED
 from ...runs.work import ITEMS, Asked, Chunk, Work
 from ..figures import meter_balance, meter_totals
 from ..models import Meter
-from . import report, would_be
+from . import preview, report
 
 METERS = table_of(Meter)
 
@@ -21,15 +21,15 @@ again = HEAL.again
 
 def plan(connection: Connection, asked: Asked) -> Iterator[Chunk]:
     """The chunks of a heal; in the dry run of a whole migration, of its list."""
-    if would_be.is_previewed(asked):
-        return would_be.share_of(connection, asked, (meter_totals, meter_balance))
+    if preview.is_previewed(asked):
+        return preview.share_of(connection, asked, (meter_totals, meter_balance))
     return iter(HEAL.plan(connection, asked))
 
 
 def work(work: Work) -> None:
     """Correct wrong meters, or in a dry run list them."""
-    if would_be.SHARE in work.payload:
-        would_be.copy(work)
+    if preview.SHARE in work.payload:
+        preview.copy(work)
     else:
         HEAL.work(work)
 

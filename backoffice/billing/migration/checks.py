@@ -31,7 +31,7 @@ from ...runs.work import Asked, Chunk, Work
 from ..models import Meter, MeterAdjustment, MeterAssignment
 from ..payments.matching import may_cover
 from ..rules import POSTED, VOID, counts_ahead
-from . import report, would_be
+from . import preview, report
 from .documents import INVOICES, PAYMENTS
 from .report import ERROR, INFO, WARNING, Case, as_item
 
@@ -366,7 +366,7 @@ def items(check: Check, asked: Asked) -> Any:
         func.jsonb_build_object("about", found.c.about, type_=JSONB), type_=JSONB
     )
     listed = as_item(check.case, asked.id, found.c.owner, concerns=found.c.amount, details=about)
-    return would_be.over(select(*listed).select_from(found).order_by(found.c.owner), asked)
+    return preview.over(select(*listed).select_from(found).order_by(found.c.owner), asked)
 
 
 def finish(connection: Connection, asked: Asked) -> dict[str, Any]:

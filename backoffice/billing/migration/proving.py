@@ -31,7 +31,7 @@ from ...customers.models import Customer
 from ...runs.work import Asked, Chunk, Work
 from ..models import Meter, MeterAdjustment, MeterAssignment
 from ..rules import VOID
-from . import report, would_be
+from . import preview, report
 from .documents import INVOICES, PAYMENTS
 from .report import ERROR, Case, as_item
 
@@ -170,7 +170,7 @@ def work(work: Work) -> None:
     """List the rows that differ from their expected amounts, in one statement and so in one snapshot."""
     proof = PROOFS[work.payload["proof"]]
     with work.transaction(is_last=True) as step:
-        report.list_rows(step, would_be.over(proof.differences(work.asked.id), work.asked))
+        report.list_rows(step, preview.over(proof.differences(work.asked.id), work.asked))
 
 
 def finish(connection: Connection, asked: Asked) -> dict[str, Any]:
@@ -212,7 +212,7 @@ def totals(connection: Connection, asked: Asked) -> dict[str, Decimal]:
         "customers": _total(CUSTOMERS, CUSTOMERS.c.balance - CUSTOMERS.c.overpayment),
     }
     named = (value.label(name) for name, value in sums.items())
-    found = connection.execute(would_be.over(select(*named), asked)).mappings().one()
+    found = connection.execute(preview.over(select(*named), asked)).mappings().one()
     documents = found["invoices"] + found["adjustments"] - found["payments"]
     lost = found["lost_invoices"] - found["lost_payments"]
     derived = {

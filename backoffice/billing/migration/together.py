@@ -43,7 +43,7 @@ from ...figures.verifying.healing import PASSING, Healer
 from ...runs.models import AMOUNTS, APPLIED, FOUND, ITEM_FAILED, SKIPPED
 from ...runs.work import Asked, Chunk, Step, Work
 from ..figures import RECALCULATED, invoice_amount
-from . import groups, placing, would_be
+from . import groups, placing, preview
 from .documents import DOCUMENT_KINDS, INVOICES, DocumentKind, any_of
 from .groups import CUSTOMERS, GROUP, METERS, Group
 from .steps import APPLY_WHOLE, WHOLE
@@ -69,8 +69,8 @@ def plan(connection: Connection, asked: Asked) -> Iterator[Chunk]:
         return groups.everything(connection)
     names = [name for documents in DOCUMENT_KINDS for name in documents.names]
     found = (
-        would_be.share(connection, asked, names)
-        if would_be.is_previewed(asked)
+        preview.share(connection, asked, names)
+        if preview.is_previewed(asked)
         else groups.everything(connection)
     )
     return itertools.chain(found, placing.left(connection))
@@ -78,8 +78,8 @@ def plan(connection: Connection, asked: Asked) -> Iterator[Chunk]:
 
 def work(work: Work) -> None:
     """Carry out the chunk's groups and roll them back, or apply exactly what was listed."""
-    if would_be.SHARE in work.payload:
-        would_be.copy(work)
+    if preview.SHARE in work.payload:
+        preview.copy(work)
     elif "documents" not in work.payload:
         act = _GroupWork(work)
         act.each(act.rehearse if work.asked.dry_run else act.apply)

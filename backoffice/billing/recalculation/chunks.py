@@ -28,7 +28,7 @@ from ...figures import registry
 from ...figures.computing.registry import Bundle
 from ...runs.work import Asked, Chunk, Work
 from ..figures import RECALCULATED, customer_balance
-from ..migration import would_be
+from ..migration import preview
 from ..models import Meter, MeterAssignment
 
 CHUNK = SCAN
@@ -76,8 +76,8 @@ def plan(connection: Connection, asked: Asked) -> Iterator[Chunk]:
 
     Their meters are corrected with them; a dry run compares the meters in chunks of their own.
     """
-    if would_be.is_previewed(asked):
-        yield from would_be.share_of(connection, asked, [customer_balance])
+    if preview.is_previewed(asked):
+        yield from preview.share_of(connection, asked, [customer_balance])
         return
     for bundle in bundles() if asked.dry_run else bundles()[-1:]:
         low, pages = 0, _pages(connection, bundle, asked.scope)
@@ -103,8 +103,8 @@ def recalculate(work: Work) -> None:
 
     An owner with figures that PostgreSQL refuses becomes a failed item, and never stops the rest.
     """
-    if would_be.SHARE in work.payload:
-        would_be.copy(work)
+    if preview.SHARE in work.payload:
+        preview.copy(work)
         return
     owners = _owners_of(work)
     if work.asked.dry_run:
