@@ -21,6 +21,7 @@ from backoffice.orders.figures import ORDER_FIGURES
 from backoffice.runs import actions
 from backoffice.runs.models import Run
 from backoffice.runs.working import perform
+from tests.processor import seconds_of
 
 from .book import load
 from .report import Measured, Report
@@ -48,6 +49,7 @@ def measure(world: World, scale: float) -> Report:
         load(surgery, orders, falsified=False)
         surgery.execute("SET session_replication_role = replica")
         seconds: dict[str, list[float]] = {"one": [], "two": [], "hand_written": []}
+        processor: dict[str, list[float]] = {"one": [], "two": [], "hand_written": []}
         with world.app.app_context():
             engine = db.engine
             sides = {
@@ -60,16 +62,20 @@ def measure(world: World, scale: float) -> Report:
                     wrong = surgery.execute(FALSIFY.encode()).rowcount
                     world.settle()
                     before = _corrections(surgery)
-                    seconds[name].append(timed(heal))
+                    work = partial(_timed, heal, seconds[name])
+                    processor[name].append(seconds_of(work, world.services))
                     assert _corrections(surgery) - before == wrong, name
     numbers: dict[str, Any] = {name: summary(runs) for name, runs in seconds.items()}
+    numbers |= {f"{name}, processor": summary(spent) for name, spent in processor.items()}
     numbers["orders"] = orders
     size = f"{orders:,} orders, {orders // WRONG:,} wrong"
-    by_hand = ratio(seconds["one"], seconds["hand_written"])
+    by_hand = ratio(processor["one"], processor["hand_written"])
+    by_the_clock = ratio(seconds["one"], seconds["hand_written"])
     shared = ratio(seconds["two"], seconds["one"])
     return Report(
         [
-            Measured("i", f"verify and heal {size}", by_hand, "×", BAR),
+            Measured("i", f"verify and heal {size}, processor", by_hand, "×", BAR),
+            Measured("i", "the same, by the clock", by_the_clock, "×"),
             Measured("i", "two workers, of the time of one", shared, "×", TWO_WORKERS_BAR),
             _all_wrong(world, max(1_000, int(ALL_WRONG * scale)), numbers),
         ],
@@ -124,6 +130,10 @@ def healed(engine: Engine, workers: int) -> None:
             time.sleep(0.01)
             session.rollback()
         assert run.status == "done"
+
+
+def _timed(heal: Callable[[], object], seconds: list[float]) -> None:
+    seconds.append(timed(heal))
 
 
 def _help(engine: Engine, run_id: int) -> None:

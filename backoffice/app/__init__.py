@@ -32,7 +32,6 @@ def create_background_app(
     """
     end_without_collecting()
     with uncollected():
-        from ..figures import registry
         from ..web import preferences
         from . import commands, config, edge, extensions
         from .domain import Declared
@@ -49,7 +48,6 @@ def create_background_app(
         app.extensions = extensions.Extensions(app)
         extensions.connect_database(app)
         preferences.init_app(app)
-        registry.held = import_module("backoffice.drift.facts.holding").leave_alone
         return app
 
 

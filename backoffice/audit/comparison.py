@@ -24,17 +24,20 @@ from sqlalchemy import (
     cast,
     func,
     literal,
+    literal_column,
     not_,
     null,
     or_,
     select,
     true,
     type_coerce,
+    union,
 )
 from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by, array
 
 from ..figures.computing.statements import Statement
 from ..figures.declaring.expressions import replace
+from ..figures.models import Xid, Xid8
 from .chain.records import EVENTS
 from .scope import AuditedTable
 
@@ -85,10 +88,77 @@ class Comparison:
         agrees = and_(
             told.c.events == 1,
             told.c.action == "INSERT",
-            row.c[self.key.key].is_not(None),
-            *(self._agrees(row, told.c.document, column) for column in columns),
+            self._agree(row, told.c.document, columns),
         )
         return func.coalesce(agrees, False).is_(False)
+
+    def _agree(
+        self, row: FromClause, document: ColumnElement[Any], columns: Collection[Column[Any]]
+    ) -> ColumnElement[bool]:
+        """Whether there is a row that surely holds what the document says of these columns."""
+        is_there = row.c[self.key.key].is_not(None)
+        return and_(is_there, *(self._agrees(row, document, column) for column in columns))
+
+    def compared_with_all(self, *, is_marked: bool) -> Statement:
+        """The ids (texts) of all rows that have to be compared in full, found by joining the table with its events.
+
+        With a mark only of rows and events that are not older than its `horizon` (`lowest`: its lower 32 bits, which
+        is what `xmin` has). A row with other events than the one that entered it is always among them.
+        """
+        return self._marked if is_marked else self._unmarked
+
+    @cached_property
+    def _unmarked(self) -> Statement:
+        stored, entered = self.table.alias("stored"), self._events("entered", "INSERT")
+        is_same = entered.c.row_id == cast(stored.c[self.key.key], Text)
+        joined = stored.join(entered, is_same, full=True)
+        row_id = func.coalesce(entered.c.row_id, cast(stored.c[self.key.key], Text))
+        differing = select(row_id).select_from(joined).where(self._differs(stored, entered))
+        changed = self._changes("changed")
+        return Statement(union(differing, select(changed.c.row_id)))
+
+    @cached_property
+    def _marked(self) -> Statement:
+        stored, entered = self.table.alias("stored"), self._events("entered", "INSERT")
+        row_id = cast(stored.c[self.key.key], Text)
+        horizon, lowest = (bindparam(name, type_=Text) for name in ("horizon", "lowest"))
+        is_newer = func.age(literal_column("stored.xmin")) <= func.age(cast(lowest, Xid))
+        joined = stored.outerjoin(entered, entered.c.row_id == row_id)
+        differing = select(row_id).select_from(joined)
+        changed = self._changes("changed")
+        again = select(row_id).select_from(stored.join(changed, changed.c.row_id == row_id))
+        since = select(EVENTS.c.row_id).where(
+            EVENTS.c.table_name == self.name,
+            EVENTS.c.row_id.is_not(None),
+            EVENTS.c.xid >= cast(horizon, Xid8),
+        )
+        return Statement(
+            union(
+                differing.where(is_newer, self._differs(stored, entered)),
+                again.where(is_newer),
+                since,
+            )
+        )
+
+    def _differs(self, stored: FromClause, entered: FromClause) -> ColumnElement[bool]:
+        """Whether a row is not seen at once to agree with the event that entered it; derived rows may have none."""
+        is_entered = entered.c.row_id.is_not(None)
+        agrees = and_(is_entered, self._agree(stored, entered.c.after, self.columns))
+        if self.audited.kept is not None:
+            agrees = or_(agrees, and_(not_(is_entered), not_(self._kept(stored))))
+        return func.coalesce(agrees, False).is_(False)
+
+    def _events(self, name: str, action: str) -> FromClause:
+        mine = EVENTS.c.table_name == self.name, EVENTS.c.row_id.is_not(None)
+        return (
+            select(EVENTS.c.row_id, EVENTS.c.after)
+            .where(*mine, EVENTS.c.action == action)
+            .subquery(name)
+        )
+
+    def _changes(self, name: str) -> FromClause:
+        mine = EVENTS.c.table_name == self.name, EVENTS.c.row_id.is_not(None)
+        return select(EVENTS.c.row_id).where(*mine, EVENTS.c.action != "INSERT").subquery(name)
 
     def _events_of(self, rows: FromClause) -> tuple[ColumnElement[bool], ...]:
         """Conditions for the events of rows (`id`) since the table was last emptied; one index scan finds them."""

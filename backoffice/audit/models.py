@@ -133,3 +133,19 @@ class AuditCheck(Base):
     events: Mapped[int] = mapped_column(BigInteger)
     bad: Mapped[int] = mapped_column(BigInteger, server_default="0")
     first_bad: Mapped[str] = mapped_column(Text, server_default="")
+
+
+class FactMark(Base):
+    """Up to where `verify-facts` has compared all rows of a table with the trail; the last verification replaces it.
+
+    Every transaction below `horizon` of this database cluster (`system`) is compared: what differed has a finding.
+    `rows` is how many rows these transactions have left.
+    """
+
+    __tablename__ = "fact_marks"
+
+    table_name: Mapped[str] = mapped_column(Text, primary_key=True)
+    horizon: Mapped[int] = mapped_column(Xid8)
+    system: Mapped[int] = mapped_column(BigInteger)
+    rows: Mapped[int] = mapped_column(BigInteger)
+    at: Mapped[Moment]

@@ -20,6 +20,7 @@ NOT_AUDITED: Mapping[str, str] = {
     "audit_seals": "the chain that seals the trail, append-only itself",
     "corrections": "the record of what heals wrote, append-only itself; their digests are events",
     "drift_findings": "what verification found; nobody enters it",
+    "fact_marks": "up to where facts were compared with the trail; nobody enters it",
     "figure_checks": "when figures were verified; nobody enters it",
     "figure_notes": "notes between triggers and the drain, removed within seconds",
     "idempotency_keys": "what a repeated form is answered with; what the form did is audited",

@@ -38,6 +38,7 @@ from ..book.owning import as_owner, owner_engine
 from ..database import grants, proof
 from ..database.objects import asleep, drop_generated
 from ..database.revisions import seen_by
+from ..drift.facts.holding import Doubts
 from ..figures import acting_as, actor
 from ..figures.computing import definitions
 
@@ -200,7 +201,7 @@ def _sync(connection: Connection, app: Flask, woken: Mapping[str, str]) -> list[
 def _computed(engine: Engine) -> Iterator[str]:
     """Compute the figures that the database lacks, in transactions of their own; yields a line for each."""
     with acting_as("upgrade"):
-        for bundle, result in figures.renew(engine):
+        for bundle, result in figures.renew(engine, doubtful=Doubts()):
             held = sum(map(len, result.held.values()))
             left = f", {held} left alone: facts beneath differ from the audit trail" if held else ""
             if result.corrections or result.failures or held:

@@ -27,8 +27,9 @@ from ..app.domain import declared
 from ..app.extensions import db
 from ..database.snapshots import snapshot
 from ..figures import Figure, FigureError
+from ..figures.verifying.findings import findings
 from ..runs.models import DONE_WITH_FAILURES
-from .facts.holding import why_left
+from .facts.holding import LOCKED
 from .healing import performing
 from .healing.dry_runs import incomplete_in_words, print_dry_run
 from .healing.performing import Performed, Scope, Verified
@@ -310,8 +311,10 @@ def run_heal_noted(as_json: bool) -> None:
     drained = watch.drain(db.engine, put_off=True)
     failures = [(f.bundle, f.owner, f.error) for f in drained.failures]
     for name, owners in drained.held.items():
-        why = why_left(db.session.connection(), bundle_named(figures.registry, name), owners)
-        failures += [(name, owner, why[owner]) for owner in sorted(owners)]
+        bundle = bundle_named(figures.registry, name)
+        wrong = findings(db.session.connection(), figures.registry, bundle, sorted(owners))
+        left = sorted({finding.owner for finding in wrong})
+        failures += [(name, owner, owners[owner] or LOCKED) for owner in left]
     if as_json:
         click.echo(
             json.dumps(

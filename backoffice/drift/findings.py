@@ -173,7 +173,7 @@ def record(
 def record_held(
     connection: Connection, drained: Drained, run_id: int | None
 ) -> list[tuple[Bundle, list[Finding]]]:
-    """Record the drift that a correction has skipped because facts beneath are in doubt; returned by bundle."""
+    """Record the drift of owners that a correction has skipped; returned by bundle."""
     left: list[tuple[Bundle, list[Finding]]] = []
     for bundle in registry.bundles:
         if owners := drained.held.get(bundle.name):

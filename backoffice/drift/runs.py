@@ -1,8 +1,9 @@
 """The kinds of runs over figures: verify, heal, rebuild, apply, drain."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from sqlalchemy import (
@@ -27,6 +28,7 @@ from ..runs.kinds import RunKind, Scope, as_dry_run
 from ..runs.models import CHUNK_DONE
 from ..runs.wording import Reason
 from ..runs.work import CHUNKS, RUNS, Asked, Chunk, Work
+from .facts import comparing
 from .facts.findings import all_facts
 from .facts.holding import BROKEN, HELD, LOCKED
 from .findings import CORRECTIONS, check, close_undeclared
@@ -56,6 +58,7 @@ from .verification.scope import (
 REASONS = (
     *map(Reason, (applying.MOVED, verifying.ORPHANED, verifying.ANOTHER, guards.BROKEN, guards.ASLEEP)),
     Reason(HELD, "drift.index", {"cause": FORGED}),
+    Reason(comparing.MEANWHILE, "drift.index", {"cause": FORGED}),
     Reason(BROKEN, "drift.index"),
     Reason(LOCKED, "drift.index"),
 )  # fmt: skip
@@ -69,8 +72,18 @@ def _plan_heal(connection: Connection, asked: Asked) -> Iterator[Chunk]:
     empty = without_rows(connection, registry, covered)
     is_whole = asked.kind == REBUILD.name and not asked.dry_run
     beneath = joined(registry, covered, empty) if is_whole else {}
-    yield from _cut(connection, covered, empty, at_once=asked.dry_run, beneath=beneath)
-    yield from above.plan(covered) if asked.dry_run else above.plan_heal(covered)
+    cut = _cut(connection, covered, empty, at_once=asked.dry_run, beneath=beneath)
+    led = above.plan(covered) if asked.dry_run else above.plan_heal(covered)
+    yield from _compared(asked, covered, chain(cut, led))
+
+
+def _compared(
+    asked: Asked, covered: Sequence[BundlePart], chunks: Iterable[Chunk]
+) -> Iterable[Chunk]:
+    """The chunks of a run that corrects, with the comparisons of facts where it covers more than a few owners."""
+    owners = {owner for part in covered for owner in part.owners or ()}
+    is_small = all(part.owners is not None for part in covered) and len(owners) <= comparing.FEW
+    return chunks if is_small else comparing.around(asked, [p.bundle for p in covered], chunks)
 
 
 def _cut(
@@ -86,7 +99,7 @@ def _cut(
     Bundles recomputed together with what builds on them (`beneath`) have no chunks of their own.
     """
     carried = {lower for lowers in beneath.values() for lower in lowers}
-    staged = [(0 if at_once else stage, part) for stage, part in enumerate(covered)]
+    staged = [(1 if at_once else stage, part) for stage, part in enumerate(covered, start=1)]
     yield from of_empty((stage, part) for stage, part in staged if part.bundle in empty)
     for stage, part in staged:
         if part.bundle not in empty and part.bundle not in carried:
@@ -98,11 +111,12 @@ def _plan_verify(connection: Connection, asked: Asked) -> Iterator[Chunk]:
     if not asked.scope.get("figures"):
         yield Chunk({"guards": True})
     empty = without_rows(connection, registry, covered)
-    yield from _cut(connection, covered, empty)
+    cut = _cut(connection, covered, empty)
     if asked.scope.get("fix"):
-        for stage, part in enumerate(covered):
-            if part.bundle not in empty:
-                yield fixing(part.bundle.name, stage)
+        kept = [(n, p.bundle) for n, p in enumerate(covered, start=1) if p.bundle not in empty]
+        fixes = (fixing(bundle.name, stage) for stage, bundle in kept)
+        cut = iter(_compared(asked, covered, chain(cut, fixes)))
+    yield from cut
     yield from map(checking.chunk_of, _checks(covered))
 
 
@@ -114,7 +128,9 @@ def _checks(covered: Sequence[BundlePart]) -> Sequence[Check]:
 
 
 def _heal(work: Work) -> None:
-    if EMPTY in work.payload:
+    if comparing.is_comparison(work):
+        comparing.compare(work)
+    elif EMPTY in work.payload:
         verifying.look_at_empty(work)
     elif work.asked.dry_run:
         verifying.dry_run(work)
@@ -123,7 +139,9 @@ def _heal(work: Work) -> None:
 
 
 def _rebuild(work: Work) -> None:
-    if EMPTY in work.payload:
+    if comparing.is_comparison(work):
+        comparing.compare(work)
+    elif EMPTY in work.payload:
         verifying.look_at_empty(work)
     elif work.asked.dry_run:
         verifying.dry_run(work)
@@ -133,7 +151,9 @@ def _rebuild(work: Work) -> None:
 
 def _verify(work: Work) -> None:
     """Verify, or heal the findings: first list the wrong owners, then correct them."""
-    if "guards" in work.payload:
+    if comparing.is_comparison(work):
+        comparing.compare(work)
+    elif "guards" in work.payload:
         guards.verify(work)
     elif "check" in work.payload:
         checking.verify(work)

@@ -91,9 +91,9 @@ def prove(connection: Connection) -> list[str]:
     return proving.prove(connection, registry)
 
 
-def renew(engine: Engine) -> Iterator[tuple[Bundle, HealResult]]:
+def renew(engine: Engine, **options: Any) -> Iterator[tuple[Bundle, HealResult]]:
     """Compute the figures not yet computed by their present definitions; see `healing.renew`."""
-    return healing.renew(engine, registry)
+    return healing.renew(engine, registry, **options)
 
 
 def tampered(connection: Connection, of_domains: Sequence[DatabaseObject]) -> dict[str, str]:

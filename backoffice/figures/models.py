@@ -25,6 +25,16 @@ class Xid8(UserDefinedType[int]):
         return "xid8"
 
 
+class Xid(UserDefinedType[int]):
+    """PostgreSQL's 32-bit transaction id, as a row's `xmin` holds it."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        """The type's name in DDL."""
+        return "xid"
+
+
 class FigureNote(Base):
     """A note that the figures of this owner may be wrong: written by triggers, removed by the recompute.
 

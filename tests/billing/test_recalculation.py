@@ -326,7 +326,7 @@ def test_killed_between_its_chunks_it_goes_on_and_reports_the_same(
         deaths += killed(app, lambda: die_after_a_chunk(run_id)) == 9
         session.execute(update(RunChunk).values(lease_until=None, attempts=0))  # its lease is over
         session.commit()
-    assert deaths == 1 + 5, "after its plan, and after each of its chunks"
+    assert deaths == 1 + 2 + 5, "after its plan, both comparisons of facts, and each of its chunks"
     run = session.get_one(Run, run_id)
     assert (run.status, run.checked, run.failed) == ("done", run.total, 0)
     assert run.result == undisturbed

@@ -294,7 +294,7 @@ def test_a_row_that_stays_wrong_whatever_is_written_is_not_corrected_for_ever(
 def test_owners_with_too_many_rows_are_taken_in_smaller_groups_and_each_once(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batches, "READ_ROWS", 1_000)
+    monkeypatch.setattr(batches, "READ_ROWS", 2_500)
     fill(world, tills=20, sales=50)
     with counted(monkeypatch) as seen:
         result = heal(world.engine, registry)

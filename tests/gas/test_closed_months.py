@@ -242,7 +242,7 @@ def test_facts_that_a_user_accepted_reach_a_closed_month_only_by_an_adjustment(
     session.rollback()
     browser = sign_in("admin")
     refused = accept(browser, code)
-    assert (refused.status_code, "decide about those first" in refused.text) == (422, True)
+    assert (refused.status_code, "Decide about that input first" in refused.text) == (422, True)
     assert months(session) == RIGHT
     run_of("figures.verify")
     forged = select(DriftFinding.id).where(DriftFinding.figure == "facts:readings")

@@ -256,7 +256,7 @@ def test_what_is_in_doubt_is_an_error_of_the_fix_and_says_why(
     reported = run_command("balance", "verify-sync", "--fix")
     assert reported.exit_code == 1
     assert "MISMATCH" in reported.stdout
-    assert "Facts beneath it differ from the audit trail" in reported.stderr
+    assert "An input differs from the audit trail" in reported.stderr
     surgery.execute("UPDATE wallet_transactions SET amount = 100000, balance_after = 5")
     reported = run_command("balance", "verify-sync", "--fix", "--json")
     [error] = json.loads(reported.stdout)["errors"]

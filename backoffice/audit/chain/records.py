@@ -78,3 +78,9 @@ def oldest_running() -> ColumnElement[Any]:
 def next_to_come() -> ColumnElement[Any]:
     """An id above that of every visible transaction."""
     return func.pg_snapshot_xmax(func.pg_current_snapshot(), type_=Xid8())
+
+
+def system_identifier() -> ColumnElement[int]:
+    """The system identifier of this database cluster."""
+    control = func.pg_control_system().table_valued("system_identifier", name="control")
+    return select(control.c.system_identifier).scalar_subquery()

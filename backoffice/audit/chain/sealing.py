@@ -41,6 +41,7 @@ from .records import (
     next_to_come,
     oldest_running,
     records_of,
+    system_identifier,
     xid_in,
     xid_of,
 )
@@ -97,14 +98,9 @@ class Head:
         return cls(**{each.name: seal[each.name] for each in fields(cls)})
 
 
-def _system() -> ColumnElement[int]:
-    """The system identifier of this database cluster."""
-    control = func.pg_control_system().table_valued("system_identifier", name="control")
-    return select(control.c.system_identifier).scalar_subquery()
-
-
 _HAS_MOVED = or_(
-    SEALS.c.system != _system(), cast(cast(SEALS.c.last_xid, Text), Xid8) >= next_to_come()
+    SEALS.c.system != system_identifier(),
+    cast(cast(SEALS.c.last_xid, Text), Xid8) >= next_to_come(),
 ).label("has_moved")
 """Whether the cluster is another one, or its transaction counter went back."""
 
@@ -150,7 +146,7 @@ def seal_batch(connection: Connection, keys: Keyring, size: int = BATCH) -> int 
     """
     connection.execute(select(func.pg_advisory_xact_lock(ONE_AT_A_TIME)))
     head = _genuine_head(connection, keys)
-    system = connection.execute(select(_system())).scalar_one()
+    system = connection.execute(select(system_identifier())).scalar_one()
     if head is None or head.has_moved:
         return _open(connection, keys.newest, head, system)
     statement = events().where(*_sealable(head)).order_by(EVENTS.c.xid, EVENTS.c.id).limit(size)

@@ -27,7 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DBAPIError
 
-from ...drift.facts.holding import untouched
+from ...drift.facts.holding import Doubts
 from ...drift.findings import close_corrected
 from ...drift.healing.applying import FIELDS, MOVED, sameness
 from ...drift.healing.moved import totals_written
@@ -204,7 +204,7 @@ class _Carried:
         assert self.correcting is not None
         connection = self.connection
         wrong = suspected(connection, bundle, {"owners": _members(connection, bundle, part)})
-        why = untouched(connection, bundle, set(wrong))
+        why = Doubts().untouched(connection, bundle, set(wrong))
         for owner, sentence in why.items():
             self.left[sentence] += findings(connection, registry, bundle, [owner])
         owners = [owner for owner in wrong if owner not in why]

@@ -21,6 +21,7 @@ from sqlalchemy import (
 )
 
 from ...base import table_of
+from ...drift.facts import comparing
 from ...drift.healing import chunks as healing
 from ...drift.verification import chunks as verifying
 from ...drift.verification.scope import LAST, SCAN, bundle_named, listed
@@ -72,18 +73,25 @@ def _owners(bundle: Bundle, scope: Mapping[str, Any]) -> Select[Any]:
 
 
 def plan(connection: Connection, asked: Asked) -> Iterator[Chunk]:
+    """The chunks of a recalculation, with the comparisons of facts, except for a few given customers."""
+    if preview.is_previewed(asked):
+        yield from preview.share_of(connection, asked, [customer_balance])
+        return
+    chunks = _cut(connection, asked)
+    is_small = len(asked.scope.get("customers", range(comparing.FEW + 1))) <= comparing.FEW
+    yield from chunks if is_small else comparing.around(asked, bundles(), chunks)
+
+
+def _cut(connection: Connection, asked: Asked) -> Iterator[Chunk]:
     """Chunks of the customers by ranges of ids, which include those added meanwhile.
 
     Their meters are corrected with them; a dry run compares the meters in chunks of their own.
     """
-    if preview.is_previewed(asked):
-        yield from preview.share_of(connection, asked, [customer_balance])
-        return
     for bundle in bundles() if asked.dry_run else bundles()[-1:]:
         low, pages = 0, _pages(connection, bundle, asked.scope)
         for number, (end, count) in enumerate(pages, start=1):
             high = LAST if number == len(pages) else end
-            yield Chunk({"bundle": bundle.name, "low": low, "high": high}, count)
+            yield Chunk({"bundle": bundle.name, "low": low, "high": high}, count, 1)
             low = end + 1
 
 
@@ -105,6 +113,9 @@ def recalculate(work: Work) -> None:
     """
     if preview.SHARE in work.payload:
         preview.copy(work)
+        return
+    if comparing.is_comparison(work):
+        comparing.compare(work)
         return
     owners = _owners_of(work)
     if work.asked.dry_run:

@@ -44,7 +44,7 @@ from ...figures.keeping.notes import Touched
 from ..healing.moved import Moved, moved_by
 from ..models import ACCEPTED, DriftFinding
 from .findings import facts_named, settle
-from .holding import owners_of
+from .holding import building_on
 from .models import FactDecision
 from .refusals import (
     BY_STATE,
@@ -161,7 +161,7 @@ def _restore(connection: Connection, facts: Facts, forgery: Forgery) -> None:
 
 def _recompute(connection: Connection, forgery: Forgery) -> None:
     """Recompute what reads the row: incremental figures never included the forged value."""
-    owners = owners_of(connection, forgery)
+    owners = building_on(connection, [forgery])
     pending = {name: Touched(owners=mine) for name, mine in owners.items() if mine}
     settle_connection(connection, registry, pending=pending)
 

@@ -1,8 +1,9 @@
-"""Which owners a heal must skip: those with a fact beneath them that differs from the audit trail.
+"""Which owners a correction must skip: those with a fact beneath them that differs from the audit trail.
 
-Only the few owners that a heal would write are checked. Their own facts are compared with the trail, those of what
-they build on, and so on down. A row that was moved to another owner without the trail is beneath
-both owners: the one in the row, and the one in the trail.
+A run over many owners compares the tables that its figures read once, at its start (see `comparing`): the owners above
+what differs are skipped. For a few owners their own facts are compared with the trail, those of what they build on, and
+so on down. A row that was moved to another owner without the trail is beneath both owners: the one in the row, and the
+one in the trail.
 
 Rows that were written right under their owner's lock (a running balance, added at once) are evidence as well: where
 they no longer follow from each other, only a person may correct the owner, with a reason.
@@ -27,7 +28,6 @@ from sqlalchemy import (
     cast,
     func,
     literal,
-    or_,
     select,
     union,
 )
@@ -35,29 +35,24 @@ from sqlalchemy import (
 from ...app.domain import declared
 from ...audit.chain.records import EVENTS
 from ...audit.facts import CHANGED, Facts, Forgery, facts_by_table, in_utc
-from ...base import N_, table_of
+from ...audit.marks import LONGEST_ID
+from ...base import N_
 from ...figures.computing.dependencies import lower_bundles, owners_above, owners_beneath
-from ...figures.computing.registry import Bundle, Known, Registry, registry
-from ...figures.computing.statements import Statement, drifted
+from ...figures.computing.registry import Bundle, Registry, registry
+from ...figures.computing.relations import OWNERS
+from ...figures.computing.statements import Statement, drifted, suspects
 from ...figures.declaring.declaration import Source
+from ...figures.keeping.drain import Correcting
 from ...figures.keeping.recomputing import wrong_in_locked
-from ...figures.models import Correction
-
-CORRECTIONS = table_of(Correction)
-
-NOBODY: Final[Known] = {}
 
 _OWNERS: Final[Any] = bindparam("owners", type_=ARRAY(BigInteger))
-
-LONGEST_ID: Final = 18
-"""Digits of a row's id in an event, above which it is no row's."""
 
 Held = Mapping[int, Sequence[Forgery]]
 """Owner → the facts beneath it that differ from the trail."""
 
 HELD = N_(
-    "Facts beneath it differ from the audit trail, so decide about those first: under Drift, or with "
-    "backoffice audit verify-facts"
+    "An input differs from the audit trail, so this total stays as it is. Decide about that input first: on the Drift "
+    "page, or with backoffice audit verify-facts"
 )
 """Why an owner with a fact that differs from the trail is skipped."""
 
@@ -83,47 +78,89 @@ class Hold:
     of: Callable[[Connection, Collection[int]], set[int]]
 
 
-def doubted(
-    connection: Connection, bundle: Bundle, owners: Collection[int], evident: Known = NOBODY
-) -> dict[int, str]:
-    """The owners, of these, that no heal may correct, each with the sentence that explains why."""
-    names = {figure.name for figure in bundle.figures}
-    held_by = [hold for hold in declared().holds if hold.figure in names] if owners else []
-    found = {owner: hold.why for hold in held_by for owner in hold.of(connection, owners)}
-    return found | dict.fromkeys(held(connection, bundle, owners, evident=evident), HELD)
+@dataclass(frozen=True)
+class Doubts:
+    """Which owners may not be corrected now, and why: asked under their locks, before anything is written.
+
+    `beneath`: by bundle, the owners that build on a fact that differed when the run began. None, for a few owners: no
+    table was compared, so the facts beneath those with a wrong figure are compared now.
+    """
+
+    beneath: Mapping[str, Collection[int]] | None = None
+
+    def __call__(
+        self,
+        connection: Connection,
+        bundle: Bundle,
+        owners: Collection[int],
+        correcting: Correcting,
+    ) -> dict[int, str]:
+        """The owners, of these, that a correction skips, each with the sentence that explains why."""
+        is_decided = correcting["cause"] != "heal" or bool(correcting["reason"])
+        broken = set() if is_decided else _broken(connection, bundle, owners)
+        return dict.fromkeys(broken, BROKEN) | self._others(connection, bundle, owners)
+
+    def untouched(
+        self, connection: Connection, bundle: Bundle, owners: Collection[int]
+    ) -> dict[int, str]:
+        """The same before a dry run, plus the owners with a wrong row of locked days."""
+        wrong = set[int]()
+        for figure in bundle.figures if owners else ():
+            if figure.locked is not None:
+                asked = wrong_in_locked(registry, figure)
+                wrong.update(asked.run(connection, owners=sorted(owners)).scalars())
+        return dict.fromkeys(wrong, LOCKED) | self._others(connection, bundle, owners)
+
+    def _others(
+        self, connection: Connection, bundle: Bundle, owners: Collection[int]
+    ) -> dict[int, str]:
+        names = {figure.name for figure in bundle.figures}
+        held_by = [hold for hold in declared().holds if hold.figure in names] if owners else []
+        found = {owner: hold.why for hold in held_by for owner in hold.of(connection, owners)}
+        if self.beneath is None:
+            asked = suspects(registry, bundle, OWNERS).run(connection, owners=sorted(owners))
+            return found | dict.fromkeys(held(connection, bundle, asked.scalars().all()), HELD)
+        bundles = registry.bundles_of(bundle.figures) if self.beneath else ()
+        doubted = {owner for each in bundles for owner in self.beneath.get(each.name, ())}
+        return found | dict.fromkeys(doubted.intersection(owners), HELD)
 
 
-def untouched(connection: Connection, bundle: Bundle, owners: Collection[int]) -> dict[int, str]:
-    """As `doubted`, before anything is written, plus the owners with a wrong row of locked days."""
-    wrong = set[int]()
-    for figure in bundle.figures if owners else ():
-        if figure.locked is not None:
-            asked = wrong_in_locked(registry, figure)
-            wrong.update(asked.run(connection, owners=sorted(owners)).scalars())
-    return dict.fromkeys(wrong, LOCKED) | doubted(connection, bundle, owners)
+def building_on(connection: Connection, forged: Sequence[Forgery]) -> dict[str, set[int]]:
+    """By bundle, the owners with figures that are derived from these rows, directly or through other figures."""
+    found: dict[str, set[int]] = {}
+    for bundle in registry.bundles if forged else ():
+        owners = {
+            owner
+            for source in bundle.sources
+            for mine in _led_by(connection, source, [f for f in forged if _is_read(f, source)])
+            for owner in mine
+        }
+        for lower in lower_bundles(registry, bundle):
+            if lower.name in found:
+                owners |= owners_above(connection, registry, bundle, lower, found[lower.name])
+        if owners - {None}:
+            found[bundle.name] = owners - {None}
+    return found
 
 
-def leave_alone(
-    connection: Connection, bundle: Bundle, corrections: Sequence[int], evident: Known
-) -> tuple[set[int], set[int]]:
-    """The owners that these corrections have derived from doubtful facts, and the others; see `Registry.held`."""
-    if not corrections:
-        return set(), set()
-    own = CORRECTIONS.c
-    mine = own.id == any_(literal(list(corrections), ARRAY(BigInteger)))
-    is_decided = or_(own.cause != "heal", own.reason != "")
-    reported = select(own.owner, func.bool_and(is_decided)).where(mine).group_by(own.owner)
-    decided = {row.owner: bool(row[1]) for row in connection.execute(reported)}
-    undecided = {owner for owner, is_one in decided.items() if not is_one}
-    doubtful = set(doubted(connection, bundle, set(decided), evident))
-    doubtful |= _broken(connection, bundle, undecided)
-    return doubtful, set(decided) - doubtful
+def _is_read(forgery: Forgery, source: Source) -> bool:
+    """Whether the figures read what differs in the row; of one that was added or removed they read all."""
+    facts = facts_by_table().get(source.table.name)
+    if facts is None or forgery.table != source.table.name:
+        return False
+    read = {column.key for column in _read(facts, source)}
+    return forgery.kind != CHANGED or bool(forgery.columns & read)
 
 
-def why_left(connection: Connection, bundle: Bundle, owners: Collection[int]) -> Mapping[int, str]:
-    """Skipped owner → the sentence that explains why."""
-    why = untouched(connection, bundle, owners)
-    return {owner: why.get(owner, BROKEN) for owner in owners}
+def _led_by(
+    connection: Connection, source: Source, forged: Sequence[Forgery]
+) -> Iterator[Collection[Any]]:
+    """The owners that these rows of a source lead to, by their present values and by those of the trail."""
+    if source.through is None:
+        yield from (_sides(forgery, source) for forgery in forged)
+    elif forged:
+        ids = literal([forgery.id for forgery in forged], ARRAY(BigInteger))
+        yield connection.scalars(select(source.owner).where(source.through == any_(ids))).all()
 
 
 def _broken(connection: Connection, bundle: Bundle, owners: Collection[int]) -> set[int]:
@@ -151,12 +188,8 @@ def held(
     bundle: Bundle,
     owners: Collection[int],
     figures: Registry = registry,
-    evident: Known = NOBODY,
 ) -> Held:
-    """The owners, of these of a bundle, with a differing fact that their figures are derived from.
-
-    `evident` has the owners, by bundle, whose facts need not be compared again.
-    """
+    """The owners, of these of a bundle, with a differing fact that their figures are derived from."""
     found: dict[int, dict[tuple[str, int], Forgery]] = defaultdict(dict)
     if not owners:
         return {}
@@ -167,8 +200,7 @@ def held(
                 found[owner][forgery.table, forgery.id] = forgery
     for lower in lower_bundles(figures, bundle):
         beneath = owners_beneath(connection, figures, bundle, lower, owners)
-        beneath -= evident.get(lower.name, set())
-        for below, forgeries in held(connection, lower, beneath, figures, evident).items():
+        for below, forgeries in held(connection, lower, beneath, figures).items():
             above = owners_above(connection, figures, bundle, lower, [below])
             for owner in above.intersection(owners):
                 found[owner].update({(f.table, f.id): f for f in forgeries})
@@ -180,9 +212,8 @@ def _direct(
 ) -> Iterator[tuple[int, Forgery]]:
     """The rows of one source that differ in columns that the figures read, each with the owner it is beneath."""
     led = _led(connection, facts, source, owners)
-    read = {column.key for column in _read(facts, source)}
     for forgery in facts.forged_among(connection, led):
-        if forgery.kind == CHANGED and not forgery.columns & read:
+        if not _is_read(forgery, source):
             continue
         mine = led[forgery.id] & set(owners)
         if source.through is None:
@@ -195,23 +226,6 @@ def _sides(forgery: Forgery, source: Source) -> set[int]:
     """The owner in the row, and the owner in the trail."""
     name = source.owner.key
     return {side[name] for side in (forgery.whole, forgery.trail) if side.get(name) is not None}
-
-
-def owners_of(
-    connection: Connection, forgery: Forgery, figures: Registry = registry
-) -> Mapping[str, set[int]]:
-    """Bundle → the owners with figures that read the row, by its present values or by those of the trail."""
-    found: dict[str, set[int]] = defaultdict(set)
-    for bundle in figures.bundles:
-        for source in bundle.sources:
-            if source.table.name != forgery.table:
-                continue
-            if source.through is None:
-                found[bundle.name] |= _sides(forgery, source)
-            else:
-                led = select(source.owner).where(source.through == forgery.id)
-                found[bundle.name] |= set(connection.scalars(led))
-    return {name: owners - {None} for name, owners in found.items()}
 
 
 def _led(

@@ -1,11 +1,14 @@
 """The kind of run that verifies facts against the trail: rows in chunks, then events of deleted rows."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Connection, func, select
 
+from ...audit import marks
 from ...audit.facts import EVENTS_AT_A_TIME, Facts, facts_by_table, last_event
+from ...audit.marks import Mark
 from ...base import N_
 from ...runs.kinds import RunKind
 from ...runs.models import CHUNK_DONE
@@ -13,6 +16,9 @@ from ...runs.work import CHUNKS, RUNS, Asked, Chunk, Work
 from ..findings import check
 from ..verification.impossible import look as look_for_dates
 from .findings import counted, name_of, open_ids, settle
+
+MARKS = "marks"
+"""In a chunk's payload: the marks that hold once the whole verification is done."""
 
 FIRST, LAST = -(2**63), 2**63 - 1
 """The bounds of the first and the last chunk, so that rows of any id are in one."""
@@ -25,7 +31,10 @@ def chosen(scope: Mapping[str, Any]) -> list[Facts]:
 
 
 def _plan(connection: Connection, asked: Asked) -> Iterator[Chunk]:
-    for facts in chosen(asked.scope):
+    tables = chosen(asked.scope)
+    begun = marks.begun(connection, tables)  # before any row is read
+    yield Chunk({MARKS: {name: asdict(mark) for name, mark in begun.items()}})
+    for facts in tables:
         yield from _chunks(connection, facts)
     last = last_event(connection)
     for low in range(0, last + 1, EVENTS_AT_A_TIME):
@@ -47,6 +56,8 @@ def _chunks(connection: Connection, facts: Facts) -> Iterator[Chunk]:
 
 def _work(work: Work) -> None:
     """Compare in one snapshot; record in another transaction what still differs then."""
+    if MARKS in work.payload:
+        return
     suspected: dict[str, set[int]] = {}
     with work.snapshot() as connection:
         if "table" in work.payload:
@@ -74,9 +85,17 @@ def _finish(connection: Connection, asked: Asked) -> Mapping[str, Any]:
     if _is_whole(connection, asked):
         verified = {name_of(table): rows.get(table, 0) for table in tables}
         check(connection, verified, verified_at=run.started_at, milliseconds=took, run_id=asked.id)
+        marks.record(connection, _begun(connection, asked))
     impossible = look_for_dates(connection, asked.id)
     found = counted(connection, tables)
     return {"found": sum(found.values()) + impossible, "rows": rows, "forged": dict(found)}
+
+
+def _begun(connection: Connection, asked: Asked) -> dict[str, Mark]:
+    """The marks with which the verification began."""
+    begun = CHUNKS.c.payload.has_key(MARKS)
+    chunk = select(CHUNKS.c.payload[MARKS]).where(CHUNKS.c.run_id == asked.id, begun)
+    return {name: Mark(**mark) for name, mark in connection.execute(chunk).scalar_one().items()}
 
 
 def _compared(connection: Connection, asked: Asked) -> dict[str, int]:

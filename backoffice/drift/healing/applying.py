@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -19,6 +19,7 @@ from ...figures.verifying.batches import WRITE_CHUNK
 from ...figures.verifying.findings import findings
 from ...runs.models import AMOUNTS, APPLIED, FOUND, SKIPPED
 from ...runs.work import Asked, Chunk, Work
+from ..facts import comparing
 from ..findings import ITEMS, as_item, record
 from ..verification.checks import settle_open
 from ..verification.scope import bundle_named, listed
@@ -34,18 +35,27 @@ Items = dict[int, list[dict[str, Any]]]
 """Owner → the items that the dry run found."""
 
 
-def plan(connection: Connection, asked: Asked) -> Iterator[Chunk]:
-    """Chunks of the owners that the dry run found, bundle after bundle."""
+def plan(connection: Connection, asked: Asked) -> Iterable[Chunk]:
+    """Chunks of the owners that the dry run found, bundle after bundle; facts are compared before and after them."""
     named = select(ITEMS.c.subject, ITEMS.c.owner).where(*_found(asked)).distinct()
     owners: dict[str, set[int]] = defaultdict(set)
     for name, owner in connection.execute(named):
         owners[registry.bundle_of(registry.get(name)).name].add(owner)
-    for stage, bundle in enumerate(b for b in registry.bundles if b.name in owners):
-        yield from listed(bundle, sorted(owners[bundle.name]), stage, WRITE_CHUNK)
+    bundles = [bundle for bundle in registry.bundles if bundle.name in owners]
+    chunks = [
+        chunk
+        for stage, bundle in enumerate(bundles, start=1)
+        for chunk in listed(bundle, sorted(owners[bundle.name]), stage, WRITE_CHUNK)
+    ]
+    is_small = sum(map(len, owners.values())) <= comparing.FEW
+    return chunks if is_small else comparing.around(asked, bundles, chunks)
 
 
 def work(work: Work) -> None:
     """Apply the dry run's items for the chunk's owners."""
+    if comparing.is_comparison(work):
+        comparing.compare(work)
+        return
     bundle = bundle_named(registry, work.payload["bundle"])
     owners: list[int] = work.payload["owners"]
     healer = RunHealer(work, bundle, "heal")
@@ -56,7 +66,10 @@ def work(work: Work) -> None:
         pending = {bundle.name: Touched(owners=set(still))}
         # What builds on these has items of its own, or is right: nothing else is written.
         every = registry.bundle_names
-        return drain(connection, registry, pending, healer.correcting, deferred=every)
+        return drain(
+            connection, registry, pending, healer.correcting,
+            deferred=every, doubtful=healer.healer.doubtful,
+        )  # fmt: skip
 
     core = healer.healer
     core.each(owners, apply, core.of(bundle), bundle.name, core.rows_of(bundle))

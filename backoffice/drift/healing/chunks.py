@@ -33,7 +33,8 @@ from ...figures.verifying.healing import Healer
 from ...runs.models import APPLIED, ITEM_FAILED, SKIPPED
 from ...runs.work import Step, Work
 from ..amounts import gross_in_sql, sum_in_sql
-from ..facts.holding import why_left
+from ..facts import comparing
+from ..facts.holding import LOCKED
 from ..findings import (
     CORRECTIONS,
     ITEMS,
@@ -85,6 +86,7 @@ class RunHealer:
             deferred=deferred,
             strides=work.learned,
             failed_above=self._failed_above,
+            doubtful=comparing.doubts(work),
         )
         self.step: Step | None = None
         self.failed: set[int] = set()
@@ -161,12 +163,13 @@ class RunHealer:
         self.step.tally.changed += len(corrections)
 
     def _leave_held(self, connection: Connection, drained: Drained) -> None:
-        """Record owners skipped because facts beneath them are in doubt, each once per run."""
+        """Record owners that were skipped, with the reason, each once per run."""
         assert self.step is not None
         for bundle, left in record_held(connection, drained, self.work.asked.id):
             reported = self.reported_of(connection, bundle, [f.owner for f in left], SKIPPED)
             new = [finding for finding in left if finding.owner not in reported]
-            why = why_left(connection, bundle, {finding.owner for finding in new})
+            held = drained.held[bundle.name]
+            why = {finding.owner: held[finding.owner] or LOCKED for finding in new}
             for sentence in sorted(set(why.values())):
                 leave_alone(self.step, [f for f in new if why[f.owner] == sentence], sentence)
             if (

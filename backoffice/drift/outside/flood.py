@@ -45,6 +45,7 @@ from ...figures.verifying.outside import (
 )
 from ...runs.models import CHUNK_FAILED
 from ...runs.work import CHUNKS, Asked, Chunk, Work
+from ..facts import comparing
 from ..healing.chunks import RunHealer
 from ..verification.scope import BundlePart, bundle_named, chunks, listed
 
@@ -54,19 +55,25 @@ TRIES = 20
 """How often a lock is requested before the chunk is released."""
 
 
+def plan(_connection: Connection, asked: Asked) -> Iterator[Chunk]:
+    """What is noted, bundle after bundle; facts are compared before and after."""
+    return comparing.around(asked, registry.bundles, again(()))
+
+
 def again(_items: Sequence[Any]) -> Iterator[Chunk]:
-    """The chunks of a retry: everything that is still noted."""
-    return plan(None, None)
+    """For each bundle: cut its notes into chunks once those beneath it are drained, then delete those of TRUNCATE.
 
-
-def plan(_connection: Connection | None, _asked: Asked | None) -> Iterator[Chunk]:
-    """For each bundle: cut its notes into chunks once those beneath it are drained, then delete those of TRUNCATE."""
+    For a retry, too: everything that is still noted.
+    """
     for number, bundle in enumerate(registry.bundles):
-        yield Chunk({"bundle": bundle.name, "cut": True}, 0, 2 * number)
+        yield Chunk({"bundle": bundle.name, "cut": True}, 0, 2 * number + 1)
 
 
 def work(work: Work) -> None:
     """Do one chunk of a flood."""
+    if comparing.is_comparison(work):
+        comparing.compare(work)
+        return
     bundle = bundle_named(registry, work.payload["bundle"])
     if "cut" in work.payload:
         _cut(work, bundle)
@@ -158,7 +165,9 @@ class FloodHealer(RunHealer):
     def take(self, notes: Notes) -> None:
         """Drain these notes."""
         pieces = Pieces()
-        take = taking(pieces, registry, self.db_user, UNTIL_ITS_TURN, self.work.asked.id)
+        take = taking(
+            pieces, registry, self.db_user, UNTIL_ITS_TURN, self.work.asked.id, self.healer.doubtful
+        )
 
         def failed(group: Notes, error: str) -> None:
             with self.work.transaction() as step:
@@ -177,6 +186,7 @@ class FloodHealer(RunHealer):
             drained = drain(
                 connection, registry, pending, self.correcting, alone=True,
                 most_rows=pieces.most_rows(part[0]) if len(part) == 1 else None,
+                doubtful=self.healer.doubtful,
             )  # fmt: skip
             defer(connection, self.db_user, UNTIL_ITS_TURN)
             return drained

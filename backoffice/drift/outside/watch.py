@@ -23,6 +23,7 @@ from ...runs import actions
 from ...runs.errors import AlreadyRunning
 from ...runs.models import Run
 from ...runs.working import perform
+from ..facts.holding import Doubts
 from ..findings import close_corrected, record_held
 from ..verification.checks import settle_open
 from ..verification.chunks import close_right
@@ -65,7 +66,9 @@ def drain(engine: Engine, above: int = 0, *, put_off: bool = False) -> NotedResu
 
     Those with an id `above`; notes waiting for a retry because they could not be drained only with `put_off`.
     """
-    done = figures.heal_noted(engine, within=_within, above=above, put_off=put_off)
+    done = figures.heal_noted(
+        engine, within=_within, above=above, put_off=put_off, doubtful=Doubts()
+    )
     if done.notes:
         log.info("outside notes drained", notes=done.notes, corrections=len(done.corrections))
     if done.notes:  # after corrections, checks may hold again
@@ -102,11 +105,12 @@ def _within(connection: Connection, things: Sequence[Any], drained: Drained) -> 
     for bundle, owners in _owners_noted(things).items():  # the program may have corrected it itself
         close_right(connection, bundle, {"owners": sorted(owners)})
     for bundle, left in record_held(connection, drained, None):
-        log.warning(
-            "left alone: facts beneath differ from the audit trail",
-            bundle=bundle.name,
-            rows=len(left),
-        )
+        if left:
+            log.warning(
+                "skipped: facts beneath differ from the audit trail",
+                bundle=bundle.name,
+                rows=len(left),
+            )
 
 
 def _owners_noted(things: Sequence[Any]) -> dict[Bundle, set[int]]:

@@ -29,7 +29,7 @@ from ...figures.verifying.findings import findings, orphans
 from ...figures.verifying.verification import MANY, suspected_between
 from ...runs.models import CHUNK_FAILED, FOUND, ITEM_FAILED, SKIPPED
 from ...runs.work import CHUNKS, Asked, Step, Work
-from ..facts.holding import untouched
+from ..facts import comparing
 from ..findings import as_item, close_unseen, noted_owners, record
 from ..healing import above
 from ..recording import FINDINGS
@@ -137,13 +137,18 @@ def _compared_beneath(connection: Connection, asked: Asked, bundle: Bundle) -> C
 
 def dry_run(work: Work) -> None:
     """Record in the run's items, and nowhere else, what a heal would write."""
+    if comparing.is_comparison(work):
+        comparing.compare(work)
+        return
     if "above" in work.payload:
         above.lead(work)
         return
     bundle = bundle_named(registry, work.payload["bundle"])
     seen = look(work, bundle)
     with work.transaction(is_last=True) as step:
-        why = untouched(step.connection, bundle, {finding.owner for finding in seen.found})
+        why = comparing.doubts(work).untouched(
+            step.connection, bundle, {finding.owner for finding in seen.found}
+        )
         found = [finding for finding in seen.found if finding.owner not in why]
         for finding in found:
             fields = as_item(finding)

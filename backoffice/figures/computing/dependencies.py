@@ -4,7 +4,7 @@ The owners of a lower bundle that feed the owners of a bundle built on it, and t
 a bundle may read a lower one as it is stored.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from functools import cache
 from typing import Any
 
@@ -17,7 +17,6 @@ from sqlalchemy import (
     any_,
     bindparam,
     func,
-    not_,
     select,
     true,
     union,
@@ -28,7 +27,6 @@ from .registry import Bundle, Registry
 from .statements import Statement
 
 _OWNERS: Any = any_(bindparam("owners", type_=ARRAY(BigInteger)))
-_KNOWN: Any = any_(bindparam("known", type_=ARRAY(BigInteger)))
 _LOW, _HIGH = (bindparam(name, type_=BigInteger) for name in ("low", "high"))
 
 Pair = tuple[Any, Any]
@@ -123,7 +121,7 @@ def owners_beneath(
     return found - {None}
 
 
-WRITING = 4
+WRITING = 10
 """How many rows that are only read a row that may be written counts for: so much longer it takes."""
 
 
@@ -136,37 +134,52 @@ def rows_beneath(
     bundle: Bundle,
 ) -> int:
     """Count the rows that a computation of these owners reads down to the facts, but no further than beyond `most`."""
-    beneath, count = [(bundle, set(owners))], 0
-    for each, mine in beneath:  # grows while it is walked
-        for statement in _own_rows(each):
+    count, beneath = 0, [(bundle, frozenset(bundle.figures), set(owners))]
+    for each, figures, mine in beneath:  # grows while it is walked
+        for statement in _own_rows(figures):
             count += int(statement.rows(connection, owners=sorted(mine), most=most)[0][0])
             if count > most:
                 return count
-        known = {bundle for bundle, _ in beneath}
         beneath += [
-            (lower, owners_beneath(connection, registry, each, lower, mine))
-            for lower in lower_bundles(registry, each)
-            if lower not in known
+            (lower, read, owners_beneath(connection, registry, each, lower, mine))
+            for lower, read in _read_beneath(registry, each, figures)
         ]
     return count
 
 
+Figures = frozenset[Figure]
+
+
 @cache
-def _own_rows(bundle: Bundle) -> list[Statement]:
+def _read_beneath(
+    registry: Registry, bundle: Bundle, figures: Figures
+) -> list[tuple[Bundle, Figures]]:
+    """The lower bundles that these figures read directly, with the figures of them, where they have rows to count."""
+    found = []
+    for lower in lower_bundles(registry, bundle):
+        direct = {f for figure in figures for f in registry.depends_on(figure)}
+        read = direct.intersection(lower.figures)
+        while more := {f for g in read for f in registry.depends_on(g)} & set(lower.figures) - read:
+            read |= more
+        chosen = frozenset(read)
+        if read and (_own_rows(chosen) or _read_beneath(registry, lower, chosen)):
+            found.append((lower, chosen))
+    return found
+
+
+@cache
+def _own_rows(figures: Figures) -> list[Statement]:
     """Count the rows, up to `most`, by each column that names `owners`; the owner's own row is not counted."""
-    weights = {
-        source.owner: WRITING if source.owner.table in bundle.targets else 1
-        for source in bundle.sources
-        if not source.owner.primary_key
-    }
+    targets = {figure.table for figure in figures}
+    columns = {s.owner for f in figures for s in f.sources if not s.owner.primary_key}
     most = bindparam("most", type_=BigInteger)
     return [
         Statement(
-            select(func.count() * weight).select_from(
+            select(func.count() * (WRITING if column.table in targets else 1)).select_from(
                 select(column).where(column == _OWNERS).limit(most).subquery()
             )
         )
-        for column, weight in weights.items()
+        for column in sorted(columns, key=str)
     ]
 
 
@@ -195,25 +208,6 @@ def owners_above(
     return found - {None}
 
 
-def is_covered(
-    connection: Connection,
-    registry: Registry,
-    upper: Bundle,
-    lower: Bundle,
-    owners: set[int],
-    known: Mapping[str, set[int]],
-) -> bool:
-    """Whether every lower owner that is read for these owners is among the `known`."""
-    mine = known.get(lower.name)
-    elsewhere = _read_for_besides(registry, upper, lower)
-    if not mine or not (has_same_owners(upper, lower) or elsewhere):
-        return False
-    if has_same_owners(upper, lower) and not owners <= mine:
-        return False
-    given = {"owners": sorted(owners), "known": sorted(mine)}
-    return elsewhere is None or not elsewhere.rows(connection, **given)
-
-
 def _pairs(registry: Registry, upper: Bundle, lower: Bundle) -> list[Pair]:
     return [
         pair
@@ -227,16 +221,6 @@ def _pairs(registry: Registry, upper: Bundle, lower: Bundle) -> list[Pair]:
 def _read_for(registry: Registry, upper: Bundle, lower: Bundle) -> Statement | None:
     selects = [select(low).where(up == _OWNERS) for up, low in _pairs(registry, upper, lower)]
     return _of(selects)
-
-
-@cache
-def _read_for_besides(registry: Registry, upper: Bundle, lower: Bundle) -> Statement | None:
-    """One lower owner that is read for these and is not known, if there is one."""
-    selects = [
-        select(low).where(up == _OWNERS, not_(low == _KNOWN)).limit(1)
-        for up, low in _pairs(registry, upper, lower)
-    ]
-    return _of([select(found.subquery()) for found in selects])
 
 
 @cache

@@ -7,7 +7,7 @@ from graphlib import CycleError as GraphCycle
 from graphlib import TopologicalSorter
 from typing import Any, TypeVar
 
-from sqlalchemy import Column, Connection, Table
+from sqlalchemy import Column, Table
 
 from ..declaring import figure as declaring
 from ..declaring.declaration import Figure, Source
@@ -70,14 +70,6 @@ class Bundle:
         return tuple(f for f in self.figures if f.table is table)
 
 
-Known = Mapping[str, set[int]]
-"""By bundle, owners of whom something is known: that they are right, say, or that their facts are."""
-
-Held = Callable[[Connection, Bundle, Sequence[int], Known], tuple[set[int], set[int]]]
-"""Given ids of a bundle's corrections, returns the owners to be restored because the facts behind them are in doubt,
-and the other owners. Facts behind owners that are given as known to be right need not be looked at."""
-
-
 Observe = Callable[[float, int], None]
 """Called with the seconds that a drain took, and how many figure rows it changed."""
 
@@ -94,8 +86,6 @@ class Registry:
 
     def __init__(self, name: str = "figures") -> None:
         self.name = name
-        self.held: Held | None = None
-        """Asked about every correction written, while its owners are locked; not about what a user saves."""
         self.observe: Observe = noop
         """Called after every drain of a transaction's own notes."""
         self._declared: dict[str, Figure] = {}

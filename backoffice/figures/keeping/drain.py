@@ -5,7 +5,7 @@ Notes that an outside program left behind are drained by `outside.drain_noted`, 
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, repeat
@@ -15,7 +15,6 @@ from sqlalchemy import Connection, select
 
 from ...base.actor import actor
 from ..computing import definitions
-from ..computing.dependencies import is_covered, lower_bundles, trustworthy
 from ..computing.increments import Changes, apply, noted_names, unaccounted
 from ..computing.registry import Bundle, Registry
 from ..computing.relations import ONE_OWNER, OWNERS, Scope
@@ -42,14 +41,15 @@ DRAINING = "figures.draining"
 class Drained:
     """The result of a drain: notes taken, rows written, corrections left (their ids, by figure).
 
-    `held` has the owners, by bundle, that were skipped: see `Registry.held`; `locked` those with a wrong row of
-    locked days, which was not written. `is_cut`: the maximum number of rows was written, so there may be more.
+    `held` has the owners, by bundle, that were skipped, each with the reason (see `Doubtful`); `locked` those with a
+    wrong row of locked days, which were not written. `is_cut`: the maximum number of rows was written, so there may be
+    more.
     """
 
     notes: int = 0
     changed: Changes = field(default_factory=list)
     corrected: dict[str, list[int]] = field(default_factory=dict)
-    held: dict[str, set[int]] = field(default_factory=dict)
+    held: dict[str, dict[int, str]] = field(default_factory=dict)
     locked: set[int] = field(default_factory=set)
     is_cut: bool = False
 
@@ -65,7 +65,7 @@ class Drained:
         for figure, corrections in other.corrected.items():
             self.corrected.setdefault(figure, []).extend(corrections)
         for bundle, owners in other.held.items():
-            self.held.setdefault(bundle, set()).update(owners)
+            self.held.setdefault(bundle, {}).update(owners)
         self.locked |= other.locked
         self.is_cut = self.is_cut or other.is_cut
 
@@ -74,6 +74,8 @@ Pending = dict[str, Touched]
 Correcting = dict[str, Any]
 Unnoted = defaultdict[str, set[int]]
 """By bundle, the owners that were already wrong before the writes that are drained."""
+Doubtful = Callable[[Connection, Bundle, Collection[int], Correcting], Mapping[int, str]]
+"""Returns the owners, of these locked ones, that may not be corrected now, each with the reason."""
 Fresh = dict[str, set[int]]
 """By bundle, the owners just recomputed: notes on them come from the core's own write."""
 
@@ -90,26 +92,27 @@ def drain(
     by_facts: bool = False,
     only: Mapping[str, Collection[int]] | None = None,
     most_rows: int | None = None,
+    doubtful: Doubtful | None = None,
 ) -> Drained:
     """Recompute whatever this transaction has touched, and what is `pending` besides.
 
     Bundle after bundle in the order in which they build on each other, until no note is left.
     With `correcting` (see `correction_of`) every figure row that changes leaves a correction and
-    no stored figure is trusted, except those that this very drain has compared with the facts under
-    their owners' locks: what builds on them is not computed down to the facts again. So nothing has to
-    wait until what is beneath it is right, and no change is added to a wrong value. `alone` stops
+    no stored figure is trusted: it is computed down to the facts. So nothing has to wait until
+    what is beneath it is right, and no change is added to a wrong value. `alone` stops
     after the pending bundle: what builds on it stays noted, for another session to drain. Notes on
     bundles that are `deferred` are dropped: the caller verifies those afterwards, and heals what is
     wrong by the facts. With `unnoted`, what was wrong before any note is corrected without naming a database user.
     `by_facts` trusts no stored figure without correcting any, so that what is written does not depend on other stored
     figures. For bundles in `only` the notes on other owners are dropped: the caller knows that they do not change.
     Of a corrected bundle at most `most_rows` are written; where there may be more, nothing that builds on it is
-    (`alone`: it stays noted).
+    (`alone`: it stays noted). Owners that are `doubtful` are not corrected.
     """
     total = Drained()
     drains = _Drains(
         connection, registry, pending or {}, correcting, alone, deferred, unnoted, only or {},
         is_tampered=by_facts, most_rows=most_rows, asked=frozenset(pending or ()),
+        doubtful=doubtful,
     )  # fmt: skip
     for name, touched in drains.waiting.items():
         drains.seen[name] |= touched.named
@@ -155,13 +158,10 @@ class _Drains:
     most_rows: int | None = None
     asked: frozenset[str] = frozenset()
     """The bundles that the caller asked for; only of these may rows be left for a later transaction."""
+    doubtful: Doubtful | None = None
     fresh: Fresh = field(default_factory=dict)
     locked: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
     """By owners' table, the owners that this drain has locked, until its transaction ends."""
-    known: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
-    """By bundle, the locked owners with figures that this transaction has compared with the facts."""
-    evident: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
-    """By bundle, the owners corrected by this drain, with facts that are not in doubt."""
     others: frozenset[str] = frozenset()
     """Bundles that the database keeps by another definition; queried only where corrections are made."""
 
@@ -204,14 +204,11 @@ class _Drains:
                 self.unnoted[bundle].add(owner)
 
     def next(self, bundle: Bundle) -> Drained:
-        """Recompute one bundle, and record the owners that are now known to be right by the facts."""
+        """Recompute one bundle, and record the owners for whom its own notes need no further drain."""
         touched, names = self.waiting.pop(bundle.name), [bundle.name]
         if self.is_by_facts:
             bundle, names = self._with_expressions(bundle, touched)
         owners, drained = self._settle(bundle, names, touched)
-        if self.is_by_facts:
-            for name in names:
-                self.known[name] |= owners - drained.held.get(name, set())
         self.fresh = dict.fromkeys(names, owners)
         return drained
 
@@ -287,35 +284,21 @@ class _Drains:
         return [(bundle.targets[0], key) for _, keys in answers for key in keys or ()]
 
     def _correct(self, bundle: Bundle, names: Sequence[str], owners: set[int]) -> Drained:
-        """Recompute these owners; roll back those with corrections that may not stand (see `Registry.held`).
-
-        So owners that were right cost no query, and none is computed twice unless an owner is held. The facts behind
-        what was read as stored, and corrected by this drain, are not looked at again.
-        """
-        trusted = self._trusted(bundle, owners)
-        if self.correcting is None or self.registry.held is None:
-            return self._recomputed(bundle, names, owners, trusted)
-        point = self.connection.begin_nested()
-        done = self._recomputed(bundle, names, owners, trusted)
-        evident = {lower.name: self.evident[lower.name] for lower in trusted}
-        doubtful, others = self.registry.held(self.connection, bundle, done.corrections, evident)
-        for name in names:
-            self.evident[name] |= others
-        held = done.locked | doubtful
-        if not held:
-            point.commit()
-            return done
-        point.rollback()
-        done = self._recomputed(bundle, names, owners - held, trusted)
-        done.held = dict.fromkeys(names, held)
+        """Recompute these owners, except those that may not be corrected now."""
+        held: dict[int, str] = {}
+        if self.correcting is not None and self.doubtful is not None and owners:
+            held |= self.doubtful(self.connection, bundle, owners, self.correcting)
+        mine = owners - held.keys()
+        done = self._recomputed(bundle, names, mine)
+        held |= dict.fromkeys(done.locked, "")
+        if held:
+            done.held = dict.fromkeys(names, held)
         return done
 
-    def _recomputed(
-        self, bundle: Bundle, names: Sequence[str], owners: set[int], trusted: frozenset[Bundle]
-    ) -> Drained:
+    def _recomputed(self, bundle: Bundle, names: Sequence[str], owners: set[int]) -> Drained:
         done = Drained()
         for part, why in self._named(names, owners):
-            done.add(self._recompute(bundle, names, part, why, trusted))
+            done.add(self._recompute(bundle, names, part, why))
         return done
 
     def _named(
@@ -334,7 +317,6 @@ class _Drains:
         names: Sequence[str],
         owners: set[int],
         why: Correcting | None,
-        trusted: frozenset[Bundle],
     ) -> Drained:
         """Write the expected values of these owners; a correction suppresses most of its notes, see `triggers`."""
         scope, values = scope_of(owners)
@@ -343,7 +325,7 @@ class _Drains:
         statement = recompute(
             self.registry, bundle, scope,
             correct=correct, by_facts=self.is_by_facts or bundle.incremental,
-            trusted=trusted, most_rows=most_rows,
+            most_rows=most_rows,
         )  # fmt: skip
         leads = correct and not self.alone and self.unnoted is None
         led = led_through(self.registry, bundle, frozenset(names)) if leads else ()
@@ -372,17 +354,6 @@ class _Drains:
             ids = {key for table, key in changed if table is source.table}
             if ids and upper.name not in self.deferred:
                 self.waiting.setdefault(upper.name, Touched()).written[source.table.name] |= ids
-
-    def _trusted(self, bundle: Bundle, owners: set[int]) -> frozenset[Bundle]:
-        """The lower bundles that may be read as stored for these owners, which are locked."""
-        if not self.known:
-            return frozenset()
-        covered = [
-            lower
-            for lower in lower_bundles(self.registry, bundle)
-            if is_covered(self.connection, self.registry, bundle, lower, owners, self.known)
-        ]
-        return trustworthy(self.registry, bundle, covered)
 
 
 def correction_of(

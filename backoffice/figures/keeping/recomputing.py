@@ -41,7 +41,6 @@ from ...database.proof import PROOF, token
 from ..computing.registry import Bundle, Registry
 from ..computing.relations import ONE_OWNER, OWNERS, Condition, Relations, Scope
 from ..computing.statements import (
-    NOTHING,
     Statement,
     changes,
     changes_since,
@@ -133,18 +132,17 @@ def recompute(
     *,
     correct: bool,
     by_facts: bool,
-    trusted: frozenset[Bundle] = NOTHING,
     most_rows: int | None = None,
 ) -> Statement:
     """Write the expected values of the owners' figures where they differ, in one statement.
 
     Run it in the statement after `lock`. With `correct` every figure row that changes leaves a
     correction (parameters cause, reason, actor, db_user, run_id). `by_facts` computes down to the facts,
-    ignoring stored values beneath except those of `trusted` bundles; without it the lower figures of other
+    ignoring stored values beneath; without it the lower figures of other
     bundles are read as stored. At most `most_rows` rows of each target are written. Returns rows,
     each with a list or None: the target's number and the primary keys of rows written, CORRECTED and ids.
     """
-    known = expanded(registry, None if by_facts else bundle, trusted)
+    known = expanded(registry, None if by_facts else bundle)
     relations = Relations(registry, known)
     answers: list[Select[Any]] = []
     kept = registry.written(bundle)
@@ -155,8 +153,11 @@ def recompute(
         if figures[0].locked is not None:
             every = found.cte(f"found_{number}")
             is_locked = _is_locked(figures[0], every)
+            wrong = select(every.c.owner).where(is_locked)
             answers.append(_answer(LOCKED, every.c.owner).where(is_locked))
-            found = select(every).where(~is_locked)
+            # What a heal cannot correct as a whole it leaves as it is: the rows of an owner run into each other.
+            is_left = every.c.owner.in_(wrong) if correct else is_locked
+            found = select(every).where(~is_left)
         rows = found.limit(most_rows).cte(f"changes_{number}")
         written = _write(table, figures, rows, number, _theirs(figures[0], scope))
         answers += (_answer(number, w.c.pk) for w in written)

@@ -11,7 +11,7 @@ from ..keeping.drain import Drained
 WRITE_CHUNK = 1_000
 """The most owners that are locked and recomputed in one transaction."""
 
-READ_ROWS = 20_000
+READ_ROWS = 50_000
 """The most rows beneath the owners of one transaction (see `rows_beneath`); a single owner may have more."""
 
 MOST_ROWS = 2_000

@@ -23,7 +23,7 @@ from ..computing import definitions
 from ..computing.dependencies import lower_bundles, owners_above, owners_beneath, rows_beneath
 from ..computing.registry import Bundle, Registry, noop
 from ..declaring.declaration import Figure
-from ..keeping.drain import Correcting, Drained, correction_of, drain
+from ..keeping.drain import Correcting, Doubtful, Drained, correction_of, drain
 from ..keeping.notes import NOTES, Touched
 from ..models import noted_bundle
 from . import batches
@@ -62,13 +62,13 @@ class HealResult:
     checked: int = 0
     corrections: int = 0
     failures: list[Failure] = field(default_factory=list)
-    held: dict[str, set[int]] = field(default_factory=dict)
+    held: dict[str, dict[int, str]] = field(default_factory=dict)
 
     def add(self, drained: Drained) -> None:
         """Count the result of a committed transaction."""
         self.corrections += len(drained.corrections)
         for bundle, owners in drained.held.items():
-            self.held.setdefault(bundle, set()).update(owners)
+            self.held.setdefault(bundle, {}).update(owners)
 
 
 Begin = Callable[[], AbstractContextManager[Connection]]
@@ -87,7 +87,7 @@ class Healer:
     where given) and never stops the rest. `within` is
     called inside each transaction with the owners (or notes) that it processed, `stands`
     once it has committed. Bundles that are `deferred` are verified by the caller afterwards.
-    `strides` remember, by bundle, how many owners a transaction takes.
+    `strides` remember, by bundle, how many owners a transaction takes. Owners that are `doubtful` are not corrected.
     """
 
     registry: Registry
@@ -98,6 +98,7 @@ class Healer:
     deferred: Collection[str] = ()
     strides: dict[str, Stride] = field(default_factory=dict)
     failed_above: Callable[[Failure], None] | None = None
+    doubtful: Doubtful | None = None
 
     def heal(
         self,
@@ -128,6 +129,7 @@ class Healer:
                 connection, self.registry, pending, correcting,
                 deferred=self.registry.bundle_names if alone else apart.union(self.deferred),
                 most_rows=pieces.most_rows(part[0]) if len(part) == 1 else None,
+                doubtful=self.doubtful,
             )  # fmt: skip
             if drained.corrections:
                 for led in (before, self._above(connection, found)):
@@ -290,18 +292,21 @@ def heal(
     reason: str = "",
     run_id: int | None = None,
     every_owner: bool = False,
+    doubtful: Doubtful | None = None,
 ) -> HealResult:
     """Correct every drifted figure in scope, and whatever builds on it.
 
     Figures of a bundle share owner and lock and are healed together. What an incremental figure builds on
     is healed before it; for given `owners` the caller has to do that, because those are
     other owners. `every_owner` recomputes all in scope (a rebuild) instead of the
-    suspected ones; either way only differences are written.
+    suspected ones; either way only differences are written, and none of owners that are `doubtful`.
     """
     result = HealResult()
     given = None if owners is None else sorted(set(owners))
     correcting = correction_of(cause, reason, run_id=run_id)
-    healer = Healer(registry, engine.begin, result.failures.append, stands=result.add)
+    healer = Healer(
+        registry, engine.begin, result.failures.append, stands=result.add, doubtful=doubtful
+    )
     wanted = registry.figures if figures is None else figures
     with engine.connect() as connection:
         definitions.require(connection, registry, registry.bundles_of(wanted))
@@ -317,7 +322,9 @@ def heal(
     return result
 
 
-def renew(engine: Engine, registry: Registry) -> Iterator[tuple[Bundle, HealResult]]:
+def renew(
+    engine: Engine, registry: Registry, doubtful: Doubtful | None = None
+) -> Iterator[tuple[Bundle, HealResult]]:
     """Heal each bundle with a definition that this database has not computed; record it once committed.
 
     An interrupted renewal resumes with the bundle at which it stopped.
@@ -327,7 +334,7 @@ def renew(engine: Engine, registry: Registry) -> Iterator[tuple[Bundle, HealResu
         connection.execute(delete(NOTES).where(noted_bundle.not_in(registry.bundle_names)))
         bundles = definitions.without(connection, registry, definitions.COMPUTED)
     for bundle in bundles:
-        result = heal(engine, registry, bundle.figures, cause="upgrade")
+        result = heal(engine, registry, bundle.figures, cause="upgrade", doubtful=doubtful)
         yield bundle, result
         if not result.failures:
             with engine.begin() as connection:

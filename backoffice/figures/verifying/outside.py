@@ -28,7 +28,7 @@ from ...database.proof import prove
 from ..computing import definitions
 from ..computing.increments import noted_names
 from ..computing.registry import Bundle, Registry, noop
-from ..keeping.drain import Drained, Pending, Unnoted, correction_of, drain
+from ..keeping.drain import Doubtful, Drained, Pending, Unnoted, correction_of, drain
 from ..keeping.hooks import skip_drain
 from ..keeping.locking import hold_everybodys
 from ..keeping.notes import NOTES, Touched
@@ -55,18 +55,21 @@ def heal_noted(
     within: Callable[[Connection, Sequence[Any], Drained], None] = noop,
     above: int = 0,
     put_off: bool = False,
+    doubtful: Doubtful | None = None,
 ) -> NotedResult:
     """Drain every note that outside programs left behind, bundle after bundle, lower ones first.
 
     What builds on a figure stays noted, in the name of the program that wrote, until its own bundle is drained.
     Notes of bundles that this process does not know belong to a newer one, and stay for it.
     `within` as in `Healer`; only notes with an id `above` that are drained. A note that cannot be
-    drained is tried again later, with growing delays; `put_off` tries these now, too.
+    drained is tried again later, with growing delays; `put_off` tries these now, too. Those that are `doubtful`
+    are not corrected.
     """
     result = NotedResult()
     healer = Healer(
-        registry, engine.begin, result.failures.append, within=within, stands=result.add
-    )
+        registry, engine.begin, result.failures.append,
+        within=within, stands=result.add, doubtful=doubtful,
+    )  # fmt: skip
     wanted = and_(NOTES.c.id > above, (known_notes if put_off else due_notes)(registry))
     waiting = _waiting(engine, wanted)
     if waiting:  # also for one owner's long history, which the planner must not assume to be short
@@ -122,7 +125,12 @@ def rows_of_notes(count: Count) -> Count:
 
 
 def taking(
-    pieces: Pieces, registry: Registry, db_user: str, until: timedelta, run_id: int | None
+    pieces: Pieces,
+    registry: Registry,
+    db_user: str,
+    until: timedelta,
+    run_id: int | None,
+    doubtful: Doubtful | None,
 ) -> Callable[[Connection, Sequence[Notes], bool], Drained]:
     """Drains notes of a program, of one bundle alone: what builds on it is left noted (see `defer`).
 
@@ -133,8 +141,9 @@ def taking(
         ids, which = [note.id for group in part for note in group], part[0][0].id
         most_rows = pieces.most_rows(which) if len(part) == 1 else None
         drained = drain_noted(
-            connection, registry, ids, run_id=run_id, alone=True, most_rows=most_rows
-        )
+            connection, registry, ids,
+            run_id=run_id, alone=True, most_rows=most_rows, doubtful=doubtful,
+        )  # fmt: skip
         drained.notes -= defer(connection, db_user, until)
         return drained
 
@@ -153,7 +162,7 @@ def _take_notes(healer: Healer, bundle: Bundle, notes: Notes, run_id: int | None
     for db_user in dict.fromkeys(note.db_user for note in notes):
         mine = [note for note in notes if note.db_user == db_user and note not in emptied]
         pieces = Pieces()
-        take = taking(pieces, healer.registry, db_user, timedelta(), run_id)
+        take = taking(pieces, healer.registry, db_user, timedelta(), run_id, healer.doubtful)
         rows = rows_of_notes(healer.rows_of(bundle))
         healer.reporting_to(pieces).each(by_owner(mine), take, failed, bundle.name, rows)
     if emptied:
@@ -233,6 +242,7 @@ def drain_noted(
     run_id: int | None = None,
     alone: bool = False,
     most_rows: int | None = None,
+    doubtful: Doubtful | None = None,
 ) -> Drained:
     """Drain notes that outside programs left behind.
 
@@ -261,7 +271,7 @@ def drain_noted(
         total.add(
             drain(
                 connection, registry, pending, correcting,
-                alone=alone, unnoted=unnoted, most_rows=most_rows,
+                alone=alone, unnoted=unnoted, most_rows=most_rows, doubtful=doubtful,
             )
         )  # fmt: skip
     if not total.is_cut:
