@@ -137,9 +137,6 @@ def _compared_beneath(connection: Connection, asked: Asked, bundle: Bundle) -> C
 
 def dry_run(work: Work) -> None:
     """Record in the run's items, and nowhere else, what a heal would write."""
-    if comparing.is_comparison(work):
-        comparing.compare(work)
-        return
     if "above" in work.payload:
         above.lead(work)
         return
