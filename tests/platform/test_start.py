@@ -96,7 +96,6 @@ with app.app_context():
     print(json.dumps({
         "tables": sorted(Base.metadata.tables),
         "figures": [figure.name for figure in registry.figures],
-        "held": registry.held.__module__,
         "kinds": sorted(app.declared.kinds),
         "recorded": sorted(app.declared.recorded),
         "owned_records": [owned.name for owned in app.declared.owned_records],
