@@ -23,6 +23,7 @@ from . import (
     importing,
     journal,
     listing,
+    migrating,
     pacing,
     posting,
     previewing,
@@ -64,6 +65,7 @@ BENCHES: dict[str, tuple[str, Callable[[World, float], Report]]] = {
     "w": ("saving beside a heal", waiting.measure),
     "x": ("the health of the balance sheet", balance_health.measure),
     "y": ("the page of the balance sheet", balance_sheets.measure),
+    "z": ("the dry run of the migration", migrating.measure),
 }
 """Letter → what is measured, and the function that measures it."""
 

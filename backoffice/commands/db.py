@@ -23,7 +23,7 @@ class Said(logging.Handler):
 
 
 class Database(click.Group):
-    """Flask-Migrate's group; its errors are printed as a sentence, with exit status 2 (trouble)."""
+    """Flask-Migrate's group; errors of its commands are printed as a sentence, with exit status 2 (trouble)."""
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command."""
@@ -32,7 +32,8 @@ class Database(click.Group):
         try:
             return super().invoke(ctx)
         except SystemExit as end:
-            sys.exit(TROUBLE if end.code else 0)
+            is_theirs = ctx.invoked_subcommand in OFFERED
+            sys.exit(TROUBLE if end.code and is_theirs else end.code)
 
 
 group = Database(

@@ -182,7 +182,7 @@ def test_a_step_that_does_not_end_well_stops_it_with_a_sentence(
     monkeypatch.setitem(declared().kinds, amounts.name, replace(amounts, finish=broken))
     done = run_command("migrate", "meter-financials", "--json")
     assert done.exit_code == 2
-    assert "Step 2 has not done all of its work" in done.stderr
+    assert "Step 2 did not finish" in done.stderr
     assert "it cannot be reported" in done.stderr
     assert [step["step"] for step in reported(done)["steps"]] == [1, 2]
     assert not reported(done)["is_complete"]

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 
 from backoffice.app.extensions import db
 from backoffice.billing.figures import RECALCULATED, invoice_amount
-from backoffice.billing.migration import placing
+from backoffice.billing.migration import groups
 from backoffice.billing.migration.groups import documents_of
 from backoffice.billing.models import Invoice, Meter, Payment
 from backoffice.customers.models import Customer
@@ -128,7 +128,7 @@ def standing(session: Any, url: str) -> Any:
 def test_the_first_step_lists_the_totals_that_move_with_its_documents_and_writes_just_these(
     session: Any, owner_database_url: str, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    monkeypatch.setattr(placing, "CHUNK", 3)
+    monkeypatch.setattr(groups, "PAGE", 3)
     a_book(session, seed)
     before = standing(session, owner_database_url)
     dry = step("payment-meters", dry_run=True)
@@ -156,7 +156,7 @@ def test_all_steps_are_one_list_and_one_application(
     session: Any, owner_database_url: str, surgery: Any, monkeypatch: pytest.MonkeyPatch,
     seed: int, is_tampered: bool,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(placing, "CHUNK", 5)
+    monkeypatch.setattr(groups, "PAGE", 5)
     a_book(session, seed)
     for statement in TAMPERED if is_tampered else ():
         surgery.execute(statement)

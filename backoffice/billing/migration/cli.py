@@ -252,8 +252,8 @@ def _report_unfinished(last: Run) -> None:
         return
     raise Trouble(
         _(
-            "Step %(number)s has not done all of its work (run %(run)s: %(status)s %(error)s), so the steps "
-            "after it were not begun. Mend the cause, then give the same command again.",
+            "Step %(number)s did not finish (run %(run)s: %(status)s %(error)s), so the later steps have not started. "
+            "Fix the cause, then run the same command again.",
             number=step.number, run=last.id, status=_(STATUSES[last.status].word), error=last.error,
         )
     )  # fmt: skip

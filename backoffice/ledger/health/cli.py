@@ -13,6 +13,7 @@ from flask_babel import gettext as _
 from ...app.command_line import CLEAN, FOUND
 from ...app.extensions import db
 from ...drift.cli import json_option
+from ...runs.errors import EndedBadly
 from . import examining, maintaining
 from .examining import BalanceHealth
 from .wording import as_data, in_lines, verdict, written
@@ -35,24 +36,29 @@ def health(stored: bool, as_json: bool) -> None:
 def heal(dry_run: bool, as_json: bool) -> None:
     """Write what posted lines come to over balances that differ; entries are never touched."""
     done = maintaining.maintain(db.engine, dry_run=dry_run, seconds=float("inf"))
+    if not done.run.is_completed:
+        raise EndedBadly(done.run)
     if not as_json:
         for item in done.items:
             named = item["account"] or item["subject"]
             click.echo(
                 f"{named}: {item['before']} → {item['after']} {item['reason'] and _(item['reason'])}".strip()
             )
-    _print_health(_stored(), as_json, run=done.run.id, changed=done.run.changed, items=done.items)
+    more = {"run": done.run.id, "changed": done.run.changed, "items": done.items}
+    _print_health(_stored(), as_json, has_failures=bool(done.run.failed), **more)
 
 
 def _stored() -> BalanceHealth:
     return examining.stored_health(db.session.connection())
 
 
-def _print_health(found: BalanceHealth, as_json: bool, **more: Any) -> None:
-    """Print the balance health, and exit 0 if it is valid, else 1."""
+def _print_health(
+    found: BalanceHealth, as_json: bool, *, has_failures: bool = False, **more: Any
+) -> None:
+    """Print the balance health, and exit 0 if it is valid and nothing failed, else 1."""
     if as_json:
         body = {"balance_status": found.is_valid, "data": as_data(found), **more}
         click.echo(written(body), nl=False)
     else:
         click.echo("\n".join([verdict(found), *in_lines(found)]))
-    sys.exit(CLEAN if found.is_valid else FOUND)
+    sys.exit(CLEAN if found.is_valid and not has_failures else FOUND)
