@@ -58,6 +58,7 @@ class Comparison:
         self.table = audited.table
         self.name = audited.table.name
         self.key: Column[Any] = next(iter(audited.table.primary_key))
+        self._statements: dict[tuple[frozenset[str], bool], Statement] = {}
 
     @property
     def columns(self) -> tuple[Column[Any], ...]:
@@ -99,26 +100,31 @@ class Comparison:
         is_there = row.c[self.key.key].is_not(None)
         return and_(is_there, *(self._agrees(row, document, column) for column in columns))
 
-    def compared_with_all(self, *, is_marked: bool) -> Statement:
-        """The ids (texts) of all rows that have to be compared in full, found by joining the table with its events.
+    def compared_with_all(self, columns: frozenset[str], *, is_marked: bool) -> Statement:
+        """The ids (texts) of all rows to be compared in full, found by joining these columns with the table's events.
 
         With a mark only of rows and events that are not older than its `horizon` (`lowest`: its lower 32 bits, which
         is what `xmin` has). A row with other events than the one that entered it is always among them.
         """
-        return self._marked if is_marked else self._unmarked
+        known = self._statements.get((columns, is_marked))
+        if known is None:
+            chosen = [column for column in self.columns if column.key in columns]
+            known = self._marked(chosen) if is_marked else self._unmarked(chosen)
+            self._statements[columns, is_marked] = known
+        return known
 
-    @cached_property
-    def _unmarked(self) -> Statement:
+    def _unmarked(self, columns: Collection[Column[Any]]) -> Statement:
         stored, entered = self.table.alias("stored"), self._events("entered", "INSERT")
         is_same = entered.c.row_id == cast(stored.c[self.key.key], Text)
         joined = stored.join(entered, is_same, full=True)
         row_id = func.coalesce(entered.c.row_id, cast(stored.c[self.key.key], Text))
-        differing = select(row_id).select_from(joined).where(self._differs(stored, entered))
+        differing = (
+            select(row_id).select_from(joined).where(self._differs(stored, entered, columns))
+        )
         changed = self._changes("changed")
         return Statement(union(differing, select(changed.c.row_id)))
 
-    @cached_property
-    def _marked(self) -> Statement:
+    def _marked(self, columns: Collection[Column[Any]]) -> Statement:
         stored, entered = self.table.alias("stored"), self._events("entered", "INSERT")
         row_id = cast(stored.c[self.key.key], Text)
         horizon, lowest = (bindparam(name, type_=Text) for name in ("horizon", "lowest"))
@@ -134,16 +140,18 @@ class Comparison:
         )
         return Statement(
             union(
-                differing.where(is_newer, self._differs(stored, entered)),
+                differing.where(is_newer, self._differs(stored, entered, columns)),
                 again.where(is_newer),
                 since,
             )
         )
 
-    def _differs(self, stored: FromClause, entered: FromClause) -> ColumnElement[bool]:
+    def _differs(
+        self, stored: FromClause, entered: FromClause, columns: Collection[Column[Any]]
+    ) -> ColumnElement[bool]:
         """Whether a row is not seen at once to agree with the event that entered it; derived rows may have none."""
         is_entered = entered.c.row_id.is_not(None)
-        agrees = and_(is_entered, self._agree(stored, entered.c.after, self.columns))
+        agrees = and_(is_entered, self._agree(stored, entered.c.after, columns))
         if self.audited.kept is not None:
             agrees = or_(agrees, and_(not_(is_entered), not_(self._kept(stored))))
         return func.coalesce(agrees, False).is_(False)
@@ -173,11 +181,11 @@ class Comparison:
         self, row: FromClause, document: ColumnElement[Any], column: Column[Any]
     ) -> ColumnElement[bool]:
         """Whether a column surely holds what the document says; texts are compared where a type's are alike in both."""
-        stored = row.c[column.key]
-        agrees: ColumnElement[bool] = document[column.key] == _as_json(stored)
-        if isinstance(column.type, _ALIKE):
-            agrees = document[column.key].astext.is_not_distinct_from(cast(stored, Text))
-        agrees = or_(document[column.key].is_(None), agrees)  # the row is older than the column
+        stored, said = row.c[column.key], document[column.key]
+        agrees = or_(said == _as_json(stored), said.is_(None))  # the row is older than the column
+        if isinstance(column.type, _ALIKE):  # the usual case first: it is looked up once
+            is_nothing = or_(stored.is_(None), said.is_(None))
+            agrees = or_(said.astext == cast(stored, Text), and_(said.astext.is_(None), is_nothing))
         if column in self.audited.entered:
             return or_(not_(self._entered(row, column)), agrees)
         return agrees

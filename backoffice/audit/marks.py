@@ -74,19 +74,25 @@ def of(connection: Connection, table: str) -> Mark | None:
 
 
 def differing(
-    connection: Connection, facts: Facts, mark: Mark | None, known: Collection[int]
+    connection: Connection,
+    facts: Facts,
+    columns: frozenset[str],
+    mark: Mark | None,
+    known: Collection[int],
 ) -> list[Forgery]:
-    """The rows of the table that differ from the trail, in a snapshot. `known`: those found up to the mark.
+    """The rows of the table that differ from the trail in these columns, in a snapshot. `known`: found up to the mark.
 
     Any further difference, or a mark that does not fit, leads to one comparison of the whole table.
     """
     with in_utc(connection):
         if mark is not None and _fits(connection, facts, mark):
-            newer = _suspects(connection, facts, mark)
+            newer = _suspects(connection, facts, columns, mark)
             found = _compared(connection, facts, newer | set(known))
             if {forgery.id for forgery in found} <= set(known):
                 return found
-        return _compared(connection, facts, _suspects(connection, facts, None) | set(known))
+        return _compared(
+            connection, facts, _suspects(connection, facts, columns, None) | set(known)
+        )
 
 
 def _fits(connection: Connection, facts: Facts, mark: Mark) -> bool:
@@ -112,8 +118,10 @@ def _since(facts: Facts, horizon: int) -> tuple[ColumnElement[bool], ...]:
     return EVENTS.c.table_name == facts.name, EVENTS.c.xid >= xid_of(horizon)
 
 
-def _suspects(connection: Connection, facts: Facts, mark: Mark | None) -> set[int]:
-    statement = facts.comparison.compared_with_all(is_marked=mark is not None)
+def _suspects(
+    connection: Connection, facts: Facts, columns: frozenset[str], mark: Mark | None
+) -> set[int]:
+    statement = facts.comparison.compared_with_all(columns, is_marked=mark is not None)
     given: dict[str, str] = {}
     if mark is not None:
         given = {"horizon": str(mark.horizon), "lowest": str(mark.horizon % 2**32)}

@@ -54,9 +54,13 @@ def ids(kept_book: Any, owner_connection: Any, session: Any) -> Iterator[dict[st
     return made
 
 
+def every(facts: Facts) -> frozenset[str]:
+    return frozenset(column.key for column in facts.columns)
+
+
 def found(forger: Forger, facts: Facts, known: tuple[int, ...] = ()) -> set[tuple[str, int]]:
     mark = marks.of(forger.connection, facts.name)
-    differing = marks.differing(forger.connection, facts, mark, known)
+    differing = marks.differing(forger.connection, facts, every(facts), mark, known)
     return {(forgery.kind, forgery.id) for forgery in differing}
 
 
@@ -93,14 +97,18 @@ def test_a_mark_that_does_not_fit_leads_to_a_comparison_of_the_whole_table(
     mark = marks.begun(connection, [facts])["payments"]
 
     def seen(changed: Mark) -> set[int]:
-        return {forgery.id for forgery in marks.differing(connection, facts, changed, ())}
+        return {
+            forgery.id for forgery in marks.differing(connection, facts, every(facts), changed, ())
+        }
 
     assert seen(mark) == set()
     assert seen(replace(mark, system=mark.system + 1)) == {payment}, "another cluster"
     assert seen(replace(mark, rows=mark.rows + 1)) == {payment}, "a row is missing without an event"
     assert seen(replace(mark, horizon=mark.horizon + 10**6)) == {payment}, "the counter went back"
     assert seen(replace(mark, horizon=mark.horizon - marks.OLDEST)) == {payment}, "too old"
-    assert {f.id for f in marks.differing(connection, facts, mark, (payment,))} == {payment}
+    assert {f.id for f in marks.differing(connection, facts, every(facts), mark, (payment,))} == {
+        payment
+    }
     session.rollback()
     surgery.execute("UPDATE payments SET amount = 40 WHERE reference = 'PAY-1'")
 
@@ -119,7 +127,7 @@ def test_rows_that_were_entered_and_removed_since_the_mark_leave_it_valid(
     app_connection.execute(copied.format("'PAY-4'"))
     app_connection.execute("DELETE FROM payments WHERE reference IN ('PAY-2', 'PAY-4')")
     assert marks._fits(session.connection(), facts, mark)
-    assert marks.differing(session.connection(), facts, mark, ()) == []
+    assert marks.differing(session.connection(), facts, every(facts), mark, ()) == []
     session.rollback()
     run_of("figures.heal")
 

@@ -22,7 +22,7 @@ from ...figures.models import Correction
 from ...runs.models import ITEM_FAILED
 from ...runs.work import CHUNKS, Asked, Chunk, Work
 from .findings import open_ids, settle
-from .holding import Doubts, building_on
+from .holding import Doubts, building_on, read_columns
 
 CORRECTIONS = table_of(Correction)
 
@@ -91,6 +91,7 @@ def _before(work: Work) -> None:
             facts.name: marks.differing(
                 connection,
                 facts,
+                read_columns(facts),
                 marks.of(connection, facts.name),
                 open_ids(connection, facts.name),
             )
@@ -119,7 +120,7 @@ def _after(work: Work) -> None:
             known = set(before[DIFFERING].get(facts.name, ()))
             place = before["marks"].get(facts.name)
             mark = None if place is None else Mark(**place)
-            found = marks.differing(connection, facts, mark, known)
+            found = marks.differing(connection, facts, read_columns(facts), mark, known)
             forged += [forgery for forgery in found if forgery.id not in known]
         used = list(_used(connection, work.asked.id, forged))
     ids: dict[str, list[int]] = {}

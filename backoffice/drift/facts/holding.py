@@ -283,6 +283,14 @@ def _standing(facts: Facts, source: Source) -> Select[Any]:
     return found if source.through is None else found.where(row.is_not(None)).distinct()
 
 
+@cache
+def read_columns(facts: Facts) -> frozenset[str]:
+    """The facts of the table that any figure reads."""
+    sources = [source for bundle in registry.bundles for source in bundle.sources]
+    mine = [source for source in sources if source.table is facts.table]
+    return frozenset(column.key for source in mine for column in _read(facts, source))
+
+
 def _read(facts: Facts, source: Source) -> list[Column[Any]]:
     """The facts that the figures read in a row of the source, and by which it refers to its owner."""
     refers = {source.owner.key} if source.through is None else set()
