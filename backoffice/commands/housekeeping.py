@@ -60,9 +60,9 @@ def old_idempotency_keys() -> Iterable[Old]:
 def old_uploads() -> Iterable[Old]:
     """The content of files that were uploaded long ago, and their problems; the record of the import stays.
 
-    Not of files that are repeated every month, or are being applied.
+    Not of files that are being applied.
     """
-    is_needed = Import.state.in_(("repeating", "applying"))
+    is_needed = Import.state == "applying"
     old = select(Import.id).where(_before(Import.created_at, UPLOADS_ARE_KEPT), ~is_needed)
     kept = (ImportContent, ImportProblem, ImportLine)
     return [Old(model, model.import_id.in_(old)) for model in kept]

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from datetime import date
 from hashlib import sha256
 from typing import Any
 
@@ -42,7 +41,6 @@ from .refusals import (
     LineRefused,
     NeedsDryRun,
     NoFile,
-    NotRepeatable,
     SavedAtOnce,
     TooManyFiles,
     TooMuch,
@@ -159,26 +157,6 @@ def _refused_line(report: Report, before: Sequence[Problem]) -> Refusal | None:
         if (problem.file, problem.line) not in known:
             return LineRefused(file=problem.file, line=problem.line)
     return None
-
-
-def repeat(
-    session: Session, import_id: int, *, user_id: int, checks: int, day: int, month: date
-) -> Import:
-    """Repeat what the dry run number `checks` showed every month on that day, from a month on.
-
-    Raises AppliedAlready, CheckedAnew, NeedsDryRun, BadLines, NotRepeatable.
-    """
-    upload, _expected = _as_checked(session, import_id, checks)
-    if KINDS[upload.kind].results is None:
-        raise NotRepeatable()
-    upload.applied_by_id = user_id
-    by_line.repeat(session, upload, day=day, month=month)
-    return upload
-
-
-def end_repeating(session: Session, import_id: int, *, user_id: int) -> Import:
-    """End the monthly repetition. Raises NotRepeated."""
-    return by_line.end_repeating(session, import_id, user_id=user_id)
 
 
 def _as_checked(session: Session, import_id: int, checks: int) -> tuple[Import, ImportOutcome]:

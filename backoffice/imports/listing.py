@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from flask import url_for
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from ..audit.tables import Recorded
 from ..base import N_, counted
-from ..base.identifiers import is_id
 from ..lists import Choice, Column, List, Reference, Search, containing
 from ..people.models import User
 from .models import Import
@@ -23,14 +22,6 @@ def _rows(_user: Any) -> Select[Any]:
 def _people(session: Session, _user: Any) -> Sequence[tuple[int, str]]:
     uploaders = select(User.id, User.name).where(User.id.in_(select(Import.user_id)))
     return [(row.id, row.name) for row in session.execute(uploaders.order_by(User.name))]
-
-
-def _of_run(text: str) -> ColumnElement[bool]:
-    return Import.run_id == (int(text) if is_id(text) else 0)
-
-
-def _of_month(text: str) -> ColumnElement[bool]:
-    return Import.repeats_id == (int(text) if is_id(text) else 0)
 
 
 def _count(name: str, label: str) -> Column:
@@ -56,7 +47,6 @@ IMPORTS = List(
         Column("state", N_("Status"), Import.state, words={k: v for k, (v, _t) in STATES.items()}),
         Column("person", N_("Uploaded by"), func.coalesce(User.name, Import.sent_by)),
         Column("created_at", N_("Uploaded"), Import.created_at, kind="moment"),
-        Column("period", N_("Month"), Import.period, kind="month", is_shown=False),
         _count("read", N_("Lines")),
         _count("created", N_("Created")),
         _count("updated", N_("Updated")),
@@ -73,8 +63,6 @@ IMPORTS = List(
             {state: (name, Import.state == state) for state, (name, _tone) in STATES.items()},
         ),
         Reference("person", N_("Uploaded by"), Import.user_id, _people),
-        Search("run", N_("Run"), _of_run, is_quiet=True),
-        Search("month_of", N_("Every month"), _of_month, is_quiet=True),
     ),
     default_sort="-created_at",
     counted=counted("%(num)s upload", "%(num)s uploads"),

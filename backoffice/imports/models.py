@@ -1,6 +1,6 @@
 """Uploads: their files, layouts, problems and outcomes."""
 
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -11,7 +11,6 @@ from sqlalchemy import (
     Index,
     LargeBinary,
     Text,
-    UniqueConstraint,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -32,21 +31,15 @@ class Import(Base):
     (SHA-256) for each; `digest` is that of all of them. `checks` counts the dry runs, so that only what
     was reviewed is applied. Without a `user_id` a program or a command has sent them: `sent_by`.
 
-    Files that are processed line by line are applying while the run `run_id` does that. Those that are repeating are
-    processed every month on the day `repeat_day`, or on the last day of a shorter month, from the month `repeat_from`
-    on until they are ended; each time creates an upload for the month `period`, with `repeats_id` of the repeated one.
+    Files that are processed line by line are applying while the run `run_id` does that. An earlier version charged
+    those that are ended every month; no upload enters that state any more.
     """
 
     __tablename__ = "imports"
     __table_args__ = (
         CheckConstraint(
-            "state IN ('uploaded','checked','applied','applying','repeating','ended')", name="state"
+            "state IN ('uploaded','checked','applied','applying','ended')", name="state"
         ),
-        CheckConstraint("repeat_day BETWEEN 1 AND 31", name="repeat_day"),
-        CheckConstraint(
-            "(state IN ('repeating','ended')) = (repeat_day IS NOT NULL)", name="repeated"
-        ),
-        UniqueConstraint("repeats_id", "period"),
         Index("ix_imports_run_id", "run_id", postgresql_where=text("run_id IS NOT NULL")),
         Index("ix_imports_created_at_id", "created_at", "id"),
         Index("ix_imports_digest", "digest"),
@@ -73,10 +66,6 @@ class Import(Base):
     unchanged: Mapped[int] = mapped_column(server_default="0", default=0)
     bad_lines: Mapped[int] = mapped_column(server_default="0", default=0)
     run_id: Mapped[int | None] = mapped_column(ForeignKey(Run.id))
-    repeat_day: Mapped[int | None]
-    repeat_from: Mapped[date | None]
-    repeats_id: Mapped[int | None] = mapped_column(ForeignKey("imports.id"))
-    period: Mapped[date | None]
 
     user: Mapped[User | None] = relationship(foreign_keys=[user_id])
     applied_by: Mapped[User | None] = relationship(foreign_keys=[applied_by_id])

@@ -137,16 +137,3 @@ class NotByLine(Refusal):
 
     sentence = N_("These files were not carried out line by line.")
     status = 404
-
-
-class NotRepeated(Refusal):
-    """The upload is not repeated every month, or no longer."""
-
-    sentence = N_("These files are not carried out every month.")
-    status = 409
-
-
-class NotRepeatable(Refusal):
-    """Only files that are processed line by line can be repeated."""
-
-    sentence = N_("Only files whose lines are each carried out by themselves can be repeated.")

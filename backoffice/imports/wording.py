@@ -179,8 +179,7 @@ STATES = {
     "checked": (N_("Not imported yet"), "warning"),
     "applied": (N_("Imported"), "good"),
     "applying": (N_("Being carried out"), "info"),
-    "repeating": (N_("Every month"), "good"),
-    "ended": (N_("No longer every month"), "neutral"),
+    "ended": (N_("No longer charged every month"), "neutral"),
 }
 """State of an upload → its name on screen, and its tone."""
 

@@ -68,10 +68,6 @@ def _day_before(due_at: datetime) -> Scope:
     return {"day": (periods.business_date(due_at) - DAY).isoformat()}
 
 
-def _that_day(due_at: datetime) -> Scope:
-    return {"due": periods.business_date(due_at).isoformat()}
-
-
 def _chore(name: str, title: str, about: str, rule: Rule, grace: timedelta) -> Schedule:
     return Schedule(f"chore-{name}", title, about, "chore", rule, grace, asking(chore=name))
 
@@ -149,12 +145,6 @@ SCHEDULES: tuple[Schedule, ...] = (
         N_("Daily summary"),
         N_("Sums up the day before: drift, corrections, failed runs, what was verified."),
         "summary.daily", Daily(time(6, 30)), 17 * HOUR, _day_before,
-    ),
-    Schedule(
-        "repeated-files",
-        N_("Files of every month"),
-        N_("Carries out the files of charges that are repeated every month, each on its day."),
-        "imports.lines", Daily(time(0, 30)), 20 * HOUR, _that_day,
     ),
     Schedule(
         "database-routine",

@@ -26,7 +26,7 @@ ENTRIES = {
     "invoices.void_post", "meters.create", "meters.update", "payments.void_post",
     "adjustments.create", "adjustments.void_post", "meters.assignment_days_post", "products.create",
     "products.update", "products.remove_price", "imports.create", "imports.columns_post", "imports.apply",
-    "imports.discard", "imports.repeat", "imports.end_repeating",
+    "imports.discard",
     "wallets.create", "wallets.update", "wallets.recharge_post", "wallets.refund_post",
     "wallets.adjust_post", "wallets.suspend_post", "wallets.lift_post", "wallets.close_post",
     "readings.create", "readings.update", "readings.delete_post",

@@ -6,7 +6,6 @@ import itertools
 import os
 import signal
 from contextlib import suppress
-from datetime import date
 from decimal import Decimal
 from io import BytesIO
 from typing import Any
@@ -15,15 +14,13 @@ import pytest
 from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from backoffice.app.extensions import db
 from backoffice.imports import actions as imports
 from backoffice.imports.by_line import actions, chunks
-from backoffice.imports.by_line.months import months_of, next_due
 from backoffice.imports.by_line.reports import write_results
-from backoffice.imports.files.layout import Layout
 from backoffice.imports.files.uploads import Upload
 from backoffice.imports.models import Import, ImportLine
 from backoffice.runs import actions as runs
@@ -32,15 +29,11 @@ from backoffice.runs.errors import NothingToRetry
 from backoffice.runs.models import Run, RunChunk
 from backoffice.runs.work import Work
 from backoffice.runs.working import perform
-from backoffice.schedules.catalog import SCHEDULES
-from backoffice.schedules.ticking import tick
 from backoffice.wallets import actions as wallets
 from backoffice.wallets.models import Wallet, WalletTransaction
 from tests.depth import examples
-from tests.factories.people import UserFactory
 from tests.factories.wallets import WalletFactory
 from tests.processes import killed, together
-from tests.schedules.conftest import at
 
 from .test_wallet_charges import HEADER, LINES, STATUSES, charges, one_by_one
 
@@ -268,102 +261,6 @@ def test_what_comes_to_more_than_can_be_stored_is_refused_line_by_line(session: 
     upload = asked(session, "W-1,0.50,,,a", "W-1,2.00,,,b", "W-1,0.40,,,c")
     done(session, upload)
     assert [line["outcome"] for line in results(session, upload)] == ["done", "refused", "done"]
-
-
-# Every month
-
-
-@pytest.fixture
-def every_month(session: Session, wallet: Wallet) -> Import:
-    """Charges 30.00 on the 31st, from November 2026 on."""
-    user = UserFactory()
-    upload = taken_in(session, "W-1,30,subscription,,s-1")
-    imports.check(session, upload.id, user_id=user.id, layout=Layout.from_dict(upload.layout))
-    imports.repeat(session, upload.id, user_id=user.id, checks=1, day=31, month=date(2026, 11, 1))
-    session.commit()
-    return upload
-
-
-def on(session: Session, day: str) -> Run:
-    """Perform the run that the schedule requests on that day."""
-    run = runs.request(session, "imports.lines", {"due": day}, is_paced=False)
-    session.commit()
-    perform(db.engine, run.id)
-    session.rollback()
-    return session.get_one(Run, run.id, populate_existing=True)
-
-
-def test_a_file_is_charged_every_month_on_its_day_once(
-    session: Session, every_month: Import
-) -> None:
-    days = (
-        "2026-10-31",
-        "2026-11-29",
-        "2026-11-30",
-        "2026-11-30",
-        "2026-12-30",
-        "2026-12-31",
-        "2027-02-28",
-    )
-    assert [on(session, day).changed for day in days] == [0, 0, 1, 0, 0, 1, 1]
-    keys = [key for _wallet, _amount, key, *_balances in charges(session)]
-    assert keys == ["s-1 2026-11", "s-1 2026-12", "s-1 2027-02"]
-    months = months_of(session, every_month)
-    assert [month.period for month in months] == [
-        date(2027, 2, 1),
-        date(2026, 12, 1),
-        date(2026, 11, 1),
-    ]
-    assert [month.state for month in months] == ["applied"] * 3
-    assert on(session, "2027-03-31").skipped == 1, "10.00 are left"
-    imports.end_repeating(session, every_month.id, user_id=UserFactory().id)
-    session.commit()
-    assert on(session, "2027-04-30").total == 0
-
-
-def test_it_says_when_it_is_due_next(session: Session, every_month: Import) -> None:
-    assert next_due(session, every_month, date(2026, 10, 5)) == date(2026, 11, 30)
-    on(session, "2026-11-30")
-    assert next_due(session, every_month, date(2026, 11, 30)) == date(2026, 12, 31)
-
-
-def test_a_month_that_ended_without_a_scheduler_is_begun_in_the_first_days_of_the_next(
-    session: Session, every_month: Import
-) -> None:
-    assert next_due(session, every_month, date(2026, 12, 3)) == date(2026, 11, 30)
-    days = ("2026-11-29", "2026-12-01", "2026-12-02", "2026-12-31", "2027-01-01", "2027-02-08")
-    assert [on(session, day).changed for day in days] == [0, 1, 0, 1, 0, 0]
-    assert on(session, "2027-03-07").changed == 1
-    months = [str(month.period) for month in months_of(session, every_month)]
-    assert months == ["2027-02-01", "2026-12-01", "2026-11-01"], "January was over for a week"
-    assert next_due(session, every_month, date(2027, 3, 7)) == date(2027, 3, 31)
-
-
-def test_a_scheduler_that_was_away_on_the_last_day_charges_the_month_on_the_next(
-    session: Session, every_month: Import
-) -> None:
-    [nightly] = [schedule for schedule in SCHEDULES if schedule.name == "repeated-files"]
-    for moment in ("2026-11-29 12:00", "2026-11-30 20:31", "2026-12-01 00:29"):
-        assert tick(db.engine, at(moment), [nightly]) == []
-    [run_id] = tick(db.engine, at("2026-12-01 00:30"), [nightly])
-    perform(db.engine, run_id)
-    session.rollback()
-    assert [key for _wallet, _amount, key, *_balances in charges(session)] == ["s-1 2026-11"]
-
-
-def test_no_month_is_begun_before_the_first_one_that_was_asked_for(
-    session: Session, every_month: Import
-) -> None:
-    assert next_due(session, every_month, date(2026, 11, 1)) == date(2026, 11, 30)
-    assert on(session, "2026-11-01").total == 0
-
-
-def test_what_is_charged_every_month_keeps_its_bytes(session: Session, every_month: Import) -> None:
-    session.execute(text("UPDATE imports SET created_at = now() - interval '91 days'"))
-    run = runs.request(session, "chore", {"chore": "uploads"}, is_paced=False)
-    session.commit()
-    perform(db.engine, run.id)
-    assert on(session, "2026-11-30").changed == 1
 
 
 def test_what_a_chunk_could_not_do_is_not_overtaken_by_the_next(

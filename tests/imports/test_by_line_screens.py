@@ -1,9 +1,8 @@
-"""Charges in a run: on the screens, for programs, by the command; every month."""
+"""Charges in a run: on the screens, for programs, by the command."""
 
 import csv
 import io
 import json
-import re
 from collections.abc import Callable
 from decimal import Decimal
 from io import BytesIO
@@ -13,25 +12,23 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from backoffice.app.extensions import db
-from backoffice.base import periods
 from backoffice.imports import actions as imports
 from backoffice.imports.by_line import actions as by_line
 from backoffice.imports.by_line import command
 from backoffice.imports.by_line.reports import write_results
 from backoffice.imports.files.uploads import Upload
 from backoffice.imports.models import Import, ImportLine
-from backoffice.runs import actions as runs
 from backoffice.runs.models import Run
 from backoffice.runs.working import perform
 from backoffice.wallets import actions
 from tests.factories.wallets import WalletFactory
 from tests.records.test_api import Program, is_problem
 
-from .desk import Desk
+from .desk import Desk, said
 from .test_wallet_charges import HEADER, charges
 
 FILE = f"{HEADER}\nW-1,60,vps,March,a\nW-1,50,,,b\nW-1,40,,,c"
@@ -128,32 +125,36 @@ def test_files_of_other_kinds_have_no_results(desk: Desk) -> None:
     desk.apply(import_id)
     assert desk.client.get(f"/imports/{import_id}/results.csv").status_code == 404
     assert desk.client.get("/imports/of-run/99").status_code == 404
-    data = {"checks": "1", "day": "1", "month": periods.today().replace(day=1).isoformat()}
-    assert desk.client.post(f"/imports/{import_id}/repeat", data=data).status_code == 409
-    assert desk.client.post(f"/imports/{import_id}/end").status_code == 409
 
 
-def test_a_file_is_charged_every_month_until_a_user_ends_it(desk: Desk, session: Session) -> None:
+def test_a_file_that_an_earlier_version_charged_every_month_opens(
+    desk: Desk, session: Session
+) -> None:
     import_id = desk.checked("wallet-charges", f"{HEADER}\nW-1,30,plan,,a\n")
-    assert "Charge these lines every month" in desk.page(import_id)
-    first = periods.today().replace(day=1)
-    data = {"checks": "1", "day": "1", "month": first.isoformat()}
-    assert desk.client.post(f"/imports/{import_id}/repeat", data=data).status_code == 303
-    assert desk.client.post(f"/imports/{import_id}/repeat", data=data).status_code == 409
-    assert charges(session) == []
-    run = runs.request(session, "imports.lines", {"due": periods.today().isoformat()})
+    session.execute(text("UPDATE imports SET state = 'ended', applied_at = now()"))
     session.commit()
-    perform(db.engine, run.id)
-    session.rollback()
-    assert [charge[2] for charge in charges(session)] == [f"a {first:%Y-%m}"]
     page = desk.page(import_id)
-    assert "Imported 1 1 0" in page
-    month = re.search(r'href="/imports/(\d+)"', desk.client.get(f"/imports/{import_id}").text)
-    assert month is not None
-    assert "charged every month" in desk.page(import_id + 1)
-    assert desk.client.post(f"/imports/{import_id}/end").status_code == 303
-    assert "No longer every month" in desk.page(import_id)
-    assert stored(session, import_id).state == "ended"
+    assert "No longer charged every month" in page
+    assert "An earlier version charged these files every month." in page
+    desk.apply(import_id)
+    session.rollback()
+    assert charges(session) == []
+    assert "No longer charged every month" in said(desk.client.get("/imports?state=ended"))
+
+
+def test_a_run_of_a_kind_that_no_longer_exists_opens(desk: Desk, session: Session) -> None:
+    session.execute(
+        text(
+            "INSERT INTO runs (kind, scope, scope_key, status, finished_at, schedule, due_at) "
+            "VALUES ('imports.months', '{\"due\": \"2026-11-30\"}', 'a', 'done', now(), 'repeated-files', now())"
+        )
+    )
+    session.commit()
+    number = session.scalar(text("SELECT id FROM runs"))
+    page = said(desk.client.get(f"/runs/{number}"))
+    assert "This kind of run no longer exists. Only its record is kept." in page
+    assert "imports.months" in said(desk.client.get("/runs"))
+    assert "Retry" not in page
 
 
 # Programs

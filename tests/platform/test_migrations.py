@@ -155,6 +155,41 @@ def _version(owner: psycopg.Connection[Any]) -> str | None:
     return row[0] if row else None
 
 
+EVERY_MONTH = """
+INSERT INTO imports (kind, name, files, digest, state, repeat_day, repeat_from)
+VALUES ('wallet-charges', 'plans.csv', '[]', 'd', 'repeating', 31, '2026-11-01');
+INSERT INTO imports (kind, name, files, digest, state, repeats_id, period)
+SELECT 'wallet-charges', 'plans.csv', '[]', 'd', done, id, month FROM imports,
+  (VALUES ('applied', date '2026-11-01'), ('applying', date '2026-12-01')) AS months (done, month);
+INSERT INTO runs (kind, scope, scope_key, status, finished_at)
+VALUES ('imports.lines', '{"due": "2026-11-30"}', 'a', 'done', now()),
+  ('imports.lines', '{"due": "2026-12-31"}', 'b', 'queued', NULL),
+  ('imports.lines', '{"import": 1}', 'c', 'queued', NULL);
+INSERT INTO run_chunks (run_id, number, stage, payload) SELECT id, 0, -1, '{}' FROM runs;
+"""
+"""A file that is charged every month, two months of it, and the runs of its schedule beside another one."""
+
+
+def test_files_that_were_charged_every_month_are_ended(
+    command: Command, services: Services
+) -> None:
+    command("db", "upgrade")
+    command("db", "downgrade", "0045_rows_of_imports")
+    with psycopg.connect(_elsewhere(services, OWNER), autocommit=True) as owner:
+        owner.execute(EVERY_MONTH)
+        command("db", "upgrade")
+        uploads = owner.execute("SELECT name, state FROM imports ORDER BY id").fetchall()
+        runs = owner.execute("SELECT kind, status FROM runs ORDER BY id").fetchall()
+        chunks = owner.execute("SELECT run_id FROM run_chunks").fetchall()
+    assert uploads == [
+        ("plans.csv", "ended"), ("plans.csv (2026-11)", "applied"), ("plans.csv (2026-12)", "applied"),
+    ]  # fmt: skip
+    assert runs == [
+        ("imports.months", "done"), ("imports.months", "cancelled"), ("imports.lines", "queued"),
+    ]  # fmt: skip
+    assert chunks == [(3,)]
+
+
 def test_a_version_that_does_not_exist_is_a_sentence_and_trouble(command: Command) -> None:
     done = command("db", "upgrade", "nonsense", status=2)
     assert "nonsense" in done.stderr

@@ -26,7 +26,6 @@ from ..importing import import_staged
 from ..kinds import KINDS
 from ..models import Import, ImportLine
 from ..report import Problem, Report
-from .months import create_due
 from .outcomes import update_outcome
 from .queries import counts_of
 
@@ -43,29 +42,19 @@ LineRange = tuple[int, int]
 
 def plan(connection: Connection, asked: Asked) -> Iterator[Chunk]:
     """Read the requested files, and split their lines into consecutive chunks."""
-    stage = 0
     with figures.session_over(connection) as session:
-        for upload in _uploads(session, asked):
-            upload.run_id = asked.id
-            session.flush()
-            upload.read = count = _keep_lines(session, upload)
-            for first in range(0, count, LINES_AT_ONCE):
-                size = min(LINES_AT_ONCE, count - first)
-                yield Chunk({"import": upload.id, "lines": LINES_AT_ONCE}, size, stage)
-                stage += 1
-
-
-def _uploads(session: Session, asked: Asked) -> Sequence[Import]:
-    """The requested upload, or the monthly ones that are due."""
-    if "import" in asked.scope:
-        return [session.get_one(Import, asked.scope["import"])]
-    return create_due(session, asked.scope["due"])
+        upload = session.get_one(Import, asked.scope["import"])
+        upload.run_id = asked.id
+        session.flush()
+        upload.read = count = _keep_lines(session, upload)
+        for stage, first in enumerate(range(0, count, LINES_AT_ONCE)):
+            size = min(LINES_AT_ONCE, count - first)
+            yield Chunk({"import": upload.id, "lines": LINES_AT_ONCE}, size, stage)
 
 
 def _keep_lines(session: Session, upload: Import) -> int:
     """Store every line of the files with its values, or why it cannot be read. Returns their number."""
-    source = session.get_one(Import, upload.repeats_id) if upload.repeats_id else upload
-    files = queries.opened(session, source, Layout.from_dict(source.layout))
+    files = queries.opened(session, upload, Layout.from_dict(upload.layout))
     driver: Any = session.connection().connection.driver_connection
     columns = 'import_id, n, file, line, "values", "column", message, params'
     count = 0
@@ -74,7 +63,7 @@ def _keep_lines(session: Session, upload: Import) -> int:
         cursor.copy(f"COPY import_lines ({columns}) FROM STDIN") as copy,
     ):
         for number, file in enumerate(files):
-            for line, values, problem in _read(file, _key_of(upload)):
+            for line, values, problem in _read(file):
                 reported = (problem.column, problem.message) if problem else ("", "")
                 params = json.dumps(dict(problem.params) if problem else {})
                 copy.write_row(
@@ -84,14 +73,7 @@ def _keep_lines(session: Session, upload: Import) -> int:
     return count
 
 
-def _key_of(upload: Import) -> tuple[str, str]:
-    """The key column, and the suffix that gives each month keys of its own."""
-    return KINDS[upload.kind].key, f" {upload.period:%Y-%m}" if upload.period else ""
-
-
-def _read(
-    file: CsvFile, key: tuple[str, str]
-) -> Iterator[tuple[int, Mapping[str, str | None], Problem | None]]:
+def _read(file: CsvFile) -> Iterator[tuple[int, Mapping[str, str | None], Problem | None]]:
     """Each line in order, with its values as texts, or with its first problem."""
     reported = 0
     for line in file.lines():
@@ -101,8 +83,6 @@ def _read(
             column.name: None if value is None else str(value)
             for column, value in zip(file.columns, line.values, strict=True)
         }
-        name, added = key
-        values[name] = f"{values[name]}{added}"
         yield line.number, values, None
     yield from _unreadable(file.problems[reported:])
 
@@ -228,10 +208,8 @@ def _record_refused(
 
 
 def finish(connection: Connection, asked: Asked) -> Mapping[str, Any]:
-    """Update the outcome of each upload."""
+    """Update the outcome of the upload."""
     with figures.session_over(connection) as session:
-        matches = select(Import).where(Import.run_id == asked.id).order_by(Import.id)
-        uploads = session.scalars(matches).all()
-        for upload in uploads:
-            update_outcome(session, upload)
-        return {"lines": sum(upload.read for upload in uploads)}
+        upload = session.get_one(Import, asked.scope["import"])
+        update_outcome(session, upload)
+        return {"lines": upload.read}

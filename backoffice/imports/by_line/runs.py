@@ -16,9 +16,6 @@ LINES = RunKind(
     chunks.plan, chunks.work, chunks.finish, report="imports.of_run",
 )  # fmt: skip
 
-SCOPES = (
-    ("import", N_("the lines of one upload")),
-    ("due", N_("the files that are due by that day")),
-)
+SCOPES = (("import", N_("the lines of one upload")),)
 
 KINDS = (LINES,)
