@@ -174,7 +174,7 @@ def test_files_that_were_charged_every_month_are_ended(
     command: Command, services: Services
 ) -> None:
     command("db", "upgrade")
-    command("db", "downgrade", "0045_rows_of_imports")
+    command("db", "downgrade", "0046_fact_marks")
     with psycopg.connect(_elsewhere(services, OWNER), autocommit=True) as owner:
         owner.execute(EVERY_MONTH)
         command("db", "upgrade")

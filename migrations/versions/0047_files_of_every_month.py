@@ -4,15 +4,15 @@ What was charged stays. Files that were charged every month are ended, and say s
 has the month in its name. The runs of the schedule keep their record under a kind that no longer exists; those that
 had not finished are cancelled.
 
-Revision ID: 0046_files_of_every_month
-Revises: 0045_rows_of_imports
+Revision ID: 0047_files_of_every_month
+Revises: 0046_fact_marks
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0046_files_of_every_month"
-down_revision = "0045_rows_of_imports"
+revision = "0047_files_of_every_month"
+down_revision = "0046_fact_marks"
 branch_labels = None
 depends_on = None
 
