@@ -58,7 +58,7 @@ class Comparison:
         self.table = audited.table
         self.name = audited.table.name
         self.key: Column[Any] = next(iter(audited.table.primary_key))
-        self._statements: dict[tuple[frozenset[str], bool], Statement] = {}
+        self._statements: dict[frozenset[str], Statement] = {}
 
     @property
     def columns(self) -> tuple[Column[Any], ...]:
@@ -100,51 +100,43 @@ class Comparison:
         is_there = row.c[self.key.key].is_not(None)
         return and_(is_there, *(self._agrees(row, document, column) for column in columns))
 
-    def compared_with_all(self, columns: frozenset[str], *, is_marked: bool) -> Statement:
-        """The ids (texts) of all rows to be compared in full, found by joining these columns with the table's events.
+    @cached_property
+    def newer(self) -> Statement:
+        """The ids (texts) of the rows that were written, or have events, not before the transaction `horizon`.
 
-        With a mark only of rows and events that are not older than its `horizon` (`lowest`: its lower 32 bits, which
-        is what `xmin` has). A row with other events than the one that entered it is always among them.
+        `lowest` is its lower 32 bits, which is what `xmin` has; an age knows how these go round.
         """
-        known = self._statements.get((columns, is_marked))
-        if known is None:
-            chosen = [column for column in self.columns if column.key in columns]
-            known = self._marked(chosen) if is_marked else self._unmarked(chosen)
-            self._statements[columns, is_marked] = known
-        return known
-
-    def _unmarked(self, columns: Collection[Column[Any]]) -> Statement:
-        stored, entered = self.table.alias("stored"), self._events("entered", "INSERT")
-        is_same = entered.c.row_id == cast(stored.c[self.key.key], Text)
-        joined = stored.join(entered, is_same, full=True)
-        row_id = func.coalesce(entered.c.row_id, cast(stored.c[self.key.key], Text))
-        differing = (
-            select(row_id).select_from(joined).where(self._differs(stored, entered, columns))
-        )
-        changed = self._changes("changed")
-        return Statement(union(differing, select(changed.c.row_id)))
-
-    def _marked(self, columns: Collection[Column[Any]]) -> Statement:
-        stored, entered = self.table.alias("stored"), self._events("entered", "INSERT")
-        row_id = cast(stored.c[self.key.key], Text)
-        horizon, lowest = (bindparam(name, type_=Text) for name in ("horizon", "lowest"))
-        is_newer = func.age(literal_column("stored.xmin")) <= func.age(cast(lowest, Xid))
-        joined = stored.outerjoin(entered, entered.c.row_id == row_id)
-        differing = select(row_id).select_from(joined)
-        changed = self._changes("changed")
-        again = select(row_id).select_from(stored.join(changed, changed.c.row_id == row_id))
-        since = select(EVENTS.c.row_id).where(
-            EVENTS.c.table_name == self.name,
-            EVENTS.c.row_id.is_not(None),
-            EVENTS.c.xid >= cast(horizon, Xid8),
-        )
+        lowest = cast(bindparam("lowest", type_=Text), Xid)
+        is_newer = func.age(literal_column("stored.xmin")) <= func.age(lowest)
+        stored = self.table.alias("stored")
+        since = EVENTS.c.xid >= cast(bindparam("horizon", type_=Text), Xid8)
+        mine = EVENTS.c.table_name == self.name, EVENTS.c.row_id.is_not(None)
         return Statement(
             union(
-                differing.where(is_newer, self._differs(stored, entered, columns)),
-                again.where(is_newer),
-                since,
+                select(cast(stored.c[self.key.key], Text)).where(is_newer),
+                select(EVENTS.c.row_id).where(*mine, since),
             )
         )
+
+    def of_all(self, columns: frozenset[str]) -> Statement:
+        """The ids (texts) of all rows to be compared in full, found by joining these columns with the table's events.
+
+        A row with other events than the one that entered it is always among them.
+        """
+        if columns not in self._statements:
+            chosen = [column for column in self.columns if column.key in columns]
+            self._statements[columns] = self._of_all(chosen)
+        return self._statements[columns]
+
+    def _of_all(self, columns: Collection[Column[Any]]) -> Statement:
+        mine = EVENTS.c.table_name == self.name, EVENTS.c.row_id.is_not(None)
+        entering = select(EVENTS.c.row_id, EVENTS.c.after).where(*mine, EVENTS.c.action == "INSERT")
+        stored, entered = self.table.alias("stored"), entering.subquery("entered")
+        key = cast(stored.c[self.key.key], Text)
+        joined = stored.join(entered, entered.c.row_id == key, full=True)
+        differing = select(func.coalesce(entered.c.row_id, key)).select_from(joined)
+        changed = select(EVENTS.c.row_id).where(*mine, EVENTS.c.action != "INSERT")
+        return Statement(union(differing.where(self._differs(stored, entered, columns)), changed))
 
     def _differs(
         self, stored: FromClause, entered: FromClause, columns: Collection[Column[Any]]
@@ -155,18 +147,6 @@ class Comparison:
         if self.audited.kept is not None:
             agrees = or_(agrees, and_(not_(is_entered), not_(self._kept(stored))))
         return func.coalesce(agrees, False).is_(False)
-
-    def _events(self, name: str, action: str) -> FromClause:
-        mine = EVENTS.c.table_name == self.name, EVENTS.c.row_id.is_not(None)
-        return (
-            select(EVENTS.c.row_id, EVENTS.c.after)
-            .where(*mine, EVENTS.c.action == action)
-            .subquery(name)
-        )
-
-    def _changes(self, name: str) -> FromClause:
-        mine = EVENTS.c.table_name == self.name, EVENTS.c.row_id.is_not(None)
-        return select(EVENTS.c.row_id).where(*mine, EVENTS.c.action != "INSERT").subquery(name)
 
     def _events_of(self, rows: FromClause) -> tuple[ColumnElement[bool], ...]:
         """Conditions for the events of rows (`id`) since the table was last emptied; one index scan finds them."""

@@ -4,7 +4,7 @@
 of it has a later transaction. A row that was removed without its triggers has neither: the number of rows tells.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,7 @@ LONGEST_ID = 18
 """Digits of a row's id in an event, above which it is no row's."""
 
 AT_ONCE = 10_000
-"""Rows that are compared in full in one statement."""
+"""Rows that are compared in one statement."""
 
 
 @dataclass(frozen=True)
@@ -86,13 +86,12 @@ def differing(
     """
     with in_utc(connection):
         if mark is not None and _fits(connection, facts, mark):
-            newer = _suspects(connection, facts, columns, mark)
-            found = _compared(connection, facts, newer | set(known))
+            newer = _ids(facts.comparison.newer.rows(connection, **_bounds(mark)))
+            found = _forged(facts.forged, connection, newer | set(known))
             if {forgery.id for forgery in found} <= set(known):
                 return found
-        return _compared(
-            connection, facts, _suspects(connection, facts, columns, None) | set(known)
-        )
+        suspects = _ids(facts.comparison.of_all(columns).rows(connection))
+        return _forged(facts.forged_among, connection, suspects | set(known))
 
 
 def _fits(connection: Connection, facts: Facts, mark: Mark) -> bool:
@@ -118,21 +117,23 @@ def _since(facts: Facts, horizon: int) -> tuple[ColumnElement[bool], ...]:
     return EVENTS.c.table_name == facts.name, EVENTS.c.xid >= xid_of(horizon)
 
 
-def _suspects(
-    connection: Connection, facts: Facts, columns: frozenset[str], mark: Mark | None
-) -> set[int]:
-    statement = facts.comparison.compared_with_all(columns, is_marked=mark is not None)
-    given: dict[str, str] = {}
-    if mark is not None:
-        given = {"horizon": str(mark.horizon), "lowest": str(mark.horizon % 2**32)}
-    rows = statement.rows(connection, **given)
+def _bounds(mark: Mark) -> Mapping[str, str]:
+    return {"horizon": str(mark.horizon), "lowest": str(mark.horizon % 2**32)}
+
+
+def _ids(rows: Iterable[tuple[str]]) -> set[int]:
     return {int(row) for (row,) in rows if row.isdigit() and len(row) <= LONGEST_ID}
 
 
-def _compared(connection: Connection, facts: Facts, ids: Collection[int]) -> list[Forgery]:
+def _forged(
+    compare: Callable[[Connection, list[int]], list[Forgery]],
+    connection: Connection,
+    ids: Collection[int],
+) -> list[Forgery]:
+    """The rows that differ, compared a page at a time."""
     ordered = sorted(ids)
     pages = (ordered[i : i + AT_ONCE] for i in range(0, len(ordered), AT_ONCE))
-    return [forgery for page in pages for forgery in facts.forged_among(connection, page)]
+    return [forgery for page in pages for forgery in compare(connection, page)]
 
 
 def _number(xid: ColumnElement[Any]) -> ColumnElement[int]:
