@@ -31,6 +31,7 @@ from tests.billing.books_of_meters import (
     migrated,
     step,
 )
+from tests.depth import examples
 from tests.drift.every_figure import changes, reported, stored
 from tests.factories.billing import MeterFactory
 
@@ -171,6 +172,34 @@ def test_all_steps_are_one_list_and_one_application(
             session.rollback()
     again = migrated(dry_run=True)
     assert [run.changed for run in again] == [0] * 7, "nothing is left to do"
+
+
+@pytest.mark.leaves_drift
+@pytest.mark.parametrize("is_tampered", [False, True])
+@pytest.mark.parametrize("seed", range(10, 10 + examples(3)))
+def test_the_dry_run_lists_what_the_six_steps_then_do_on_random_books(
+    session: Any, surgery: Any, monkeypatch: pytest.MonkeyPatch, seed: int, is_tampered: bool
+) -> None:
+    """Every total and document with its new meter, and the reports of the steps that check and add up."""
+    monkeypatch.setattr(groups, "PAGE", 4)
+    a_book(session, seed)
+    for statement in TAMPERED if is_tampered else ():
+        surgery.execute(statement)
+    totals, meters = stored(session), meters_now(session)
+    whole, *dry = migrated(dry_run=True)
+    moving, placed = listed(whole, "found")
+    done = migrated()
+    assert len(moving) > 3
+    assert changes(totals, stored(session)) == moving
+    assert meters_now(session).items() - meters.items() == placed.items()
+    for number in (5,) if is_tampered else (2, 5):  # the third looks before the fourth corrects
+        for part in ("left", "passed", "totals", "severities"):
+            assert dry[number].result.get(part) == done[number].result.get(part), (number, part)
+    assert dry[0].result["left"] == done[0].result["left"]
+    assert dry[3].result["meters"] == done[3].result["meters"]
+    before_and_after = (dry[4].result["totals"], done[4].result["totals"])
+    for name in ("balance", "overpayment"):
+        assert len({str(totals[name]["after"]) for totals in before_and_after}) == 1
 
 
 @pytest.mark.parametrize("is_whole", [False, True])

@@ -106,5 +106,5 @@ def test_a_list_of_all_changes_that_failed_is_not_a_list_without_changes(
 ) -> None:
     a_run(session, WHOLE, FAILED, dry_run=True)
     words = main_of(sign_in("admin"), "/billing/migration")
-    assert "Preview of all steps The run failed, so there is no result." in words
+    assert "Preview of all steps Failed The run failed, so there is no result." in words
     assert not SUCCESS.search(words), words

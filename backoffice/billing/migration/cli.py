@@ -228,7 +228,7 @@ def _print_report(run: Run) -> None:
     status = _(STATUSES[run.status].word)
     click.echo(_("Step %(number)s: %(title)s", number=step.number, title=_(step.title)))
     click.echo("  " + _("Run %(run)s: %(status)s", run=run.id, status=status))
-    if run.dry_run and step.in_advance and KEY in run.scope:
+    if run.dry_run and run.is_completed and step.in_advance and KEY in run.scope:
         click.echo(f"  {_(step.in_advance)}")
     rows = []
     for line in (line for line in lines_of(run) if line.rows):
