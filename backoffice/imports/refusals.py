@@ -104,9 +104,7 @@ class SavedAtOnce(Refusal):
 class CheckedAnew(Refusal):
     """Another dry run has replaced the reviewed one."""
 
-    sentence = N_(
-        "The files have been checked anew in the meantime. Look at the result, then import them."
-    )
+    sentence = N_("There is a newer dry run of these files. Check it, then import.")
     status = 409
 
 

@@ -48,7 +48,7 @@ ABOUT = {
     "products": N_("Created and updated by their code, with prices from a day on."),
     "orders": N_("Created and updated by their number. Customers and account managers come first."),
     "order-lines": N_(
-        "All lines of a kind of each order that the file names; the orders come first."
+        "The file has all lines of a kind for each order that it names. Import the orders first."
     ),
     "meters": N_(
         "Meters by their number, and the customers that they are assigned to. Import the customers first."
@@ -58,20 +58,20 @@ ABOUT = {
         "Created and updated by their reference. A meter and an invoice may be named; they come first."
     ),
     "wallet-charges": N_(
-        "Charged in the order of the file, each as if it came alone. What a wallet cannot pay is refused; "
-        "what was charged before, by its key, is left as it is."
+        "Charged one by one, in the order of the file. A charge above the balance is refused, "
+        "and a key that was charged before is skipped."
     ),
     "prices": N_("Created and updated by customer and first day. The customers come first."),
     "readings": N_(
-        "Created and updated by customer and day. One without a price in force is kept and is in no balance."
+        "Created and updated by customer and day. A reading without a price is stored, but counts in no balance."
     ),
     "deposits": N_(
-        "Of deposits of the same customer, day and amount the first line is the first that is there: "
-        "the same file again books nothing twice."
+        "Matched with the stored deposits of the same customer, day and amount. "
+        "The same file again creates nothing twice."
     ),
     "accounts": N_("The chart of the ledger, created and updated by code."),
     "journal": N_(
-        "Entries by their number, each with all its lines, posted at once. The accounts come first."
+        "Entries by their number, each with all its lines, are created and posted. Import the accounts first."
     ),
 }
 """Kind of file → a description for the upload form."""
@@ -125,6 +125,8 @@ LABELS = {
     "entry_number": N_("Entry"),
     "customer_code": N_("Customer code"),
     "deposited_on": N_("Deposited on"),
+    "document": N_("Document"),
+    "document_date": N_("Document date"),
     "due_on": N_("Due on"),
     "effective_from": N_("Valid from"),
     "email": N_("E-mail"),
