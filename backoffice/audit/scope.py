@@ -31,7 +31,6 @@ NOT_AUDITED: Mapping[str, str] = {
     "import_problems": "what a dry run found wrong in a file; the next dry run replaces it",
     "price_change_orders": "the record of a price change, append-only; the orders' saves are audited",
     "price_changes": "the record of price changes, append-only; the prices themselves are audited",
-    "reconciliation_parts": "the bytes of kept reports; nobody enters them",
     "reconciliations": "reports that a run has made; nobody enters them",
     "run_chunks": "the parts of a run that is under way",
     "run_items": "what a run did, kept for 90 days; what it changed has corrections or events",

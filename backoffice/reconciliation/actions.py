@@ -1,4 +1,4 @@
-"""Storing reports: begin, add parts, finish. Nothing here commits."""
+"""Storing reports: begin, finish. Nothing here commits."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -6,10 +6,10 @@ from datetime import datetime
 from sqlalchemy import Connection, delete, func, insert, update
 
 from ..base import table_of
-from .models import Reconciliation, ReconciliationPart
+from .models import Reconciliation
 from .report import Totals
 
-REPORTS, PARTS = table_of(Reconciliation), table_of(ReconciliationPart)
+REPORTS = table_of(Reconciliation)
 
 
 def begin(
@@ -22,21 +22,15 @@ def begin(
     return int(connection.scalar(insert(REPORTS).values(values).returning(REPORTS.c.id)) or 0)
 
 
-def add_part(connection: Connection, report_id: int, number: int, content: bytes) -> None:
-    """Store the next part of the report's bytes."""
-    values = {"reconciliation_id": report_id, "number": number, "content": content}
-    connection.execute(insert(PARTS).values(values))
-
-
 def finish(
     connection: Connection,
     report_id: int,
     totals: Mapping[str, Totals],
     *,
-    size: int,
+    content: bytes,
     sha256: str,
 ) -> None:
-    """Store the report's totals and mark it finished, so that it can be downloaded."""
+    """Store the report's totals and its file, and mark it finished, so that it can be downloaded."""
     connection.execute(
         update(REPORTS)
         .where(REPORTS.c.id == report_id)
@@ -45,7 +39,8 @@ def finish(
             rows=sum(total.rows for total in totals.values()),
             drifted=sum(total.drifted for total in totals.values()),
             totals={name: total.as_dict() for name, total in totals.items()},
-            size=size,
+            content=content,
+            size=len(content),
             sha256=sha256,
         )
     )

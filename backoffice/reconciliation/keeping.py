@@ -1,87 +1,69 @@
-"""Kept files: compressed and split into parts when written, joined again when read.
-
-Never more than one part is in memory.
-"""
+"""Kept files: compressed while they are written, and read in slices when they are downloaded."""
 
 import hashlib
 import zlib
 from collections.abc import Iterator
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, func, select
 
-from .models import ReconciliationPart
+from .actions import REPORTS
+from .models import Reconciliation
 
-PART = 256 * 1024
-"""The approximate size of a part, in compressed bytes."""
+SLICE = 256 * 1024
+"""The most bytes that a download holds at a time, compressed and uncompressed."""
 
 GZIP = 31
 """zlib's window bits for a gzip file."""
 
 
 class Packer:
-    """Compresses a file that comes in blocks; returns parts as they are full."""
+    """Compresses a file that comes in blocks. `content` is the gzip file, complete after `end`."""
 
     def __init__(self) -> None:
-        self.size = 0
+        self.content = bytearray()
         self._digest = hashlib.sha256()
         self._compress = zlib.compressobj(6, zlib.DEFLATED, GZIP)
-        self._waiting = bytearray()
 
     @property
     def sha256(self) -> str:
         """The digest of the uncompressed file."""
         return self._digest.hexdigest()
 
-    def put(self, block: bytes) -> Iterator[bytes]:
-        """Compress a block of the file; returns the parts that are full."""
+    def put(self, block: bytes) -> None:
+        """Compress a block of the file."""
         self._digest.update(block)
-        self._waiting += self._compress.compress(block)
-        if len(self._waiting) >= PART:
-            yield self._part()
+        self.content += self._compress.compress(block)
 
-    def rest(self) -> bytes:
-        """The last part."""
-        self._waiting += self._compress.flush()
-        return self._part()
-
-    def _part(self) -> bytes:
-        part = bytes(self._waiting)
-        self.size += len(part)
-        self._waiting.clear()
-        return part
+    def end(self) -> None:
+        """Complete the file."""
+        self.content += self._compress.flush()
 
 
 class Torn(Exception):
     """A kept report was deleted while a user was reading it; the download is aborted."""
 
 
-def stored(engine: Engine, report_id: int) -> Iterator[bytes]:
-    """The parts of a kept report, together a gzip file. Each is read separately, so that no transaction stays open.
+def stored(engine: Engine, report: Reconciliation) -> Iterator[bytes]:
+    """Return the gzip file of a kept report in slices, each read in a transaction of its own.
 
     Raises Torn.
     """
-    content = select(ReconciliationPart.content).where(
-        ReconciliationPart.reconciliation_id == report_id
-    )
-    last = select(ReconciliationPart.number).where(
-        ReconciliationPart.reconciliation_id == report_id
-    )
-    with engine.connect() as connection:
-        count = len(connection.scalars(last).all())
-    for number in range(count):
+    report_id, size = report.id, report.size
+    for start in range(1, size + 1, SLICE):
+        part = func.substring(REPORTS.c.content, start, SLICE)
         with engine.connect() as connection:
-            part = connection.scalar(content.where(ReconciliationPart.number == number))
-        if part is None:
-            raise Torn(f"Part {number} of report {report_id} is gone.")
-        yield part
+            content = connection.scalar(select(part).where(REPORTS.c.id == report_id))
+        if content is None:
+            raise Torn(f"Report {report_id} was deleted while it was read.")
+        yield content
 
 
-def unpacked(parts: Iterator[bytes]) -> Iterator[bytes]:
-    """The uncompressed content of a gzip file in parts."""
+def unpacked(slices: Iterator[bytes]) -> Iterator[bytes]:
+    """Return the uncompressed content of a gzip file that comes in slices."""
     decompress = zlib.decompressobj(GZIP)
-    for part in parts:
-        left = part
+    for packed in slices:
+        left = packed
         while left:
-            yield decompress.decompress(left, PART)
+            yield decompress.decompress(left, SLICE)
             left = decompress.unconsumed_tail
     yield decompress.flush()

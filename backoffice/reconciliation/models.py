@@ -1,11 +1,11 @@
-"""Kept reports: the totals of each, and its bytes in parts."""
+"""Kept reports: the totals of each, and its file."""
 
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import BigInteger, DateTime, ForeignKey, Index, LargeBinary, Text, UniqueConstraint
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, deferred, mapped_column
 
 from ..base import Base, Id, Moment
 from ..runs.models import Run
@@ -16,8 +16,8 @@ class Reconciliation(Base):
 
     `since` and `until` bound the corrections that it counts. `rows` is the number of its lines (one per
     figure row and column), `drifted` the number of those that differ; `totals` has the control totals of each column,
-    amounts as strings. `sha256` is the digest of the CSV file, `size` the number of stored bytes. `finished_at` is
-    null until its run has written all of it.
+    amounts as strings. `sha256` is the digest of the CSV file, `content` the
+    compressed file and `size` its bytes. `finished_at` and `content` are null until its run has written all of it.
     """
 
     __tablename__ = "reconciliations"
@@ -38,15 +38,4 @@ class Reconciliation(Base):
     totals: Mapped[dict[str, Any]] = mapped_column(JSONB, server_default="{}", default=dict)
     size: Mapped[int] = mapped_column(BigInteger, server_default="0", default=0)
     sha256: Mapped[str] = mapped_column(Text, server_default="", default="")
-
-
-class ReconciliationPart(Base):
-    """One part of a kept report's bytes; all parts in order are a gzip file."""
-
-    __tablename__ = "reconciliation_parts"
-
-    reconciliation_id: Mapped[int] = mapped_column(
-        ForeignKey(Reconciliation.id, ondelete="CASCADE"), primary_key=True
-    )
-    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    content: Mapped[bytes] = mapped_column(LargeBinary)
+    content: Mapped[bytes | None] = deferred(mapped_column(LargeBinary))

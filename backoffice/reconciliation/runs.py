@@ -32,7 +32,7 @@ def plan(connection: Connection, _asked: Asked) -> Iterator[Chunk]:
 
 
 def work(work: Work) -> None:
-    """Reconcile one figure from one snapshot, writing each page in its own transaction."""
+    """Reconcile one figure from one snapshot, counting page by page; the last transaction stores the file."""
     figure = registry.get(work.payload["figure"])
     with work.engine.connect() as connection:
         until = queries.settled_until(connection)
@@ -44,45 +44,25 @@ def work(work: Work) -> None:
         packer, totals = Packer(), new_totals(figure)
         with work.transaction() as step:
             report_id = actions.begin(step.connection, work.asked.id, figure.name, since, until)
-        keeper = _Keeper(report_id, packer)
-        keeper.put(None, head_of(report, FLAVOUR, language))
+        packer.put(head_of(report, FLAVOUR, language))
         for page in report.pages():
             with work.transaction() as step:
                 seen, right = _seen(totals)
                 for block in page_of(report, page, FLAVOUR, language, totals):
-                    keeper.put(step.connection, block)
+                    packer.put(block)
                 now_seen, now_right = _seen(totals)
                 step.tally.checked += now_seen - seen
                 step.tally.unchanged += now_right - right
         with work.transaction(is_last=True) as step:
-            keeper.put(step.connection, foot_of(figure, about, FLAVOUR, language, totals))
-            keeper.end(step.connection)
+            packer.put(foot_of(figure, about, FLAVOUR, language, totals))
+            packer.end()
             actions.finish(
-                step.connection, report_id, totals, size=packer.size, sha256=packer.sha256
+                step.connection,
+                report_id,
+                totals,
+                content=bytes(packer.content),
+                sha256=packer.sha256,
             )
-
-
-class _Keeper:
-    """Writes the parts of one report, in order."""
-
-    def __init__(self, report_id: int, packer: Packer) -> None:
-        self._report_id = report_id
-        self._packer = packer
-        self._number = 0
-
-    def put(self, connection: Connection | None, block: bytes) -> None:
-        """Add a block; the head of a file is too small to fill a part, so it needs no connection."""
-        for part in self._packer.put(block):
-            assert connection is not None
-            self._write(connection, part)
-
-    def end(self, connection: Connection) -> None:
-        """Write the last part."""
-        self._write(connection, self._packer.rest())
-
-    def _write(self, connection: Connection, part: bytes) -> None:
-        actions.add_part(connection, self._report_id, self._number, part)
-        self._number += 1
 
 
 def _seen(totals: Mapping[str, Totals]) -> tuple[int, int]:

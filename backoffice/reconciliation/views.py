@@ -1,6 +1,6 @@
 """The screens of reconciliation: a figure's control totals and differences, its files, and the kept reports."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import closing
 from datetime import datetime
 from typing import Any
@@ -169,8 +169,8 @@ def download(report_id: int, ending: str) -> Response:
     found = _kept_or_404(report_id)
     if ending not in ("csv", "csv.gz"):
         abort(404)
-    parts: Iterator[bytes] = keeping.stored(db.engine, found.id)
-    body = parts if ending == "csv.gz" else keeping.unpacked(parts)
+    slices = keeping.stored(db.engine, found)
+    body = slices if ending == "csv.gz" else keeping.unpacked(slices)
     response = Response(body, mimetype="application/gzip" if ending == "csv.gz" else "text/csv")
     name = f"reconciliation-{found.figure}-{_day(found.created_at)}.{ending}"
     response.headers.set("Content-Disposition", "attachment", filename=name)

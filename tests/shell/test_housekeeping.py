@@ -14,7 +14,7 @@ from backoffice.database.proof import prove
 from backoffice.figures.models import Correction
 from backoffice.imports.models import Import, ImportContent, ImportProblem
 from backoffice.people.models import IdempotencyKey, WebSession
-from backoffice.reconciliation.models import Reconciliation, ReconciliationPart
+from backoffice.reconciliation.models import Reconciliation
 from backoffice.runs import actions
 from backoffice.runs.models import AWAITING_APPROVAL, DONE, Run, RunItem
 from backoffice.runs.working import perform
@@ -115,14 +115,10 @@ def test_what_waits_to_be_applied_keeps_what_it_will_write(session: Any) -> None
 
 def test_a_reconciliation_goes_after_ninety_days_with_its_file(session: Any) -> None:
     for name, age in {"young": 89 * DAY, "old": 91 * DAY}.items():
-        report = Reconciliation(figure=name, created_at=func.now() - age)
-        session.add(report)
-        session.flush()
-        session.add(ReconciliationPart(reconciliation_id=report.id, number=0, content=b"x"))
+        session.add(Reconciliation(figure=name, created_at=func.now() - age, content=b"x"))
     session.commit()
     do("reconciliations")
     assert session.scalars(select(Reconciliation.figure)).all() == ["young"]
-    assert session.scalar(select(func.count()).select_from(ReconciliationPart)) == 1
 
 
 def test_housekeeping_is_forgotten_after_two_weeks_unless_something_refers_to_it(
