@@ -27,15 +27,25 @@ def seconds_of(work: Callable[[], Any], services: Services) -> float:
 
 def _spent(services: Services) -> float | None:
     """The CPU seconds of this process with its ended children, and of PostgreSQL's running and ended processes."""
-    server = services.postgres.pid()
-    spent = sum(os.times()[:4])
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            fields = (folder / "stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if folder.name == str(server):
-            spent += sum(map(int, fields[11:15])) / TICKS
-        elif fields[1] == str(server):
-            spent += sum(map(int, fields[11:13])) / TICKS
-    return spent if Path("/proc/self/stat").exists() else None
+    server = str(services.postgres.pid())
+    if not Path("/proc/self/stat").exists():
+        return None
+    while True:
+        spent, ended = sum(os.times()[:4]), _fields(server)[13:15]
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                fields = _fields(folder.name)
+            except OSError:
+                continue
+            if folder.name == server:
+                spent += sum(map(int, fields[11:15])) / TICKS
+            elif fields[1] == server:
+                spent += sum(map(int, fields[11:13])) / TICKS
+        if (
+            _fields(server)[13:15] == ended
+        ):  # else a process ended between two lines: it would count twice, or never
+            return spent
+
+
+def _fields(pid: str) -> list[str]:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
