@@ -328,6 +328,39 @@ def test_a_step_that_cannot_be_done_stops_the_whole_and_a_retry_goes_on(
     assert balances(session) == MIGRATED
 
 
+@pytest.mark.leaves_drift
+@pytest.mark.parametrize("name", ["billing.migration", "billing.meter-balances", "billing.prove"])
+def test_a_dry_run_of_which_a_run_failed_is_the_same_after_its_retry(
+    session: Any, legacy: None, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    expected = [(run.kind, run.changed, run.result) for run in migrated(dry_run=True)]
+    kind = declared().kinds[name]
+
+    def broken(*_: Any) -> Any:
+        raise RuntimeError("no plan")
+
+    failing = kinds.RunKind(name, "", "figures.heal", broken, broken)
+    run: Run | None = chain.request_all(session(), dry_run=True, is_paced=False)
+    session.commit()
+    done = []
+    while run is not None:
+        if run.kind == name:
+            monkeypatch.setitem(declared().kinds, name, failing)
+            while session.get_one(Run, run.id).is_live:
+                working.perform(db.engine, run.id)
+                session.execute(text("UPDATE run_chunks SET lease_until = NULL"))
+                session.commit()
+                session.expire_all()
+            assert run.status == "failed"
+            assert chain.next_run(session(), run) is None
+            monkeypatch.setitem(declared().kinds, name, kind)
+            run = actions.retry(session(), run.id)
+            session.commit()
+        done.append(ended(run.id))
+        run = chain.next_run(session(), done[-1])
+    assert [(run.kind, run.changed, run.result) for run in done] == expected
+
+
 def test_a_cancelled_step_is_the_last_one(session: Any, legacy: None) -> None:
     run = chain.request_all(session(), is_paced=False)
     session.commit()

@@ -147,9 +147,10 @@ def _request(connection: Connection, asked: Asked, kind: str, scope: Mapping[str
 
 
 def listed_by(session: Session, run: Run) -> Run:
-    """The run that lists all changes of the dry run which this step is a part of."""
+    """The last run that lists all changes of the dry run which this step is a part of."""
     same = Run.scope[KEY].astext == run.scope[KEY]
-    return session.scalars(select(Run).where(Run.kind == WHOLE, Run.dry_run, same)).one()
+    lists = select(Run).where(Run.kind == WHOLE, Run.dry_run, same).order_by(Run.id.desc())
+    return session.scalars(lists.limit(1)).one()
 
 
 def next_run(session: Session, run: Run) -> Run | None:

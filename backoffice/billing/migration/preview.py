@@ -23,7 +23,7 @@ from sqlalchemy import (
 from ...base import table_of
 from ...customers.models import Customer
 from ...figures import Figure, registry
-from ...runs.models import FOUND, ITEM_FAILED, SKIPPED
+from ...runs.models import COMPLETED, FOUND, ITEM_FAILED, SKIPPED
 from ...runs.work import ITEMS, RUNS, Asked, Chunk, Work
 from ..models import Meter
 from .documents import DOCUMENT_KINDS, INVOICES, PAYMENTS
@@ -43,7 +43,7 @@ _COUNTED = {FOUND: "changed", SKIPPED: "skipped", ITEM_FAILED: "failed"}
 
 def is_previewed(asked: Asked) -> bool:
     """Whether the run is a step in the dry run of a whole migration."""
-    return asked.dry_run and KEY in asked.scope and "retry" not in asked.scope
+    return asked.dry_run and KEY in asked.scope
 
 
 def share(
@@ -84,11 +84,16 @@ def copy(work: Work) -> None:
 
 
 def _listed(asked: Asked, names: Iterable[str]) -> Select[Any]:
-    """The items of these names that this migration's first run has listed."""
-    first = select(RUNS.c.id).where(
-        RUNS.c.kind == WHOLE, RUNS.c.dry_run, RUNS.c.scope[KEY].astext == asked.scope[KEY]
+    """The items of these names that this migration's list has; after a retry, the later list."""
+    lists = select(func.max(RUNS.c.id)).where(
+        RUNS.c.kind == WHOLE,
+        RUNS.c.dry_run,
+        RUNS.c.scope[KEY].astext == asked.scope[KEY],
+        RUNS.c.status.in_(COMPLETED),
     )
-    return select(ITEMS).where(ITEMS.c.run_id.in_(first), ITEMS.c.subject.in_(list(names)))
+    return select(ITEMS).where(
+        ITEMS.c.run_id == lists.scalar_subquery(), ITEMS.c.subject.in_(list(names))
+    )
 
 
 def over(statement: Select[Any], asked: Asked) -> Select[Any]:
