@@ -12,7 +12,7 @@ COMPILED := $(CATALOGUES:.po=.mo)
 COMPILE := $(BIN)/python -m compileall -q backoffice worker.py
 
 LINTS := lint-code lint-types lint-imports lint-templates lint-amounts
-.PHONY: run test test-quick lint $(LINTS) bench bench-compare translations lock clean
+.PHONY: run test test-quick mutants lint $(LINTS) bench bench-compare translations lock clean
 
 run: .venv/runtime $(COMPILED)
 	@$(COMPILE)
@@ -30,6 +30,11 @@ test: .venv/development $(COMPILED)
 test-quick: .venv/development $(COMPILED)
 	@$(COMPILE)
 	@$(PYTEST_HERE) -m "not slow" $(PYTEST)
+
+# Careless changes of the code, each with the tests that must notice it: all, or as `MUTANTS=--changed` names.
+mutants: .venv/development $(COMPILED)
+	@$(COMPILE)
+	@$(BIN)/python -m tests.mutants $(MUTANTS)
 
 # Each by itself, so that `make -j2 lint` takes little longer than the types alone.
 lint: $(LINTS)

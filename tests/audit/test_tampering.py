@@ -323,6 +323,19 @@ def test_fault_18_a_seal_taken_out_and_the_rest_renumbered_is_named(
     assert first(verified()) == ("seal", 3, None)
 
 
+def test_a_genuine_seal_of_another_fork_of_the_chain_is_found_at_its_successor(
+    engine: Engine, keys: Keyring, surgeon: Surgeon, verified: Verified
+) -> None:
+    """After a restored backup the same key seals the same events once more, at another moment."""
+    surgeon.execute("CREATE TEMP TABLE fork AS SELECT * FROM audit_seals WHERE number = 4")
+    surgeon.execute("DELETE FROM audit_seals WHERE number >= 4")
+    seal(engine, keys, size=BATCH)
+    assert verified().bad == []
+    surgeon.execute("DELETE FROM audit_seals WHERE number = 4")
+    surgeon.execute("INSERT INTO audit_seals TABLE fork")
+    assert [(bad.kind, bad.seal) for bad in verified().bad] == [("seal", 5)]
+
+
 # Anchors
 
 

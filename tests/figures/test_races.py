@@ -7,8 +7,9 @@ from datetime import date
 from decimal import Decimal
 from functools import partial
 
+import psycopg
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, func, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from backoffice.figures.keeping import drain as drain_module
@@ -126,6 +127,36 @@ def test_a_source_that_changes_hands_while_it_changes_leaves_both_owners_right(
         at_once(move, weigh)
         db.refresh(two)
         assert two.weight == D(n + 2)
+
+
+def test_who_links_a_source_to_an_owner_waits_for_who_changes_that_source(
+    sessions: sessionmaker[Session], db: Session, admin_database_url: str
+) -> None:
+    """The two share no owner: without the lock of the source's row the box would keep the old weight."""
+    box, thing = Box(), Thing(weight=D(1))
+    db.add_all([box, thing])
+    db.commit()
+    box_id, thing_id = box.id, thing.id
+    db.rollback()
+
+    def link() -> None:
+        with sessions() as session:
+            session.add(Slot(box_id=box_id, thing_id=thing_id))
+            session.commit()
+
+    linking = threading.Thread(target=link)
+    with sessions() as weighing, psycopg.connect(admin_database_url, autocommit=True) as watcher:
+        weighing.execute(update(Thing).where(Thing.id == thing_id).values(weight=D(7)))
+        holder = weighing.scalar(select(func.pg_backend_pid()))
+        linking.start()
+        waiting = "SELECT 1 FROM pg_stat_activity WHERE %s = ANY (pg_blocking_pids(pid))"
+        while linking.is_alive() and not watcher.execute(waiting, [holder]).fetchone():
+            pass
+        assert linking.is_alive(), "it must wait for the transaction that changes the weight"
+        weighing.commit()
+        linking.join()
+    db.refresh(box)
+    assert box.weight == D(7)
 
 
 def test_transfers_both_ways_at_once_neither_deadlock_nor_drift(

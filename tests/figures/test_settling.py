@@ -140,3 +140,36 @@ def test_a_row_that_changes_hands_while_a_correction_waits_for_it_is_its_new_own
     assert one(w, "SELECT amount FROM trust_sales") == 100
     assert not w.drift()
     assert one(w, "SELECT count(*) FROM corrections") == 0
+
+
+def test_a_row_that_changes_hands_between_two_owners_of_a_correction_keeps_its_new_amount(
+    world: Make,
+) -> None:
+    """The correction holds both owners, so only the row itself tells that it has changed hands."""
+    registry = Registry("trust")
+    registry.figure(Sale.amount, rounded(Sale.price * 2), owner=Sale.seller_id, title="Amount")
+    w = world(registry)
+    fill(w, {"price": 5})
+    w.surgery.execute("UPDATE trust_sales SET amount = 1")
+    errors: list[Exception] = []
+
+    def correct() -> None:
+        try:
+            with w.engine.begin() as connection:
+                both = {SELLER: Touched(owners={1, 2})}
+                drain(connection, registry, both, correction_of("heal"))
+        except Exception as error:  # noqa: BLE001 (handed to the test)
+            errors.append(error)
+
+    with w.open_outside() as stranger:
+        stranger.execute("UPDATE trust_sales SET seller_id = 2, price = 50, amount = 100")
+        correcting = threading.Thread(target=correct)
+        correcting.start()
+        while not w.surgery.execute(WAITING).fetchall():
+            assert correcting.is_alive()
+    correcting.join()
+    assert errors == []
+    assert one(w, "SELECT amount FROM trust_sales") == 100
+    assert one(w, "SELECT count(*) FROM corrections") == 0
+    heal_noted(w.engine, registry)
+    assert not w.drift()

@@ -1,7 +1,10 @@
 """The statements that the core compiles: their constants, their errors, and the pass that finds suspects."""
 
+import threading
 from collections.abc import Iterator
 from decimal import Decimal
+from functools import partial
+from typing import Any
 
 import psycopg
 import pytest
@@ -14,7 +17,7 @@ from backoffice.base.money import Money, Quantity, UnitPrice, rounded
 from backoffice.figures import Registry, total
 from backoffice.figures.computing import definitions
 from backoffice.figures.computing.relations import ONE_OWNER, OWNERS
-from backoffice.figures.computing.statements import Statement, lock
+from backoffice.figures.computing.statements import Statement, lock, lock_rows
 from backoffice.figures.verifying.verification import verify
 
 from .conftest import sqlalchemy_url
@@ -163,6 +166,43 @@ def test_one_owner_and_many_are_locked_alike(shelf: Shelf, figure_engine: Engine
         assert lock(bundle, ONE_OWNER).rows(connection, owner=1) == [(1,)]
         assert lock(bundle, ONE_OWNER).rows(connection, owner=99) == []
         assert lock(bundle, OWNERS).rows(connection, owners=[1, 99]) == [(1,)]
+
+
+def test_owners_and_rows_are_locked_in_id_order(
+    shelf: Shelf, figure_engine: Engine, owner_database_url: str
+) -> None:
+    """Also where PostgreSQL reads them in another order: who waits for the least id holds no later one."""
+    bundle = world_registry.bundle_of(shelf_total)
+    for locking, ids in ((lock(bundle, OWNERS), "owners"), (lock_rows(Shelf.__table__), "ids")):
+        with (
+            psycopg.connect(owner_database_url) as writer,
+            psycopg.connect(owner_database_url, autocommit=True) as third,
+            figure_engine.connect() as connection,
+        ):
+            third.execute("INSERT INTO t_shelves (id) OVERRIDING SYSTEM VALUE VALUES (901), (902)")
+            third.execute("UPDATE t_shelves SET total = 0 WHERE id = 901")  # lies behind 902 now
+            writer.execute("SELECT FROM t_shelves WHERE id = 901 FOR UPDATE")
+            connection.exec_driver_sql("SET enable_indexscan = off")
+            connection.exec_driver_sql("SET enable_bitmapscan = off")
+            waits = threading.Thread(target=partial(locking.rows, connection, **{ids: [901, 902]}))
+            waits.start()
+            try:
+                wait_for_a_waiter(third, writer.info.backend_pid)
+                free = "SELECT id FROM t_shelves WHERE id > 900 FOR UPDATE SKIP LOCKED"
+                assert third.execute(free).fetchall() == [(902,)]
+            finally:
+                writer.rollback()
+                waits.join()
+                connection.rollback()
+                connection.invalidate()  # with its settings
+                third.execute("DELETE FROM t_shelves WHERE id > 900")
+
+
+def wait_for_a_waiter(connection: psycopg.Connection[Any], holder: int) -> None:
+    """Return when another session waits for a lock of the session `holder`."""
+    waiting = "SELECT 1 FROM pg_stat_activity WHERE %s = ANY (pg_blocking_pids(pid))"
+    while connection.execute(waiting, [holder]).fetchone() is None:
+        pass
 
 
 def test_an_error_names_the_statement_but_not_its_values(figure_engine: Engine) -> None:

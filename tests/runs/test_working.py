@@ -296,3 +296,78 @@ def test_what_was_claimed_is_not_given_to_anybody_else(
     session.execute(text("UPDATE run_chunks SET lease_until = NULL"))
     session.commit()
     perform(db.engine, run_id)
+
+
+@pytest.fixture
+def planned(session: Any, customers: list[Customer]) -> int:
+    """A run whose chunks have been planned and not begun."""
+    run_id = ask(session)
+    working._plan(COUNTING, *_claimed(run_id, lease=30.0))
+    return run_id
+
+
+def _claimed(run_id: int, lease: float) -> tuple[Any, Work]:
+    """The request of a run, and the work on its next chunk."""
+    with db.engine.connect() as connection:
+        asked = working.asked_of(connection, run_id)
+    claim = working._claim(db.engine, run_id, lease)
+    assert asked is not None
+    assert claim is not None
+    pace = work.Pace(is_paced=False, stopping=lambda: False)
+    return asked, Work(db.engine, asked, claim, pace, {})
+
+
+def test_a_worker_claims_the_next_chunk_where_another_one_is_claiming_the_first(
+    session: Any, planned: int
+) -> None:
+    numbers = list(
+        session.scalars(
+            select(RunChunk.number).where(RunChunk.run_id == planned, RunChunk.number > 0)
+        )
+    )
+    with db.engine.begin() as other, db.engine.connect() as waiter:
+        first = select(RunChunk.number).where(
+            RunChunk.run_id == planned, RunChunk.number == min(numbers)
+        )
+        other.execute(first.with_for_update())
+        waiter.exec_driver_sql("SET LOCAL lock_timeout = '5s'")
+        values = {"run": planned, "claimant": "another", "lease": 30.0}
+        claimed = waiter.execute(working._next_chunk(), values).mappings().one()
+        waiter.rollback()
+    assert claimed["number"] == sorted(numbers)[1]
+
+
+def test_every_transaction_of_a_chunk_renews_its_lease(session: Any, planned: int) -> None:
+    _asked, mine = _claimed(planned, lease=300.0)
+    this = (RunChunk.run_id == planned, RunChunk.number == mine.claim.number)
+    session.rollback()
+    session.execute(update(RunChunk).where(*this).values(lease_until=func.clock_timestamp()))
+    session.commit()
+    with mine.transaction():
+        pass
+    ahead = select(RunChunk.lease_until - func.clock_timestamp()).where(*this)
+    assert session.scalar(ahead).total_seconds() > 200
+    other = working._claim(db.engine, planned, 300.0)
+    assert other is None or other.number != mine.claim.number
+
+
+def test_a_cancelled_run_ends_only_when_a_worker_past_its_lease_has_committed(
+    session: Any, planned: int
+) -> None:
+    asked, mine = _claimed(planned, lease=30.0)
+    session.rollback()
+    session.execute(update(RunChunk).values(lease_until=func.clock_timestamp()))
+    session.commit()  # its lease is over, and no other worker has taken the chunk
+    with mine.transaction() as step:
+        step.tally.checked += 1
+        step.tally.changed += 1
+        cancelled = actions.cancel(session, planned)
+        session.commit()
+        assert cancelled.is_live
+    working._end_if_done(db.engine, COUNTING, asked)
+    working._release(db.engine, mine, RuntimeError("stopped"), counts=False)
+    session.execute(update(RunChunk).where(RunChunk.run_id == planned).values(lease_until=None))
+    session.commit()
+    working._end_if_done(db.engine, COUNTING, asked)
+    run = state(session, planned)
+    assert (run.status, run.checked, run.changed) == ("cancelled", 1, 1)

@@ -1,0 +1,47 @@
+"""Careless changes of the core: declaring, computing, keeping, verifying and showing figures."""
+
+from .mutant import Mutant
+
+STATEMENTS = "tests/figures/test_statements.py"
+
+MUTANTS: tuple[Mutant, ...] = (
+    Mutant(
+        "figures-owners-locked-in-any-order",
+        "backoffice/figures/computing/statements.py",
+        "select(key).order_by(key).with_for_update(key_share=True)",
+        "select(key).with_for_update(key_share=True)",
+        (f"{STATEMENTS}::test_owners_and_rows_are_locked_in_id_order",),
+    ),
+    Mutant(
+        "figures-rows-locked-in-any-order",
+        "backoffice/figures/computing/statements.py",
+        "select(key).order_by(key).with_for_update(read=True)",
+        "select(key).with_for_update(read=True)",
+        (f"{STATEMENTS}::test_owners_and_rows_are_locked_in_id_order",),
+    ),
+    Mutant(
+        "figures-owners-not-locked",
+        "backoffice/figures/computing/statements.py",
+        ".order_by(key).with_for_update(key_share=True)",
+        ".order_by(key)",
+        (f"{STATEMENTS}::test_a_lock_that_is_not_had_in_time_is_an_error_of_sqlalchemy",),
+    ),
+    Mutant(
+        "figures-linked-source-is-not-locked",
+        "backoffice/figures/keeping/locking.py",
+        "lock_rows(far.table).run(connection, ids=sorted(ids))",
+        "pass",
+        (
+            "tests/figures/test_races.py::test_who_links_a_source_to_an_owner_waits_for_who_changes_that_source",
+        ),
+    ),
+    Mutant(
+        "figures-owner-of-a-row-is-not-checked-again-after-the-wait",
+        "backoffice/figures/keeping/recomputing.py",
+        "return [] if figure.owner is figure.primary_key else [figure.owner == rows.c.owner]",
+        "return []",
+        (
+            "tests/figures/test_settling.py::test_a_row_that_changes_hands_between_two_owners_of_a_correction_keeps_its_new_amount",
+        ),
+    ),
+)
