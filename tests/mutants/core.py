@@ -45,3 +45,43 @@ MUTANTS: tuple[Mutant, ...] = (
         ),
     ),
 )
+
+RULES = "backoffice/figures/declaring/rules.py"
+REFUSED = ("tests/figures/test_refused_declarations.py::test_what_could_not_be_kept_is_refused",)
+"""A declaration for each rule, with the sentence that refuses it."""
+
+_RULES = {
+    "owner-may-be-missing": ("if figure.owner.nullable:", "if False:"),
+    "key-of-two-columns": ("if len(keys) != 1 or not isinstance", "if not isinstance"),
+    "hidden-literal-column": (
+        "isinstance(part, TextClause) or _is_literal(part)",
+        "isinstance(part, TextClause)",
+    ),
+    "value-that-moves-by-itself": ("if name in _MOVING:", "if not name and name in _MOVING:"),
+    "other-table-in-an-expression": (
+        "for table in _tables(definition) - {figure.table}:",
+        "for table in _tables(definition) - _tables(definition):",
+    ),
+    "total-over-another-table": ("if any(_tables(w) - {part.child} for w in wholes):", "if False:"),
+    "select-reads-past-its-arguments": (
+        "for table in figure.reads.keys() - set(figure.models):",
+        "for table in set(figure.models) - set(figure.models):",
+    ),
+    "select-without-a-column": (
+        "if c.key not in selected):",
+        "if c.key not in selected and c.key in selected):",
+    ),
+    "owner-joined-with-itself": (
+        "_times_read(figure, figure.owner_table) > 1",
+        "_times_read(figure, figure.owner_table) > 9",
+    ),
+    "led-by-a-foreign-column": (
+        "if all(k.column is not next(iter(table.primary_key)) for k in col.foreign_keys):",
+        "if False:",
+    ),
+}
+
+MUTANTS += tuple(
+    Mutant(f"figures-not-refused-{name}", RULES, before, after, REFUSED)
+    for name, (before, after) in _RULES.items()
+)

@@ -31,34 +31,11 @@ MUTANTS: tuple[Mutant, ...] = (
         (f"{WORKING}::test_a_cancelled_run_ends_only_when_a_worker_past_its_lease_has_committed",),
     ),
     Mutant(
-        "runs-claim-keeps-the-fence",
-        "backoffice/runs/working.py",
-        "fence=CHUNKS.c.fence + 1,",
-        "fence=CHUNKS.c.fence,",
-        (f"{WORKING}::test_a_worker_that_comes_back_after_its_lease_writes_nothing",),
-    ),
-    Mutant(
-        "runs-late-write-is-not-refused",
-        "backoffice/runs/work.py",
-        "            raise Fenced()",
-        "            return",
-        (f"{WORKING}::test_a_worker_that_comes_back_after_its_lease_writes_nothing",),
-    ),
-    Mutant(
         "runs-lease-of-others-is-ignored",
         "backoffice/runs/working.py",
         "mine.c.lease_until < func.clock_timestamp())",
         "mine.c.lease_until > func.clock_timestamp())",
         (f"{WORKING}::test_what_was_claimed_is_not_given_to_anybody_else",),
-    ),
-    Mutant(
-        "runs-failed-chunk-counts-nothing",
-        "backoffice/runs/working.py",
-        """    if gave_up:
-        values |= _all_left_failed()""",
-        """    if gave_up:
-        values |= {}""",
-        (f"{WORKING}::test_a_chunk_that_fails_is_tried_again_and_then_counts_as_failed",),
     ),
     Mutant(
         "runs-failed-items-read-as-done",
