@@ -15,6 +15,8 @@ from sqlalchemy.orm import Session
 
 from backoffice import figures
 from backoffice.app.extensions import db
+from backoffice.audit import marks
+from backoffice.audit.facts import facts_by_table
 from backoffice.database.embedded import ADMIN
 from backoffice.drift.verification.scope import scope_of
 from backoffice.orders.figures import ORDER_FIGURES
@@ -52,6 +54,7 @@ def measure(world: World, scale: float) -> Report:
         processor: dict[str, list[float]] = {"one": [], "two": [], "hand_written": []}
         with world.app.app_context():
             engine = db.engine
+            _mark(engine)
             sides = {
                 "one": partial(healed, engine, 1),
                 "two": partial(healed, engine, 2),
@@ -90,6 +93,7 @@ def _all_wrong(world: World, orders: int, numbers: dict[str, Any]) -> Measured:
     with world.connect(ADMIN) as surgery, world.app.app_context():
         load(surgery, orders, falsified=False)
         surgery.execute("SET session_replication_role = replica")
+        _mark(db.engine)
         sides = {
             "run": partial(healed, db.engine, 1),
             "library": partial(figures.heal, db.engine, ORDER_FIGURES),
@@ -130,6 +134,12 @@ def healed(engine: Engine, workers: int) -> None:
             time.sleep(0.01)
             session.rollback()
         assert run.status == "done"
+
+
+def _mark(engine: Engine) -> None:
+    """Leave the marks that the nightly verification of facts leaves; the book is right."""
+    with engine.begin() as connection:
+        marks.record(connection, marks.begun(connection, facts_by_table().values()))
 
 
 def _timed(heal: Callable[[], object], seconds: list[float]) -> None:
