@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 from flask import url_for
+from flask_babel import gettext as _
 from sqlalchemy import (
     ARRAY,
     BigInteger,
@@ -24,14 +25,16 @@ from sqlalchemy.orm import Session
 from ..app.extensions import db
 from ..app.navigation import may_open
 from ..audit import tables
-from ..audit.facts import facts_by_table
+from ..audit.facts import CHANGED, facts_by_table
 from ..figures import Figure, registry
 from ..lists.marking import Mark, Watched
+from ..web import record_links
 from . import figure_status
 from .facts.findings import PREFIX, name_of
 from .figure_status import IS_OPEN
 from .models import DriftFinding
 from .verification.looking import Owners, look
+from .wording import KINDS
 
 Place = tuple[str, str, tuple[str, ...]]
 """A figure, a column of it, and the key of a row as texts."""
@@ -45,6 +48,11 @@ class Marks:
 
     def __bool__(self) -> bool:
         return bool(self.places)
+
+    @property
+    def has_figure(self) -> bool:
+        """Whether a figure has a finding, and not only an entered fact."""
+        return any(not name.startswith(PREFIX) for name, _column, _key in self.places)
 
     def of(self, row: Any, column: str) -> Mark | None:
         """The mark of the amount in that column of a stored row; None where there is no finding."""
@@ -89,6 +97,33 @@ def _facts_of(table: Table) -> tuple[str, ...]:
     return tuple(found)
 
 
+@dataclass(frozen=True)
+class FactMark:
+    """A row of a record that differs from the audit trail: in words, with its finding's address if the user may."""
+
+    sentence: str
+    href: str | None
+
+
+def marks_of_facts(table: Table, row_id: int) -> list[FactMark]:
+    """The marks of what was entered in a record and in its parts, as the last verification has recorded it."""
+    names = _facts_of(table)
+    mine = (IS_OPEN, DriftFinding.figure.in_(names), DriftFinding.owner == row_id)
+    found = db.session.scalars(select(DriftFinding).where(*mine).order_by(DriftFinding.id)).all()
+    if found:
+        figure_status.reported_wrong()
+    return [FactMark(_sentence(finding), FINDINGS.address(finding.id)) for finding in found]
+
+
+def _sentence(finding: DriftFinding) -> str:
+    """How the row differs: Payment: Changed past the audit trail (Amount, Paid on)."""
+    said = f"{_(record_links.title_of(finding.figure))}: {_(KINDS[finding.kind])}"
+    if finding.kind != CHANGED:
+        return said
+    labels = [_(record_links.label_of(finding.figure, name)) for name in finding.expected or {}]
+    return f"{said} ({', '.join(labels)})"
+
+
 def known(owners: Mapping[str, Sequence[int]]) -> Marks:
     """The marks of these owners' open findings, by figure; one statement."""
     asked = {name: ids for name, ids in owners.items() if ids}
@@ -130,18 +165,19 @@ class RecordedFindings:
         figure_status.reported_wrong()
         return True
 
-    def of_row(self, table: Table, column: str) -> Watched | None:
-        """A stored column in the rows of its table, of a figure or a fact; None for any other."""
+    def of_row(self, table: Table, column: str) -> list[Watched]:
+        """A stored column in the rows of its table: of a figure, of a fact, of both if some rows have it entered."""
+        watched = []
         figure = registry.keeper(table.c[column])
         if figure is not None:
             owner = table.c[figure.owner.key]
-            return _watched(figure.name, column, owner, figure.key, DriftFinding.owner)
+            watched.append(_watched(figure.name, column, owner, figure.key, DriftFinding.owner))
         facts = facts_by_table().get(table.name)
-        if facts is None or column not in {known.key for known in facts.columns}:
-            return None
-        [key] = table.primary_key
-        recorded = DriftFinding.key["id"].astext.cast(BigInteger)
-        return _watched(name_of(table.name), column, key, (key,), recorded)
+        if facts is not None and column in {known.key for known in facts.columns}:
+            [key] = table.primary_key
+            recorded = DriftFinding.key["id"].astext.cast(BigInteger)
+            watched.append(_watched(name_of(table.name), column, key, (key,), recorded))
+        return watched
 
     def of_owners(self, figure: str, owners: Any) -> Watched:
         """A figure of the owners that belong to a row."""

@@ -47,10 +47,11 @@ def export(listing: List, flavour: str) -> Response:
         abort(404)
     state = state_of(listing, request.args)
     columns = [state.listing.column(name) for name in state.columns]
+    numbers = [column for column in columns if column.is_number]
     connection = _snapshot()
     try:
         totals = queries.totals_of(connection, current_user, state)
-        marks = marked(connection, current_user, state, columns, whole=columns)
+        marks = marked(connection, current_user, state, numbers, whole=numbers)
         footer = list(_footer(connection, state, columns, totals, marks))
         if flavour == "xlsx":
             return _workbook(connection, state, columns, totals, footer)

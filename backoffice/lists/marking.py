@@ -46,8 +46,8 @@ class Findings(Protocol):
     def is_any_open(self, session: Session | Connection, figures: Collection[str]) -> bool:
         """Whether any finding of these figures is open."""
 
-    def of_row(self, table: Table, column: str) -> Watched | None:
-        """A stored column in the rows of its table; None if it is not verified."""
+    def of_row(self, table: Table, column: str) -> Sequence[Watched]:
+        """A stored column in the rows of its table; empty if it is not verified."""
 
     def of_owners(self, figure: str, owners: Any) -> Watched:
         """A figure of the `owners` (a SELECT of ids) that belong to a row."""
@@ -104,18 +104,16 @@ def marked(
 
 
 def _watched(findings: Findings, column: Column, read: Collection[Table]) -> list[Watched]:
-    """The verified values that a column is computed from, among the tables that are read."""
-    if not column.is_number:
-        return []
+    """The verified values that a column shows or is computed from, among the tables that are read."""
     named = [findings.of_owners(figure, owners) for figure, owners in column.stands_on.items()]
     stored: dict[tuple[Table, str], None] = {}
-    parts: Iterable[Any] = iterate(getattr(column.value, "expression", column.value))
+    value = getattr(column.value, "expression", column.value)
+    parts: Iterable[Any] = iterate(value) if column.is_number else (value,)
     for part in parts:
         table = getattr(part, "table", None)
         if isinstance(table, Table) and table in read and part.key in table.c:
             stored[table, part.key] = None
-    found = (findings.of_row(table, name) for table, name in stored)
-    return [*named, *(one for one in found if one is not None)]
+    return [*named, *(one for table, name in stored for one in findings.of_row(table, name))]
 
 
 def _tables_of(froms: Sequence[FromClause]) -> Iterator[Table]:

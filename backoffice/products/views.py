@@ -5,7 +5,8 @@ from flask_babel import gettext as _
 from flask_login import current_user
 
 from ..app.extensions import db
-from ..base import periods
+from ..base import periods, table_of
+from ..drift.marks import marks_of_facts
 from ..records.history import history_of
 from ..records.screens import Screens
 from ..security.permissions import requires
@@ -40,6 +41,7 @@ def record(code: str) -> Response:
     return render(
         "products/record.html",
         product=product,
+        fact_marks=marks_of_facts(table_of(PRODUCT.model), product.id),
         price=queries.price_on(db.session(), product.id, today),
         today=today,
         recorded=history_of(db.session(), PRODUCT, product),

@@ -26,8 +26,10 @@ from .. import lists
 from ..app.extensions import db
 from ..approvals.screens import carry_out
 from ..audit.histories import Event
+from ..base import table_of
 from ..base.late import named
 from ..base.refusals import AnotherRecord, Refusal, Stale
+from ..drift.marks import marks_of_facts
 from ..lists.screens import STANDARD
 from ..security.permissions import allowed, requires
 from ..web.claims import Claim
@@ -179,6 +181,7 @@ class Screens:
             "verbs": [verb for verb in self.record.verbs if self._offers(verb, row)],
             "may_edit": not self.record.append_only and allowed(current_user, self.record.writes)
             and _refusal(self.record.is_current, row) is None,
+            "fact_marks": marks_of_facts(table_of(self.record.model), row.id),
         }  # fmt: skip
         if self.record.figures and "marks" not in context:
             shared["marks"] = marks_of(self.record, row)

@@ -65,8 +65,7 @@ def _wrong_keys(
 
 
 def _wrong(user: Any, scope: ReportScope) -> Select[Any]:
-    known = FINDINGS.of_row(grand_total.table, Order.grand_total.key)
-    assert known is not None
+    [known] = FINDINGS.of_row(grand_total.table, Order.grand_total.key)
     return _orders(user, scope).where(known.may_be_wrong)
 
 
