@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from flask import url_for
-from sqlalchemy import Select, case, func, or_, select
+from sqlalchemy import case, func, or_, select
 
 from .. import lists
 from ..app.extensions import db
@@ -35,12 +35,6 @@ def _counted(document: Any, amount: Any) -> Any:
     return case((document.status == VOID, 0), else_=amount)
 
 
-def _meters_given(ids: Any) -> Select[Any]:
-    """The meters of those of these assignments that are active."""
-    own = MeterAssignment
-    return select(own.meter_id).where(own.id == ids, own.is_active)
-
-
 MOST_LOOKED_AT = 100
 """The most meters of a customer that the customer's page verifies on each load."""
 
@@ -54,7 +48,6 @@ ASSIGNMENTS = OwnedRecord(
     day=func.coalesce(MeterAssignment.assigned_from, business_day(MeterAssignment.created_at)),
     amount=case((MeterAssignment.is_active, _of_meter(Meter.net_balance)), else_=0),
     endpoint="meters.index",
-    booked_on=("meter_assignments", MeterAssignment.meter_id, _meters_given),
 )
 """The amount of an active assignment is its meter's net balance; its day is its first one."""
 
@@ -68,7 +61,6 @@ INVOICES = OwnedRecord(
     day=Invoice.issued_on,
     amount=_counted(Invoice, Invoice.amount),
     endpoint="invoices.index",
-    booked_on=("meter_assignments", Invoice.meter_id, _meters_given),
 )
 
 PAYMENTS = OwnedRecord(
@@ -82,7 +74,6 @@ PAYMENTS = OwnedRecord(
     amount=_counted(Payment, Payment.amount),
     endpoint="payments.index",
     once_per=Payment.reference,
-    booked_on=("meter_assignments", Payment.meter_id, _meters_given),
 )
 
 ADJUSTMENTS = OwnedRecord(
@@ -95,7 +86,6 @@ ADJUSTMENTS = OwnedRecord(
     day=MeterAdjustment.adjusted_on,
     amount=_counted(MeterAdjustment, MeterAdjustment.amount),
     endpoint="adjustments.index",
-    booked_on=("meter_assignments", MeterAdjustment.meter_id, _meters_given),
 )
 
 

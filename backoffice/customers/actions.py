@@ -31,9 +31,7 @@ class CustomerKept(Refusal):
 class CustomerHasDuplicates(Refusal):
     """Duplicates were merged into the customer, and their codes refer to it, so it cannot be deleted."""
 
-    sentence = N_(
-        "Customer %(code)s cannot be deleted, because others were merged into it. Undo those merges first."
-    )
+    sentence = N_("Customer %(code)s cannot be deleted, because others were merged into it.")
 
 
 def check_not_merged(_session: Session, customer: Customer) -> None:

@@ -1,4 +1,4 @@
-"""Merging customers and undoing a merge as verbs that need a second user's approval above the limits."""
+"""Merging customers as a verb that needs a second user's approval above the limits."""
 
 from typing import TYPE_CHECKING
 
@@ -22,11 +22,6 @@ def _merge(session: Session, user: User, asked: Payload) -> object:
     )  # fmt: skip
 
 
-def _undo(session: Session, user: User, asked: Payload) -> object:
-    return merging.undo(session, asked["merge"], digest=asked.get("digest"), by=user.id)
-
-
 MERGE = Verb("customers.merge", N_("Merge the customers"), "customers.write", _merge)
-UNDO = Verb("customers.undo-merge", N_("Undo the merge"), "customers.write", _undo)
 
-VERBS = (MERGE, UNDO)
+VERBS = (MERGE,)

@@ -1,4 +1,4 @@
-"""The screens of suggested duplicates, of merging two customers with a preview, and of undoing a merge."""
+"""The screens of merging two customers, with a preview."""
 
 from typing import Any
 
@@ -14,8 +14,7 @@ from ..web.claims import Claim
 from ..web.formats import in_words
 from ..web.htmx import render
 from ..web.idempotency import new_key
-from ..web.paging import page_number
-from . import approved_verbs, duplicates, merging, queries
+from . import approved_verbs, merging, queries
 from .fields import MERGED
 from .forms import PairForm
 from .models import Customer, CustomerMerge
@@ -24,14 +23,6 @@ from .views import bp
 
 SHOWN = 10
 """How many of the newest records that would be moved are shown; a link leads to all of them."""
-
-
-@bp.get("/duplicates")
-@requires("customers.write")
-def suggestions() -> Response:
-    """Customers that seem to be entered twice."""
-    found = duplicates.groups_of(db.session(), page_number(request.args.get("page")))
-    return render("customers/duplicates.html", found=found, REASONS=duplicates.REASONS)
 
 
 @bp.get("/merge")
@@ -79,61 +70,10 @@ def merge_post() -> Response:
         "digest": request.form.get("digest", ""),
     }
     try:
-        return carry_out(
-            approved_verbs.MERGE, asked, claim, done, back=url_for("customers.suggestions")
-        )
+        return carry_out(approved_verbs.MERGE, asked, claim, done, back=url_for("customers.merge"))
     except merging.PreviewOutdated as outdated:
         db.session.rollback()
         return _previewed_anew(survivor_id, duplicate_id, taken, outdated)
-
-
-@bp.get("/merges/<int:merge_id>/undo")
-@requires("customers.write")
-def undo(merge_id: int) -> Response:
-    """The preview of undoing a merge."""
-    return _undo_page(_merge_or_404(merge_id))
-
-
-@bp.post("/merges/<int:merge_id>/undo")
-@requires("customers.write")
-def undo_post(merge_id: int) -> Response:
-    """Undo a merge, and report what has been moved again since."""
-    claim = Claim(f"customers.undo {merge_id}")
-    record = _merge_or_404(merge_id)
-
-    def done(undoing: merging.Undoing) -> Response:
-        label = queries.label(record.duplicate)
-        flash(_("%(customer)s is a customer of its own again.", customer=label), "success")
-        stayed = any(way.moved_on or way.stays for way in undoing.ways)
-        if stayed or undoing.changed_since:
-            flash(_("Some of it had moved on or was changed since, and stays as it is."), "warning")
-        return claim.complete(url_for("customers.record", code=record.duplicate.code))
-
-    back = url_for("customers.undo", merge_id=merge_id)
-    asked = {"merge": record.id, "digest": request.form.get("digest", "")}
-    try:
-        return carry_out(approved_verbs.UNDO, asked, claim, done, back=back)
-    except merging.UndoingOutdated as outdated:
-        db.session.rollback()
-        return _undo_page(_merge_or_404(merge_id), outdated, status=409)
-
-
-def _undo_page(
-    record: CustomerMerge, outdated: Refusal | None = None, *, status: int = 200
-) -> Response:
-    """The page of undoing a merge: what it would do now, or why it cannot be or was not done."""
-    undoing = merging.undoing(db.session(), record)
-    return render(
-        "customers/undo.html",
-        status=status,
-        record=record,
-        undoing=undoing,
-        refused=undoing.refusal and in_words(undoing.refusal),
-        complaint=outdated and in_words(outdated),
-        idempotency_key=new_key(),
-        fields=CUSTOMER.by_name,
-        SHOWN=SHOWN,
-    )
 
 
 def _preview_of(survivor_id: int, duplicate_id: int) -> merging.Preview:
@@ -188,7 +128,3 @@ def _taken() -> list[str]:
 
 def _id_of(name: str) -> int:
     return whole_number(request.form.get(name))
-
-
-def _merge_or_404(merge_id: int) -> CustomerMerge:
-    return db.session.get(CustomerMerge, merge_id) or abort(404)

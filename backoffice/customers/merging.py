@@ -1,16 +1,15 @@
-"""Merging duplicates: the preview of a merge, the merge, and undoing it. Nothing here commits.
+"""Merging duplicates: the preview of a merge, and the merge. Nothing here commits.
 
 A merge is previewed without a lock, then applied under the locks of both customers if nothing has
-changed since the preview. It records what it moved and changed, so that undoing moves back exactly
-that, and reports what has been moved again since.
+changed since the preview.
 """
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from ..base import N_
@@ -63,29 +62,6 @@ class PreviewOutdated(Stale):
     )
 
 
-class UndoingOutdated(Stale):
-    """Undoing the merge would do something different from what was shown."""
-
-    sentence = N_(
-        "What undoing the merge would do has changed since it was shown. "
-        "Nothing was undone: look at it again, then undo."
-    )
-
-
-class AlreadyUndone(Refusal):
-    """The merge has already been undone."""
-
-    sentence = N_("This merge has been undone already.")
-    status = 409
-
-
-class SurvivorMerged(Refusal):
-    """The survivor was itself merged into another customer, together with what this merge moved."""
-
-    sentence = N_("Customer %(code)s has itself been merged since. Undo that merge first.")
-    status = 409
-
-
 @dataclass(frozen=True)
 class Move:
     """One kind of owned record: what each customer has before the merge, and how many records both have parts of."""
@@ -130,41 +106,6 @@ class Preview:
     moves: tuple[Move, ...]
     fields: tuple[FieldChoice, ...]
     digest: str
-
-
-@dataclass(frozen=True)
-class Way:
-    """What undoing a merge does with one kind of record: which are moved back, and how many were moved again since.
-
-    `number` is how many are moved back, as people count them. `stays` names the records that were booked since the
-    merge on something that is moved back (a meter) and that stay with the survivor.
-    """
-
-    owned: OwnedRecord
-    back: tuple[int, ...]
-    moved_on: int
-    number: int
-    stays: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Undoing:
-    """What undoing a merge does with the rows that it moved and with the survivor's facts that it changed.
-
-    `refusal` is the reason why it cannot be undone now.
-    """
-
-    merge: CustomerMerge
-    ways: tuple[Way, ...]
-    restored: Mapping[str, str]
-    changed_since: tuple[str, ...]
-    refusal: Refusal | None = None
-
-    @property
-    def digest(self) -> str:
-        """A digest that changes as soon as undoing would do something different."""
-        ways = [[way.owned.name, way.back, way.moved_on, way.stays] for way in self.ways]
-        return _digest_of([ways, dict(self.restored), self.changed_since])
 
 
 def preview(session: Session, survivor: Customer, duplicate: Customer) -> Preview:
@@ -225,7 +166,6 @@ def merge(
         survivor_id=survivor.id,
         duplicate_id=duplicate.id,
         merged_by_id=by,
-        moved=moved,
         before=before,
         after=after,
     )
@@ -235,44 +175,6 @@ def merge(
         owned.move(session, moved[owned.name], survivor.id)
     session.expire_all()
     return record
-
-
-def undoing(session: Session, record: CustomerMerge) -> Undoing:
-    """Preview undoing the merge. Writes nothing and locks nothing."""
-    survivor = session.get_one(Customer, record.survivor_id)
-    return _undoing(session, record, survivor, lock=False)
-
-
-def undo(
-    session: Session, merge_id: int, *, digest: str | None = None, by: int | None = None
-) -> Undoing:
-    """Make the duplicate a customer again, and move back exactly what its merge had moved.
-
-    Rows that were moved again since stay where they are, and so do facts that a user changed since. `digest` is
-    that of the preview; None if there was no preview.
-
-    Raises:
-        AlreadyUndone, SurvivorMerged, MovesLockedDays, RecordGone: it cannot be undone.
-        UndoingOutdated: undoing would do something different from what was shown.
-    """
-    record = session.get_one(CustomerMerge, merge_id)
-    customers = locked(session, Customer, [record.survivor_id, record.duplicate_id])
-    session.refresh(record, with_for_update=True)
-    survivor, duplicate = customers[record.survivor_id], customers[record.duplicate_id]
-    done = _undoing(session, record, survivor, lock=True)
-    if done.refusal is not None:
-        raise done.refusal
-    if digest is not None and done.digest != digest:
-        raise UndoingOutdated()
-    duplicate.merged_into_id = None
-    record.undone_at, record.undone_by_id = func.now(), by
-    _change(survivor, done.restored)
-    _change(duplicate, {})
-    session.flush()  # before anything is moved back: else the trigger would book it on the survivor again
-    for way in done.ways:
-        way.owned.move(session, way.back, duplicate.id)
-    session.expire_all()
-    return done
 
 
 def _refuse_locked(session: Session, owned: OwnedRecord, those: ColumnElement[bool]) -> None:
@@ -286,44 +188,6 @@ def _change(customer: Customer, facts: Mapping[str, str]) -> None:
     next_version(customer)
 
 
-def _ways(session: Session, record: CustomerMerge, *, lock: bool) -> Iterator[Way]:
-    back = {}
-    for owned in owned_records():
-        there = owned.locked if lock else owned.those
-        back[owned.name] = there(session, record.survivor_id, record.moved.get(owned.name, []))
-    for owned in owned_records():
-        ids, mine = record.moved.get(owned.name, []), back[owned.name]
-        gone = sorted(set(ids) - set(mine))
-        stays = owned.booked_since(session, record.survivor_id, record.merged_at, back, mine)
-        moved_on, number = (owned.number_of(session, some) for some in (gone, mine))
-        yield Way(owned, tuple(mine), moved_on, number, tuple(stays))
-
-
-def _undoing(session: Session, record: CustomerMerge, survivor: Customer, *, lock: bool) -> Undoing:
-    ways = tuple(_ways(session, record, lock=lock))
-    untouched = {n for n, value in record.after.items() if getattr(survivor, n) == value}
-    restored = {name: value for name, value in record.before.items() if name in untouched}
-    changed = tuple(name for name in record.after if name not in untouched)
-    refusal = _refusal_of(session, record, survivor, ways)
-    return Undoing(record, ways, restored, changed, refusal)
-
-
-def _refusal_of(
-    session: Session, record: CustomerMerge, survivor: Customer, ways: Sequence[Way]
-) -> Refusal | None:
-    """The reason why the merge cannot be undone now, or None."""
-    if record.undone_at is not None:
-        return AlreadyUndone()
-    if survivor.merged_into_id is not None:
-        return SurvivorMerged(code=survivor.code)
-    try:
-        for way in ways:
-            _refuse_locked(session, way.owned, way.owned.among(way.back))
-    except MovesLockedDays as locked_days:
-        return locked_days
-    return None
-
-
 def _digest(session: Session, *customers: Customer) -> str:
     """A digest that changes as soon as one of the customers, or a record that they own, changes."""
     state = [
@@ -331,10 +195,6 @@ def _digest(session: Session, *customers: Customer) -> str:
         + [owned.state_of(session, c.id) for owned in owned_records()]
         for c in customers
     ]
-    return _digest_of(state)
-
-
-def _digest_of(state: object) -> str:
     return hashlib.sha256(json.dumps(state).encode()).hexdigest()
 
 

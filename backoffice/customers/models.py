@@ -4,7 +4,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Computed, DateTime, ForeignKey, Index, Text, text
+from sqlalchemy import CheckConstraint, DateTime, ForeignKey, Index, Text, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -12,7 +12,6 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from ..base import N_, Base, Id, Moment
 from ..base.money import Money, no_nan
 from ..people.models import User
-from .rules import NAME_KEY, PHONE_KEY
 
 
 class Owing:
@@ -29,8 +28,7 @@ class Customer(Owing, Base):
     """A party that buys. `code` is the identifier that files and people use for it.
 
     `merged_into_id`: this row was a duplicate of that one; it stays so that its code still refers to
-    it. `name_key` and `phone_key` are equal in two rows of the same party. `balance`
-    is what the customer owes for their meters and `overpayment` what they have paid beyond it, in the
+    it. `balance` is what the customer owes for their meters and `overpayment` what they have paid beyond it, in the
     deployment's currency; both are figures, and overpayment for one meter does not reduce the balance of another.
     """
 
@@ -39,8 +37,6 @@ class Customer(Owing, Base):
         no_nan("balance", "overpayment"),
         CheckConstraint("merged_into_id <> id", name="merged_into_another"),
         Index("ix_customers_name_id", "name", "id"),
-        Index("ix_customers_name_key", "name_key"),
-        Index("ix_customers_phone_key", "phone_key"),
         Index("ix_customers_merged_into_id", "merged_into_id"),
     )
 
@@ -52,8 +48,6 @@ class Customer(Owing, Base):
     city: Mapped[str] = mapped_column(Text, server_default="", default="")
     country: Mapped[str] = mapped_column(Text, server_default="", default="")
     merged_into_id: Mapped[int | None] = mapped_column(ForeignKey("customers.id"))
-    name_key: Mapped[str | None] = mapped_column(Text, Computed(NAME_KEY, persisted=True))
-    phone_key: Mapped[str | None] = mapped_column(Text, Computed(PHONE_KEY, persisted=True))
     balance: Mapped[Money] = mapped_column(
         server_default="0", default=Decimal(0), info={"label": N_("Balance")}
     )
@@ -72,10 +66,9 @@ class Customer(Owing, Base):
 
 
 class CustomerMerge(Base):
-    """One merge: what it moved and what it changed, so that it can be undone exactly.
+    """One merge, for the history. `before` and `after` hold the survivor's facts that it changed.
 
-    `moved` holds the ids of the moved rows by kind; `before` and `after` hold the survivor's facts that
-    it changed.
+    Merges could be undone until 0.16: `undone_at` and `undone_by_id` are of such a merge.
     """
 
     __tablename__ = "customer_merges"
@@ -95,7 +88,6 @@ class CustomerMerge(Base):
     duplicate_id: Mapped[int] = mapped_column(ForeignKey(Customer.id, ondelete="CASCADE"))
     merged_by_id: Mapped[int | None] = mapped_column(ForeignKey(User.id))
     merged_at: Mapped[Moment]
-    moved: Mapped[dict[str, list[int]]] = mapped_column(JSONB)
     before: Mapped[dict[str, Any]] = mapped_column(JSONB)
     after: Mapped[dict[str, Any]] = mapped_column(JSONB)
     undone_by_id: Mapped[int | None] = mapped_column(ForeignKey(User.id))

@@ -3,9 +3,9 @@
 A domain declares its records once. Deleting a customer checks for them, and a merge moves them.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -13,7 +13,6 @@ from sqlalchemy import (
     ARRAY,
     BigInteger,
     ColumnElement,
-    Select,
     SQLColumnExpression,
     any_,
     func,
@@ -52,8 +51,7 @@ class OwnedRecord:
     or expressions of them. `counted` renders a number of them. `endpoint` is the list that takes a customer's
     code as its argument `customer`. A customer has at most one row per value of `one_per` (a day); `both_have` is the
     sentence about the `%(days)s` that prevent a merge. `is_lockable`: rows dated on a locked day cannot be moved.
-    Rows with the same `once_per` are parts of one record on screen, and are counted and listed as one. `booked_on` is
-    what a row is booked on (a meter): the kind that assigns it to a customer, its column, and what some of those give.
+    Rows with the same `once_per` are parts of one record on screen, and are counted and listed as one.
     """
 
     name: str
@@ -68,7 +66,6 @@ class OwnedRecord:
     one_per: SQLColumnExpression[Any] | None = None
     both_have: str = ""
     once_per: SQLColumnExpression[Any] | None = None
-    booked_on: tuple[str, InstrumentedAttribute[Any], Callable[[Any], Select[Any]]] | None = None
     is_lockable: bool = False
 
     def locked_day(self, session: Session, those: ColumnElement[bool]) -> date | None:
@@ -105,43 +102,9 @@ class OwnedRecord:
         both = select(self._number()).where(self.customer == one, self.once_per.in_(theirs))
         return session.scalar(both) or 0
 
-    def number_of(self, session: Session, ids: Sequence[int]) -> int:
-        """The number of records that these rows make up, as people count them."""
-        if self.once_per is None:
-            return len(ids)
-        return session.scalar(select(self._number()).where(self.among(ids))) or 0
-
     def _number(self) -> ColumnElement[int]:
         each = self.model.id if self.once_per is None else self.once_per
         return func.count(each.distinct())
-
-    def booked_since(
-        self,
-        session: Session,
-        owner: int,
-        since: datetime,
-        given: Mapping[str, Sequence[int]],
-        without: Sequence[int],
-    ) -> Sequence[str]:
-        """The labels of rows of `owner` that were created since then, booked on what the `given` rows, by kind, give.
-
-        The rows `without` are excluded. Each label once, the oldest first.
-        """
-        if self.booked_on is None:
-            return ()
-        kind, own, given_by = self.booked_on
-        ids = given.get(kind, ())
-        if not ids:
-            return ()
-        things = given_by(any_(_array(ids))).correlate(None)
-        rows = select(self.label).where(
-            self.customer == owner,
-            self.model.created_at > since,
-            own.in_(things),
-            ~self.among(without),
-        )
-        found = session.scalars(rows.order_by(self.model.id))
-        return tuple(dict.fromkeys(map(str, found)))
 
     def state_of(self, session: Session, customer_id: int) -> str:
         """A digest of the customer's rows; it changes as soon as one is added, deleted or changed."""
@@ -177,21 +140,10 @@ class OwnedRecord:
         """The condition for these rows."""
         return self.model.id == any_(_array(ids))  # type: ignore[no-any-return]
 
-    def those(self, session: Session, owner: int, among: Sequence[int]) -> list[int]:
-        """The ids of those of these rows that belong to `owner`, in id order."""
-        rows = select(self.model.id).where(self.customer == owner)
-        return list(
-            session.scalars(
-                rows.where(self.model.id == any_(_array(among))).order_by(self.model.id)
-            )
-        )
-
-    def locked(self, session: Session, owner: int, among: Sequence[int] | None = None) -> list[int]:
-        """The ids of the rows of `owner`, or of those in `among`, locked in id order."""
-        rows = select(self.model.id).where(self.customer == owner)
-        if among is not None:
-            rows = rows.where(self.model.id == any_(_array(among)))
-        return list(session.scalars(rows.order_by(self.model.id).with_for_update(key_share=True)))
+    def locked(self, session: Session, owner: int) -> list[int]:
+        """The ids of the rows of `owner`, locked in id order."""
+        rows = select(self.model.id).where(self.customer == owner).order_by(self.model.id)
+        return list(session.scalars(rows.with_for_update(key_share=True)))
 
 
 def _array(ids: Sequence[int]) -> ColumnElement[Any]:

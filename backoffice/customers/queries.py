@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from sqlalchemy import Select, Subquery, false, func, literal, or_, select
+from sqlalchemy import Select, Subquery, func, literal, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from ..base.matching import SEPARATOR, by_code_or_name
@@ -128,15 +128,3 @@ def meant_by(session: Session, text: str) -> list[Customer]:
 def search(session: Session, text: str, *, limit: int = 20, offset: int = 0) -> list[Customer]:
     """At most `limit` customers that match `text`, the best first."""
     return list(session.scalars(matching(text).limit(limit).offset(offset)))
-
-
-def alike(session: Session, customer: Customer, *, limit: int = 5) -> list[Customer]:
-    """Other customers that seem to be the same party: with the same normalized name, or the same phone number."""
-    keys = (
-        (Customer.name_key, customer.name_key),
-        (Customer.phone_key, customer.phone_key),
-    )
-    same = [column == key for column, key in keys if key is not None]
-    others = select(Customer).where(Customer.merged_into_id.is_(None), Customer.id != customer.id)
-    found = others.where(or_(false(), *same)).order_by(Customer.id).limit(limit)
-    return list(session.scalars(found))

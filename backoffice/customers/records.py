@@ -89,7 +89,7 @@ RECORDED = (
         N_("Merge of customers"), CustomerMerge, part_of=CustomerMerge.survivor_id,
         labels={
             "survivor_id": N_("Stays"), "duplicate_id": N_("Merged"), "merged_by_id": N_("Who"),
-            "merged_at": N_("When"), "moved": N_("What it moved"), "before": N_("Before"),
+            "merged_at": N_("When"), "before": N_("Before"),
             "after": N_("After"), "undone_by_id": N_("Undone by"), "undone_at": N_("Undone"),
         },
     ),

@@ -5,7 +5,7 @@ from flask_login import current_user
 from werkzeug.wrappers import Response as AnyResponse
 
 from ..app.extensions import db
-from ..security.permissions import allowed, requires
+from ..security.permissions import requires
 from ..web.additions import parts_of
 from ..web.htmx import render
 from ..web.paging import page_number
@@ -35,13 +35,11 @@ def record(code: str) -> AnyResponse:
     if customer is not found:
         return redirect(url_for("customers.record", code=customer.code, was=found.code))
     number = page_number(request.args.get("page"))
-    may_merge = allowed(current_user, "customers.write")
     return screens.shown(
         customer,
         parts=parts_of(customer, current_user, number),
         was=_merged_code(customer, request.args.get("was", "")),
         merges=merging.live_merges_into(db.session(), customer),
-        alike=queries.alike(db.session(), customer) if may_merge else [],
     )
 
 

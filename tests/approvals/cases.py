@@ -168,16 +168,6 @@ def _merge(browser: FlaskClient, _book: dict[str, Any]) -> Asked:
     return "/customers/merge", form(browser, page, "/customers/merge")
 
 
-def _merged(session: Any) -> dict[str, Any]:
-    book = _twins(session)
-    return {"merge": merges.merge(session, *book["pair"]).id}
-
-
-def _undo(browser: FlaskClient, book: dict[str, Any]) -> Asked:
-    address = f"/customers/merges/{book['merge']}/undo"
-    return address, form(browser, address)
-
-
 def _gas(session: Any) -> dict[str, Any]:
     """Ada paid 1,000,000 in advance and has readings on five days, at a price from January on."""
     ada = CustomerFactory(code="ADA", name="Ada")
@@ -298,10 +288,6 @@ CASES = [
     Case(
         "customers.merge", "customers.merge_post", _twins, _merge,
         "UPDATE customers SET name = name || '!' WHERE code = 'BBB'",
-    ),
-    Case(
-        "customers.undo-merge", "customers.undo_post", _merged, _undo,
-        "UPDATE customer_merges SET undone_at = now()",
     ),
     Case("gas_prices.save", "gas_prices.create", _gas, _gas_price("/gas/prices/new"), _READ_ANEW),
     Case(

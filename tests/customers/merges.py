@@ -35,11 +35,6 @@ def merge(session: Any, survivor: int, duplicate: int, *taken: str) -> CustomerM
     return record
 
 
-def ways(done: merging.Undoing) -> dict[str, tuple[int, int]]:
-    """How many records of each kind were moved back, and how many had been moved again."""
-    return {way.owned.name: (len(way.back), way.moved_on) for way in done.ways}
-
-
 def owners(session: Any) -> dict[str, str]:
     """The customer's code of each order, by order number."""
     session.rollback()

@@ -1,14 +1,13 @@
-"""Merging duplicates and undoing it: what is moved, what stays, and that nothing is lost or counted twice."""
+"""Merging duplicates: what is moved, what stays, and that nothing is lost or counted twice."""
 
 import random
 from collections.abc import Callable
-from decimal import Decimal
 from typing import Any
 
 import psycopg
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from backoffice import figures
 from backoffice.customers import actions, merging, queries
@@ -23,7 +22,7 @@ from tests.factories.customers import CustomerFactory
 from tests.factories.orders import OrderFactory
 
 from .desk import business_rows
-from .merges import customer, merge, order_for, owners, ways
+from .merges import customer, merge, order_for, owners
 
 Outside = psycopg.Connection[Any]
 
@@ -63,7 +62,6 @@ def test_everything_goes_over_and_the_duplicate_leads_to_the_survivor(session: A
     assert (survivor.city, survivor.phone, survivor.version) == ("Bandung", "", 2)
     assert (duplicate.merged_into_id, duplicate.city, duplicate.version) == (a, "Bandung", 2)
     assert (record.before, record.after) == ({"city": ""}, {"city": "Bandung"})
-    assert {name: len(ids) for name, ids in record.moved.items() if ids} == {"orders": 2}
     versions = session.execute(select(Order.number, Order.version)).all()
     assert dict(versions) == {"A-1": 1, "B-1": 2, "B-2": 2}
     assert queries.named(session, "B") == [survivor]
@@ -125,109 +123,62 @@ def test_what_is_no_longer_as_it_was_previewed_is_not_merged(
     assert business_rows(outside) == before
 
 
-# Undoing a merge
+# Several merges
 
 
-def test_a_merge_and_its_undoing_leave_everything_as_it_was(session: Any, outside: Outside) -> None:
-    a = customer("A", 3, city="", phone="021 555 0001")
-    b = customer("B", 4, name="Beta", city="Bandung", contact_name="Ibu Rina")
-    session.commit()
-    before = business_rows(outside)
-    record = merge(session, a, b, "city", "contact_name", "name")
-    assert business_rows(outside) != before
-    done = merging.undo(session, record.id)
-    session.commit()
-    assert business_rows(outside) == before
-    assert ways(done)["orders"] == (4, 0)
-    assert done.changed_since == ()
-    assert list(figures.verify(session)) == []
-    with pytest.raises(merging.AlreadyUndone):
-        merging.undo(session, record.id)
-
-
-def test_any_number_of_merges_undone_in_reverse_leave_everything_as_it_was(
+def test_any_number_of_merges_lose_nothing_and_end_at_one_customer(
     session: Any, outside: Outside
 ) -> None:
     chance = random.Random(7)
     keys = [customer(f"C{n}", chance.randint(0, 3), city=f"City {n}") for n in range(7)]
     session.commit()
-    before = business_rows(outside)
-    total = sum(Decimal(amount) for [amount] in outside.execute("SELECT grand_total FROM orders"))
-    records = []
+    orders = "SELECT id, number, grand_total FROM orders ORDER BY id"
+    before = outside.execute(orders).fetchall()
     while len(keys) > 1:
         survivor, duplicate = chance.sample(keys, 2)
-        taken = chance.sample(["name", "city"], chance.randint(0, 2))
-        records.append(merge(session, survivor, duplicate, *taken).id)
+        merge(session, survivor, duplicate, *chance.sample(["name", "city"], chance.randint(0, 2)))
         keys.remove(duplicate)
     assert len(set(owners(session).values())) == 1
-    now = outside.execute("SELECT sum(grand_total) FROM orders").fetchone()
-    assert now == (total,)
-    for record in reversed(records):
-        merging.undo(session, record)
-        session.commit()
-    assert business_rows(outside) == before
+    assert outside.execute(orders).fetchall() == before
 
 
-def test_a_chain_leads_to_its_end_and_is_undone_from_there(session: Any) -> None:
+def test_a_chain_of_merges_leads_to_its_end(session: Any) -> None:
     a, b, c = customer("A", 1), customer("B", 1), customer("C", 1)
     session.commit()
-    first = merge(session, b, a).id
-    second = merge(session, c, b).id
+    merge(session, b, a)
+    merge(session, c, b)
     assert set(owners(session).values()) == {"C"}
     for code in "ABC":
         found = queries.by_code(session, code)
         assert queries.survivor_of(session, found).code == "C"
         assert [named.code for named in queries.named(session, code)] == ["C"]
-    with pytest.raises(merging.SurvivorMerged):
-        merging.undo(session, first)
-    session.rollback()
-    merging.undo(session, second)
-    session.commit()
-    assert owners(session) == {"A-1": "B", "B-1": "B", "C-1": "C"}
-    merging.undo(session, first)
-    session.commit()
-    assert owners(session) == {"A-1": "A", "B-1": "B", "C-1": "C"}
 
 
-def test_what_has_moved_on_since_stays_and_is_reported(session: Any) -> None:
-    a, b = customer("A", 1, city="", phone=""), customer("B", 3, city="Solo", phone="0271 12345")
-    other = customer("X")
-    session.commit()
-    record = merge(session, a, b, "city", "phone")
-    session.query(Order).filter_by(number="B-1").one().customer_id = other
-    session.query(Order).filter_by(number="B-2").delete()
-    session.get_one(Customer, a).city = "Yogyakarta"
-    session.commit()
-    shown = merging.undoing(session, record)
-    done = merging.undo(session, record.id)
-    session.commit()
-    for reported in (shown, done):
-        assert ways(reported)["orders"] == (1, 2)
-        assert reported.changed_since == ("city",)
-        assert reported.restored == {"phone": ""}
-    assert owners(session) == {"A-1": "A", "B-1": "X", "B-3": "B"}
-    survivor = session.get_one(Customer, a)
-    assert (survivor.city, survivor.phone) == ("Yogyakarta", "")
-
-
-def test_a_duplicate_may_be_merged_again_after_its_merge_was_undone(session: Any) -> None:
-    a, b, c = customer("A"), customer("B", 1), customer("C")
-    session.commit()
-    merging.undo(session, merge(session, a, b).id)
-    session.commit()
-    merge(session, c, b)
-    assert owners(session) == {"B-1": "C"}
-
-
-def test_a_customer_may_be_deleted_after_its_merge_was_undone(session: Any) -> None:
+def test_neither_customer_of_a_merge_is_deleted(session: Any) -> None:
     a, b = customer("A"), customer("B")
     session.commit()
-    record = merge(session, a, b)
+    merge(session, a, b)
     with pytest.raises(actions.CustomerMerged):
         run_verb(session, CUSTOMER, CUSTOMER.verbs[0], b, 2, {})
     with pytest.raises(actions.CustomerHasDuplicates):
         run_verb(session, CUSTOMER, CUSTOMER.verbs[0], a, 2, {})
-    merging.undo(session, record.id)
-    run_verb(session, CUSTOMER, CUSTOMER.verbs[0], b, 3, {})
+
+
+def test_a_merge_that_was_undone_in_an_earlier_version_stays_in_the_history(
+    session: Any, app: Flask
+) -> None:
+    a, b = customer("A"), customer("B")
     session.commit()
-    assert session.scalars(select(Customer.code)).all() == ["A"]
+    record = merge(session, a, b)
+    session.get_one(Customer, b).merged_into_id = None
+    session.flush()
+    record.undone_at = func.now()
+    session.commit()
+    with app.test_request_context():
+        events = history.events_of(session, CUSTOMER, session.get_one(Customer, a))
+    assert [event.kind for event in events if event.kind in ("merged", "undone")] == [
+        "undone",
+        "merged",
+    ]
+    assert merging.live_merges_into(session, session.get_one(Customer, a)) == []
+    merge(session, a, b)

@@ -183,7 +183,7 @@ def test_a_customer_is_entered(sign_in: SignIn, session: Any) -> None:
     assert (saved.status_code, saved.location) == (303, "/customers/NEW/1")
     stored = session.scalars(select(Customer)).one()
     assert (stored.code, stored.name, stored.phone) == ("NEW/1", "PT Maju Jaya", "021 555")
-    assert (stored.version, stored.name_key) == (1, "majujaya")
+    assert stored.version == 1
     again = browser.post("/customers/new", data=typed)
     assert again.location == saved.location
     session.rollback()
@@ -193,7 +193,6 @@ def test_a_customer_is_entered(sign_in: SignIn, session: Any) -> None:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"code": "merges/1"}, "cannot be part of a web address"),
         ({"code": "export.csv"}, "cannot be part of a web address"),
         ({"name": "\u202e"}, "one can see"),
     ],
@@ -231,7 +230,7 @@ def test_only_who_may_write_customers_is_offered_it(
 ) -> None:
     browser = sign_in(who)
     for path in ("/customers/new", "/customers/ALFKI/edit", "/customers/ALFKI/delete",
-                 "/customers/duplicates", "/customers/merge", "/customers/merges/1/undo"):  # fmt: skip
+                 "/customers/merge"):  # fmt: skip
         assert browser.get(path).status_code == 403
         assert browser.post(path).status_code in (403, 405)
     for path in ("/customers", "/customers/ALFKI"):

@@ -64,8 +64,7 @@ def a_row_of_every_table() -> dict[str, int]:
     others = [
         ApiToken(name="metrics", scope="metrics", token_hash="x" * 64),
         CustomerMerge(
-            survivor_id=customer.id, duplicate_id=CustomerFactory().id, moved={"orders": [1]},
-            before={}, after={},
+            survivor_id=customer.id, duplicate_id=CustomerFactory().id, before={}, after={},
         ),
         Import(kind="customers", name="a.csv", files=[{"name": "a.csv"}], digest="d", user_id=manager.id),
         FactDecision(

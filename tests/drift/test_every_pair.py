@@ -285,7 +285,7 @@ NO_PAIRS = {
     "payments.index", "billing.recalculation_progress", "billing.recalculations", "payments.edit", "payments.record",
     "billing.statement", "billing.unmatched", "invoices.void", "payments.void",
     "customers.delete", "customers.edit", "customers.export", "customers.index", "customers.merge",
-    "customers.new", "customers.options", "customers.record", "customers.suggestions", "customers.undo",
+    "customers.new", "customers.options", "customers.record",
     "health.alive", "health.dot", "health.index", "health.ready", "health.today",
     "imports.columns", "imports.export", "imports.failed", "imports.index", "imports.new",
     "api.imports_results", "api.imports_upload", "imports.of_run", "imports.progress", "imports.results",

@@ -10,7 +10,7 @@ from flask import Flask
 from sqlalchemy import select
 
 from backoffice.base.refusals import Locked
-from backoffice.customers.merging import MovesLockedDays, merge, preview, undo
+from backoffice.customers.merging import MovesLockedDays, merge, preview
 from backoffice.customers.owned_records import owned_records
 from backoffice.gas.models import Reading
 from backoffice.gas.pricing.actions import store
@@ -147,16 +147,9 @@ def test_a_merge_moves_nothing_of_a_locked_day(
     session.rollback()
     run_command("balance", "lock", "--open", "--reason", "Merging")
     digest = preview(session, survivor, duplicate).digest
-    record = merge(session, survivor.id, duplicate.id, taken=(), digest=digest)
+    merge(session, survivor.id, duplicate.id, taken=(), digest=digest)
     session.commit()
     run_command("balance", "lock", "--until", "2026-01-31", "--reason", "Reported")
-    shown = sign_in("admin").get(f"/customers/merges/{record.id}/undo").text
-    assert "days up to 2026-01-31, which are locked" in shown
-    assert "Undo this merge</button>" not in shown
-    assert 'name="digest"' not in shown
-    with pytest.raises(MovesLockedDays):
-        undo(session, record.id)
-    session.rollback()
     with pytest.raises(Locked):
         next(b for b in owned_records() if b.name == "readings").move(
             session, [reading.id], duplicate.id
