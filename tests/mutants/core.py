@@ -85,3 +85,15 @@ MUTANTS += tuple(
     Mutant(f"figures-not-refused-{name}", RULES, before, after, REFUSED)
     for name, (before, after) in _RULES.items()
 )
+
+MUTANTS += (
+    Mutant(
+        "figures-not-refused-hidden-text",
+        RULES,
+        "isinstance(part, TextClause) or _is_literal(part)",
+        "_is_literal(part)",
+        (
+            "tests/figures/test_registry.py::test_raw_text_in_a_select_is_refused_because_it_hides_what_it_reads",
+        ),
+    ),
+)

@@ -72,4 +72,27 @@ MUTANTS: tuple[Mutant, ...] = (
         "count > self.count and amount",
         ("tests/runs/test_limits.py::test_a_run_exactly_at_a_limit_needs_no_second_person",),
     ),
+    Mutant(
+        "runs-claim-keeps-the-fence",
+        "backoffice/runs/working.py",
+        "fence=CHUNKS.c.fence + 1,",
+        "fence=CHUNKS.c.fence,",
+        (f"{WORKING}::test_a_worker_whose_chunk_was_taken_over_cannot_begin_a_transaction",),
+    ),
+    Mutant(
+        "runs-late-write-is-not-refused",
+        "backoffice/runs/work.py",
+        "            raise Fenced()",
+        "            return",
+        (f"{WORKING}::test_a_worker_whose_chunk_was_taken_over_cannot_begin_a_transaction",),
+    ),
+    Mutant(
+        "runs-failed-chunk-counts-nothing",
+        "backoffice/runs/working.py",
+        """    if gave_up:
+        values |= _all_left_failed()""",
+        """    if gave_up:
+        values |= {}""",
+        (f"{WORKING}::test_a_chunk_that_fails_is_tried_again_and_then_counts_as_failed",),
+    ),
 )

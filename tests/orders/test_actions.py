@@ -106,6 +106,15 @@ def test_an_itemised_kind_without_lines_is_zero(session: Any) -> None:
     assert (order.total_price, order.grand_total) == (0, 5)
 
 
+def test_an_itemised_kind_whose_last_line_is_deleted_is_zero(session: Any) -> None:
+    order = OrderFactory(**NOTHING_OFF, lines=[("package", "A", "1.5", "10.00")])
+    session.commit()
+    session.delete(order.lines[0])
+    session.commit()
+    session.refresh(order)
+    assert (order.itemised, order.total_price, order.grand_total) == (["package"], 0, 0)
+
+
 def test_lines_keep_their_identity_when_an_order_is_saved_again(session: Any) -> None:
     order = OrderFactory(
         **NOTHING_OFF, lines=[("package", "A", "1", "10"), ("package", "B", "2", "20")]
@@ -162,6 +171,18 @@ def test_impossible_totals_are_refused_and_change_nothing(
     assert isinstance(refused.value.problems[field], refusal)
     session.rollback()
     assert session.query(Order).count() == 0
+
+
+def test_an_order_is_not_changed_to_impossible_totals(session: Any) -> None:
+    order = OrderFactory()
+    session.commit()
+    before = order.grand_total
+    impossible = replace(OrderEntry.of(order), breakdown=amounts(5, 0, 6, 0))
+    with pytest.raises(records.Impossible) as refused:
+        actions.update(session, order.id, impossible, order.version)
+    assert isinstance(refused.value.problems["grand_total"], actions.NegativeGrandTotal)
+    session.rollback()
+    assert (order.version, order.grand_total) == (1, before)
 
 
 def test_the_largest_storable_total_is_stored(session: Any) -> None:

@@ -210,6 +210,7 @@ def test_a_chunk_that_fails_is_tried_again_and_then_counts_as_failed(
         session.commit()
     run = state(session, run_id)
     assert (run.status, run.error) == ("finished with failures", "ValueError: nobody expected this")
+    assert (run.checked, run.failed) == (2 * CUSTOMERS, 2 * counting_kind.SIZE)
     left = session.execute(select(RunChunk.status, RunChunk.attempts)).all()
     assert left == [("failed", working.TRIES)] * 2
     again = actions.retry(session, run_id)
@@ -335,6 +336,21 @@ def test_a_worker_claims_the_next_chunk_where_another_one_is_claiming_the_first(
         claimed = waiter.execute(working._next_chunk(), values).mappings().one()
         waiter.rollback()
     assert claimed["number"] == sorted(numbers)[1]
+
+
+def test_a_worker_whose_chunk_was_taken_over_cannot_begin_a_transaction(
+    session: Any, planned: int
+) -> None:
+    _asked, late = _claimed(planned, lease=30.0)
+    session.rollback()
+    session.execute(update(RunChunk).values(lease_until=func.clock_timestamp()))
+    session.commit()
+    _asked, now = _claimed(planned, lease=30.0)
+    assert now.claim.number == late.claim.number
+    with pytest.raises(Fenced), late.transaction():
+        pytest.fail("its fence is gone")
+    with now.transaction():
+        pass
 
 
 def test_every_transaction_of_a_chunk_renews_its_lease(session: Any, planned: int) -> None:
