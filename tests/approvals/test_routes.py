@@ -55,7 +55,7 @@ PREVIEWS = {
 }  # fmt: skip
 """Write no business data: a calculation is previewed, or a report is made."""
 
-DECISIONS = {"drift.accept_post", "drift.restore_post"}
+DECISIONS = {"drift.accept_post"}
 """Decide about one row that was written past the triggers: shown beside the trail, with a reason (tests/drift)."""
 
 OWN = {

@@ -294,7 +294,8 @@ def test_the_screen_shows_both_values_and_takes_a_decision_once(
     for words in ("40.00", "140.00", "PAY-1", "Changed past the audit trail", "Accept as it is"):
         assert words in reported
     assert "Preview the correction" not in reported
-    assert "40.00" in text_of(finance.get(f"/health/drift/{number}/restore").text)
+    assert f"restore-fact {number}" in reported
+    assert finance.get(f"/health/drift/{number}/restore").status_code == 404
     asked = finance.get(f"/health/drift/{number}/accept")
     assert "140.00" in text_of(asked.text)
     form = {
@@ -315,7 +316,7 @@ def test_the_screen_shows_both_values_and_takes_a_decision_once(
     history = text_of(finance.get("/billing/payments/PAY-1").text)
     assert "140.00" in history
     other = {**form, "idempotency_key": "another"}
-    assert finance.post(f"/health/drift/{number}/restore", data=other).status_code == 409
+    assert finance.post(f"/health/drift/{number}/accept", data=other).status_code == 409
 
 
 @pytest.mark.leaves_drift

@@ -1,4 +1,4 @@
-"""The form for a decision about a fact that differs from the audit trail: the reason to accept or restore it."""
+"""The form for a decision about a fact that differs from the audit trail: the reason to accept it."""
 
 from flask_babel import lazy_gettext as _l
 from flask_wtf import FlaskForm

@@ -1,4 +1,4 @@
-"""The screens on which a person decides about a fact that differs from the audit trail."""
+"""The screen on which a person accepts a fact that differs from the audit trail."""
 
 from flask import Response, abort, flash, url_for
 from flask_babel import gettext as _
@@ -10,7 +10,7 @@ from ...web.claims import Claim
 from ...web.formats import in_words
 from ...web.htmx import render
 from .. import queries, wording
-from ..models import ACCEPTED, RESTORED
+from ..models import ACCEPTED
 from ..verification import looking
 from ..views import bp
 from .deciding import decide, stamp
@@ -26,51 +26,30 @@ __all__ = ["bp"]
 @requires("facts.decide")
 def accept(finding_id: int) -> Response:
     """Ask for the reason to accept the row, beside its values and those of the trail."""
-    return _page(finding_id, "accept")
+    return _page(finding_id)
 
 
 @bp.post("/<int:finding_id>/accept")
 @requires("facts.decide")
 def accept_post(finding_id: int) -> Response:
     """Accept the row, if it is still as shown."""
-    done = _("The row is accepted as it is. What builds on it can be corrected now.")
-    return _decided(finding_id, "accept", ACCEPTED, done)
-
-
-@bp.get("/<int:finding_id>/restore")
-@requires("facts.decide")
-def restore(finding_id: int) -> Response:
-    """Ask for the reason to restore the row, beside its values and those of the trail."""
-    return _page(finding_id, "restore")
-
-
-@bp.post("/<int:finding_id>/restore")
-@requires("facts.decide")
-def restore_post(finding_id: int) -> Response:
-    """Restore the row, if it is still as shown."""
-    done = _("The row is as the audit trail has it again.")
-    return _decided(finding_id, "restore", RESTORED, done)
-
-
-def _decided(finding_id: int, verb: str, decision: str, done: str) -> Response:
-    claim = Claim(f"drift.{verb}:{finding_id}")
+    claim = Claim(f"drift.accept:{finding_id}")
     form = DecisionForm()
     if not form.validate():
         db.session.rollback()
-        return _page(finding_id, verb, form, 422)
+        return _page(finding_id, form, 422)
     try:
         reason, seen = form.reason.data or "", form.seen.data or ""
-        decide(db.session(), finding_id, decision, reason, seen=seen)
+        decide(db.session(), finding_id, ACCEPTED, reason, seen=seen)
     except (Stale, CannotRestore) as refusal:
         db.session.rollback()
-        return _page(finding_id, verb, form, refusal.status, in_words(refusal))
-    flash(done, "success")
+        return _page(finding_id, form, refusal.status, in_words(refusal))
+    flash(_("The row is accepted as it is. What builds on it can be corrected now."), "success")
     return claim.complete(url_for("drift.record", finding_id=finding_id))
 
 
 def _page(
     finding_id: int,
-    verb: str,
     form: DecisionForm | None = None,
     status: int = 200,
     refused: str = "",
@@ -93,6 +72,5 @@ def _page(
         changes=differences_of(db.session(), finding),
         form=form,
         refused=refused,
-        verb=verb,
         wording=wording,
     )
