@@ -1,0 +1,154 @@
+"""A small company of 0.16, with data of every kind that was removed since, is upgraded and keeps every total."""
+
+import gzip
+import hashlib
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from click.testing import Result
+from flask import Flask
+
+from backoffice import create_app
+from backoffice.app.extensions import db
+from backoffice.app.protection import limiter
+from backoffice.commands.cli import main
+from backoffice.database.embedded import ADMIN, APP, OWNER, Services
+from backoffice.figures import registry
+from tests.orders.pages import text_of
+from tests.signing_in import cookie_for, someone
+
+pytestmark = [pytest.mark.timeout(600), pytest.mark.slow]
+
+DUMP = Path(__file__).parents[1] / "data" / "upgrade" / "company-0.16.sql.gz"
+SECRET = "the-fixed-secret-of-a-company-of-0.16"
+NAME = "upgraded"
+
+Command = Callable[..., Result]
+Rows = dict[str, list[Any]]
+
+
+@pytest.fixture
+def admin(services: Services, application: Flask) -> Iterator[psycopg.Connection[Any]]:
+    """A superuser's connection to the company of 0.16, restored into a database of its own."""
+    with psycopg.connect(services.postgres.url(ADMIN), autocommit=True) as server:
+        server.execute(f"CREATE DATABASE {NAME} OWNER backoffice_owner TEMPLATE template0".encode())
+        try:
+            _restore(services)
+            with psycopg.connect(_url(services, ADMIN), autocommit=True) as admin:
+                yield admin
+        finally:
+            server.execute(f"DROP DATABASE {NAME} WITH (FORCE)".encode())
+
+
+@pytest.fixture
+def company(
+    admin: psycopg.Connection[Any], services: Services, monkeypatch: pytest.MonkeyPatch
+) -> Flask:
+    """The app on that database, without the limit on files per minute."""
+    monkeypatch.setattr(limiter, "enabled", False)
+    return create_app(
+        {
+            "TESTING": True, "WTF_CSRF_ENABLED": False, "REDIS_URL": services.redis.url,
+            "DATABASE_URL": _url(services, APP), "MIGRATION_DATABASE_URL": _url(services, OWNER),
+            "SECRET_KEY": SECRET, "AUDIT_KEY": SECRET,
+        }
+    )  # fmt: skip
+
+
+@pytest.fixture
+def command(company: Flask) -> Iterator[Command]:
+    """Runs a command on that company, and asserts its exit status."""
+
+    def run(*words: str, status: int = 0) -> Result:
+        done = company.test_cli_runner().invoke(main, list(words))
+        assert done.exit_code == status, f"{words}: {done.output}\n{done.exception!r}"
+        return done
+
+    yield run
+    with company.app_context():
+        db.engine.dispose()
+
+
+def _url(services: Services, role: str) -> str:
+    return services.postgres.url(role).replace("/backoffice?", f"/{NAME}?")
+
+
+def _restore(services: Services) -> None:
+    """Restore the dump as the role that owns every table."""
+    lines = gzip.decompress(DUMP.read_bytes()).decode().splitlines(keepends=True)
+    script = "".join(line for line in lines if not line.startswith(("\\restrict", "\\unrestrict")))
+    with psycopg.connect(_url(services, OWNER), autocommit=True) as owner:
+        owner.execute(script.encode())
+
+
+def _totals(admin: psycopg.Connection[Any]) -> Rows:
+    """The stored values of every figure, row by row."""
+    found: Rows = {}
+    for figure in registry.figures:
+        names = ", ".join(column.key for column in (*figure.key, *figure.columns))
+        statement = f"SELECT {names} FROM {figure.table.name} ORDER BY {names}"
+        found[figure.name] = admin.execute(statement.encode()).fetchall()
+    return found
+
+
+def _files(admin: psycopg.Connection[Any], statement: str) -> dict[int, str]:
+    """The digest of each kept report's compressed file."""
+    rows = admin.execute(statement.encode()).fetchall()
+    return {key: hashlib.sha256(content).hexdigest() for key, content in rows}
+
+
+# A superuser entered the three imports of the dump, so `audit verify-facts` reports them and nothing else.
+
+PARTS = (
+    "SELECT reconciliation_id, string_agg(content, ''::bytea ORDER BY number)"
+    " FROM reconciliation_parts GROUP BY 1"
+)
+
+
+def test_a_company_of_0_16_keeps_its_totals_its_proofs_and_its_pages(
+    admin: psycopg.Connection[Any], company: Flask, command: Command
+) -> None:
+    totals, kept = _totals(admin), _files(admin, PARTS)
+    assert sum(map(len, totals.values())) > 20
+    assert len(kept) == 30
+    command("db", "upgrade")
+    assert _totals(admin) == totals
+    assert _files(admin, "SELECT id, content FROM reconciliations") == kept
+    for words in (("figures", "verify"), ("ledger", "health"), ("audit", "verify-chain")):
+        command(*words)
+    facts = command("audit", "verify-facts", status=1).output
+    assert re.findall(r"Import (\S+)", facts) == ["fees.csv", "fees.csv", "customers.csv"]
+    assert "3 rows differ from the audit trail." in facts
+    assert _totals(admin) == totals
+    _every_old_page_opens(admin, company, kept)
+
+
+def _every_old_page_opens(
+    admin: psycopg.Connection[Any], company: Flask, kept: dict[int, str]
+) -> None:
+    browser = company.test_client()
+    browser.set_cookie(*cookie_for(company, someone(company, "admin", email="later@example.com")))
+
+    def page(address: str) -> str:
+        answer = browser.get(address, follow_redirects=True)
+        assert answer.status_code == 200, f"{address}: {answer.status_code}"
+        return text_of(answer.text)
+
+    for run, status in admin.execute("SELECT id, status FROM runs").fetchall():
+        assert f"{run}" in page(f"/runs/{run}"), status
+    for (key,) in admin.execute("SELECT id FROM drift_findings").fetchall():
+        page(f"/health/drift/{key}")
+    for name, key in admin.execute("SELECT name, id FROM imports").fetchall():
+        assert name in page(f"/imports/{key}")
+    assert "Undone" in page("/customers/S-2/history")
+    assert "D-1" in page("/customers/S-1")
+    for key, digest in kept.items():
+        page(f"/reconciliation/kept/{key}")
+        file = browser.get(f"/reconciliation/kept/{key}/file.csv.gz").data
+        assert hashlib.sha256(file).hexdigest() == digest
+    for address in ("/schedules", "/imports", "/runs", "/billing/migration"):
+        page(address)
