@@ -110,7 +110,7 @@ CAUSES_IN_WORDS = {
 
 HEALED_BY = {
     "run": N_("Corrected by a run"),
-    "bypass": N_("Corrected when another program's change was worked off"),
+    "bypass": N_("Recomputed after a write by another program"),
     "save": N_("Right again after a later write; nothing had to be corrected"),
     ACCEPTED: N_("Accepted as it is, by a person"),
     RESTORED: N_("Restored from the audit trail, by a person"),
@@ -120,7 +120,7 @@ HEALED_BY = {
 CORRECTED_BECAUSE = {
     "manual": N_("Recomputed by hand"),
     "heal": N_("Found by a check"),
-    "bypass": N_("Written without Backoffice"),
+    "bypass": N_("Recomputed after a write by another program"),
     "upgrade": N_("Computed when Backoffice was upgraded"),
     "rebuild": N_("Rebuilt"),
 }

@@ -43,7 +43,6 @@ class FigureNote(Base):
     the owner's derived row that changed, by the values of the figure's key as text.
     A drain that failed counts in `attempts`, and is tried again from `retry_at` on.
     `definition` is that of the bundle at the time of writing; see `definitions`.
-    `was_wrong`: the owner was already wrong before the statement that wrote; empty, it may have been (see `before`).
     `since` is the place from which the owner's running rows (`Figure.along`) are to be recomputed, as text; empty for
     all of them.
     `source` and `source_id` name the row that reached the owner through another table, so that
@@ -63,7 +62,6 @@ class FigureNote(Base):
     key: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
     since: Mapped[str | None] = mapped_column(Text)
     definition: Mapped[str] = mapped_column(Text, server_default="", default="")
-    was_wrong: Mapped[bool | None] = mapped_column(server_default="false", default=False)
     db_user: Mapped[str] = mapped_column(Text, server_default=func.session_user())
     attempts: Mapped[int] = mapped_column(server_default="0", default=0)
     retry_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))

@@ -49,7 +49,7 @@ def notes_of(connection: Connection, statement: str, said: str, keys: str) -> li
         connection.execute("SELECT set_config(%s, %s, true)", [proof.PROOF, said])
         connection.execute(statement.encode())
         noted = (
-            "SELECT bundle, owner, source, source_id, was_wrong, key, delta FROM figure_notes "
+            "SELECT bundle, owner, source, source_id, key, delta FROM figure_notes "
             "WHERE xid = pg_current_xact_id()"
         )
         return sorted(connection.execute(noted.encode()).fetchall(), key=repr)

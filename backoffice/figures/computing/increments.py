@@ -6,7 +6,6 @@ compute that change (`delta_sql`), the drain adds it under the owners' locks (`a
 absolute for these figures too.
 """
 
-from collections.abc import Collection, Sequence
 from decimal import Decimal
 from functools import cache
 from hashlib import sha256
@@ -42,7 +41,7 @@ from ..declaring.additive import counted, terms_of
 from ..declaring.declaration import Figure, Source
 from ..declaring.expressions import Total, replace
 from .registry import Bundle, Registry
-from .statements import Statement, drifted, plain
+from .statements import Statement, plain
 
 # The change, as a trigger notes it
 
@@ -161,29 +160,6 @@ def apply(connection: Connection, figure: Figure, deltas: list[Delta]) -> Change
     if emptied:
         _remove(figure).run(connection, ids=emptied)
     return [(figure.table, key) for key, _ in written]
-
-
-def unaccounted(
-    connection: Connection,
-    registry: Registry,
-    figure: Figure,
-    deltas: Sequence[Delta],
-    owners: Collection[int],
-) -> set[int]:
-    """The locked owners that still differ from their expected values after these changes are added."""
-    noted: dict[tuple[Any, ...], list[Decimal]] = {}
-    for delta in deltas:
-        known = noted.get((delta.owner, *delta.key), [Decimal(0)] * len(delta.columns))
-        sums = [a + b for a, b in zip(known, delta.columns, strict=True)]
-        noted[delta.owner, *delta.key] = sums
-    found = set()
-    for row in drifted(registry, figure).run(connection, owners=sorted(owners)).mappings():
-        key = (str(row[f"k{i}"]) for i in range(len(figure.key) if figure.derived_rows else 0))
-        changed = noted.get((row["owner"], *key), [Decimal(0)] * len(figure.columns))
-        for i, change in enumerate(changed):
-            if (row[f"s{i}"] or 0) + change != (row[f"e{i}"] or 0):
-                found.add(row["owner"])
-    return found
 
 
 def _given(figure: Figure, **names: Any) -> Any:

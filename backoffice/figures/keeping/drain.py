@@ -15,7 +15,7 @@ from sqlalchemy import Connection, select
 
 from ...base.actor import actor
 from ..computing import definitions
-from ..computing.increments import Changes, apply, noted_names, unaccounted
+from ..computing.increments import Changes, apply, noted_names
 from ..computing.registry import Bundle, Registry
 from ..computing.relations import ONE_OWNER, OWNERS, Scope
 from ..declaring.declaration import Source
@@ -72,8 +72,6 @@ class Drained:
 
 Pending = dict[str, Touched]
 Correcting = dict[str, Any]
-Unnoted = defaultdict[str, set[int]]
-"""By bundle, the owners that were already wrong before the writes that are drained."""
 Doubtful = Callable[[Connection, Bundle, Collection[int], Correcting], Mapping[int, str]]
 """Returns the owners, of these locked ones, that may not be corrected now, each with the reason."""
 Fresh = dict[str, set[int]]
@@ -88,7 +86,6 @@ def drain(
     *,
     alone: bool = False,
     deferred: Collection[str] = (),
-    unnoted: Unnoted | None = None,
     by_facts: bool = False,
     only: Mapping[str, Collection[int]] | None = None,
     most_rows: int | None = None,
@@ -102,7 +99,7 @@ def drain(
     what is beneath it is right, and no change is added to a wrong value. `alone` stops
     after the pending bundle: what builds on it stays noted, for another session to drain. Notes on
     bundles that are `deferred` are dropped: the caller verifies those afterwards, and heals what is
-    wrong by the facts. With `unnoted`, what was wrong before any note is corrected without naming a database user.
+    wrong by the facts.
     `by_facts` trusts no stored figure without correcting any, so that what is written does not depend on other stored
     figures. For bundles in `only` the notes on other owners are dropped: the caller knows that they do not change.
     Of a corrected bundle at most `most_rows` are written; where there may be more, nothing that builds on it is
@@ -110,12 +107,10 @@ def drain(
     """
     total = Drained()
     drains = _Drains(
-        connection, registry, pending or {}, correcting, alone, deferred, unnoted, only or {},
-        is_tampered=by_facts, most_rows=most_rows, asked=frozenset(pending or ()),
+        connection, registry, pending or {}, correcting, alone, deferred, only or {},
+        by_facts=by_facts, most_rows=most_rows, asked=frozenset(pending or ()),
         doubtful=doubtful,
     )  # fmt: skip
-    for name, touched in drains.waiting.items():
-        drains.seen[name] |= touched.named
     with _draining(connection):
         while True:
             drains.collect()
@@ -149,12 +144,8 @@ class _Drains:
     correcting: Correcting | None
     alone: bool
     deferred: Collection[str]
-    unnoted: Unnoted | None = None
     only: Mapping[str, Collection[int]] = field(default_factory=dict)
-    seen: dict[str, set[int | None]] = field(default_factory=lambda: defaultdict(set))
-    """By bundle, the owners that a note has named; any change since may be this transaction's own."""
-    is_tampered: bool = False
-    """Whether an owner that this transaction touches was wrong before it; then only facts are trusted."""
+    by_facts: bool = False
     most_rows: int | None = None
     asked: frozenset[str] = frozenset()
     """The bundles that the caller asked for; only of these may rows be left for a later transaction."""
@@ -182,26 +173,15 @@ class _Drains:
         taken = TAKE_MINE.rows(
             self.connection, known=tuple(noted_names(self.registry)), definitions=self.definitions
         )
-        for _id, name, was_wrong, owner, *touched, isolation in sorted(taken):
+        for _id, name, owner, *touched, isolation in sorted(taken):
             if isolation != "read committed":
                 raise WrongIsolation(isolation)
             bundle = bundle_of_note(name)
-            if was_wrong is not False:
-                self._was_wrong(bundle, owner, is_sure=was_wrong)
-                continue
-            self.seen[bundle].add(owner)
             if owner not in self.fresh.get(bundle, ()) and self._is_wanted(bundle, owner):
                 self.waiting.setdefault(bundle, Touched()).add(owner, *touched)
 
     def _is_wanted(self, bundle: str, owner: int | None) -> bool:
         return bundle not in self.deferred and owner in self.only.get(bundle, (owner,))
-
-    def _was_wrong(self, bundle: str, owner: int, *, is_sure: bool) -> None:
-        """Record that another program has, or may have, bypassed the triggers, unless a note named the owner before."""
-        if owner not in self.seen[bundle]:
-            self.is_tampered = True
-            if is_sure and self.unnoted is not None:
-                self.unnoted[bundle].add(owner)
 
     def next(self, bundle: Bundle) -> Drained:
         """Recompute one bundle, and record the owners for whom its own notes need no further drain."""
@@ -215,7 +195,7 @@ class _Drains:
     @property
     def is_by_facts(self) -> bool:
         """Whether everything is computed down to the facts, rather than from what is stored beneath."""
-        return self.is_tampered or self.correcting is not None
+        return self.by_facts or self.correcting is not None
 
     def _with_expressions(self, bundle: Bundle, touched: Touched) -> tuple[Bundle, list[str]]:
         """The bundle, joined with the expressions built on it in the same rows where they await the same owners."""
@@ -248,11 +228,6 @@ class _Drains:
         leading = Leading(touched.rows, touched.written)
         locked = self._locked(bundle, owners | moved, leading)
         absolute = locked - moved
-        if self.unnoted is not None and bundle.incremental and not touched.everything:
-            reported = locked - touched.owners
-            self.unnoted[bundle.name] |= unaccounted(
-                self.connection, self.registry, bundle.figures[0], touched.deltas, reported
-            )
         done = self._correct(bundle, names, absolute)
         if deltas:
             there = [d for d in deltas if d.owner in locked]
@@ -289,36 +264,16 @@ class _Drains:
         if self.correcting is not None and self.doubtful is not None and owners:
             held |= self.doubtful(self.connection, bundle, owners, self.correcting)
         mine = owners - held.keys()
-        done = self._recomputed(bundle, names, mine)
+        done = self._recompute(bundle, names, mine)
         held |= dict.fromkeys(done.locked, "")
         if held:
             done.held = dict.fromkeys(names, held)
         return done
 
-    def _recomputed(self, bundle: Bundle, names: Sequence[str], owners: set[int]) -> Drained:
-        done = Drained()
-        for part, why in self._named(names, owners):
-            done.add(self._recompute(bundle, names, part, why))
-        return done
-
-    def _named(
-        self, names: Sequence[str], owners: set[int]
-    ) -> Iterator[tuple[set[int], Correcting | None]]:
-        """The owners with what their corrections record: drift that no note explains names no database user."""
-        unnoted = {o for name in names if self.unnoted for o in self.unnoted[name]} & owners
-        if owners - unnoted:
-            yield owners - unnoted, self.correcting
-        if unnoted and self.correcting is not None:
-            yield unnoted, correction_of("heal", run_id=self.correcting["run_id"])
-
-    def _recompute(
-        self,
-        bundle: Bundle,
-        names: Sequence[str],
-        owners: set[int],
-        why: Correcting | None,
-    ) -> Drained:
+    def _recompute(self, bundle: Bundle, names: Sequence[str], owners: set[int]) -> Drained:
         """Write the expected values of these owners; a correction suppresses most of its notes, see `triggers`."""
+        if not owners:
+            return Drained()
         scope, values = scope_of(owners)
         correct = self.correcting is not None
         most_rows = self.most_rows if bundle.name in self.asked else None
@@ -327,12 +282,12 @@ class _Drains:
             correct=correct, by_facts=self.is_by_facts or bundle.incremental,
             most_rows=most_rows,
         )  # fmt: skip
-        leads = correct and not self.alone and self.unnoted is None
+        leads = correct and not self.alone
         led = led_through(self.registry, bundle, frozenset(names)) if leads else ()
         led = [way for way in led if way[0].name not in self.others]
         settled = [*names, *(reached_by(*way) for way in led)] if correct else ()
         with suppressing(self.connection, settled):
-            answers = statement.rows(self.connection, **values, **(why or {}))
+            answers = statement.rows(self.connection, **values, **(self.correcting or {}))
         done = Drained()
         for number, keys in answers:
             if keys is None:

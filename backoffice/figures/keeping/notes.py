@@ -22,7 +22,7 @@ TAKE_MINE = Statement(
         NOTES.c.definition == any_(bindparam("definitions", type_=ARRAY(Text))),
     )
     .returning(
-        NOTES.c.id, NOTES.c.bundle, NOTES.c.was_wrong, NOTES.c.owner, NOTES.c.source,
+        NOTES.c.id, NOTES.c.bundle, NOTES.c.owner, NOTES.c.source,
         NOTES.c.source_id, NOTES.c.key, NOTES.c.delta, NOTES.c.since,
         func.current_setting("transaction_isolation"),
     )
@@ -41,11 +41,6 @@ class Touched:
     rows: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
     written: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
     """As `rows`, but written by a correction of this transaction, which propagates them itself."""
-
-    @property
-    def named(self) -> set[int]:
-        """The owners named by these notes."""
-        return self.owners | {d.owner for d in self.deltas} | {owner for owner, _ in self.since}
 
     def add(
         self,

@@ -28,7 +28,7 @@ from ...database.proof import prove
 from ..computing import definitions
 from ..computing.increments import noted_names
 from ..computing.registry import Bundle, Registry, noop
-from ..keeping.drain import Doubtful, Drained, Pending, Unnoted, correction_of, drain
+from ..keeping.drain import Doubtful, Drained, Pending, correction_of, drain
 from ..keeping.hooks import skip_drain
 from ..keeping.locking import hold_everybodys
 from ..keeping.notes import NOTES, Touched
@@ -246,21 +246,15 @@ def drain_noted(
 ) -> Drained:
     """Drain notes that outside programs left behind.
 
-    The corrections name the cause `bypass` and the database user who wrote; for drift from before that no note
-    explains, the cause `heal` and no user. Notes that another worker is draining are skipped; with
+    The corrections name the cause `bypass` and the database user who wrote, which does not say that the write caused
+    the difference. Notes that another worker is draining are skipped; with
     `alone` what builds on them stays noted. Where it is cut at `most_rows`, they stay, to be drained again.
     """
     definitions.hold(connection)
     taken = _taken(connection, registry, ids)
     by_user: dict[str, Pending] = {}
-    seen: set[tuple[str, int | None]] = set()
-    unnoted: Unnoted = defaultdict(set)
-    for _id, name, was_wrong, db_user, owner, *touched in sorted(map(tuple, taken)):
+    for _id, name, db_user, owner, *touched in sorted(map(tuple, taken)):
         bundle = bundle_of_note(name)
-        if was_wrong is not False:
-            unnoted[bundle] |= {owner} if was_wrong and (bundle, owner) not in seen else set()
-            continue
-        seen.add((bundle, owner))
         pending = by_user.setdefault(db_user, {})
         if name not in noted_names(registry):  # a change by another declaration
             del touched[2:]
@@ -271,7 +265,7 @@ def drain_noted(
         total.add(
             drain(
                 connection, registry, pending, correcting,
-                alone=alone, unnoted=unnoted, most_rows=most_rows, doubtful=doubtful,
+                alone=alone, most_rows=most_rows, doubtful=doubtful,
             )
         )  # fmt: skip
     if not total.is_cut:
@@ -281,7 +275,7 @@ def drain_noted(
 
 def _taken(connection: Connection, registry: Registry, ids: Sequence[int]) -> Sequence[Row[Any]]:
     """The notes of these ids that no other worker is draining, locked."""
-    names = ["id", "bundle", "was_wrong", "db_user", "owner", "source", "source_id", "key", "delta"]
+    names = ["id", "bundle", "db_user", "owner", "source", "source_id", "key", "delta"]
     chosen = select(*(NOTES.c[name] for name in names)).where(
         NOTES.c.id == func.any(list(ids)), known_notes(registry)
     )

@@ -1,0 +1,29 @@
+"""Notes no longer record whether an owner was wrong before the write.
+
+Notes that recorded only that are deleted: every write left another note that names its owner.
+
+Revision ID: 0049_without_wrong_before
+Revises: 0048_files_of_reports
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0049_without_wrong_before"
+down_revision = "0048_files_of_reports"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Delete the notes that only recorded it, then the column."""
+    op.execute("DELETE FROM figure_notes WHERE was_wrong IS NOT FALSE")
+    op.drop_column("figure_notes", "was_wrong")
+
+
+def downgrade() -> None:
+    """A constant default: no row is rewritten."""
+    op.add_column(
+        "figure_notes",
+        sa.Column("was_wrong", sa.Boolean(), server_default=sa.false()),
+    )
