@@ -146,6 +146,7 @@ class _Drains:
     deferred: Collection[str]
     only: Mapping[str, Collection[int]] = field(default_factory=dict)
     by_facts: bool = False
+    """Also set while notes of another program wait: a heal may have counted its write, which a change would repeat."""
     most_rows: int | None = None
     asked: frozenset[str] = frozenset()
     """The bundles that the caller asked for; only of these may rows be left for a later transaction."""
@@ -173,9 +174,10 @@ class _Drains:
         taken = TAKE_MINE.rows(
             self.connection, known=tuple(noted_names(self.registry)), definitions=self.definitions
         )
-        for _id, name, owner, *touched, isolation in sorted(taken):
+        for _id, name, owner, *touched, is_beside_others, isolation in sorted(taken):
             if isolation != "read committed":
                 raise WrongIsolation(isolation)
+            self.by_facts = self.by_facts or is_beside_others
             bundle = bundle_of_note(name)
             if owner not in self.fresh.get(bundle, ()) and self._is_wanted(bundle, owner):
                 self.waiting.setdefault(bundle, Touched()).add(owner, *touched)

@@ -5,7 +5,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from sqlalchemy import ARRAY, BigInteger, Connection, Text, any_, bindparam, delete, func, literal
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Connection,
+    Text,
+    any_,
+    bindparam,
+    delete,
+    func,
+    literal,
+    select,
+)
 
 from ...base import table_of
 from ..computing.increments import Delta
@@ -13,6 +24,9 @@ from ..computing.statements import Statement
 from ..models import FigureNote
 
 NOTES = table_of(FigureNote)
+
+_OTHERS = NOTES.alias("others")
+_IS_BESIDE_OTHERS = select(_OTHERS.c.id).where(_OTHERS.c.xid != func.pg_current_xact_id()).exists()
 
 TAKE_MINE = Statement(
     delete(NOTES)
@@ -24,7 +38,7 @@ TAKE_MINE = Statement(
     .returning(
         NOTES.c.id, NOTES.c.bundle, NOTES.c.owner, NOTES.c.source,
         NOTES.c.source_id, NOTES.c.key, NOTES.c.delta, NOTES.c.since,
-        func.current_setting("transaction_isolation"),
+        _IS_BESIDE_OTHERS, func.current_setting("transaction_isolation"),
     )
 )  # fmt: skip
 
