@@ -2,15 +2,15 @@
 
 Notes that recorded only that are deleted: every write left another note that names its owner.
 
-Revision ID: 0049_without_wrong_before
-Revises: 0048_files_of_reports
+Revision ID: 0050_without_wrong_before
+Revises: 0049_merges_stay
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0049_without_wrong_before"
-down_revision = "0048_files_of_reports"
+revision = "0050_without_wrong_before"
+down_revision = "0049_merges_stay"
 branch_labels = None
 depends_on = None
 
