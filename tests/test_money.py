@@ -282,6 +282,21 @@ def test_an_amount_is_shown_with_its_currencys_symbol_and_decimals(
     assert money.format_amount(Decimal(46_000_000), number_format, symbol=True) == expected
 
 
+def test_the_largest_amount_has_no_cents_where_the_currency_has_none() -> None:
+    money.set_currency("VND")
+    assert money.max_amount() == Decimal(9999999999999)
+    with pytest.raises(money.AmountError) as refused:
+        money.parse_amount("99999999999999")
+    assert refused.value.params["maximum"] == "9999999999999"
+
+
+@pytest.mark.parametrize(("text", "number_format"), [("1.002", "en"), ("1,002", "id")])
+def test_a_factor_of_three_decimals_is_never_thousands(text: str, number_format: str) -> None:
+    assert money.parse_factor(text, number_format) == Decimal("1.002000")
+    with pytest.raises(money.AmountError, match="Is this"):
+        money.parse_unit_price(text, number_format)
+
+
 def test_the_sign_stands_before_the_symbol() -> None:
     assert money.format_amount(Decimal(-5), "id", symbol=True) == "-Rp\u00a05,00"
 

@@ -11,6 +11,7 @@ from backoffice.billing.payments.allocation import (
     Target,
     meter_for_rest,
     oldest_first,
+    open_for,
     parts_of,
     rest_of,
 )
@@ -43,6 +44,12 @@ def test_what_no_invoice_takes_is_the_rest_and_stays_on_a_meter():
         Part(Decimal(100), invoice_id=1),
         Part(Decimal("20.50"), meter_id=7),
     )
+
+
+def test_what_a_payment_has_on_an_invoice_may_stay_where_others_overpaid_it():
+    assert open_for(Decimal(-20), Decimal(100)) == Decimal(100)
+    assert open_for(Decimal(0), Decimal(100)) == Decimal(100)
+    assert open_for(Decimal(30), Decimal(100)) == Decimal(130)
 
 
 def test_what_a_user_decided_stays_and_the_others_share_what_is_left():

@@ -1,5 +1,6 @@
 """The API of payments: given and default allocations, and the refusals of the sheet."""
 
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -46,6 +47,16 @@ def test_without_parts_the_oldest_invoice_is_paid_first(program: Program, sessio
     assert listed == reported
     session.rollback()
     assert [session.get(Invoice, key).paid for key in oldest_first(session)] == [100, 100, 50]
+
+
+def test_the_invoice_that_was_due_first_is_paid_before_the_one_issued_first(
+    program: Program, session: Any
+) -> None:
+    first = session.scalars(select(Invoice).where(Invoice.number == "INV-0001")).one()
+    first.due_on = date(2026, 4, 20)  # issued in January
+    session.commit()
+    made = program.send("POST", "/api/payments", json=PAID | {"amount": "100.00"})
+    assert parts_of(made) == [("INV-0002", "M-A", "100.00")]
 
 
 def test_the_parts_that_are_said_are_the_parts(program: Program) -> None:

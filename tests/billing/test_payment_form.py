@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from backoffice.base import money, periods
-from backoffice.billing.models import MeterAssignment
+from backoffice.billing.models import Invoice, MeterAssignment
 from backoffice.billing.payments import actions
 from backoffice.billing.payments.allocation import Part
 from tests.factories.billing import InvoiceFactory, MeterAssignmentFactory, MeterFactory
@@ -84,6 +84,17 @@ def test_a_preview_fills_the_oldest_first_and_says_what_is_left(finance, invoice
     assert "It stays on meter M-A." in outputs["rest"]
     assert outputs[f"left-{invoices[0]}"] == "0.00"
     assert "<input" not in answer.text
+
+
+def test_the_invoice_that_was_due_first_is_paid_before_the_one_issued_first(
+    finance, invoices, session
+):
+    session.get(Invoice, invoices[0]).due_on = date(2026, 4, 20)  # issued in January
+    session.commit()
+    form = typed(finance, amount="100")
+    found = fills(finance.post("/billing/payments/preview", data=form, headers=HTMX))
+    assert found[f"to-{invoices[1]}"] == "100.00"
+    assert {found.get(f"to-{key}", "") for key in (invoices[0], invoices[2])} == {""}
 
 
 def test_what_was_typed_stays_and_the_untouched_follow(finance, invoices):

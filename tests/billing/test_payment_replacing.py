@@ -112,6 +112,27 @@ def test_without_cents_the_same_invoice_is_paid_where_only_the_method_changes(
     assert (method, parts) == ("transfer", [(invoices[1], Decimal(100)), (None, Decimal(30))])
 
 
+def test_what_a_payment_has_on_an_invoice_stays_where_another_overpaid_it(
+    finance, session, customer, invoices
+):
+    day, invoice = date(2026, 4, 1), invoices[0]
+    entry = actions.ReceiptEntry(
+        customer.id, day, Decimal(80), "cash", (Part(Decimal(80), invoice_id=invoice),), "BANK-77"
+    )
+    actions.record(session, entry)
+    PaymentFactory(customer=customer, invoice_id=invoice, amount=Decimal(80), reference="BANK-78")
+    session.commit()
+    form = form_of(finance, paid_on="2026-04-02")
+    assert form[f"to-{invoice}"] == "80.00"
+    finance.post(REPLACE, data=form)
+    assert receipts(session)["BANK-77"] == (
+        date(2026, 4, 2),
+        "cash",
+        "posted",
+        [(invoice, Decimal(80))],
+    )
+
+
 def test_a_number_of_our_own_is_not_given_twice(finance, session, customer):
     PaymentFactory(reference="PAY-2026-00001", customer=customer, amount=Decimal(70))
     session.commit()

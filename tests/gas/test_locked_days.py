@@ -84,6 +84,26 @@ def test_another_program_changes_nothing_of_a_locked_day(
     assert stored(session, customer) == expected(session, customer)
 
 
+def test_the_last_locked_day_is_locked_as_those_before_it(
+    session: Any, app_connection: Connection, run_command: Any
+) -> None:
+    last = date(2026, 1, 31)
+    price = GasPriceFactory(effective_from=last)
+    ReadingFactory(customer=price.customer, read_on=last)
+    DepositFactory(customer=price.customer, deposited_on=last)
+    session.commit()
+    assert (
+        run_command("balance", "lock", "--until", f"{last}", "--reason", "Reported").exit_code == 0
+    )
+    days = {"readings": "read_on", "gas_prices": "effective_from", "deposits": "deposited_on"}
+    for table, day in days.items():
+        for statement in (f"DELETE FROM {table}", f"UPDATE {table} SET {day} = '2026-02-03'"):
+            with pytest.raises(psycopg.errors.CheckViolation, match=SENTENCE):
+                app_connection.execute(statement.encode())
+        stored_days = app_connection.execute(f"SELECT {day} FROM {table}".encode()).fetchall()
+        assert stored_days == [(last,)], table
+
+
 def test_a_program_and_a_person_are_told_at_the_day(
     app: Flask, session: Any, reading: Reading, sign_in: Any
 ) -> None:

@@ -152,6 +152,29 @@ def test_a_file_without_products_leaves_them_where_the_description_stays(
     assert codes(session) == ["TEA", None]
 
 
+def test_a_line_that_differs_only_in_its_product_is_updated(
+    write: Write, import_: Import, session: Any
+) -> None:
+    ProductFactory(code="A")
+    ProductFactory(code="B")
+    OrderFactory(number="SO-1", promo=0, reductions=0, lines=[])
+    session.commit()
+
+    def version() -> int:
+        session.rollback()
+        return int(session.scalars(select(Order.version)).one())
+
+    def file(code: str) -> Path:
+        return write(f"{code}.csv", f"{LINES},product_code", f"SO-1,package,Tea,2,10,{code}")
+
+    assert counts(import_("order-lines", file("A"))) == (1, 0, 0)
+    before = version()
+    assert counts(import_("order-lines", file("B"))) == (0, 1, 0)
+    assert (codes(session), version()) == (["B"], before + 1)
+    assert counts(import_("order-lines", file("B"))) == (0, 0, 1)
+    assert (codes(session), version()) == (["B"], before + 1)
+
+
 def codes(session: Any) -> list[str | None]:
     session.rollback()
     session.expire_all()

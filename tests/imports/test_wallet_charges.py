@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from backoffice.app.extensions import db
-from backoffice.base.refusals import Refusal
+from backoffice.base.refusals import KeyUsedOtherwise, Refusal
 from backoffice.imports.importing import import_files
 from backoffice.imports.kinds import KINDS
 from backoffice.wallets import actions
@@ -87,6 +87,24 @@ def test_the_same_file_again_charges_nothing_twice(
     assert (report["created"], report["unchanged"]) == (0, 3)
     session.rollback()
     assert len(charges(session)) == 2
+
+
+@pytest.mark.parametrize("other", [actions.recharge, actions.refund])
+def test_the_key_of_a_recharge_or_refund_is_no_charge_of_its_line(
+    write: Write, report_of: Import, session: Session, wallet: Wallet, other: Any
+) -> None:
+    """The same wallet, amount and texts: only the type of the transaction tells them apart."""
+    actions.charge(session, wallet.id, Decimal(20), idempotency_key="before")
+    other(session, wallet.id, Decimal(5), idempotency_key="k")
+    session.commit()
+    file = write("c.csv", "wallet_id,amount,idempotency_key", "W-1,5,k")
+    report = report_of("wallet-charges", file)
+    assert [(p["column"], p["message"]) for p in report["problems"]] == [
+        ("idempotency_key", KeyUsedOtherwise.sentence)
+    ]
+    assert report["unchanged"] == 0
+    session.rollback()
+    assert [key for _wallet, _amount, key, *_balances in charges(session)] == ["before"]
 
 
 def test_a_key_that_a_user_used_meanwhile_undoes_its_line(

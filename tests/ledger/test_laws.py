@@ -219,7 +219,15 @@ LINE = "INSERT INTO journal_lines (entry_id, account_id, debit, credit) VALUES (
 
 
 @pytest.mark.parametrize(
-    "lines", [(), ((1, 5, 0),), ((1, 5, 0), (2, 0, 4)), ((1, 5, 0), (2, 5, 0))]
+    "lines",
+    [
+        (),
+        ((1, 5, 0),),
+        ((1, 5, 0), (2, 0, 4)),
+        ((1, 5, 0), (2, 5, 0)),
+        ((1, "100.00", 0), (2, 0, "99.99")),
+        ((1, "99.99", 0), (2, 0, "100.00")),
+    ],
 )
 def test_an_unbalanced_entry_is_refused_at_commit(
     session: Any, chart: Chart, database_url: str, lines: Any

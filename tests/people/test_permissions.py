@@ -19,6 +19,8 @@ from tests.addresses import addresses, records_called_x
 from tests.factories.orders import OrderFactory
 from tests.signing_in import cookie_for, someone
 
+from .views import PUBLIC, VIEWS, Access
+
 pytestmark = pytest.mark.slow
 
 UNSAFE = {"POST", "PUT", "PATCH", "DELETE"}
@@ -58,6 +60,21 @@ def test_every_route_says_who_may(app):
         and not getattr(app.view_functions[rule.endpoint], "is_public", False)
     ]
     assert silent == []
+
+
+def test_every_view_is_open_to_those_of_the_table_and_to_no_others(app):
+    """A view that gets another permission fails here by its name, and so does a new one that is not in the table."""
+    table = {name: access for access, names in VIEWS.items() for name in names.split()}
+    differing = {}
+    for endpoint in {rule.endpoint for rule in app.url_map.iter_rules()}:
+        view = app.view_functions[endpoint]
+        enforced = PUBLIC
+        if not getattr(view, "is_public", False):
+            scope = getattr(view, "token_scope", "")
+            enforced = Access(view.required_permission, scope, is_for_programs(view))
+        if table.get(endpoint) != enforced:
+            differing[endpoint] = (table.get(endpoint), enforced)
+    assert differing == {}
 
 
 def test_every_cell_of_route_role_and_method_is_as_the_table_says(app, people, monkeypatch):

@@ -6,7 +6,7 @@ or enters, then the number, then the payments; the figures lock the meters and t
 them after all that.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
@@ -24,7 +24,7 @@ from ..meters.actions import settle
 from ..models import Invoice, Payment
 from ..queries import paid_by_payments
 from ..rules import REASON_LENGTH, VOID, refuse_to_come, takes_less
-from .allocation import Part, by_invoice, total_of
+from .allocation import Part, by_invoice, open_for, total_of
 from .matching import is_unmatched, sure_matches
 from .refusals import (
     InvoiceHasNoMeter,
@@ -72,9 +72,17 @@ def record(session: Session, entry: ReceiptEntry) -> list[Payment]:
         ReferenceTaken: another receipt that is not void has the reference.
         TooMuchOwed: what is then paid cannot be stored.
     """
+    return _record(session, entry, {})
+
+
+def _record(
+    session: Session, entry: ReceiptEntry, replaced: Mapping[int, Decimal]
+) -> list[Payment]:
+    """Add a receipt. `replaced`: what the receipt that it replaces, now void, had on each invoice."""
     _refuse_impossible(entry.amount, entry.parts)
     refuse_to_come(entry.paid_on)
-    parts = _check_parts(session, entry.parts, _hold_invoices(session, _invoices_of(entry.parts)))
+    invoices = _hold_invoices(session, _invoices_of(entry.parts))
+    parts = _check_parts(session, entry.parts, invoices, replaced=replaced)
     reference = entry.reference or _next_reference(session, entry)
     if entry.reference:
         _release_reference(session, reference)
@@ -107,8 +115,8 @@ def replace_receipt(
 ) -> list[Payment]:
     """Void a receipt and record another in its place, both or neither; returns the parts of the new one.
 
-    What the void one paid is open again for the other. If that has the same reference, the void one is
-    renamed. Raises as `void` and `record`.
+    What the void one paid is open again for the other, even on an invoice that others overpaid. If that has the
+    same reference, the void one is renamed. Raises as `void` and `record`.
     """
     reference = _reference_of(session, receipt_id)
     own = [payment.invoice_id for payment in parts_in(session, reference)]
@@ -118,7 +126,8 @@ def replace_receipt(
     parts = _make_void(session, receipt_id, version, reason)
     for payment in parts:
         payment.reference = named
-    return record(session, replace(entry, reference=new, replaces_id=receipt_id))
+    new_entry = replace(entry, reference=new, replaces_id=receipt_id)
+    return _record(session, new_entry, by_invoice(parts))
 
 
 def _next_reference(session: Session, entry: ReceiptEntry) -> str:
@@ -291,14 +300,21 @@ def _check_parts(
     session: Session,
     parts: Sequence[Part],
     invoices: dict[int, Invoice],
-    own: dict[int | None, Decimal] | None = None,
+    own: Mapping[int | None, Decimal] | None = None,
+    *,
+    replaced: Mapping[int, Decimal] | None = None,
 ) -> list[Part]:
-    """Check the parts and return them with their invoices' meters. `own`: what the moved payment has on an invoice."""
+    """Check the parts and return them with their invoices' meters.
+
+    `own` is what the moved payment has on an invoice, `replaced` what a receipt had that is void now.
+    """
     wanted = by_invoice(parts)
     paid = _paid_on(session, wanted)
     for invoice_id, amount in wanted.items():
-        before = paid.get(invoice_id, Decimal(0))
-        _refuse_too_much(invoices.get(invoice_id), amount, before, (own or {}).get(invoice_id))
+        given_back = (replaced or {}).get(invoice_id, Decimal(0))
+        before = paid.get(invoice_id, Decimal(0)) + given_back
+        stays = (own or {}).get(invoice_id, given_back)
+        _refuse_too_much(invoices.get(invoice_id), amount, before, stays)
     return [
         part
         if part.invoice_id is None
@@ -318,9 +334,7 @@ def _paid_on(session: Session, invoice_ids: Iterable[int]) -> dict[int, Decimal]
     }
 
 
-def _refuse_too_much(
-    invoice: Invoice | None, amount: Decimal, paid: Decimal, own: Decimal | None
-) -> None:
+def _refuse_too_much(invoice: Invoice | None, amount: Decimal, paid: Decimal, own: Decimal) -> None:
     if invoice is None:
         raise InvoiceUnknown()
     said: dict[str, object] = {"invoice_id": invoice.id, "number": invoice.number}
@@ -329,11 +343,11 @@ def _refuse_too_much(
     if invoice.meter_id is None:
         raise InvoiceHasNoMeter(**said)
     still_open = invoice.open_after(paid)
-    if not takes_less(amount, still_open, own or 0):
+    if not takes_less(amount, still_open, own):
         return
     if still_open <= 0 and not own:
         raise InvoicePaid(**said)
-    raise OverAllocated(**said, open=still_open + (own or 0))
+    raise OverAllocated(**said, open=open_for(still_open, own))
 
 
 def _locked(session: Session, condition: ColumnElement[bool]) -> list[Payment]:
