@@ -134,15 +134,18 @@ def test_a_dry_run_says_that_it_is_left_alone(
 
 
 @pytest.mark.leaves_drift
-def test_a_save_on_an_open_day_carries_nothing_of_it_on_and_leaves_it(
-    session: Any, customer: int, surgery: Any
+def test_a_save_continues_from_a_tampered_closed_month_and_verification_names_all(
+    session: Any, customer: int, surgery: Any, run_command: Any
 ) -> None:
     operate(surgery, *SURGERY)
     DepositFactory(
         customer=session.get_one(Customer, customer), deposited_on=date(2026, 3, 9), amount=D(7)
     )
     session.commit()
-    assert months(session) == TAMPERED | {"2026-03": (2700, 1007, 100, 3607)}
+    assert months(session) == TAMPERED | {"2026-03": (2750, 1007, 100, 3657)}
+    assert run_command("figures", "verify").exit_code == 1
+    wrong = {("monthly_customer_balances", f"2026-{month}") for month in ("01", "02", "03")}
+    assert open_findings(session) >= wrong
 
 
 @pytest.mark.leaves_drift
