@@ -91,8 +91,7 @@ def migrate(context: Any) -> None:
 def _migrate(context: Any, engine: Engine, app: Flask) -> Iterator[str]:
     """Run the migrations, then sync the generated objects with them; yields a line for each change.
 
-    Raises MeaningDiffers, and changes nothing, where the book is kept in another currency or time zone; and Trouble
-    where the book's data shows that new figures are declared wrongly.
+    Raises MeaningDiffers, and changes nothing, where the book is kept in another currency or time zone.
     """
     woken = _wake(app)
     with acting_as(actor.get() or "upgrade"), as_owner(engine) as connection:
@@ -108,7 +107,6 @@ def _migrate(context: Any, engine: Engine, app: Flask) -> Iterator[str]:
         context.run_migrations()
         versions = seen_by(connection)
         is_newest = versions == set(context.script.get_heads())
-        doubted = _proved(connection) if is_newest else []
         renewed = _sync(connection, app, woken) if is_newest else []
         is_first = is_newest and record_first(connection)
         offended = out_of_calendar.sync(connection, Base.metadata) if is_newest else []
@@ -121,7 +119,6 @@ def _migrate(context: Any, engine: Engine, app: Flask) -> Iterator[str]:
         yield f"{len(renewed)} generated database objects were renewed."
     if is_first:
         yield str(of_this_process())
-    yield from doubted
     if offended:
         yield IMPOSSIBLE_DATES.format(tables=", ".join(offended))
     if is_newest:
@@ -175,14 +172,6 @@ def _noticed(plan: Any, moves: list[Any], connection: Connection) -> Any:
         return moves
 
     return noticed
-
-
-def _proved(connection: Connection) -> list[str]:
-    """Prove the declared figures on this book's data; returns a line for each that is in doubt. Raises Trouble."""
-    try:
-        return figures.prove(connection)
-    except figures.DisprovedDeclaration as error:
-        raise Trouble(str(error)) from error
 
 
 def _sync(connection: Connection, app: Flask, woken: Mapping[str, str]) -> list[str]:

@@ -130,6 +130,23 @@ def compare_checks(names: tuple[str, ...], as_json: bool) -> None:
 
 
 @group.command()
+@json_option
+def prove(as_json: bool) -> None:
+    """Compute a few owners alone and among all others. Exit status 1 when a declaration gives two results."""
+    with snapshot(db.engine) as connection:
+        found = list(figures.disproofs(connection))
+    if as_json:
+        disproved = [{"figure": one.figure.name, "problem": one.problem} for one in found]
+        click.echo(json.dumps({"disproved": disproved}))
+    else:
+        for one in found:
+            click.echo(str(one))
+        if not found:
+            click.echo(_("Every declaration gives one owner the same totals alone and among all."))
+    sys.exit(FOUND if found else CLEAN)
+
+
+@group.command()
 @names
 @owner_option
 @json_option

@@ -19,7 +19,7 @@ from .declaring.checks import Check, amounts, check
 from .declaring.declaration import Figure, Last
 from .declaring.expressions import total
 from .declaring.figure import figure
-from .errors import DisprovedDeclaration, FigureError, UnknownFigure
+from .errors import FigureError, UnknownFigure
 from .keeping import hooks, locking, triggers
 from .keeping.triggers import GUARDS, guard_objects
 from .showing import explanation, previews
@@ -29,12 +29,12 @@ from .verifying import healing, outside, proving, verification
 from .verifying.findings import Finding
 from .verifying.healing import Failure, HealResult
 from .verifying.outside import NotedResult
+from .verifying.proving import Disproof
 
 AnySession = Session | scoped_session[Any]
 
 __all__ = [
     "Check",
-    "DisprovedDeclaration",
     "Explanation",
     "Failure",
     "Figure",
@@ -50,6 +50,7 @@ __all__ = [
     "actor",
     "amounts",
     "check",
+    "disproofs",
     "explain",
     "figure",
     "has_written",
@@ -59,7 +60,6 @@ __all__ = [
     "noted",
     "out_of_date",
     "preview",
-    "prove",
     "registry",
     "renew",
     "session_over",
@@ -86,9 +86,9 @@ def sync(connection: Connection, of_domains: Sequence[DatabaseObject]) -> list[s
     )
 
 
-def prove(connection: Connection) -> list[str]:
-    """Test the declarations on this book's data before they take effect (`db upgrade`); see `proving.prove`."""
-    return proving.prove(connection, registry)
+def disproofs(connection: Connection) -> Iterator[Disproof]:
+    """Test the declarations on a few owners of this company's data; see `proving.disproofs`."""
+    return proving.disproofs(connection, registry)
 
 
 def renew(engine: Engine, **options: Any) -> Iterator[tuple[Bundle, HealResult]]:

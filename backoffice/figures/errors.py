@@ -15,16 +15,6 @@ class CycleError(DeclarationError):
     """Figures build on each other in a circle, so that none of them has a definition."""
 
 
-class DisprovedDeclaration(DeclarationError):
-    """The data of a book shows that figures cannot be kept as they are declared."""
-
-    def __init__(self, sentences: Iterable[str]) -> None:
-        super().__init__(
-            "This version declares figures that would not be right in this book, so nothing was changed: stay with the "
-            f"version before, or mend the declarations. {' '.join(sentences)}"
-        )
-
-
 class UnknownFigure(FigureError):
     """No figure of that name is declared."""
 

@@ -1,6 +1,6 @@
 """Notes no longer record whether an owner was wrong before the write.
 
-Notes that recorded only that are deleted: every write left another note that names its owner.
+Notes that recorded only that stay: their owners are recomputed once more, which changes nothing.
 
 Revision ID: 0050_without_wrong_before
 Revises: 0049_merges_stay
@@ -16,8 +16,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Delete the notes that only recorded it, then the column."""
-    op.execute("DELETE FROM figure_notes WHERE was_wrong IS NOT FALSE")
+    """Drop the column."""
     op.drop_column("figure_notes", "was_wrong")
 
 

@@ -190,7 +190,7 @@ def test_a_drain_that_trusts_whatever_is_stored_writes_a_wrong_balance(
     customer, one, other = two_meters
     surgery.execute("UPDATE meters SET balance = 9 WHERE id = %s", [other.id])
     surgery.execute("UPDATE customers SET balance = 1")
-    monkeypatch.setattr(drain, "is_covered", lambda *_: True)
+    monkeypatch.setattr(drain._Drains, "is_by_facts", False)
     drained_alone(one.id, customer.id)
     session.refresh(customer)
     assert customer.balance == 1509

@@ -51,7 +51,7 @@ def _shuffle(forger: Forger, table: Table) -> None:
 
 def disproofs(forger: Forger, sample: int = 20) -> list[str]:
     proving.differing.cache_clear()
-    found = proving.disproofs(forger.connection, registry, sample=sample, seconds=120)
+    found = proving.disproofs(forger.connection, registry, sample=sample)
     return [str(disproof) for disproof in found]
 
 

@@ -364,16 +364,3 @@ def test_nothing_is_caught_where_one_owner_is_computed_as_all_are(
 
     monkeypatch.setattr(proving, "_expected", among_all)
     assert found(book, WRONG[name][0], sample=None) == []
-
-
-def test_what_there_was_no_time_for_is_said_and_not_blamed(book: Connection) -> None:
-    registry = Registry("proving")
-
-    @registry.figure(Node.below, title="Below")
-    def slowly(node: Any = Node) -> Select[Any]:
-        waits = func.length(cast(func.pg_sleep(node.c.amount), String))
-        return select(node.c.id, waits.label("below"))
-
-    [said] = disproofs(book, registry, seconds=0.3)
-    assert (said.is_untried, "no time" in str(said)) == (True, True)
-    assert book.scalar(select(func.current_setting("statement_timeout"))) == "0"

@@ -91,7 +91,7 @@ def test_every_stored_row_is_what_python_says(
         assert shape.stored(world) == shape.expected(world)
     assert world.drift() == []
     with world.engine.connect() as connection:
-        assert [*disproofs(connection, world.registry, sample=None, seconds=120)] == []
+        assert [*disproofs(connection, world.registry, sample=None)] == []
 
 
 @shaped
@@ -328,5 +328,5 @@ def test_a_price_list_of_which_only_the_later_prices_are_read_is_disproved(
 def refuted(world: World, registry: Registry) -> list[str]:
     """The figures with declarations that are disproved on the world's book."""
     with world.engine.connect() as connection:
-        found = disproofs(connection, registry, sample=None, seconds=120)
+        found = disproofs(connection, registry, sample=None)
         return [disproof.figure.name for disproof in found]

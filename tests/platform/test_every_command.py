@@ -122,6 +122,7 @@ COMMANDS: dict[str, Spoken] = {
         },
     ),
     "figures list": Spoken(),
+    "figures prove": Spoken(),
     "figures rebuild": Spoken(
         "book", decides={"names": NAMES, "owners": OWNER, "reason": REASON}
     ),

@@ -1,5 +1,6 @@
 """`backoffice db upgrade` is atomic and idempotent."""
 
+import json
 from collections.abc import Callable
 from datetime import date
 from typing import Any
@@ -10,7 +11,6 @@ from flask import Flask
 from sqlalchemy import Select, func, select
 
 from backoffice import figures
-from backoffice.base.trouble import Trouble
 from backoffice.commands.upgrade import upgrade
 from backoffice.customers.models import Customer
 from backoffice.database import grants
@@ -92,48 +92,21 @@ def a_version_that_declares_wrongly() -> Registry:
     return registry
 
 
-def definitions_kept(connection: Connection) -> list[tuple[Any, ...]]:
-    kept = "SELECT * FROM schema_fingerprints ORDER BY 1, 2"
-    return connection.execute(kept).fetchall()
-
-
-def test_a_version_whose_figures_would_be_wrong_in_this_book_is_refused_and_changes_nothing(
-    app: Flask, session: Any, owner_connection: Connection, monkeypatch: pytest.MonkeyPatch
+def test_a_wrong_declaration_is_disproved_by_a_command_and_not_by_an_upgrade(
+    app: Flask, session: Any, run_command: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     CustomerFactory.create_batch(2)
     session.commit()
-    before = definitions_kept(owner_connection)
-    with monkeypatch.context() as new_version:
-        new_version.setattr(figures, "registry", a_version_that_declares_wrongly())
-        with pytest.raises(
-            Trouble, match=r"nothing was changed.*customers\.overpayment: of customers"
-        ):
-            upgrade(app)
-    assert definitions_kept(owner_connection) == before
-    assert set(session.scalars(select(Customer.overpayment))) == {0}
-
-
-def test_what_the_book_is_kept_by_already_is_only_said_when_rows_show_that_it_is_wrong(
-    app: Flask, session: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    upgrade(app)
+    done = run_command("figures", "prove", "--json")
+    assert (done.exit_code, json.loads(done.stdout)) == (0, {"disproved": []})
     try:
         with monkeypatch.context() as version:
             version.setattr(figures, "registry", a_version_that_declares_wrongly())
-            upgrade(app)
-            CustomerFactory.create_batch(2)
-            session.commit()
-            [said] = upgrade(app)
-            assert "reads what belongs to other owners" in said
+            assert "reads what belongs to other owners" not in "".join(upgrade(app))
+            done = run_command("figures", "prove", "--json")
+            [one] = json.loads(done.stdout)["disproved"]
+            assert (done.exit_code, one["figure"]) == (1, "customers.overpayment")
+            assert "reads what belongs to other owners" in one["problem"]
+            assert "customers.overpayment: " in run_command("figures", "prove").stdout
     finally:
         upgrade(app)
-
-
-def test_a_declaration_is_tried_once_on_rows_of_the_book(
-    app: Flask, session: Any, owner_connection: Connection
-) -> None:
-    proved = "SELECT name FROM schema_fingerprints WHERE \"group\" = 'figures proved'"
-    OrderFactory(lines=[("package", "Tofu", "3", "10")])
-    session.commit()
-    assert upgrade(app) == []
-    assert "orders" in {name for (name,) in owner_connection.execute(proved)}

@@ -101,29 +101,23 @@ def is_kept_by_ours(registry: Registry) -> ColumnElement[bool]:
     return noted_bundle.in_(kept)
 
 
-COMPUTED, PROVED = "computed", "proved"
-"""States recorded for a definition: its figures were computed by it; it was tested on this book's rows."""
-
-
-def without(connection: Connection, registry: Registry, done: str) -> list[Bundle]:
-    """The bundles, in order, with a present definition for which `done` (COMPUTED, PROVED) is not recorded."""
-    known = _recorded(connection, f"{registry.name} {done}")
+def uncomputed(connection: Connection, registry: Registry) -> list[Bundle]:
+    """The bundles, in order, whose figures the database has not computed by their present definition."""
+    known = _recorded(connection, _computed(registry))
     return [b for b in registry.bundles if known.get(b.name) != digest(registry, b)]
 
 
-def remember(connection: Connection, registry: Registry, bundle: Bundle, done: str) -> None:
-    """Record `done` (COMPUTED, PROVED) for the bundle's present definition."""
+def record_computed(connection: Connection, registry: Registry, bundle: Bundle) -> None:
+    """Record that the bundle's figures are computed by its present definition."""
     values = {"fingerprint": digest(registry, bundle), "drop_sql": ""}
-    group = f"{registry.name} {done}"
-    row = upsert(SchemaFingerprint).values(group=group, name=bundle.name, **values)
+    row = upsert(SchemaFingerprint).values(group=_computed(registry), name=bundle.name, **values)
     key = [SchemaFingerprint.group, SchemaFingerprint.name]
     connection.execute(row.on_conflict_do_update(index_elements=key, set_=values))
 
 
 def forget(connection: Connection, registry: Registry, names: Iterable[str]) -> None:
     """Make the next renewal compute these bundles; also delete the records of those no longer declared."""
-    group = f"{registry.name} {COMPUTED}"
-    computed = delete(SchemaFingerprint).where(SchemaFingerprint.group == group)
+    computed = delete(SchemaFingerprint).where(SchemaFingerprint.group == _computed(registry))
     name = SchemaFingerprint.name
     connection.execute(computed.where(name.in_(list(names)) | name.not_in(registry.bundle_names)))
 
@@ -131,6 +125,10 @@ def forget(connection: Connection, registry: Registry, names: Iterable[str]) -> 
 def _recorded(connection: Connection, group: str) -> dict[str, str]:
     rows = select(SchemaFingerprint.name, SchemaFingerprint.fingerprint)
     return dict(connection.execute(rows.where(SchemaFingerprint.group == group)).all())
+
+
+def _computed(registry: Registry) -> str:
+    return f"{registry.name} computed"
 
 
 def _kept(registry: Registry) -> str:

@@ -332,10 +332,10 @@ def renew(
     with engine.begin() as connection:
         prove(connection)
         connection.execute(delete(NOTES).where(noted_bundle.not_in(registry.bundle_names)))
-        bundles = definitions.without(connection, registry, definitions.COMPUTED)
+        bundles = definitions.uncomputed(connection, registry)
     for bundle in bundles:
         result = heal(engine, registry, bundle.figures, cause="upgrade", doubtful=doubtful)
         yield bundle, result
         if not result.failures:
             with engine.begin() as connection:
-                definitions.remember(connection, registry, bundle, definitions.COMPUTED)
+                definitions.record_computed(connection, registry, bundle)

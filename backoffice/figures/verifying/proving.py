@@ -3,10 +3,9 @@
 A save computes one owner, a verification all of them. A definition with a result for an owner that depends on
 other owners would be written by the one and undone by the other, for ever. Running rows are computed from the beginning
 and continued from a place on: both must give the same result. Both can be tested on any book; and a statement that
-PostgreSQL cannot compute is refused here, not at a user's first save.
+PostgreSQL cannot compute is reported here, not at a user's first save. Tests and `backoffice figures prove` run it.
 """
 
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -31,25 +30,17 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError
 
-from ..computing import definitions
-from ..computing.registry import Bundle, Registry
+from ..computing.registry import Registry
 from ..computing.relations import EVERYTHING, ONE_OWNER, OWNERS, Relations, Scope
 from ..computing.statements import Statement, changes, changes_since, expanded
 from ..declaring.continuing import Beginning, along, as_text, last_closed, places_given
 from ..declaring.declaration import Figure, rows_of
 from ..declaring.expressions import replace
-from ..errors import DisprovedDeclaration
 from ..keeping import hooks
 from ..keeping.recomputing import WHY, recompute
 
 SAMPLE = 3
 """How many of the oldest, and of the newest, owners of a figure are tested."""
-
-SECONDS = 5.0
-"""Time limit for testing all declarations together."""
-
-TOO_LONG = "57014"
-"""The SQL state of a statement that was cancelled because its time was over."""
 
 NO_OWNER = 0
 """An id that no owner has: a statement about it reads no row, but PostgreSQL has parsed and planned it."""
@@ -59,49 +50,13 @@ ALONE, AMONG_ALL, TWICE = range(3)
 
 @dataclass(frozen=True)
 class Disproof:
-    """Why a figure's declaration cannot be kept; or that there was no time to test it."""
+    """Why a figure's declaration cannot be kept."""
 
     figure: Figure
     problem: str
-    is_untried: bool = False
 
     def __str__(self) -> str:
         return f"{self.figure.name}: {self.problem}"
-
-
-def prove(connection: Connection, registry: Registry) -> list[str]:
-    """Test on this book the declarations that have not been tested on its rows yet, before they take effect.
-
-    A wrong declaration that is new here is refused, and nothing is lost: the caller's transaction is rolled back, and
-    the version before goes on. One by which the book is kept already makes nothing worse and blocks no work: it is only
-    reported, in sentences, as are declarations for which there was no time.
-
-    Raises:
-        DisprovedDeclaration: for figures that are new, or declared otherwise than the database keeps them.
-    """
-    new = definitions.differing(connection, registry)
-    until = time.monotonic() + SECONDS
-    said: list[str] = []
-    refused: list[str] = []
-    for bundle in definitions.without(connection, registry, definitions.PROVED):
-        is_new, has_rows = bundle.name in new, _has_rows(connection, bundle)
-        if not (is_new or has_rows):  # PostgreSQL accepted it when it was new
-            continue
-        left = until - time.monotonic()
-        found = list(disproofs(connection, registry, bundle.figures, seconds=left))
-        said += map(str, found)
-        refused += [str(d) for d in found if is_new and not d.is_untried]
-        if has_rows and not found:
-            definitions.remember(connection, registry, bundle, definitions.PROVED)
-    if refused:
-        raise DisprovedDeclaration(refused)
-    return said
-
-
-def _has_rows(connection: Connection, bundle: Bundle) -> bool:
-    """Whether every table that the bundle reads has a row, so that a test is meaningful."""
-    tables = {source.table for source in bundle.sources}
-    return all(connection.scalar(select(select(table).exists())) for table in tables)
 
 
 def disproofs(
@@ -110,20 +65,15 @@ def disproofs(
     figures: Iterable[Figure] | None = None,
     *,
     sample: int | None = SAMPLE,
-    seconds: float = SECONDS,
 ) -> Iterator[Disproof]:
-    """Test the declarations of `figures` (default all) on a few owners (`sample` None: on all); writes nothing.
-
-    When the time is over, the rest is reported as untested.
-    """
-    until = time.monotonic() + seconds
+    """Test the declarations of `figures` (default all) on a few owners (`sample` None: on all); writes nothing."""
     wanted = frozenset(registry.figures if figures is None else figures)
     for figure in (f for f in registry.figures if f in wanted):
         point = connection.begin_nested()
         connection.exec_driver_sql("SET TRANSACTION READ ONLY")
         try:
             with hooks.held(connection):
-                found = _disproof(connection, registry, figure, sample, until)
+                found = _disproof(connection, registry, figure, sample)
         finally:
             point.rollback()
         if found is not None:
@@ -131,27 +81,22 @@ def disproofs(
 
 
 def _disproof(
-    connection: Connection, registry: Registry, figure: Figure, sample: int | None, until: float
+    connection: Connection, registry: Registry, figure: Figure, sample: int | None
 ) -> Disproof | None:
     try:
-        _stop_at(connection, until)
         bundle = registry.bundle_of(figure)
         writing = recompute(registry, bundle, ONE_OWNER, correct=True, by_facts=True)
         writing.prepare(connection, owner=NO_OWNER, **dict.fromkeys(WHY))
         owners = connection.scalars(_some_owners(figure, sample)).all()
         for owner in (NO_OWNER, *owners):
-            _stop_at(connection, until)
             rows = differing(registry, figure).run(connection, owner=owner).mappings().all()
             if rows:
                 return Disproof(figure, _sentence(figure, owner, {r["place"]: r for r in rows}))
         if figure.along is not None:
-            _stop_at(connection, until)
             return _disproof_of_places(connection, registry, figure, owners)
     except DBAPIError as error:
         if error.connection_invalidated:
             raise
-        if getattr(error.orig, "sqlstate", None) == TOO_LONG:
-            return Disproof(figure, "there was no time to try its declaration.", is_untried=True)
         said = str(error.orig).strip().splitlines()[0]
         return Disproof(figure, f"PostgreSQL cannot compute it: {said}. Mend its definition.")
     return None
@@ -179,12 +124,6 @@ def _disproof_of_places(
         if reported := {r["place"]: r for r in early.mappings()}:
             return Disproof(figure, _sentence_of_what_is_later(figure, reported))
     return None
-
-
-def _stop_at(connection: Connection, until: float) -> None:
-    """Limit every statement to the time left; the end of the savepoint resets it."""
-    left = max(1, round(1000 * (until - time.monotonic())))
-    connection.execute(select(func.set_config("statement_timeout", f"{left}ms", True)))
 
 
 def _some_owners(figure: Figure, sample: int | None) -> Select[Any] | CompoundSelect[Any]:
