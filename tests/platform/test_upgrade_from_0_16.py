@@ -103,6 +103,12 @@ def _files(admin: psycopg.Connection[Any], statement: str) -> dict[int, str]:
 
 # A superuser entered the three imports of the dump, so `audit verify-facts` reports them and nothing else.
 
+WRONG_BEFORE = (
+    "INSERT INTO figure_notes (definition, bundle, owner, was_wrong)"
+    " SELECT definition, bundle, owner, true FROM figure_notes LIMIT 1"
+)
+"""A note of 0.16 that only recorded that a total was wrong before a write."""
+
 PARTS = (
     "SELECT reconciliation_id, string_agg(content, ''::bytea ORDER BY number)"
     " FROM reconciliation_parts GROUP BY 1"
@@ -115,7 +121,10 @@ def test_a_company_of_0_16_keeps_its_totals_its_proofs_and_its_pages(
     totals, kept = _totals(admin), _files(admin, PARTS)
     assert sum(map(len, totals.values())) > 20
     assert len(kept) == 30
+    assert admin.execute(WRONG_BEFORE).rowcount == 1
     command("db", "upgrade")
+    command("figures", "heal", "--noted")
+    assert admin.execute("SELECT count(*) FROM figure_notes").fetchone() == (0,)
     assert _totals(admin) == totals
     assert _files(admin, "SELECT id, content FROM reconciliations") == kept
     for words in (("figures", "verify"), ("ledger", "health"), ("audit", "verify-chain")):
@@ -138,8 +147,12 @@ def _every_old_page_opens(
         assert answer.status_code == 200, f"{address}: {answer.status_code}"
         return text_of(answer.text)
 
+    gone = 0
     for run, status in admin.execute("SELECT id, status FROM runs").fetchall():
-        assert f"{run}" in page(f"/runs/{run}"), status
+        words = page(f"/runs/{run}")
+        assert f"{run}" in words, status
+        gone += "This kind of run no longer exists" in words
+    assert gone == 1, "the run of the file of every month"
     for (key,) in admin.execute("SELECT id FROM drift_findings").fetchall():
         page(f"/health/drift/{key}")
     for name, key in admin.execute("SELECT name, id FROM imports").fetchall():
