@@ -51,7 +51,7 @@ def test_from_the_button_to_the_report_to_its_application(session, browse, axe, 
     expect(status).to_have_text("Queued")
     run_id = only_run(session)
 
-    perform(run_id, chunks=1)
+    perform(run_id, chunks=2)  # the comparison of facts, then the customers of the first stage
     expect(page.get_by_text("3 of 9 looked at")).to_be_visible()
     expect(page.get_by_role("progressbar", name="Progress")).to_have_attribute("value", "3")
     axe(page)
