@@ -74,13 +74,18 @@ def _plan_heal(connection: Connection, asked: Asked) -> Iterator[Chunk]:
     beneath = joined(registry, covered, empty) if is_whole else {}
     cut = _cut(connection, covered, empty, at_once=asked.dry_run, beneath=beneath)
     led = above.plan(covered) if asked.dry_run else above.plan_heal(covered)
-    yield from _compared(asked, covered, chain(cut, led))
+    yield from _compared(asked, covered, empty, chain(cut, led))
 
 
 def _compared(
-    asked: Asked, covered: Sequence[BundlePart], chunks: Iterable[Chunk]
+    asked: Asked, covered: Sequence[BundlePart], empty: set[Bundle], chunks: Iterable[Chunk]
 ) -> Iterable[Chunk]:
-    """The chunks of a run that corrects, with the comparisons of facts where it covers more than a few owners."""
+    """The chunks of a run that corrects, with the comparisons of facts where it covers more than a few owners.
+
+    Rows that come into an empty company meanwhile are few: their facts are compared in each transaction.
+    """
+    if all(part.bundle in empty for part in covered):
+        return chunks
     owners = {owner for part in covered for owner in part.owners or ()}
     is_small = all(part.owners is not None for part in covered) and len(owners) <= comparing.FEW
     return chunks if is_small else comparing.around(asked, [p.bundle for p in covered], chunks)
@@ -115,7 +120,7 @@ def _plan_verify(connection: Connection, asked: Asked) -> Iterator[Chunk]:
     if asked.scope.get("fix"):
         kept = [(n, p.bundle) for n, p in enumerate(covered, start=1) if p.bundle not in empty]
         fixes = (fixing(bundle.name, stage) for stage, bundle in kept)
-        cut = iter(_compared(asked, covered, chain(cut, fixes)))
+        cut = iter(_compared(asked, covered, empty, chain(cut, fixes)))
     yield from cut
     yield from map(checking.chunk_of, _checks(covered))
 
