@@ -75,14 +75,14 @@ VIEWS: dict[Access, str] = {
     """,
     Access("customers.write"): """
         customers.create customers.delete customers.delete_post customers.edit customers.merge
-        customers.merge_post customers.new customers.suggestions customers.undo
-        customers.undo_post customers.update
+        customers.merge_post customers.new
+        customers.update
     """,
     Access("customers.write", "customers:write", True): """
         api.customers_create api.customers_delete api.customers_update
     """,
     Access("facts.decide"): """
-        drift.accept drift.accept_post drift.restore drift.restore_post
+        drift.accept drift.accept_post
     """,
     Access("figures.heal"): """
         balance_health.preview balance_health.verify billing.apply_recalculation billing.migrate
