@@ -432,7 +432,7 @@ JSON_WITHOUT = {
     "audit accept-fact", "audit anchor", "audit restore-fact", "audit seal", "audit verify-chain",
     "audit verify-facts", "balance counts", "balance initialize-realtime", "balance sync-realtime",
     "balance verify-sync", "db routine",
-    "db set-meaning", "demo load", "figures check", "figures list", "import", "info",
+    "db set-meaning", "demo load", "figures check", "figures list", "figures prove", "import", "info",
     "ledger post", "ledger reconcile", "ledger reverse", "ledger trial-balance",
     "ledger balance-sheet", "ledger income-statement",
     "ledger close-period", "ledger reopen-period",
