@@ -10,10 +10,13 @@ from typing import Any
 
 from redis import Redis
 from redis.backoff import ExponentialBackoff
+from redis.client import PubSubWorkerThread
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeout
 from redis.retry import Retry
 from rq import Queue, Worker, worker_registration
+from rq.exceptions import StopRequested
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
@@ -109,6 +112,15 @@ class AllowedWorker(Worker):
         if self.horse_pid:
             self.kill_horse(signal.SIGTERM)
 
+    def teardown(self) -> None:
+        """Sign off where Redis answers; where it does not, what it knows of this worker expires."""
+        try:
+            super().teardown()  # type: ignore[no-untyped-call]
+        except RedisError:
+            listening: PubSubWorkerThread | None = self.pubsub_thread
+            if listening is not None:
+                listening.stop()
+
     def fork_work_horse(self, job: Job, queue: Queue) -> None:
         """Fork, and have the child end with its parent."""
         self._tie = dies_with_parent(signal.SIGKILL)
@@ -178,5 +190,12 @@ def work(
         log_job_description=False, worker_ttl=TTL_SECONDS,
     )  # fmt: skip
     worker.attend = attend
-    worker.work(burst=burst, logging_level=None)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        worker.work(burst=burst, logging_level=None)
+    except StopRequested:
+        pass  # it was asked to stop while it signed off
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
     return worker._shutdown_requested_date is not None

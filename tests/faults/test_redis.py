@@ -19,7 +19,7 @@ from backoffice.runs.models import Run
 from tests.depth import examples
 from tests.factories.orders import OrderFactory
 from tests.faults.servers import send, web
-from tests.faults.workers import until, worker
+from tests.faults.workers import listening, until, worker
 from tests.orders.pages import fields_of
 from tests.signing_in import cookie_for, someone
 
@@ -67,6 +67,21 @@ def test_while_redis_is_away_people_save_and_what_is_asked_for_is_done_when_it_i
     every = [number for orders in numbers.values() for number in orders]
     promos = select(Order.promo).where(Order.number.in_(every)).distinct()
     assert session.scalars(promos).all() == [7]
+
+
+def test_a_worker_that_is_asked_to_stop_while_redis_is_away_ends(
+    app: Flask, services: Services, tmp_path: Path
+) -> None:
+    """As on a host that shuts down: Redis may be gone before the worker has signed off."""
+    log = tmp_path / "log"
+    with worker(log) as process:
+        listening(services, process, log=log)
+        os.kill(services.redis.pid() or 0, signal.SIGKILL)
+        process.terminate()
+        try:
+            assert process.wait(40) == 0, log.read_text()
+        finally:
+            services.redis.start(tied=True)
 
 
 def are_done(session: Any, asked: list[int], log: Path) -> None:
