@@ -14,7 +14,7 @@ from backoffice.app.extensions import db
 from backoffice.database.proof import prove
 from backoffice.drift.healing.performing import performed, resume
 from backoffice.drift.models import DriftFinding, FigureCheck
-from backoffice.drift.outside import flood, watch
+from backoffice.drift.outside import watch
 from backoffice.drift.verification import chunks as verifying
 from backoffice.drift.verification.checks import all_checks
 from backoffice.figures import acting_as, registry
@@ -241,30 +241,6 @@ def test_a_small_note_does_not_wait_behind_a_flood(
         pass
     session.refresh(asked)
     assert asked.status == "done"
-    assert list(figures.verify(db.session)) == []
-
-
-def test_a_flood_waits_for_a_lock_a_moment_at_a_time(
-    session: Any,
-    book: list[Order],
-    owner_connection: psycopg.Connection[Any],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Saves queue behind a waiting lock request, so it gives up quickly and tries again."""
-    patience = []
-
-    def hold(connection: Any, _bundle: Any, **_options: Any) -> None:
-        patience.append(connection.scalar(text("SHOW lock_timeout")))
-        if len(patience) == 3:
-            owner_connection.execute("SELECT pg_advisory_unlock(77)")
-        connection.execute(text("SELECT pg_advisory_xact_lock(77)"))
-
-    owner_connection.execute("SELECT pg_advisory_lock(77)")
-    monkeypatch.setattr(flood, "hold_everybodys", hold)
-    owner_connection.execute("UPDATE orders SET promo = 1")
-    asked = run(session, "figures.drain")
-    assert (asked.status, asked.failed) == ("done", 0)
-    assert patience[:3] == ["200ms"] * 3
     assert list(figures.verify(db.session)) == []
 
 

@@ -5,8 +5,6 @@ the program that wrote, until its own bundle is drained: each is then recomputed
 again with every chunk beneath it.
 """
 
-import random
-import time
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
@@ -23,16 +21,13 @@ from sqlalchemy import (
     or_,
     select,
 )
-from sqlalchemy.exc import DBAPIError
 
 from ...figures import Failure, registry
 from ...figures.computing.registry import Bundle
 from ...figures.keeping.drain import Drained, Pending, correction_of, drain
-from ...figures.keeping.locking import hold_everybodys
 from ...figures.keeping.notes import NOTES, Touched
 from ...figures.models import noted_bundle
 from ...figures.verifying.batches import Pieces
-from ...figures.verifying.healing import PASSING, PATIENCE
 from ...figures.verifying.outside import (
     NOTES_AT_ONCE,
     Notes,
@@ -50,9 +45,6 @@ from ..healing.chunks import RunHealer
 from ..verification.scope import BundlePart, bundle_named, chunks, listed
 
 OWNERS_AT_ONCE = 1_000
-
-TRIES = 20
-"""How often a lock is requested before the chunk is released."""
 
 
 def plan(_connection: Connection, asked: Asked) -> Iterator[Chunk]:
@@ -96,23 +88,11 @@ UNTIL_ITS_TURN = timedelta(minutes=10)
 
 
 def _cut(work: Work, bundle: Bundle) -> None:
-    """Cut the bundle's present notes into chunks by owner, as soon as no owner is being recomputed.
-
-    Waits for the lock in short attempts, because saves queue behind a waiting lock request.
-    """
-    for attempt in range(1, TRIES + 1):
-        try:
-            with work.transaction(is_last=True) as step:
-                step.connection.execute(select(func.set_config("lock_timeout", PATIENCE, True)))
-                hold_everybodys(step.connection, bundle, is_changed=True)
-                high = step.connection.scalar(select(func.max(NOTES.c.id)).where(_of(bundle)))
-                if high is not None:
-                    step.add(_cut_up(step.connection, bundle, high, work.claim.stage))
-            return
-        except DBAPIError as error:
-            if getattr(error.orig, "sqlstate", None) not in PASSING or attempt == TRIES:
-                raise
-            time.sleep(random.uniform(0.05, 0.2))  # noqa: S311 (jitter, no secret)
+    """Cut the bundle's present notes into chunks by owner."""
+    with work.transaction(is_last=True) as step:
+        high = step.connection.scalar(select(func.max(NOTES.c.id)).where(_of(bundle)))
+        if high is not None:
+            step.add(_cut_up(step.connection, bundle, high, work.claim.stage))
 
 
 def _cut_up(connection: Connection, bundle: Bundle, high: int, stage: int) -> Iterator[Chunk]:

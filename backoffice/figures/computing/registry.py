@@ -263,7 +263,6 @@ class Registry:
         """
         for figure in self._declared.values():
             check(figure)
-            refuse(figure, self._everybodys_figures(figure))
         self._dependencies = {f: self._direct(f) for f in self._declared.values()}
         for figure, beneath in self._dependencies.items():
             if figure.at_once and figure.incremental and beneath:
@@ -287,12 +286,6 @@ class Registry:
                 f"PostgreSQL would follow {names}, which one correction does not write. Let it be computed from facts, "
                 "from expressions of the same owner, or from the sums of one figure; or leave Computed out."
             )
-
-    def _everybodys_figures(self, figure: Figure) -> Iterator[str]:
-        for table in figure.for_everybody:
-            kept = next((f for f in self._declared.values() if f.table is table), None)
-            if kept is not None:
-                yield f"{table.name} is everybody's, but {kept.name} is kept in it; what everybody reads are facts."
 
     def _direct(self, figure: Figure) -> frozenset[Figure]:
         columns = [table.c[name] for table, names in figure.reads.items() for name in names]

@@ -206,8 +206,7 @@ class Relations:
         """The relation that a figure's SELECT reads for one of its tables, in scope."""
         source, reads = figure.source_of(table), figure.reads[table]
         if source.through is None:
-            whole = EVERYTHING if source.for_everybody else scope
-            return self.source(table, whole, source.owner, reads)
+            return self.source(table, scope, source.owner, reads)
         led = self.seen_from(scope, source.through.table, source.owner, source.through)
         return self.source(table, led, next(iter(table.primary_key)), reads)
 

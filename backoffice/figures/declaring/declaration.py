@@ -23,15 +23,13 @@ class Source:
     """A table that a figure is derived from, and how one of its rows names the owner.
 
     `owner` is a column of `table`; or, where `through` is given, a column of the intermediate
-    table, and `through` is the column there that refers to the source row's primary key. A source `for_everybody`
-    names no owner: `owner` is its own primary key, and every owner reads all of it.
+    table, and `through` is the column there that refers to the source row's primary key.
     """
 
     table: Table
     owner: Column[Any]
     through: Column[Any] | None
     columns: frozenset[str]
-    for_everybody: bool = False
 
 
 class Last:
@@ -77,8 +75,6 @@ class Figure:
     select: Definition | None = None
     models: tuple[Table, ...] = ()
     reached_by: Mapping[Table, Column[Any]] = field(default_factory=dict)
-    for_everybody: tuple[Table, ...] = ()
-    """Sources that name no owner (a price list): each is read whole, and a change of it affects every owner."""
     entered: Mapping[Column[Any], Expression] = field(default_factory=dict)
     derived_rows: bool = False
     entered_rows: Expression | None = None
@@ -211,8 +207,6 @@ class Figure:
         return tuple(dict.fromkeys(t.by for t in self.totals if t.child is table))
 
     def _source(self, table: Table, names: frozenset[str]) -> Source:
-        if table in self.for_everybody:
-            return Source(table, next(iter(table.primary_key)), None, names, for_everybody=True)
         through = self.reached_by.get(table)
         if through is not None:
             return Source(table, self._owner_column(through.table), through, names)
@@ -236,7 +230,7 @@ class Figure:
             case []:
                 raise DeclarationError(
                     f"{self.name}: no column of {table.name} names the owner ({self.owner_table.name}). "
-                    f"Name it reached_by=… , or, where it is everybody's, for_everybody=(…,)."
+                    f"Name it reached_by=…, or give it such a column."
                 )
             case several:
                 raise DeclarationError(

@@ -42,7 +42,6 @@ def _options(
     *,
     entered: Mapping[Any, Any] | None = None,
     reached_by: Mapping[Any, Any] | None = None,
-    for_everybody: tuple[Any, ...] = (),
     entered_rows: Any = None,
     incremental: bool = False,
     along: Any = None,
@@ -61,7 +60,6 @@ def _options(
     return {
         "entered": {column(c): expression(e) for c, e in (entered or {}).items()},
         "reached_by": {m.__table__: column(c) for m, c in (reached_by or {}).items()},
-        "for_everybody": tuple(map(table_of, for_everybody)),
         "entered_rows": None if entered_rows is None else expression(entered_rows),
         "incremental": incremental,
         "along": None if along is None else column(along),
@@ -98,10 +96,10 @@ class Declare(Protocol):
     `owner` is the target's column that names the owner (default: the row owns itself). `row_per`: the rows are derived
     themselves, one for each value of these columns; `entered_rows` is the condition under which such a row holds an
     entered fact. `entered` maps a column to the condition under which a user entered it. `reached_by` maps a source
-    to the column of an intermediate table that leads from it to the owner; sources in `for_everybody` name no owner (a
-    price list). `incremental` lets the write hook apply changes instead of recomputing (sums over long histories);
-    `at_once` lets the trigger do so itself, whatever program writes; `triggers` names it, by source and event. `along`,
-    `since`, `looked_up` and `closed`, for running rows (balances): see `Figure`, and `Last`.
+    to the column of an intermediate table that leads from it to the owner. `incremental` lets the write hook apply
+    changes instead of recomputing (sums over long histories); `at_once` lets the trigger do so itself, whatever program
+    writes; `triggers` names it, by source and event. `along`, `since`, `looked_up` and `closed`, for running rows
+    (balances): see `Figure`, and `Last`.
 
     `locked` takes rows like the target's and returns the condition for those of locked days: no save and no heal
     writes or removes one. Where one differs, that is a finding, and its owner is skipped until a person decides.

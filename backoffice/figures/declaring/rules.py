@@ -63,7 +63,6 @@ def _broken_rules(figure: Figure) -> Iterator[str]:
     else:
         yield from _selects(figure)
     yield from _behind(figure)
-    yield from _everybodys(figure)
     for condition in (figure.entered_rows, figure.closed, *figure.entered.values()):
         if condition is not None and _tables(condition) - {figure.table}:
             yield "entered_rows, closed and entered are conditions over the figure's own row."
@@ -173,16 +172,6 @@ def _behind(figure: Figure) -> Iterator[str]:
                     f"behind={col} adds up {part.child.name} by {part.by}, but the figure is not derived from its "
                     f"rows that name the owner so."
                 )
-
-
-def _everybodys(figure: Figure) -> Iterator[str]:
-    """A source in `for_everybody` is an argument of the SELECT and belongs to no owner."""
-    leading = {*figure.reached_by, *(c.table for c in figure.reached_by.values())}
-    for table in figure.for_everybody:
-        if table not in figure.models or table in {figure.table, figure.owner_table, *leading}:
-            yield f"{table.name} is for_everybody: an argument of its SELECT that leads to no owner."
-        if figure.incremental or table in figure.places:
-            yield f"a change of {table.name}, which is everybody's, is no change of one owner's rows; leave it out."
 
 
 def _times_read(figure: Figure, table: Table) -> int:

@@ -21,7 +21,7 @@ from ..computing.relations import ONE_OWNER, OWNERS, Scope
 from ..declaring.declaration import Source
 from ..errors import WrongIsolation
 from ..models import bundle_of_note
-from .locking import Leading, hold_everybodys, led_to, lock_owners, scope_of
+from .locking import Leading, led_to, lock_owners, scope_of
 from .notes import TAKE_MINE, Touched, drop_mine
 from .recomputing import (
     CORRECTED,
@@ -219,7 +219,6 @@ class _Drains:
         `names` are the bundles recomputed by this: see `_with_expressions`.
         """
         owners = touched.owners
-        hold_everybodys(self.connection, bundle, is_changed=touched.everything)
         if touched.everything:
             owners = set(self.connection.execute(select(bundle.owner_key)).scalars())
         deltas = [d for d in touched.deltas if d.owner not in owners]

@@ -2,15 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
-from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Text, cast, func, literal, select
+from sqlalchemy import Connection
 
 from ..computing.registry import Bundle
 from ..computing.relations import ONE_OWNER, OWNERS, Scope
-from ..computing.statements import Statement, lock, lock_rows, named_by
+from ..computing.statements import lock, lock_rows, named_by
 from ..declaring.declaration import Source
 
 Ids = Mapping[str, set[int]]
@@ -75,24 +73,6 @@ def lock_owners(
         locked |= {key for (key,) in lock(bundle, scope).rows(connection, **values)}
         waiting = _named_through(connection, bundle, leading) - asked
     return locked
-
-
-def hold_everybodys(connection: Connection, bundle: Bundle, *, is_changed: bool) -> None:
-    """Serialize changes of sources that every owner reads with the recomputes of owners, by an advisory lock.
-
-    An owner inserted meanwhile is not locked, and would keep a value computed from the old source.
-    """
-    if any(source.for_everybody for source in bundle.sources):
-        _everybodys(bundle, is_changed).rows(connection)
-
-
-@cache
-def _everybodys(bundle: Bundle, is_changed: bool) -> Statement:
-    key = literal(
-        int.from_bytes(sha256(bundle.name.encode()).digest()[:8], signed=True), BigInteger
-    )
-    held = func.pg_advisory_xact_lock(key) if is_changed else func.pg_advisory_xact_lock_shared(key)
-    return Statement(select(cast(held, Text)))
 
 
 def led_to(bundle: Bundle) -> list[Source]:

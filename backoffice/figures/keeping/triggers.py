@@ -154,12 +154,6 @@ def _notes(registry: Registry, bundle: Bundle, source: Source, event: str) -> It
     is_gone = event == "delete" and holds_figures_beneath(registry, bundle, source)
     if event == "truncate":
         yield f"INSERT INTO figure_notes (definition, bundle) VALUES ({named(definition, bundle.name)})"
-    elif source.for_everybody:
-        touched = f"SELECT 1 FROM {touched_rows(source, event)} AS touched"
-        yield (
-            f"INSERT INTO figure_notes (definition, bundle) SELECT {named(definition, bundle.name)} "
-            f"WHERE EXISTS ({touched})"
-        )
     elif is_far and bundle.figures[0].at_once:
         yield from _added(bundle, bundle.figures[0], source, event)
     elif is_far and not is_gone:

@@ -283,7 +283,6 @@ def _facts(registry: Registry, figure: Figure) -> list[Source]:
         source
         for source in figure.sources
         if source.through is None
-        and not source.for_everybody
         and source.table is not figure.owner_table
         and (source.table, source.owner) not in kept
     ]

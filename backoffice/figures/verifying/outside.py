@@ -30,7 +30,6 @@ from ..computing.increments import noted_names
 from ..computing.registry import Bundle, Registry, noop
 from ..keeping.drain import Doubtful, Drained, Pending, correction_of, drain
 from ..keeping.hooks import skip_drain
-from ..keeping.locking import hold_everybodys
 from ..keeping.notes import NOTES, Touched
 from ..models import bundle_of_note, noted_bundle
 from .batches import Count, Pieces
@@ -182,16 +181,6 @@ def _take_emptied(healer: Healer, bundle: Bundle, notes: Notes, run_id: int | No
     with healer.begin() as connection:
         owners = list(connection.scalars(every))
     replace(healer, failed=failed).heal([bundle], owners, correcting)
-    came: list[int] = []
-
-    def wait(connection: Connection, _: Sequence[Bundle], _alone: bool) -> Drained:
-        """Wait for open transactions to commit, so that the owners they have inserted are found and computed too."""
-        hold_everybodys(connection, bundle, is_changed=True)
-        came[:] = set(connection.scalars(every)) - set(owners)
-        return Drained()
-
-    healer.each([bundle], wait, lambda _, error: failed(Failure(bundle.name, None, error)))
-    replace(healer, failed=failed).heal([bundle], sorted(came), correcting)
     ids = [note.id for note in notes]
     with healer.begin() as connection:
         if failures:
