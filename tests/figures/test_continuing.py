@@ -21,7 +21,6 @@ from sqlalchemy import (
     insert,
     select,
     text,
-    update,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -32,7 +31,6 @@ from backoffice.figures.computing.relations import ONE_OWNER
 from backoffice.figures.keeping.recomputing import recompute, recompute_since
 from backoffice.figures.verifying import proving
 from backoffice.figures.verifying.healing import heal
-from backoffice.figures.verifying.verification import inside_closed
 
 from .worlds import Building, World
 
@@ -69,7 +67,6 @@ class Closing(Base):
     month: Mapped[date]
     opening: Mapped[Money]
     closing: Mapped[Money]
-    is_closed: Mapped[bool] = mapped_column(server_default="false", default=False)
 
 
 registry = Registry("continuing")
@@ -88,7 +85,6 @@ Index("ix_ct_movements", Movement.account_id, month_of(Movement.day))
     owner=Closing.account_id,
     along=Closing.month,
     since={Movement: month_of(Movement.day)},
-    closed=Closing.is_closed,
     name="closings",
     title="Closings",
 )
@@ -329,63 +325,6 @@ def test_a_row_overwritten_without_triggers_is_found_and_healed_after_a_save(
         session.expire_all()
         assert stored(session) == expected(facts(session))
         assert session.get_one(Account, 1).moved == 121
-    assert world.drift() == []
-
-
-def a_year(session: Any, closed: int) -> None:
-    """Ten movements in every month, the first months closed."""
-    for each in range(1, 13):
-        session.add(Movement(account_id=1, day=date(2025, each, 3), amount=Decimal(10)))
-    session.commit()
-    session.execute(
-        update(Closing).where(Closing.month <= date(2025, closed, 1)).values(is_closed=True)
-    )
-    session.commit()
-
-
-def inside(world: World) -> dict[int, Decimal]:
-    """Closed month → its difference from the sum of its movements."""
-    with world.engine.connect() as connection:
-        found = inside_closed(connection, registry, closings, [1])
-    return {f.key["month"].month: f.expected["closing"] - f.stored["closing"] for f in found}
-
-
-def test_a_closed_row_is_a_fact_from_which_the_others_follow(world: World) -> None:
-    with world.sessions() as session:
-        a_year(session, closed=3)
-        world.surgery.execute("UPDATE ct_movements SET amount = 15 WHERE day = '2025-02-03'")
-        assert world.drift() == []
-        assert inside(world) == {2: 5, 3: 5}
-        assert heal(world.engine, registry, every_owner=True).corrections == 0
-        world.surgery.execute("UPDATE ct_closings SET closing = 31 WHERE month = '2025-03-01'")
-        assert {f.key.get("month") for f in world.drift()} - {None} == {
-            date(2025, month, 1) for month in range(4, 13)
-        }
-        heal(world.engine, registry)
-        assert world.drift() == []
-        session.expire_all()
-        assert stored(session)[1, date(2025, 12, 1)] == (111, 121)
-        session.execute(update(Closing).values(is_closed=False))  # reopened: everything is computed
-        session.commit()
-        assert stored(session) == expected(facts(session))
-        assert inside(world) == {}
-    assert world.drift() == []
-
-
-def test_a_movement_of_a_closed_month_leaves_it_as_it_is_and_is_told_of(world: World) -> None:
-    with world.sessions() as session:
-        a_year(session, closed=6)
-        before = stored(session)
-        session.add(Movement(account_id=1, day=date(2025, 4, 9), amount=Decimal(3)))
-        session.commit()
-        assert stored(session) == before
-        assert inside(world) == {4: 3, 5: 3, 6: 3}
-        session.add(Movement(account_id=1, day=date(2025, 7, 9), amount=Decimal(4)))
-        session.commit()
-        assert stored(session)[1, date(2025, 7, 1)] == (60, 74)
-        assert stored(session)[1, date(2025, 12, 1)] == (114, 124)
-        with world.engine.connect() as connection:
-            assert list(proving.disproofs(connection, registry, sample=None)) == []
     assert world.drift() == []
 
 

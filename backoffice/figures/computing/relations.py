@@ -34,7 +34,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.functions import coalesce
 
-from ..declaring.continuing import Beginning, last_closed, with_closed
+from ..declaring.continuing import Beginning
 from ..declaring.declaration import Figure, rows_of
 from ..declaring.expressions import Expression, Total, replace
 from .registry import Registry
@@ -106,8 +106,6 @@ class Relations:
     overlay: Mapping[Table, FromClause] = field(default_factory=dict)
     overlay_is_scoped: bool = True
     """Whether an overlay holds rows of the scope alone, as unsaved rows do."""
-    from_beginning: bool = False
-    """Whether closed rows are computed too."""
 
     def stored(self, table: Table) -> FromClause:
         """The table itself, or its overlay."""
@@ -168,13 +166,7 @@ class Relations:
 
     def expected_rows(self, figure: Figure, scope: Scope) -> Select[Any]:
         """The SELECT of a shape B figure over these relations, with the scope applied to every source."""
-        stored = self.source_as_stored(figure.table, scope, figure.owner)
-        closed = None if self.from_beginning else last_closed(figure, stored)
-        if closed is None:
-            return rows_of(figure, lambda table: self.read_by(figure, table, scope))
-        begins = Beginning(figure, stored, closed=closed)
-        rows = begins.rows(lambda table: self.read_by(figure, table, scope))
-        return with_closed(rows, figure, stored, closed)
+        return rows_of(figure, lambda table: self.read_by(figure, table, scope))
 
     def rows_since(
         self, figure: Figure, scope: Scope, places: Subquery, beneath: FromClause | None = None
@@ -185,8 +177,7 @@ class Relations:
         """
         stored = self.stored(figure.table)
         target = stored if beneath is None else beneath
-        closed = last_closed(figure, self.source_as_stored(figure.table, scope, figure.owner))
-        begins = Beginning(figure, target, places, closed)
+        begins = Beginning(figure, target, places)
 
         def read(table: Table) -> FromClause:
             """Without the scope: the places name the owners, and a second condition would search all ids again."""

@@ -2,8 +2,6 @@
 
 The expected value of such a row depends only on the rows before it. So a save reads and writes only the rows from the
 changed place on, however long the owner's history is; verify, heal and rebuild always start from the beginning.
-
-A closed row, and every row before it, is a fact: whatever computes the later rows continues from it.
 """
 
 from collections.abc import Callable
@@ -26,10 +24,8 @@ from sqlalchemy import (
     cast,
     func,
     literal_column,
-    null,
     select,
     true,
-    union_all,
 )
 
 from .declaration import Figure, rows_of
@@ -63,13 +59,12 @@ def first_places(figure: Figure, owners: Any, places: Any) -> Subquery:
 
 @dataclass(frozen=True)
 class Beginning:
-    """Where the computation of a figure's rows begins: at `places`, after each owner's last `closed` row, or both."""
+    """Where the computation of a figure's rows begins: at `places`."""
 
     figure: Figure
     target: FromClause
     """Its table, from which the last row before is taken."""
-    places: Subquery | None = None
-    closed: Subquery | None = None
+    places: Subquery
 
     def later(
         self, rows: FromClause, owner: ColumnElement[Any], at: ColumnElement[Any]
@@ -79,38 +74,22 @@ class Beginning:
         One owner at a time (OFFSET forces the planner to it): for a place unknown at planning time it estimates that a
         third of all rows are later, and would read the whole history of every owner.
         """
-        found = select(*rows.c)
-        closed = self.closed
-        if closed is not None:
-            found = found.select_from(rows.outerjoin(closed, closed.c.owner == owner))
-            found = found.where((at > closed.c.place) | closed.c.place.is_(None))
-        if self.places is None:
-            return found
-        mine = found.where(owner == self.places.c.owner, at >= self.places.c.place)
+        mine = select(*rows.c).where(owner == self.places.c.owner, at >= self.places.c.place)
         later = mine.offset(literal_column("0")).lateral()
         return select(*later.c).select_from(self.places.join(later, true()))
 
     def last(self) -> Subquery:
         """Each owner's last row before the place where its computation begins, as the target's columns."""
         at, key = self.target.c[along(self.figure).key], self.target.c[self.figure.primary_key.key]
-        places = self.places if self.places is not None else self.closed
-        assert places is not None
-        origin: Any = places
-        if self.places is None:
-            is_before = at <= places.c.place
-        elif self.closed is None:
-            is_before = at < places.c.place
-        else:
-            origin = places.outerjoin(self.closed, self.closed.c.owner == places.c.owner)
-            is_before = (at < places.c.place) | (at <= self.closed.c.place)
+        owner = self.target.c[self.figure.owner.key]
         before = (
             select(*self.target.c)
-            .where(self.target.c[self.figure.owner.key] == places.c.owner, is_before)
+            .where(owner == self.places.c.owner, at < self.places.c.place)
             .order_by(at.desc(), key.desc())
             .limit(1)
             .lateral("before")
         )
-        return select(*before.c).select_from(origin.join(before, true())).subquery("last")
+        return select(*before.c).select_from(self.places.join(before, true())).subquery("last")
 
     def rows(self, read_by: Callable[[Table], FromClause]) -> Select[Any]:
         """The figure's SELECT over the `later` rows of the given relations and the `last` row before them."""
@@ -129,31 +108,6 @@ class Beginning:
         """The target's stored rows that are `later`."""
         owner, at = rows.c[self.figure.owner.key], rows.c[along(self.figure).key]
         return self.later(rows, owner, at).subquery()
-
-
-def last_closed(figure: Figure, stored: FromClause) -> Subquery | None:
-    """owner, place: each owner's last closed row among the stored ones; None where rows are never closed."""
-    if figure.closed is None:
-        return None
-    is_closed = replace(figure.closed, lambda part: stored.c[part.key])
-    owner, at = stored.c[figure.owner.key], stored.c[along(figure).key]
-    place = func.max(at).label("place")
-    return select(owner.label("owner"), place).where(is_closed).group_by(owner).subquery("closed")
-
-
-def with_closed(
-    rows: Select[Any], figure: Figure, stored: FromClause, closed: Subquery
-) -> Select[Any]:
-    """The expected rows after the last closed one, together with the stored rows up to and including it."""
-    columns = [(str(c.key), c.type) for c in rows.selected_columns]
-    facts = (
-        (stored.c[name] if name in stored.c else cast(null(), kind)).label(name)
-        for name, kind in columns
-    )
-    at = stored.c[along(figure).key]
-    places = closed.c.owner == stored.c[figure.owner.key]
-    before = select(*facts).join_from(stored, closed, places).where(at <= closed.c.place)
-    return select(union_all(rows, before).subquery())
 
 
 def place_of(figure: Figure, table: Table, rows: Any) -> ColumnElement[Any]:

@@ -84,8 +84,6 @@ class Figure:
     along: Column[Any] | None = None
     since: Mapping[Table, Expression] = field(default_factory=dict)
     looked_up: Mapping[Table, Expression] = field(default_factory=dict)
-    closed: Expression | None = None
-    """The condition under which a running row is closed: it, and every row before it, is then a fact."""
     at_once: bool = False
     triggers: Mapping[tuple[Table, str], str] = field(default_factory=dict)
     """Source and event → the name of the trigger on it, where the default name is not used."""
@@ -96,8 +94,6 @@ class Figure:
     """The formula of a single column in words, where the formula of all columns is less clear."""
     behind: Mapping[Column[Any], Expression] = field(default_factory=dict)
     """For columns of a SELECT, the expression that explains them; used by the explanation alone: see `figure`."""
-    titles: Mapping[str, str] = field(default_factory=dict)
-    """The titles of labelled columns that are not targets."""
 
     def __repr__(self) -> str:
         return f"<Figure {self.name}>"
@@ -126,7 +122,7 @@ class Figure:
     @cached_property
     def places(self) -> Mapping[Table, Expression]:
         """Table → the expression for the place of its rows along the running column."""
-        own = {} if self.along is None or self.closed is not None else {self.table: self.along}
+        own = {} if self.along is None else {self.table: self.along}
         return {**own, **self.looked_up, **self.since}
 
     @cached_property
@@ -184,8 +180,6 @@ class Figure:
         own = frozenset(c.key for c in (*self.columns, *self.key, self.owner, *along))
         if self.entered_rows is not None:
             own |= {c.key for c in columns_in(self.entered_rows)}
-        if self.closed is not None:
-            own |= {c.key for c in columns_in(self.closed)}
         found: list[Source] = []
         for table, names in tables.items():
             foreign_keys = self._sums_by(table)

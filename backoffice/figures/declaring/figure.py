@@ -47,14 +47,12 @@ def _options(
     along: Any = None,
     since: Mapping[Any, Any] | None = None,
     looked_up: Mapping[Any, Any] | None = None,
-    closed: Any = None,
     at_once: bool = False,
     triggers: Mapping[tuple[Any, str], str] | None = None,
     locked: Callable[[FromClause], ColumnElement[bool]] | None = None,
     formula: str | None = None,
     formulas: Mapping[Any, str] | None = None,
     behind: Mapping[Any, Any] | None = None,
-    titles: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """The remaining options of a figure, in the form `Figure` holds them."""
     return {
@@ -65,14 +63,12 @@ def _options(
         "along": None if along is None else column(along),
         "since": {m.__table__: expression(e) for m, e in (since or {}).items()},
         "looked_up": {m.__table__: expression(e) for m, e in (looked_up or {}).items()},
-        "closed": None if closed is None else expression(closed),
         "at_once": at_once,
         "triggers": {(m.__table__, event): name for (m, event), name in (triggers or {}).items()},
         "locked": locked,
         "formula": formula,
         "formulas": {column(c): words for c, words in (formulas or {}).items()},
         "behind": {column(c): expression(e) for c, e in (behind or {}).items()},
-        "titles": dict(titles or {}),
     }
 
 
@@ -98,7 +94,7 @@ class Declare(Protocol):
     entered fact. `entered` maps a column to the condition under which a user entered it. `reached_by` maps a source
     to the column of an intermediate table that leads from it to the owner. `incremental` lets the write hook apply
     changes instead of recomputing (sums over long histories); `at_once` lets the trigger do so itself, whatever program
-    writes; `triggers` names it, by source and event. `along`, `since`, `looked_up` and `closed`, for running rows
+    writes; `triggers` names it, by source and event. `along`, `since` and `looked_up`, for running rows
     (balances): see `Figure`, and `Last`.
 
     `locked` takes rows like the target's and returns the condition for those of locked days: no save and no heal
@@ -106,7 +102,7 @@ class Declare(Protocol):
 
     `behind` explains columns of a SELECT where the SELECT itself does not show their terms (a running balance): columns
     of the same row, and totals over its sources, in which `where` may name the row's own columns. The explanation shows
-    it; nothing is computed by it. `titles` are the titles of labelled columns, `title=` that of a total.
+    it; nothing is computed by it.
     """
 
     @overload

@@ -63,9 +63,9 @@ def _broken_rules(figure: Figure) -> Iterator[str]:
     else:
         yield from _selects(figure)
     yield from _behind(figure)
-    for condition in (figure.entered_rows, figure.closed, *figure.entered.values()):
+    for condition in (figure.entered_rows, *figure.entered.values()):
         if condition is not None and _tables(condition) - {figure.table}:
-            yield "entered_rows, closed and entered are conditions over the figure's own row."
+            yield "entered_rows and entered are conditions over the figure's own row."
     if figure.derived_rows:
         yield from _derives_rows(figure)
 
@@ -201,7 +201,7 @@ def _runs(figure: Figure) -> Iterator[str]:
     if figure.at_once and along is None and (figure.derived_rows or not figure.incremental):
         yield "at_once is for sums that stand on their owner's row (incremental), and for rows that run (along)."
     if along is None:
-        if places or figure.closed is not None:
+        if places:
             yield "since and looked_up say where rows stand along a column of its own; say along=… which."
         return
     if figure.select is None or along.table is not figure.table or along.nullable:

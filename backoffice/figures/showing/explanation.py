@@ -375,7 +375,7 @@ class _SelectReader(Reader):
         asked = select(*(rows.c[name] for name in names)).where(*self._is_this_row(rows.c))
         found = Statement(asked).run(self.connection, owners=[self.owner]).first() or ()
         for name, value in zip(names, found, strict=False):
-            label = self.figure.titles.get(name) or name.replace("_", " ").capitalize()
+            label = name.replace("_", " ").capitalize()
             yield Term("", label, value, name, is_beside=True)
 
 

@@ -33,7 +33,7 @@ from sqlalchemy.exc import DBAPIError
 from ..computing.registry import Registry
 from ..computing.relations import EVERYTHING, ONE_OWNER, OWNERS, Relations, Scope
 from ..computing.statements import Statement, changes, changes_since, expanded
-from ..declaring.continuing import Beginning, along, as_text, last_closed, places_given
+from ..declaring.continuing import Beginning, along, as_text, places_given
 from ..declaring.declaration import Figure, rows_of
 from ..declaring.expressions import replace
 from ..keeping import hooks
@@ -176,7 +176,7 @@ def differing_since(registry: Registry, figure: Figure) -> Statement:
     rows = changes_since(relations, figure, OWNERS, places, beneath, all_rows=True).subquery()
     names = _names(figure)
     later = select(*(rows.c[name] for name in names)).where(~rows.c.surplus).cte("alone")
-    begins = Beginning(figure, beneath, places, last_closed(figure, beneath))
+    begins = Beginning(figure, beneath, places)
     mine = begins.stored(beneath)
     columns = (figure.owner, *figure.key, *figure.columns)
     named = (mine.c[c.key].label(name) for c, name in zip(columns, names, strict=True))

@@ -20,11 +20,9 @@ from ...database.snapshots import snapshot
 from ..computing.definitions import another, differing
 from ..computing.dependencies import owners_above, trustworthy
 from ..computing.registry import Bundle, Registry
-from ..computing.relations import BETWEEN, OWNERS, Relations
-from ..computing.statements import Statement, changes, expanded, suspects
-from ..declaring.continuing import last_closed
+from ..computing.relations import BETWEEN, OWNERS
+from ..computing.statements import Statement, suspects
 from ..declaring.declaration import Figure
-from ..errors import DeclarationError
 from .findings import Finding, findings, orphans
 
 CHUNK = 200_000
@@ -74,59 +72,6 @@ def verify(
                     yield finding
     if not_ours := others.intersection(bundle.name for bundle in bundles):
         raise another(registry, not_ours)
-
-
-@dataclass(frozen=True)
-class ClosedDifference:
-    """A closed row, or one before it, that differs from its sources: reported, never overwritten.
-
-    `stored` is None where the row is missing, `expected` where it should not exist; by the figure's columns.
-    """
-
-    figure: Figure
-    owner: int
-    key: Mapping[str, Any]
-    stored: Mapping[str, Any] | None
-    expected: Mapping[str, Any] | None
-
-
-def inside_closed(
-    connection: Connection, registry: Registry, figure: Figure, owners: Iterable[int]
-) -> list[ClosedDifference]:
-    """The differences between these owners' closed rows and their computation from the beginning; in order."""
-    rows = _inside_closed(registry, figure).run(connection, owners=sorted(set(owners)))
-    names = [c.key for c in figure.columns]
-    return [
-        ClosedDifference(
-            figure,
-            row["owner"],
-            {k.key: row[f"k{i}"] for i, k in enumerate(figure.key)},
-            None if row["missing"] else {n: row[f"s{i}"] for i, n in enumerate(names)},
-            None if row["surplus"] else {n: row[f"e{i}"] for i, n in enumerate(names)},
-        )
-        for row in rows.mappings()
-    ]
-
-
-@cache
-def _inside_closed(registry: Registry, figure: Figure) -> Statement:
-    relations = Relations(registry, expanded(registry), from_beginning=True)
-    found = changes(relations, figure.table, (figure,), OWNERS, all_rows=False).subquery()
-    closed = last_closed(figure, relations.source_as_stored(figure.table, OWNERS, figure.owner))
-    names = (*figure.key, *figure.columns)
-    at = next((i for i, c in enumerate(names) if c is figure.along), None)
-    if closed is None or at is None:
-        raise DeclarationError(
-            f"{figure.name}: its rows are never closed, or stand along a column that it does not keep."
-        )
-    kept = at - len(figure.key)
-    place = (
-        found.c[f"k{at}"] if kept < 0 else func.coalesce(found.c[f"e{kept}"], found.c[f"s{kept}"])
-    )
-    inside = (
-        select(found).join(closed, closed.c.owner == found.c.owner).where(place <= closed.c.place)
-    )
-    return Statement(inside.order_by(found.c.owner, place))
 
 
 def _chunks(
