@@ -195,6 +195,12 @@ REFUSED: dict[str, tuple[Callable[[Registry], Any], str]] = {
         ),
         "a total over t_items reads t_items alone",
     ),
+    "a total within a total": (
+        lambda r: r.figure(
+            Shelf.total, total(total(Item.price, by=Item.box_id), by=Box.shelf_id), title="a"
+        ),
+        "a total within a total; keep the inner one",
+    ),
     "a child's column outside a total": (
         lambda r: r.figure(Box.total, total(Item.price, by=Item.box_id) + Item.price, title="a"),
         "t_items needs a SELECT",

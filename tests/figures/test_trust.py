@@ -63,6 +63,7 @@ class Sale(Base):
     bucket_id: Mapped[int | None] = mapped_column(ForeignKey(Bucket.id))
     price: Mapped[Money]
     amount: Mapped[Money] = mapped_column(server_default="0", default=ZERO)
+    fee: Mapped[Money] = mapped_column(server_default="0", default=ZERO)
 
 
 class Pair(Base):

@@ -13,6 +13,7 @@ from werkzeug.datastructures import MultiDict
 
 from backoffice.customers.models import Customer
 from backoffice.gas.entry import sheet, views
+from backoffice.gas.entry.actions import is_unusual
 from backoffice.gas.models import Reading
 from tests.factories.customers import CustomerFactory
 from tests.factories.gas import GasPriceFactory, ReadingFactory
@@ -117,6 +118,13 @@ def test_totals_and_warnings_follow_what_is_typed_and_nothing_is_saved(
     assert reader.outputs["note-2"] == "Unusual: 100.5 m³ on the average."
     assert "2 unusual readings are right" in text_of(answer.text)
     assert stored(session) == []
+
+
+@pytest.mark.parametrize(
+    ("volume", "is_far"), [("300", False), ("300.001", True), ("33.334", False), ("33.333", True)]
+)
+def test_a_volume_far_above_or_below_the_usual_one_is_unusual(volume: str, is_far: bool) -> None:
+    assert is_unusual(D(volume), D(100)) is is_far
 
 
 def test_what_is_unusual_is_saved_once_a_user_says_that_it_is_right(

@@ -506,6 +506,7 @@ def test_exactly_at_the_limits_nobody_has_to_approve_it(
     app: Flask, sign_in: Any, session: Session, customer: Customer, foretold: PriceEffect
 ) -> None:
     app.config["APPROVAL_ABOVE_AMOUNT"] = abs(foretold.total.difference)
+    app.config["APPROVAL_ABOVE_COUNT"] = 1
     number = run_of(long_change(sign_in("finance")))
     assert items(session, number) == [(customer.id, "applied", foretold.total.difference)]
 

@@ -99,6 +99,13 @@ def test_a_kind_with_lines_is_the_sum_of_its_rounded_lines(session: Any) -> None
     assert order.itemised == ["package", "promo"]
 
 
+def test_lines_are_rounded_before_they_are_added_up(session: Any) -> None:
+    halves = (line("package", "1", "0.005"), line("package", "1", "0.005"))
+    totals = actions.compute(session, Breakdown(lines=halves))
+    assert totals.lines == (Decimal("0.01"), Decimal("0.01"))
+    assert totals.components["total_price"] == totals.grand_total == Decimal("0.02")
+
+
 def test_an_itemised_kind_without_lines_is_zero(session: Any) -> None:
     breakdown = replace(amounts(10, 5, 0, 0), itemised=frozenset({"package"}))
     order = actions.create(session, entry(breakdown))
