@@ -123,8 +123,8 @@ FORM_TOO_OLD = N_(
 )
 
 IMPOSSIBLE_DATE = N_(
-    "A record that this would change holds a date that cannot be. "
-    "Correct that date first (Health names the record), then save again."
+    "A record that this would change has a date before 1900 or after 2199. "
+    "Correct that date first, then save again."
 )
 
 TOO_LARGE = N_(

@@ -22,7 +22,6 @@ from ..app.navigation import may_open
 from ..base import N_, Base
 from ..base.differences import difference
 from ..base.identifiers import is_id
-from ..base.out_of_calendar import is_out_of_calendar
 from ..people.actors import names_of
 from ..web.formats import (
     day_filter,
@@ -88,7 +87,7 @@ class EventView:
 
 def moment(at: datetime) -> str:
     """The moment in the business time zone, to the second."""
-    return str(at) if is_out_of_calendar(at) else str(format_datetime(at, "d MMM y HH:mm:ss"))
+    return str(format_datetime(at, "d MMM y HH:mm:ss"))
 
 
 def event_views(session: Session, rows: Sequence[Row]) -> list[EventView]:

@@ -1,22 +1,20 @@
-"""Dates and timestamps outside the app's calendar: refused by CHECKs, and still readable where one is stored.
+"""Dates and timestamps outside the app's calendar: refused by CHECKs; where one is stored all the same, it is clamped.
 
 PostgreSQL's calendar is wider than Python's: it has `infinity`, years BC and the year 20000. psycopg raises on each of
 them, so one such value, written past the CHECKs or before there were any, would break every screen that reads its row.
-Here it is read as a day at the edge of the calendar that is displayed and stored again as PostgreSQL wrote it.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import psycopg
 from psycopg.abc import AdaptContext, Buffer
-from psycopg.adapt import Dumper, Loader
+from psycopg.adapt import Loader
 from psycopg.pq import Format
 from sqlalchemy import (
     CheckConstraint,
     Column,
-    ColumnElement,
     Connection,
     Date,
     DateTime,
@@ -24,10 +22,6 @@ from sqlalchemy import (
     MetaData,
     Table,
     event,
-    false,
-    func,
-    not_,
-    or_,
 )
 from sqlalchemy import text as text_of
 from sqlalchemy.exc import IntegrityError
@@ -39,153 +33,45 @@ END_OF_MOMENTS = datetime.combine(LAST_DAY + timedelta(days=2), time(), UTC)
 """Between these two moments it is one of the allowed days in some time zone."""
 
 
-class DayOutOfCalendar(date):
-    """A stored date outside the calendar. It compares and computes as the edge that it is beyond."""
-
-    written: str
-
-    @classmethod
-    def beyond(cls, edge: date, written: str) -> "DayOutOfCalendar":
-        """The day at that edge, displayed as `written`."""
-        day = cls(edge.year, edge.month, edge.day)
-        day.written = written
-        return day
-
-    def isoformat(self) -> str:
-        """What is stored, as PostgreSQL writes it."""
-        return getattr(self, "written", super().isoformat())
-
-    def strftime(self, _format: str) -> str:
-        """The same: no pattern fits it."""
-        return self.isoformat()
-
-    __str__ = isoformat
-
-
-class MomentOutOfCalendar(datetime):
-    """A stored timestamp outside the calendar; see DayOutOfCalendar."""
-
-    written: str
-
-    @classmethod
-    def beyond(cls, edge: datetime, written: str) -> "MomentOutOfCalendar":
-        """The moment at that edge, displayed as `written`."""
-        moment = cls.combine(edge.date(), edge.timetz())
-        moment.written = written
-        return moment
-
-    def isoformat(self, sep: str = "T", timespec: str = "auto") -> str:
-        """What is stored, as PostgreSQL writes it."""
-        return getattr(self, "written", super().isoformat(sep, timespec))
-
-    def strftime(self, _format: str) -> str:
-        """The same: no pattern fits it."""
-        return self.isoformat()
-
-    def __str__(self) -> str:
-        return self.isoformat(" ")
-
-
-def is_out_of_calendar(value: object) -> bool:
-    """Whether this was read from a value outside the calendar."""
-    return isinstance(value, DayOutOfCalendar | MomentOutOfCalendar) and hasattr(value, "written")
-
-
-Edge = TypeVar("Edge", date, datetime)
-
-
-def _tolerant(
-    kind: str, first: Edge, end: Edge, beyond: Callable[[Edge, str], Edge]
-) -> type[Loader]:
-    """A loader of that type that wraps psycopg's own, and reads values outside the range by `beyond`."""
+def _clamping(kind: str, first: date, last: date) -> type[Loader]:
+    """A loader of that type that wraps psycopg's own, and clamps its values to the range."""
     oid = psycopg.adapters.types[kind].oid
     strict = cast(type[Loader], psycopg.adapters.get_loader(oid, Format.TEXT))
 
-    class Tolerant(Loader):
-        """Loads values in the calendar as psycopg does, and others as written."""
+    class Clamping(Loader):
+        """Loads a date or timestamp, clamped."""
 
         def __init__(self, oid: int, context: AdaptContext | None = None) -> None:
             super().__init__(oid, context)
             self._load = strict(oid, context).load
 
         def load(self, data: Buffer) -> Any:
-            """The value; never raises."""
+            """The value in the range; never raises."""
             try:
-                value = self._load(data)
+                return min(max(self._load(data), first), last)
             except psycopg.DataError:
-                value = None
-            if value is not None and first <= value <= end:
-                return value
-            written = bytes(data).decode()
-            is_early = _is_before_christ(written) or (value is not None and value < first)
-            return beyond(first if is_early else end, written)
+                written = bytes(data)
+                return first if written.startswith(b"-") or written.endswith(b"BC") else last
 
-    return Tolerant
+    return Clamping
 
 
-def _is_before_christ(written: str) -> bool:
-    return written.startswith("-") or written.endswith("BC")
-
-
-def stored_day(text: str) -> date:
-    """The day of a recorded text, also outside the calendar, as the loaders read it."""
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        return DayOutOfCalendar.beyond(FIRST_DAY if _is_before_christ(text) else LAST_DAY, text)
-    if FIRST_DAY <= day <= LAST_DAY:
-        return day
-    return DayOutOfCalendar.beyond(FIRST_DAY if day < FIRST_DAY else LAST_DAY, text)
-
-
-def stored_moment(text: str) -> datetime:
-    """The timestamp of a recorded text, likewise."""
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        edge = FIRST_MOMENT if _is_before_christ(text) else END_OF_MOMENTS
-        return MomentOutOfCalendar.beyond(edge, text)
-
-
+_NAIVE = FIRST_MOMENT.replace(tzinfo=None), END_OF_MOMENTS.replace(tzinfo=None)
 _LOADERS = {
-    "date": _tolerant("date", FIRST_DAY, LAST_DAY, DayOutOfCalendar.beyond),
-    "timestamptz": _tolerant(
-        "timestamptz", FIRST_MOMENT, END_OF_MOMENTS, MomentOutOfCalendar.beyond
-    ),
-    "timestamp": _tolerant(
-        "timestamp",
-        FIRST_MOMENT.replace(tzinfo=None),
-        END_OF_MOMENTS.replace(tzinfo=None),
-        MomentOutOfCalendar.beyond,
-    ),
+    "date": _clamping("date", FIRST_DAY, LAST_DAY),
+    "timestamptz": _clamping("timestamptz", FIRST_MOMENT, END_OF_MOMENTS),
+    "timestamp": _clamping("timestamp", *_NAIVE),
 }
 
 
-class _AsWritten(Dumper):
-    """Sends a value outside the calendar back as it was read."""
-
-    def dump(self, value: Any) -> bytes:
-        return str(value.isoformat()).encode()
-
-
-class _DayAsWritten(_AsWritten):
-    oid = 1082
-
-
-class _MomentAsWritten(_AsWritten):
-    oid = 1184
-
-
 def read_all(engine: Engine) -> None:
-    """Make every connection of the engine read such values instead of raising."""
+    """Make every connection of the engine clamp such values instead of raising."""
     event.listen(engine, "connect", lambda connection, _record: _adapt(connection.adapters))
 
 
 def _adapt(adapters: Any) -> None:
     for kind, loader in _LOADERS.items():
         adapters.register_loader(kind, loader)
-    adapters.register_dumper(DayOutOfCalendar, _DayAsWritten)
-    adapters.register_dumper(MomentOutOfCalendar, _MomentAsWritten)
 
 
 # The CHECKs
@@ -213,20 +99,8 @@ def _in_calendar(column: Column[Any]) -> str:
     return f"{column.name} BETWEEN '{low}' AND '{high}'"
 
 
-def strays(table: Table, *columns: Column[Any]) -> ColumnElement[bool]:
-    """The condition of rows with such a value, in one of these columns or in any."""
-    dated = columns or [column for column in table.columns if is_dated(column)]
-    return or_(*(func.coalesce(not_(c.between(*_range_of(c))), false()) for c in dated))
-
-
-def unguarded(connection: Connection, tables: Iterable[Table]) -> list[Table]:
-    """The tables that may have such values, because their CHECK is missing or was never validated."""
-    guarded = {row.table for row in _checks(connection) if row.is_valid}
-    return [table for table in tables if table.name not in guarded]
-
-
 def sync(connection: Connection, metadata: MetaData) -> list[str]:
-    """Add every table's CHECK, as the owner; answers the names of tables with rows that violate it.
+    """Add every table's CHECK, as the owner; answers the tables with rows that violate it, and some of these rows.
 
     A CHECK applies to new values at once; it is validated once no old row violates it, by this or a later upgrade. So a
     book with a bad date can still be upgraded.
@@ -248,7 +122,7 @@ def sync(connection: Connection, metadata: MetaData) -> list[str]:
         elif found.is_valid:
             continue
         if not _is_valid_now(connection, table.name, name):
-            violated.append(table.name)
+            violated.append(f"{table.name} ({_some(connection, table, check)})")
     return violated
 
 
@@ -272,6 +146,14 @@ def _is_valid_now(connection: Connection, table: str, name: str) -> bool:
     except IntegrityError:
         return False
     return True
+
+
+def _some(connection: Connection, table: Table, check: CheckConstraint) -> str:
+    """The keys of the first rows that violate the CHECK."""
+    key = next(iter(table.primary_key)).name
+    rows = f"SELECT {key} FROM {table.name} WHERE NOT ({check.sqltext}) ORDER BY 1 LIMIT 4"  # noqa: S608 (our names)
+    keys = [str(row[0]) for row in connection.execute(text_of(rows.replace(":", "\\:")))]
+    return ", ".join([f"{key} {keys[0]}", *keys[1:3], *(["…"] if len(keys) > 3 else [])])
 
 
 def _run(connection: Connection, statement: str) -> None:

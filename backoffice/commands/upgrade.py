@@ -49,8 +49,8 @@ UNMODELLED = re.compile("ix_audit_events_(order_lines_order_id|[a-z_]+_to_[a-z_]
 """Indexes of domains on the audit table, which the models of neither can declare."""
 
 IMPOSSIBLE_DATES = (
-    "Dates or moments that cannot be (infinity, before 1900, after 2199) stand in: {tables}. New ones are "
-    "refused; `backoffice audit verify-facts` names the rows. Correct them, then run: backoffice db upgrade"
+    "These tables have rows with a date before 1900 or after 2199: {tables}. New ones are refused. "
+    "Correct the rows in the database, then run: backoffice db upgrade"
 )
 
 UP_TO_DATE = "The database is up to date."

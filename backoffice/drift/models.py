@@ -25,7 +25,7 @@ ROW = "row"
 OWNERLESS = "ownerless"
 FORGED = "forged"
 IMPOSSIBLE = "impossible"
-"""A date that no record can have; the cause has the same name as the kind."""
+"""A date out of range, of findings until 0.17; the cause has the same name as the kind."""
 UNEQUAL = "unequal"
 """A check with sides that differ; also the cause's name where every figure in it is right."""
 
@@ -45,11 +45,11 @@ class DriftFinding(Base):
     missing), `rounding` (a minor unit at most), `unnoticed` (the
     stored value was changed without any trigger), `forged` (a fact that differs from the audit trail).
     `healed_by` is how it was resolved: `run`, `bypass` (the drain of an outside program's notes)
-    or `save` (a later write of any program); for a fact `accepted` or `restored`, by a person.
+    or `save` (a later write of any program); for a fact `accepted` or `restored`, by a person; `dropped` where the kind
+    of finding is gone.
     For a row of facts `figure` is `facts:<table>`, `key` its id, `stored` the row's values and
-    `expected` those of the trail, and `owner` the record that it is shown with. For an impossible date
-    `figure` is `dates:<table>`; for a check that differs `check:<name>`, `owner` 0, `stored` its left side and
-    `expected` its right one.
+    `expected` those of the trail, and `owner` the record that it is shown with. For a check that differs
+    `figure` is `check:<name>`, `owner` 0, `stored` its left side and `expected` its right one.
     """
 
     __tablename__ = "drift_findings"

@@ -40,7 +40,6 @@ from .recording import FINDINGS
 from .verification import checks as checking
 from .verification import chunks as verifying
 from .verification import guards
-from .verification.impossible import all_dates
 from .verification.scope import (
     BENEATH,
     EMPTY,
@@ -221,7 +220,7 @@ def _declared_names() -> list[str]:
     """The names of everything that can have findings."""
     figures = (figure.name for figure in registry.figures)
     facts = (each.name for each in all_facts())
-    return [*figures, *facts, *all_dates(), *checking.all_checks()]
+    return [*figures, *facts, *checking.all_checks()]
 
 
 def _found(connection: Connection, asked: Asked) -> int:

@@ -48,7 +48,6 @@ from .models import (
     UNNOTICED,
 )
 from .verification.checks import all_checks
-from .verification.impossible import all_dates
 
 KINDS = {
     DIFFERENT: N_("Different"),
@@ -57,7 +56,7 @@ KINDS = {
     CHANGED: N_("Changed past the audit trail"),
     ADDED: N_("Added past the audit trail"),
     REMOVED: N_("Removed past the audit trail"),
-    IMPOSSIBLE: N_("A date that cannot be"),
+    IMPOSSIBLE: N_("A date out of range"),
     UNEQUAL: N_("Sums that differ"),
 }
 """Texts for how a stored row differs from the expected one."""
@@ -70,7 +69,7 @@ CAUSES = {
     OWNERLESS: N_("Its record is missing"),
     ROUNDING: N_("Rounding"),
     FORGED: N_("Past the audit trail"),
-    IMPOSSIBLE: N_("Impossible date"),
+    IMPOSSIBLE: N_("A date out of range"),
     UNEQUAL: N_("The rows themselves"),
 }
 """Texts for the likely cause of a finding."""
@@ -98,8 +97,7 @@ CAUSES_IN_WORDS = {
         "restored from elsewhere. Nothing that builds on it is corrected until a user has decided."
     ),
     IMPOSSIBLE: N_(
-        "The record holds a date or a moment outside the years 1900 to 2199, written before Backoffice refused "
-        "such, or past it. Open the record and correct the date."
+        "A date was before 1900 or after 2199. The database refuses such dates, so Backoffice no longer looks for them."
     ),
     UNEQUAL: N_(
         "Every stored figure in it is right by itself: something is counted twice, or nowhere. Find "
@@ -114,6 +112,7 @@ HEALED_BY = {
     "save": N_("Right again after a later write; nothing had to be corrected"),
     ACCEPTED: N_("Accepted as it is, by a person"),
     RESTORED: N_("Restored from the audit trail, by a person"),
+    "dropped": N_("Closed, since Backoffice no longer looks for this"),
 }
 """Texts for how a finding was resolved."""
 
@@ -135,9 +134,8 @@ def figure_titles() -> Mapping[str, str]:
 def titles() -> Mapping[str, str]:
     """Name of everything that can have findings → its title, to be translated."""
     of_facts = {facts.name: title_of(facts.table) for facts in all_facts()}
-    of_dates = {name: title_of(table) for name, table in all_dates().items()}
     of_checks = {name: check.title for name, check in all_checks().items()}
-    return {**figure_titles(), **of_facts, **of_dates, **of_checks}
+    return {**figure_titles(), **of_facts, **of_checks}
 
 
 def side_in_words(side: Side) -> str:
@@ -202,7 +200,7 @@ def _as_read(held: Column[Any] | None, kind: Any, reported: Any) -> str:
 
 
 def _month(code: str) -> str:
-    """A stored month (YYYY-MM) in words; an impossible one as it is stored."""
+    """A stored month (YYYY-MM) in words; any other text as it is stored."""
     try:
         return month_filter(periods.Month.parse(code).first)
     except ValueError:

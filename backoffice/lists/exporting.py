@@ -15,7 +15,6 @@ from sqlalchemy.orm import Session
 from ..app.extensions import db
 from ..app.protection import limiter
 from ..base import periods
-from ..base.out_of_calendar import is_out_of_calendar
 from ..security.permissions import requires
 from ..web.formats import quantity_filter
 from . import csv_files, queries, workbooks
@@ -150,7 +149,7 @@ def _plain(column: Column, value: Any) -> Any:
     """A value for a workbook: labelled; a moment in the business time zone, to the second, without the zone."""
     if column.words and value in column.words:
         return _(column.words[value])
-    if isinstance(value, datetime) and not is_out_of_calendar(value):
+    if isinstance(value, datetime):
         return value.astimezone(periods.timezone()).replace(tzinfo=None, microsecond=0)
     return value
 

@@ -7,7 +7,6 @@ from tempfile import SpooledTemporaryFile
 from typing import IO, TYPE_CHECKING, Any
 
 from ..base import N_
-from ..base.out_of_calendar import is_out_of_calendar
 from ..base.refusals import Refusal
 from .declaration import Column
 
@@ -84,7 +83,7 @@ def _cell(sheet: Any, value: Any, form: str = "", font: "Font | None" = None) ->
     from openpyxl.cell import WriteOnlyCell
 
     is_too_long = isinstance(value, Decimal) and len(value.as_tuple().digits) > EXACT_DIGITS
-    if is_too_long or is_out_of_calendar(value):
+    if is_too_long:
         value = str(value)
     if isinstance(value, str):
         value = _UNPRINTABLE.sub("", value)

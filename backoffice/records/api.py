@@ -170,12 +170,10 @@ class Resource:
         }
         if has_more:
             last, sorted_by = rows[-1]
-            arguments: dict[str, Any] = {
-                **(request.view_args or {}),
-                **request.args.to_dict(),
-                "after": cursor_of(state.sort, sorted_by, last.id),
-            }
-            answer["next"] = url_for(request.endpoint or "", **arguments)
+            arguments = {**(request.view_args or {}), **request.args.to_dict()}
+            after = cursor_of(state.sort, sorted_by, last.id)
+            if after != arguments.get("after"):  # a clamped date would be found again for ever
+                answer["next"] = url_for(request.endpoint or "", **arguments | {"after": after})
         if "totals" in request.args:
             found = totals_of(db.session(), _program(), state)
             sums = {name: str(amount) for name, amount in found.sums.items()}

@@ -1,6 +1,7 @@
 """The query arguments of a list in the API: filters, sort, page size and cursor."""
 
 from collections.abc import Callable, Mapping
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -8,7 +9,6 @@ from flask import current_app, request
 from itsdangerous import BadData, URLSafeSerializer
 
 from ..base import N_
-from ..base.out_of_calendar import stored_day, stored_moment
 from ..base.refusals import Refusal
 from ..lists import List, Search
 from ..lists.state import State, state_of
@@ -65,10 +65,8 @@ def page_size() -> int:
 
 
 _READ: Mapping[str, Callable[[Any], Any]] = {
-    "date": stored_day,
-    "DayOutOfCalendar": stored_day,
-    "datetime": stored_moment,
-    "MomentOutOfCalendar": stored_moment,
+    "date": date.fromisoformat,
+    "datetime": datetime.fromisoformat,
     "Decimal": Decimal,
     "str": str,
     "int": int,

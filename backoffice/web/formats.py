@@ -11,7 +11,7 @@ from flask import Flask
 from flask_babel import format_date, format_datetime, gettext
 
 from ..base import differences, money
-from ..base.out_of_calendar import is_out_of_calendar, stored_day
+from ..base.periods import read_day
 from ..base.refusals import Refusal
 from .preferences import number_format
 
@@ -53,29 +53,24 @@ MONTH = "LLLL y"
 
 def month_filter(value: date | None, pattern: str = MONTH) -> str:
     """The month of a day in the user's language, by default with its year; empty for None."""
-    return _as_written(value) or ("" if value is None else str(format_date(value, pattern)))
+    return "" if value is None else str(format_date(value, pattern))
 
 
 def day_filter(value: date | None) -> str:
     """A calendar day in the user's language; empty for None."""
-    return _as_written(value) or ("" if value is None else str(format_date(value, "d MMM y")))
+    return "" if value is None else str(format_date(value, "d MMM y"))
 
 
 def recorded_day(value: object) -> str:
-    """A day that the audit trail or a file holds as text, formatted as by day_filter."""
-    return day_filter(stored_day(str(value)))
+    """A day that the audit trail or a file holds as text, formatted as by day_filter; any other text as it is."""
+    text = str(value)
+    day = read_day(text)
+    return text if day is None else day_filter(day)
 
 
 def moment_filter(value: datetime | None) -> str:
     """A moment in the business time zone, to the minute; empty for None."""
-    if value is None:
-        return ""
-    return _as_written(value) or str(format_datetime(value, "d MMM y HH:mm"))
-
-
-def _as_written(value: date | None) -> str:
-    """A stored date or moment outside the calendar, unformatted; empty for any other."""
-    return str(value) if is_out_of_calendar(value) else ""
+    return "" if value is None else str(format_datetime(value, "d MMM y HH:mm"))
 
 
 def in_words(refusal: Refusal) -> str:

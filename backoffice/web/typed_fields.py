@@ -11,7 +11,6 @@ from wtforms import DateField, Field, MonthField
 from wtforms.widgets import TextInput
 
 from ..base import money
-from ..base.out_of_calendar import is_out_of_calendar
 from ..base.periods import read_day
 from .preferences import number_format
 
@@ -129,12 +128,6 @@ class DayField(DateField):
                 gettext("This is not a date. Write it as year-month-day, like 2026-03-31.")
             )
         self.data = day
-
-    def __call__(self, **attributes: Any) -> Any:
-        """A date input; a text input if the stored value is outside the calendar, as a date input would drop it."""
-        if is_out_of_calendar(self.data):
-            return TextInput()(self, **attributes)
-        return super().__call__(**attributes)
 
 
 class FirstDayField(MonthField):

@@ -148,20 +148,18 @@ def test_what_another_program_puts_right_is_closed_when_its_write_is_followed(
 def test_what_is_declared_no_more_is_not_wrong_for_ever(
     orders: dict[str, Order], session: Any, surgery: Surgery
 ) -> None:
-    """A figure, facts and a check of an earlier version, with their findings; and one of this version."""
+    """A figure, facts, dates and a check of an earlier version, with their findings."""
     gone = ("orders.earlier", "facts:earlier", "dates:earlier", "check:earlier")
-    for name in (*gone, "dates:orders"):
+    for name in gone:
         surgery.execute(
             "INSERT INTO drift_findings (figure, owner, key, kind, stored, roots, is_root, cause) "
             """VALUES (%s, 1, '{"id": 1}', 'different', '{"amount": "1"}', '[]', true, 'unnoticed')""",
             [name],
         )
     run_of("figures.verify", {"figures": {"orders.grand_total": None}})
-    assert {name for name, _owner in open_rows(session)} == {*gone, "dates:orders"} - {
-        "check:earlier"
-    }
+    assert {name for name, _owner in open_rows(session)} == {*gone} - {"check:earlier"}
     run_of("figures.verify")
-    assert open_rows(session) == {("dates:orders", 1)}
+    assert open_rows(session) == set()
 
 
 # What stays wrong is open

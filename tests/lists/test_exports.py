@@ -17,10 +17,8 @@ from sqlalchemy import text
 
 from backoffice.app.extensions import db
 from backoffice.app.protection import limiter
-from backoffice.base.out_of_calendar import DayOutOfCalendar, MomentOutOfCalendar
 from backoffice.lists import Column, workbooks
 from backoffice.lists.csv_files import FORMULA_STARTS
-from backoffice.lists.exporting import _plain
 from tests.factories.customers import CustomerFactory
 from tests.factories.orders import OrderFactory
 from tests.factories.people import AccountManagerFactory
@@ -276,20 +274,6 @@ def test_a_workbook_shows_every_decimal_that_a_number_has(
     )
     cell = load_workbook(file).worksheets[0]["A2"]
     assert (Decimal(str(cell.value)), cell.number_format) == (amount, shown)
-
-
-@pytest.mark.parametrize(
-    ("value", "written"),
-    [
-        (DayOutOfCalendar.beyond(date(2199, 12, 31), "infinity"), "infinity"),
-        (DayOutOfCalendar.beyond(date(1900, 1, 1), "0044-03-01 BC"), "0044-03-01 BC"),
-        (MomentOutOfCalendar.beyond(datetime(2200, 1, 1, tzinfo=UTC), "infinity"), "infinity"),
-    ],
-)
-def test_a_workbook_says_of_a_day_that_cannot_be_what_is_stored(value: Any, written: str) -> None:
-    column = Column("day", "Day", None, kind="day" if type(value) is DayOutOfCalendar else "moment")
-    file = workbooks.workbook_of("x", [(column, "Day")], [[_plain(column, value)]], [])
-    assert load_workbook(file).worksheets[0]["A2"].value == written
 
 
 def test_a_moment_is_the_same_in_every_file(sign_in: SignIn, session: Any) -> None:

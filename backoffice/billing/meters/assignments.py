@@ -12,7 +12,6 @@ from ...approvals.screens import Done, carry_out
 from ...approvals.verbs import Verb
 from ...audit.queries import history
 from ...base import periods
-from ...base.out_of_calendar import stored_day
 from ...base.refusals import Refusal, Stale
 from ...customers import queries as customers
 from ...records.history import last_save
@@ -263,7 +262,7 @@ def _days_conflict(number: str, assignment_id: int, form: DaysForm) -> Response:
 
 
 def _day(text: str) -> date | None:
-    return stored_day(text) if text else None
+    return periods.read_day(text)
 
 
 def _form_page(

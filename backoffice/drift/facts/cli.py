@@ -19,7 +19,6 @@ from ...audit.cli import group, json_option
 from ...audit.facts import ADDED, REMOVED, facts_by_table
 from ...audit.rendering import label_of
 from ...audit.tables import title_of
-from ...base import N_
 from ...runs import actions
 from ...runs.errors import EndedBadly
 from ...runs.models import DONE, Run
@@ -27,8 +26,7 @@ from .. import queries, wording
 from ..figure_status import IS_OPEN
 from ..healing.moved_wording import print_moved
 from ..healing.performing import performed
-from ..models import ACCEPTED, IMPOSSIBLE, RESTORED, DriftFinding
-from ..verification.impossible import name_of as dates_of
+from ..models import ACCEPTED, RESTORED, DriftFinding
 from .deciding import decided
 from .findings import name_of
 from .runs import VERIFY_FACTS
@@ -125,7 +123,7 @@ def _performed(tables: Sequence[str]) -> Run:
 
 def _found(tables: Sequence[str]) -> list[tuple[DriftFinding, str]]:
     """The open findings of these tables' facts, each with the title of its row."""
-    names = [name for table in tables for name in (name_of(table), dates_of(table))]
+    names = [name_of(table) for table in tables]
     mine = DriftFinding.figure.in_(names)
     rows = select(DriftFinding, queries.name()).where(IS_OPEN, mine)
     return [(row[0], row[1]) for row in db.session.execute(rows.order_by(DriftFinding.id))]
@@ -182,12 +180,6 @@ def lines_of(finding: DriftFinding, called: str) -> list[str]:
     if finding.kind in (ADDED, REMOVED):
         return [f"{what}: {_(wording.KINDS[finding.kind])}"]
     stored, trail = finding.stored or {}, finding.expected or {}
-    if finding.kind == IMPOSSIBLE:
-        sentence = N_("%(what)s: %(column)s is %(row)s, which is no date of a record")
-        reported = {"what": what}
-        return [
-            _(sentence, column=label_of(table, c), row=v, **reported) for c, v in stored.items()
-        ]
     return [
         _(
             "%(what)s: %(column)s is %(row)s, the trail says %(trail)s",

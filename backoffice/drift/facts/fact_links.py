@@ -12,13 +12,12 @@ from ...audit.rendering import SHARED_LABELS
 from ...audit.tables import Recorded, recorded, title_of
 from ...base import Base
 from ...web.record_links import Place, Subject, Word
-from ..verification.impossible import all_dates
 from .findings import name_of
 
 
 def _tables() -> dict[str, str]:
     """The name under which findings are filed → the table of their rows."""
-    return {**{name_of(table): table for table in facts_by_table()}, **all_dates()}
+    return {name_of(table): table for table in facts_by_table()}
 
 
 def words() -> Iterator[Word]:

@@ -39,7 +39,7 @@ from ..facts.findings import as_finding, facts_named
 from ..facts.findings import settle as settle_facts
 from ..findings import as_item, close_unseen, noted_owners, record
 from ..recording import FINDINGS
-from . import checks, impossible
+from . import checks
 from .chunks import Seen, seen_in, settle, still_wrong
 
 log = structlog.get_logger("backoffice.looking")
@@ -78,8 +78,6 @@ def look_at_finding(session: Session, finding_id: int) -> None:
     facts = facts_named(finding.figure)
     if facts is not None:
         _look_at_fact(facts, finding)
-    elif finding.figure in impossible.all_dates():
-        _recorded(lambda connection: impossible.look_at(connection, finding))
     elif figure := next((f for f in registry.figures if f.name == finding.figure), None):
         _look_at_owner(registry.bundle_of(figure), finding.owner)
 

@@ -27,7 +27,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
-from ...base.out_of_calendar import stored_day, stored_moment
 from ..computing.registry import Registry
 from ..computing.relations import OWNERS, Relations
 from ..computing.statements import Statement, changes
@@ -194,8 +193,8 @@ _READ: dict[type, Callable[[str], Any]] = {
     int: _whole,
     Decimal: Decimal,
     bool: "true".__eq__,
-    date: stored_day,
-    datetime: stored_moment,
+    date: date.fromisoformat,
+    datetime: datetime.fromisoformat,
     object: json.loads,  # a column of JSON
 }
 
