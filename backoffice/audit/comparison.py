@@ -104,10 +104,10 @@ class Comparison:
     def newer(self) -> Statement:
         """The ids (texts) of the rows that were written, or have events, not before the transaction `horizon`.
 
-        `lowest` is its lower 32 bits, which is what `xmin` has; an age knows how these go round.
+        `lowest` is its lower 32 bits, which is what `xmin` has.
         """
         lowest = cast(bindparam("lowest", type_=Text), Xid)
-        is_newer = func.age(literal_column("stored.xmin")) <= func.age(lowest)
+        is_newer = is_not_before(literal_column("stored.xmin"), lowest)
         stored = self.table.alias("stored")
         since = EVENTS.c.xid >= cast(bindparam("horizon", type_=Text), Xid8)
         mine = EVENTS.c.table_name == self.name, EVENTS.c.row_id.is_not(None)
@@ -325,6 +325,15 @@ class Comparison:
         ).subquery("reported")  # fmt: skip
         is_there = select(1).select_from(self.table).where(self.key == reported.c.id).exists()
         return Statement(select(reported.c.id).where(reported.c.id.is_not(None), ~is_there))
+
+
+def is_not_before(xid: ColumnElement[Any], lowest: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Whether a transaction began with this number or later, over a wraparound of the 32 bits.
+
+    Exact for a `lowest` that is at most 2^31 transactions old, which the use of a mark requires. A frozen row keeps
+    the number that wrote it; one from an earlier round may count as newer, so it is compared without need.
+    """
+    return func.age(xid) <= func.age(lowest)
 
 
 def _given() -> FromClause:

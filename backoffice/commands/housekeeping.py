@@ -5,12 +5,22 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, exists, func, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    delete,
+    exists,
+    func,
+    null,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.orm import aliased
 
 from ..base import N_, Base, table_of
 from ..figures.models import Correction
-from ..imports.models import Import, ImportContent, ImportLine, ImportProblem
+from ..imports.models import Import, ImportContent, ImportLine, ImportOutcome, ImportProblem
 from ..people.models import ApiRequest, IdempotencyKey, WebSession
 from ..reconciliation.models import Reconciliation
 from ..runs.kinds import RunKind, kinds
@@ -38,10 +48,11 @@ AT_ONCE = 5_000
 
 @dataclass(frozen=True)
 class Old:
-    """Rows of a table that are no longer needed."""
+    """Rows of a table that are no longer needed; with `column`, only that column's values are removed."""
 
     model: type[Base]
     condition: ColumnElement[bool]
+    column: str = ""
 
 
 def expired_sessions() -> Iterable[Old]:
@@ -58,14 +69,18 @@ def old_idempotency_keys() -> Iterable[Old]:
 
 
 def old_uploads() -> Iterable[Old]:
-    """The content of files that were uploaded long ago, and their problems; the record of the import stays.
+    """The content of files that were uploaded long ago, with what their dry run kept; the record of the import stays.
 
     Not of files that are being applied.
     """
     is_needed = Import.state == "applying"
     old = select(Import.id).where(_before(Import.created_at, UPLOADS_ARE_KEPT), ~is_needed)
     kept = (ImportContent, ImportProblem, ImportLine)
-    return [Old(model, model.import_id.in_(old)) for model in kept]
+    of_dry_run = ImportOutcome.import_id.in_(old) & ImportOutcome.rows.is_not(None)
+    return [
+        *(Old(model, model.import_id.in_(old)) for model in kept),
+        Old(ImportOutcome, of_dry_run, "rows"),
+    ]
 
 
 def old_run_items() -> Iterable[Old]:
@@ -121,11 +136,17 @@ def _work(work: Work) -> None:
 
 
 def _remove(work: Work, old: Old) -> int:
-    """Delete one batch of them; returns the number of rows."""
-    key = table_of(old.model).primary_key.columns
-    some = select(*key).where(old.condition).limit(AT_ONCE)
+    """Delete one batch of them, or empty their column; returns the number of rows."""
+    table = table_of(old.model)
+    key = table.primary_key.columns
+    some = tuple_(*key).in_(select(*key).where(old.condition).limit(AT_ONCE))
+    removed = (
+        update(table).where(some).values({old.column: null()})
+        if old.column
+        else delete(table).where(some)
+    )
     with work.transaction() as step:
-        count = step.connection.execute(delete(old.model).where(tuple_(*key).in_(some))).rowcount
+        count = step.connection.execute(removed).rowcount
         step.tally.checked += count
         step.tally.changed += count
     return count

@@ -7,10 +7,11 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Text, cast, literal, select
 
 from backoffice.app.extensions import db
 from backoffice.audit import marks
+from backoffice.audit.comparison import is_not_before
 from backoffice.audit.facts import Facts, Forgery, facts_by_table
 from backoffice.audit.marks import Mark
 from backoffice.audit.models import FactMark
@@ -18,6 +19,7 @@ from backoffice.billing.models import Payment
 from backoffice.billing.recalculation import chunks as recalculation
 from backoffice.drift.facts import comparing
 from backoffice.drift.models import DriftFinding
+from backoffice.figures.models import Xid
 from backoffice.runs import actions
 from backoffice.runs.models import DONE, DONE_WITH_FAILURES, ITEM_FAILED, Run, RunChunk, RunItem
 from backoffice.runs.working import perform
@@ -111,6 +113,17 @@ def test_a_mark_that_does_not_fit_leads_to_a_comparison_of_the_whole_table(
     }
     session.rollback()
     surgery.execute("UPDATE payments SET amount = 40 WHERE reference = 'PAY-1'")
+
+
+@pytest.mark.parametrize("lowest", [-2_000_000_000, -70_000, -10, 3, 90])
+@pytest.mark.parametrize("later", [-5_000, -20, 0, 20, 60_000])
+def test_a_transaction_after_a_mark_is_newer_even_when_its_number_has_wrapped_around(
+    session: Any, lowest: int, later: int
+) -> None:
+    """`lowest` counts from transaction 0 of this round of 32 bits; the cluster of the tests is at its beginning."""
+    numbers = (lowest + later) % 2**32, lowest % 2**32
+    xid, mark = (cast(literal(str(number), Text), Xid) for number in numbers)
+    assert session.scalar(select(is_not_before(xid, mark))) is (later >= 0)
 
 
 def test_rows_that_were_entered_and_removed_since_the_mark_leave_it_valid(

@@ -12,7 +12,7 @@ from backoffice.base import table_of
 from backoffice.commands import housekeeping
 from backoffice.database.proof import prove
 from backoffice.figures.models import Correction
-from backoffice.imports.models import Import, ImportContent, ImportProblem
+from backoffice.imports.models import Import, ImportContent, ImportOutcome, ImportProblem
 from backoffice.people.models import IdempotencyKey, WebSession
 from backoffice.reconciliation.models import Reconciliation
 from backoffice.runs import actions
@@ -86,6 +86,36 @@ def test_of_an_old_upload_its_bytes_go_and_its_record_stays(app: Flask, session:
     for model in (ImportContent, ImportProblem):
         kept = select(Import.name).join(model, model.import_id == Import.id)
         assert session.scalars(kept).all() == ["young"]
+
+
+def test_of_an_old_upload_that_was_never_imported_the_rows_of_its_dry_run_go(
+    app: Flask, session: Any
+) -> None:
+    user_id, rows = someone(app, "finance"), [["customers", 1, "digest"]]
+    ages = {"young": 89 * DAY, "old": 91 * DAY, "being applied": 91 * DAY}
+    for name, age in ages.items():
+        upload = Import(
+            kind="orders", name=name, files=[], digest="", layout={}, user_id=user_id,
+            created_at=func.now() - age, state="applying" if name == "being applied" else "checked",
+        )  # fmt: skip
+        session.add(upload)
+        session.flush()
+        session.add(
+            ImportOutcome(
+                import_id=upload.id, sample=[{"kind": "new"}], totals=[["amount", "5.00"]],
+                rows=rows, must_be_whole=False, went_through=True,
+            )
+        )  # fmt: skip
+    session.commit()
+    assert do("uploads").changed == 1
+    kept = select(Import.name, ImportOutcome.rows, ImportOutcome.totals).join(
+        ImportOutcome, ImportOutcome.import_id == Import.id
+    )
+    totals = [["amount", "5.00"]]
+    assert sorted(session.execute(kept).all()) == [
+        ("being applied", rows, totals), ("old", None, totals), ("young", rows, totals),
+    ]  # fmt: skip
+    assert do("uploads").changed == 0
 
 
 def test_the_items_of_a_run_go_after_ninety_days_and_the_run_stays(session: Any) -> None:
