@@ -2,8 +2,9 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,10 @@ from ..base.money import NUMBER_FORMATS
 from ..drift.healing.moved_wording import print_moved
 from .by_line import command as by_line
 from .failed_rows import RowError, write_failed_rows
+from .files.guessing import recognised_notation
 from .files.layout import DATE_FORMATS, ENCODINGS, Layout, Notation, normalised
 from .files.reading import CsvFile
-from .files.sources import as_sources
+from .files.sources import Source, as_sources
 from .files.workbooks import NoWorkbook
 from .importing import import_files
 from .kinds import KINDS, ImportKind
@@ -63,8 +65,7 @@ def _layout_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--number-format",
             type=click.Choice(list(NUMBER_FORMATS)),
-            default="plain",
-            help="plain 1000.50, en 1,000.50, id 1.000,50.",
+            help="plain 1000.50, en 1,000.50, id 1.000,50. Without it: plain.",
         ),
         click.option("--encoding", type=click.Choice(list(ENCODINGS)), default="utf-8-sig"),
         click.option(
@@ -121,6 +122,8 @@ def import_command(
     Exit status: 0 done, 1 bad lines, 2 trouble.
     """
     layout = _layout(KINDS[kind], **written)
+    if written["number_format"] is None:
+        _refuse_two_ways(KINDS[kind], files, layout)
     if is_by_line:
         by_line.import_line_by_line(KINDS[kind], files, layout, results, as_json)
     if results is not None:
@@ -143,7 +146,7 @@ def _layout(
     mapped: tuple[str, ...],
     ignored: tuple[str, ...],
     date_format: str,
-    number_format: str,
+    number_format: str | None,
     encoding: str,
     delimiter: str | None,
 ) -> Layout:
@@ -158,27 +161,52 @@ def _layout(
         if normalised(name) in columns:
             raise Trouble(_("The column %(name)s is named twice by --map and --ignore.", name=name))
         columns[normalised(name)] = normalised(target)
-    return Layout(
-        encoding, SIGNS.get(delimiter or "", ""), Notation(date_format, number_format), columns
-    )
+    notation = Notation(date_format, number_format or "plain")
+    return Layout(encoding, SIGNS.get(delimiter or "", ""), notation, columns)
+
+
+def _refuse_two_ways(kind: ImportKind, files: tuple[Path, ...], layout: Layout) -> None:
+    """Refuse mapped columns of another program whose numbers can be read in two ways.
+
+    A column by its documented name is written in the documented notation.
+    """
+    foreign = [column for column in kind.columns if column.name in layout.columns.values()]
+    if not any(column.holds == "number" for column in foreign):
+        return
+    mapped = replace(kind, columns=tuple(foreign))
+    if not recognised_notation(_sources(files), mapped, layout).numbers:
+        raise Trouble(
+            _(
+                "The numbers of these files can be read in two ways, as 1.500 can. "
+                "Add --number-format plain, en or id."
+            )
+        )
+
+
+def _sources(files: Iterable[Path]) -> list[Source]:
+    try:
+        return as_sources(files)
+    except OSError as error:
+        raise Trouble(f"{error.filename}: {error.strerror}") from error
+    except NoWorkbook as error:
+        raise Trouble(f"This is no workbook that can be read: {error}.") from error
 
 
 def _imported(
     kind: ImportKind, files: tuple[Path, ...], layout: Layout, dry_run: bool, skip_bad_rows: bool
 ) -> Report:
+    sources = _sources(files)
     try:
         report = import_files(
             db.session(),
             kind,
-            files,
+            sources,
             layout=layout,
             dry_run=dry_run,
             skip_bad_lines=skip_bad_rows,
         )
     except OSError as error:
         raise Trouble(f"{error.filename}: {error.strerror}") from error
-    except NoWorkbook as error:
-        raise Trouble(f"This is no workbook that can be read: {error}.") from error
     if report.is_applied:
         db.session.commit()
     else:

@@ -14,7 +14,7 @@ from wtforms.fields import SelectChoice
 from ..base import N_
 from ..base.money import AmountError
 from ..web.preferences import NUMBER_FORMATS
-from .files.cells import CellError
+from .files.cells import CellError, WorkbookNumber
 from .files.layout import (
     DATE_FORMATS,
     DELIMITERS,
@@ -61,9 +61,15 @@ class LayoutForm(FlaskForm):
     numbers = SelectField(_l("Numbers"))
 
     def __init__(
-        self, kind: ImportKind, layout: Layout, delimiter: str, encodings: Mapping[str, str]
+        self,
+        formdata: Mapping[str, str] | None,
+        kind: ImportKind,
+        layout: Layout,
+        delimiter: str,
+        encodings: Mapping[str, str],
     ) -> None:
         super().__init__(
+            formdata,
             encoding=layout.encoding,
             delimiter=layout.delimiter or delimiter,
             dates=layout.notation.dates,
@@ -140,8 +146,8 @@ class FilePreview:
         return all(cell.meaning != UNDECIDED for cell in self.header)
 
 
-def preview_files(files: Sequence[CsvFile]) -> FilePreview:
-    """The preview of the files, with the problems of their headers."""
+def preview_files(files: Sequence[CsvFile], notation: Notation) -> FilePreview:
+    """The preview of the files, with the problems of their headers; `notation` may lack what is to be chosen."""
     header = list(_header(files))
     by_name = {cell.name: cell for cell in header}
     reported = []
@@ -155,7 +161,20 @@ def preview_files(files: Sequence[CsvFile]) -> FilePreview:
         else:
             cell.error = said
     first = files[0]
-    return FilePreview(header, first.columns, list(_rows(first)), list(dict.fromkeys(reported)))
+    return FilePreview(
+        header, first.columns, list(_rows(first, notation)), list(dict.fromkeys(reported))
+    )
+
+
+def posted_notation(form: Mapping[str, str], posted: Notation, recognised: Notation) -> Notation:
+    """The notation that a user chose; `recognised` where they left what had been recognised before.
+
+    A notation that nobody chose is recognised again, since the columns may have been others.
+    """
+    pairs = zip(Notation._fields, posted, recognised, strict=True)
+    return Notation(
+        *(now if said == form.get(f"recognised-{name}", "") else said for name, said, now in pairs)
+    )
 
 
 def posted_columns(form: Mapping[str, str]) -> dict[str, str]:
@@ -185,16 +204,20 @@ def _header(files: Sequence[CsvFile]) -> Iterator[HeaderCell]:
             yield HeaderCell(name, shown, meaning.name if meaning else undecided, values)
 
 
-def _rows(file: CsvFile) -> Iterator[Sequence[Cell]]:
+def _rows(file: CsvFile, notation: Notation) -> Iterator[Sequence[Cell]]:
+    undecided = {"day"} - {notation.dates and "day"} | {"number"} - {notation.numbers and "number"}
     for row in islice((row for row in file.rows() if any(row.cells)), FIRST_ROWS):
         cells = [cell.strip() for cell in row.cells]
         if row.trouble or len(cells) != len(file.header):
             yield [Cell(None, _("This line cannot be split into the columns of the header."))]
         else:
-            yield [_cell(file, c, v) for c, v in zip(file.meanings, cells, strict=True) if c]
+            mapped = [(c, v) for c, v in zip(file.meanings, cells, strict=True) if c]
+            yield [_cell(file, c, v, is_read=c.holds not in undecided) for c, v in mapped]
 
 
-def _cell(file: CsvFile, column: ImportColumn, text: str) -> Cell:
+def _cell(file: CsvFile, column: ImportColumn, text: str, *, is_read: bool) -> Cell:
+    if text and not is_read and not isinstance(text, WorkbookNumber):
+        return Cell(text, _("This can be read in two ways."))
     try:
         return Cell(file.value(column, text))
     except (CellError, AmountError) as refusal:

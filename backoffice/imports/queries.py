@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 
@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from ..web.paging import PAGE_SIZE, Page
 from .files.guessing import guess_layout
-from .files.layout import EACH, EACH_SAYS, ENCODINGS, Layout, Notation, normalised
+from .files.layout import EACH, EACH_SAYS, ENCODINGS, Layout, normalised
 from .files.reading import CsvFile
 from .files.sources import StoredFile, digest
 from .kinds import KINDS
@@ -91,22 +91,17 @@ def header_of(session: Session, upload: Import, layout: Layout) -> str:
 
 
 def suggested(session: Session, upload: Import, user_id: int) -> Layout:
-    """The suggested layout: the one that this user chose before for the header, else a guess."""
+    """The suggested layout, with the columns that this user chose before for the header.
+
+    The notation is never remembered: another file with this header may be written otherwise.
+    """
     found = Layout.from_dict(upload.layout)
-    if upload.checks:
-        return found
-    key = (user_id, upload.kind, header_of(session, upload, found))
-    earlier = session.get(ImportLayout, key)
-    before = Layout.from_dict(earlier.layout) if earlier else found
-    known = Layout(found.encoding, found.delimiter, before.notation, before.columns)
-    guess = guess_layout(stored_files(session, upload), KINDS[upload.kind], known)
-    if earlier is None:
-        return guess
-    notation = Notation(
-        guess.notation.dates or before.notation.dates,
-        guess.notation.numbers or before.notation.numbers,
-    )
-    return Layout(guess.encoding, guess.delimiter, notation, guess.columns)
+    if not upload.checks:
+        key = (user_id, upload.kind, header_of(session, upload, found))
+        earlier = session.get(ImportLayout, key)
+        if earlier:
+            found = replace(found, columns=Layout.from_dict(earlier.layout).columns)
+    return guess_layout(stored_files(session, upload), KINDS[upload.kind], found)
 
 
 def imported_before(session: Session, upload: Import) -> Import | None:

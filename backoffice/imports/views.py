@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from functools import cache
 from io import TextIOWrapper
@@ -28,9 +29,9 @@ from . import actions, queries
 from .by_line.pages import run_context
 from .failed_rows import RowError, write_failed_rows
 from .files.guessing import guess_layout
-from .files.layout import EACH, ENCODINGS, Layout
+from .files.layout import EACH, ENCODINGS, Layout, Notation
 from .files.uploads import MOST_BYTES, MOST_LINES, Upload
-from .forms import LayoutForm, UploadForm, posted_columns, preview_files
+from .forms import LayoutForm, UploadForm, posted_columns, posted_notation, preview_files
 from .kinds import KINDS
 from .listing import IMPORTS
 from .models import Import, ImportOutcome
@@ -104,19 +105,22 @@ def columns_post(import_id: int) -> AnyResponse:
     upload = upload_or_404(import_id)
     if upload.state not in actions.OPEN:
         raise AppliedAlready()
-    suggestion = queries.suggested(db.session(), upload, current_user.id)
-    form = LayoutForm(KINDS[upload.kind], suggestion, "", queries.encodings_of(upload))
+    encodings = queries.encodings_of(upload)
+    form = LayoutForm(request.form, KINDS[upload.kind], Layout(), "", encodings)
     if not form.validate():
-        return _columns_page(upload, suggestion, form, status=422)
+        suggestion = queries.suggested(db.session(), upload, current_user.id)
+        return _columns_page(upload, suggestion, form=form, status=422)
     posted = form.layout(posted_columns(request.form))
-    layout = _completed(upload, posted)
+    guess = _completed(upload, posted)
+    notation = posted_notation(request.form, posted.notation, guess.notation)
+    layout = replace(guess, notation=notation)
     is_same_header = set(layout.columns) == set(posted.columns)
     if request.form.get("do") == "look" or not is_same_header:
-        return _columns_page(upload, layout)
-    seen = preview_files(queries.opened(db.session(), upload, layout))
-    is_chosen = all(layout.notation)
+        return _columns_page(upload, layout, guess.notation)
+    seen = preview_files(queries.opened(db.session(), upload, layout), notation)
+    is_chosen = all(notation)
     if seen.problems or not seen.is_decided or not is_chosen or any(c.error for c in seen.header):
-        return _columns_page(upload, layout, form if is_chosen else None, status=422)
+        return _columns_page(upload, layout, guess.notation, status=422)
     actions.check(db.session(), import_id, user_id=current_user.id, layout=layout)
     return hx_redirect(url_for("imports.record", import_id=import_id))
 
@@ -240,14 +244,17 @@ def upload_or_404(import_id: int) -> Import:
 
 
 def _completed(upload: Import, layout: Layout) -> Layout:
-    """`layout` with a mapping for the columns of a header that was split by another delimiter."""
+    """`layout` with the notation of its columns, and with columns that another delimiter has split."""
     guess = guess_layout(queries.stored_files(db.session(), upload), KINDS[upload.kind], layout)
     names = {
-        cell.name for cell in preview_files(queries.opened(db.session(), upload, guess)).header
+        cell.name
+        for cell in preview_files(
+            queries.opened(db.session(), upload, guess), guess.notation
+        ).header
     }
     kept = {name: meaning for name, meaning in guess.columns.items() if name in names}
     missing = dict.fromkeys(names - set(kept), "?")
-    return Layout(layout.encoding, layout.delimiter, layout.notation, {**kept, **missing})
+    return replace(guess, columns={**kept, **missing})
 
 
 def _upload_page(form: UploadForm, status: int = 200) -> Response:
@@ -265,14 +272,23 @@ def _upload_page(form: UploadForm, status: int = 200) -> Response:
 
 
 def _columns_page(
-    upload: Import, layout: Layout, form: LayoutForm | None = None, status: int = 200
+    upload: Import,
+    layout: Layout,
+    recognised: Notation | None = None,
+    *,
+    form: LayoutForm | None = None,
+    status: int = 200,
 ) -> Response:
-    """The form filled with `layout`; with `form`, including the errors of what was posted."""
+    """The form filled with `layout`, whose notation was `recognised` if none is given.
+
+    With `form`, including the errors of what was posted.
+    """
     files = queries.opened(db.session(), upload, layout)
     kind = KINDS[upload.kind]
     if form is None:
-        form = LayoutForm(kind, layout, files[0].delimiter, queries.encodings_of(upload))
-    seen = preview_files(files)
+        encodings = queries.encodings_of(upload)
+        form = LayoutForm(None, kind, layout, files[0].delimiter, encodings)
+    seen = preview_files(files, layout.notation)
     if status == 422:
         form.require_choices()
     return render(
@@ -280,6 +296,7 @@ def _columns_page(
         status=status,
         upload=upload,
         form=form,
+        recognised=(recognised or layout.notation)._asdict(),
         seen=seen,
         is_refused=status == 422,
         kind=kind,

@@ -123,8 +123,8 @@ def test_numbers_of_a_workbook_are_what_they_are_whatever_was_said_of_files_like
     desk.apply(desk.checked("order-lines", numbers))
     assert quantities(session) == ["1.234"]
     both = workbook(LINES, ["SO-1", "package", 7.5, 1.234, 2], ["SO-1", "package", "y", "1.500", 3])
-    assert desk.suggestion(desk.uploaded("order-lines", both))["numbers"] == "id"
-    desk.apply(desk.checked("order-lines", both))
+    assert desk.suggestion(desk.uploaded("order-lines", both))["numbers"] == ""
+    desk.apply(desk.checked("order-lines", both, numbers="id"))
     assert quantities(session) == ["1.234", "1500.000"]
     assert session.scalars(select(OrderLine.description)).all() == ["7.5", "y"]
 

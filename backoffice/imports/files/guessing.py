@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
-from itertools import islice
 from typing import Any
 
 from ...base.money import NUMBER_FORMATS, AmountError
@@ -12,8 +12,6 @@ from .cells import CellError, WorkbookNumber
 from .layout import DATE_FORMATS, Layout, Notation, normalised
 from .reading import CsvFile, ImportColumn
 from .sources import Source
-
-ROWS_LOOKED_AT = 1000
 
 SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "account_manager_email": (
@@ -119,9 +117,9 @@ def _plain(name: str) -> str:
 
 
 def guess_layout(sources: Sequence[Source], kind: ImportKind, layout: Layout) -> Layout:
-    """`layout` with guesses for columns that it lacks, and a notation that fits the first rows.
+    """`layout` with guesses for columns that it lacks, and the notation of all cells in these columns.
 
-    `dates` or `numbers` are empty where the rows can be read in two ways, and stay where no cell is decisive.
+    `dates` or `numbers` are empty where the cells can be read in two ways.
     """
     files = [CsvFile(source, kind.columns, layout) for source in sources]
     header = [
@@ -132,14 +130,18 @@ def guess_layout(sources: Sequence[Source], kind: ImportKind, layout: Layout) ->
         columns.setdefault(
             "", ""
         )  # a delimiter at the end of each line makes a column without a name
-    complete = Layout(layout.encoding, layout.delimiter, layout.notation, columns)
-    cells = _cells_of(sources, kind, complete)
+    complete = replace(layout, columns=columns)
+    return replace(complete, notation=recognised_notation(sources, kind, complete))
+
+
+def recognised_notation(sources: Sequence[Source], kind: ImportKind, layout: Layout) -> Notation:
+    """The notation of the cells that `layout` maps to days and numbers; empty where there are two."""
+    cells = _cells_of(sources, kind, layout)
     days, numbers = _holding("day", cells), _holding("number", cells)
-    notation = Notation(
-        _fitting(DATE_FORMATS, lambda way: Notation(dates=way), days, layout.notation.dates),
-        _fitting(NUMBER_ORDER, lambda way: Notation(numbers=way), numbers, layout.notation.numbers),
+    return Notation(
+        _fitting(DATE_FORMATS, lambda way: Notation(dates=way), days),
+        _fitting(NUMBER_ORDER, lambda way: Notation(numbers=way), numbers),
     )
-    return Layout(layout.encoding, layout.delimiter, notation, columns)
 
 
 NUMBER_ORDER = sorted(NUMBER_FORMATS, key=lambda name: name != "plain")
@@ -147,16 +149,23 @@ NUMBER_ORDER = sorted(NUMBER_FORMATS, key=lambda name: name != "plain")
 
 Cells = Mapping[ImportColumn, Sequence[str]]
 
+_ANY_DIGIT = str.maketrans("23456789", "11111111")
+"""Digits but 0 do not matter for the notation: without them, millions of numbers are a few cells to be read."""
+
 
 def _cells_of(sources: Sequence[Source], kind: ImportKind, layout: Layout) -> Cells:
-    """The filled cells of the first rows, by known column, without numbers of a workbook, which are unambiguous."""
+    """The filled cells of days and numbers, without those of a workbook, which are unambiguous."""
     found: dict[ImportColumn, set[str]] = {}
     for source in sources:
         file = CsvFile(source, kind.columns, layout)
-        for row in islice(file.rows(), ROWS_LOOKED_AT):
-            for column, cell in zip(file.meanings, row.cells, strict=False):
-                if column and cell.strip() and not isinstance(cell, WorkbookNumber):
-                    found.setdefault(column, set()).add(cell.strip())
+        places = [(n, c) for n, c in enumerate(file.meanings) if c and c.holds != "text"]
+        for row in file.rows() if places else ():
+            for place, column in places:
+                cell = row.cells[place].strip() if place < len(row.cells) else ""
+                if cell and not isinstance(cell, WorkbookNumber):
+                    is_number = column.holds == "number"
+                    cell = cell.translate(_ANY_DIGIT) if is_number else cell
+                    found.setdefault(column, set()).add(cell)
     return {column: sorted(values) for column, values in found.items()}
 
 
@@ -164,22 +173,18 @@ def _holding(what: str, cells: Cells) -> Cells:
     return {column: values for column, values in cells.items() if column.holds == what}
 
 
-def _fitting(
-    ways: Iterable[str], notation: Callable[[str], Notation], cells: Cells, otherwise: str
-) -> str:
-    """The notation in which most cells can be read; empty where two read all of them, but differently.
+def _fitting(ways: Iterable[str], notation: Callable[[str], Notation], cells: Cells) -> str:
+    """The notation that reads all cells, else the one that reads most; empty where two read one differently.
 
-    Cells that none can read are ignored; where that is all of them, the result is `otherwise`.
+    Cells that none can read are ignored.
     """
     read = {way: _read(notation(way), cells) for way in ways}
-    best = max(read, key=lambda way: sum(value is not None for value in read[way]))
-    decisive = [
-        cell for cell in zip(*read.values(), strict=True) if any(v is not None for v in cell)
-    ]
-    if not decisive:
-        return otherwise
-    readable = [values for values in zip(*decisive, strict=True) if None not in values]
-    return "" if any(values != readable[0] for values in readable[1:]) else best
+    size = {way: sum(value is not None for value in values) for way, values in read.items()}
+    best = max(size, key=lambda way: size[way])
+    is_read = [any(v is not None for v in values) for values in zip(*read.values(), strict=True)]
+    whole = [way for way in read if size[way] == sum(is_read)]
+    compared = zip(*(read[way] for way in whole or read), strict=True)
+    return "" if any(len({*values} - {None}) > 1 for values in compared) else best
 
 
 def _read(notation: Notation, cells: Cells) -> list[Any]:
