@@ -150,9 +150,16 @@ def test_documents_after_the_day_dont_count(session: Any, meter: Meter) -> None:
     assert only(session, overdue(-1)) == {"current": 570, "total": 570}
 
 
+def test_what_was_paid_later_was_owed_on_the_day(session: Any, meter: Meter) -> None:
+    owes(meter, 100, overdue(5))
+    pays(meter, 100, paid_on=overdue(-1))
+    assert only(session) == {"days_30": 100, "total": 100}
+    assert aged(session, overdue(-1)) == {}
+
+
 def test_what_is_void_counts_nowhere(session: Any, meter: Meter) -> None:
     owes(meter, 100, overdue(5))
-    owes(meter, 900, overdue(5), status="void")
+    owes(meter, 900, overdue(-5), status="void")
     pays(meter, 100, status="void")
     assert only(session) == {"days_30": 100, "total": 100}
 

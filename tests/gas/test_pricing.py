@@ -18,7 +18,7 @@ from backoffice.app.extensions import db
 from backoffice.customers.models import Customer
 from backoffice.gas.models import GasPrice, MonthlyCustomerBalance
 from backoffice.gas.pricing import views
-from backoffice.gas.pricing.actions import store
+from backoffice.gas.pricing.actions import PriceChange, store
 from backoffice.gas.pricing.bulk import BulkForm
 from backoffice.gas.pricing.effects import (
     MonthAmounts,
@@ -129,6 +129,25 @@ def test_a_customer_whose_months_are_not_stored_is_shown_the_same(
     assert stored(session, customer.id) == {}
     off = effect_of(session, new)
     assert (off.months, off.total) == (shown.months, shown.total)
+
+
+def test_a_price_of_a_day_that_has_one_takes_its_place(
+    session: Session, customer: Customer
+) -> None:
+    new = NewPrice(customer.id, date(2025, 1, 10), D(9000), D(1))
+    effect = effect_of(session, new)
+    assert effect.after is not None
+    assert effect.after["price_per_sm3"] == 9000
+    store(session, new)
+    session.commit()
+    became = stored(session, customer.id)
+    assert {month.year_month: month.then for month in effect.months} == became
+    assert session.scalar(select(func.count()).select_from(GasPrice)) == 1
+
+
+def test_a_percentage_keeps_the_four_decimals_of_a_price() -> None:
+    held = GasPrice(price_per_sm3=D("10500.1234"), correction_factor=D(1))
+    assert PriceChange(percent=D(1)).of(held) == (D("10605.1246"), D(1))
 
 
 def test_a_price_that_moves_to_another_day_is_laid_over_itself(

@@ -152,7 +152,7 @@ def test_another_program_posts_nothing_in_a_closed_month_and_cannot_reorder_peri
     session.commit()
     close(session, JANUARY, BY)
     close(session, FEBRUARY, BY)
-    late = a_draft(chart)
+    late = a_draft(chart, date(2026, 2, 28))
     session.commit()
     for statement, law, sentence in (
         (

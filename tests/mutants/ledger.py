@@ -1,13 +1,113 @@
-"""Careless changes of the ledger's triggers: entries balance, whatever program posts them."""
+"""Careless changes of the ledger: entries balance and are final, months close in order, documents are posted."""
 
 from .mutant import Mutant
+
+TRIGGERS, ACTIONS = "backoffice/ledger/triggers.py", "backoffice/ledger/actions.py"
+FIGURES, RULES = "backoffice/ledger/figures.py", "backoffice/ledger/rules.py"
+PERIODS, SOURCES = "backoffice/ledger/periods/actions.py", "backoffice/ledger/posting/sources.py"
+LAWS, MONTHS = "tests/ledger/test_laws.py", "tests/ledger/test_periods.py"
+UNBALANCED = (f"{LAWS}::test_an_unbalanced_entry_is_refused_at_commit",)
+FINAL = (f"{LAWS}::test_the_apps_role_changes_nothing_that_is_posted",)
+REFUSED = (
+    f"{LAWS}::test_what_cannot_be_posted_is_refused_with_its_sentence_and_nothing_is_written",
+)
+REVERSED = (f"{LAWS}::test_a_posted_entry_is_neither_changed_nor_deleted_and_reversed_once",)
+IN_ORDER = (
+    f"{MONTHS}::test_months_close_one_after_the_other_and_reopen_backwards_and_the_book_says_the_last_day",
+)
+FROM_OUTSIDE = (
+    f"{MONTHS}::test_another_program_posts_nothing_in_a_closed_month_and_cannot_reorder_periods",
+)
+CLOSED = (
+    f"{MONTHS}::test_nothing_is_posted_in_a_closed_month_and_what_comes_late_is_posted_today",
+)
+POSTED_ONCE = (
+    "tests/ledger/test_posting.py::test_every_document_is_posted_once_and_control_accounts_tie_out",
+)
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "ledger-entry-may-be-off-by-a-cent",
-        "backoffice/ledger/triggers.py",
+        TRIGGERS,
         "  IF debits <> credits OR debits = 0 THEN\n",
         "  IF abs(debits - credits) > 0.01 OR debits = 0 THEN\n",
-        ("tests/ledger/test_laws.py::test_an_unbalanced_entry_is_refused_at_commit",),
+        UNBALANCED,
+    ),
+    Mutant(
+        "ledger-entry-may-have-more-credits",
+        TRIGGERS,
+        "  IF debits <> credits OR debits = 0 THEN\n",
+        "  IF debits > credits OR debits = 0 THEN\n",
+        UNBALANCED,
+    ),
+    Mutant(
+        "ledger-entry-without-lines-is-posted",
+        TRIGGERS,
+        "  IF debits <> credits OR debits = 0 THEN\n",
+        "  IF debits <> credits THEN\n",
+        UNBALANCED,
+    ),
+    Mutant(
+        "ledger-entry-begins-as-posted",
+        TRIGGERS,
+        "    IF NEW.status <> 'draft' THEN\n",
+        "    IF NEW.status = 'void' THEN\n",
+        FINAL,
+    ),
+    Mutant(
+        "ledger-posted-entry-is-deleted",
+        TRIGGERS,
+        "    IF TG_OP = 'DELETE' OR NEW IS DISTINCT FROM OLD THEN\n",
+        "    IF TG_OP = 'UPDATE' AND NEW IS DISTINCT FROM OLD THEN\n",
+        FINAL,
+    ),
+    Mutant(
+        "ledger-line-of-a-posted-entry-is-changed",
+        TRIGGERS,
+        "    IF TG_OP <> 'UPDATE' OR NEW IS DISTINCT FROM OLD THEN\n",
+        "    IF TG_OP <> 'UPDATE' THEN\n",
+        FINAL,
+    ),
+    Mutant(
+        "ledger-line-is-added-to-a-posted-entry",
+        TRIGGERS,
+        "    IF TG_OP <> 'UPDATE' OR NEW IS DISTINCT FROM OLD THEN\n",
+        "    IF TG_OP <> 'INSERT' AND NEW IS DISTINCT FROM OLD THEN\n",
+        FINAL,
+    ),
+    Mutant(
+        "ledger-program-posts-on-the-last-locked-day",
+        TRIGGERS,
+        '{refusing("NEW.entry_date <= last")}',
+        '{refusing("NEW.entry_date < last")}',
+        FROM_OUTSIDE,
+    ),
+    Mutant(
+        "ledger-posting-numbers-count-over-all-years",
+        TRIGGERS,
+        "      WHERE extract(year FROM e.entry_date) = extract(year FROM NEW.entry_date);",
+        "      WHERE true;",
+        (f"{LAWS}::test_posting_numbers_are_counted_by_the_year_of_the_entry_without_a_gap",),
+    ),
+    Mutant(
+        "ledger-months-are-closed-with-a-gap",
+        TRIGGERS,
+        "    IF NEW.month <> last + interval '1 month' THEN\n",
+        "    IF NEW.month < last + interval '1 month' THEN\n",
+        FROM_OUTSIDE,
+    ),
+    Mutant(
+        "ledger-void-documents-are-posted",
+        SOURCES,
+        "            Invoice.status != VOID, Invoice.meter_id.is_not(None),\n",
+        "            Invoice.meter_id.is_not(None),\n",
+        ("tests/ledger/test_posting.py::test_a_change_and_a_void_become_difference_entries",),
+    ),
+    Mutant(
+        "ledger-payments-are-posted-to-revenue",
+        SOURCES,
+        '"Payment", CASH, RECEIVABLES,',
+        '"Payment", CASH, METER_REVENUE,',
+        POSTED_ONCE,
     ),
 )

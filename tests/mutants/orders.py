@@ -1,4 +1,4 @@
-"""Careless changes of orders: what is refused, what is stored, and when a version is new."""
+"""Careless changes of orders: what is refused, what is stored, what is merged, and many at once."""
 
 from .mutant import Mutant
 
@@ -106,5 +106,62 @@ MUTANTS: tuple[Mutant, ...] = (
         '    session.refresh(order, ["lines"])\n    _refuse_impossible(session, entry)\n',
         '    session.refresh(order, ["lines"])\n',
         (f"{TESTS}::test_an_order_is_not_changed_to_impossible_totals",),
+    ),
+    Mutant(
+        "orders-line-amount-is-not-rounded",
+        "backoffice/orders/figures.py",
+        "    return rounded(quantity * unit_price)\n",
+        "    return quantity * unit_price\n",
+        ("tests/orders/test_actions.py::test_lines_are_rounded_before_they_are_added_up",),
+    ),
+    Mutant(
+        "orders-bulk-closes-what-was-placed-later",
+        "backoffice/orders/bulk/actions.py",
+        "Order.order_date > self.closing_date\n",
+        "Order.order_date < self.closing_date\n",
+        (
+            "tests/orders/test_bulk.py::test_all_that_match_are_closed_but_none_before_it_was_placed",
+        ),
+    ),
+    Mutant(
+        "orders-bulk-preview-counts-what-is-refused",
+        "backoffice/orders/bulk/actions.py",
+        "    possible = and_(change.differs, ~change.is_impossible)\n",
+        "    possible = change.differs\n",
+        (
+            "tests/orders/test_bulk.py::test_all_that_match_are_closed_but_none_before_it_was_placed",
+        ),
+    ),
+    Mutant(
+        "orders-bulk-overwrites-what-was-saved-since",
+        "backoffice/orders/bulk/actions.py",
+        '    return func.age(literal_column("orders.xmin")) > own - mark\n',
+        '    return func.age(literal_column("orders.xmin")) >= own - own\n',
+        ("tests/orders/test_bulk.py::test_what_a_user_saved_since_the_preview_is_left_and_told",),
+    ),
+    Mutant(
+        "orders-bulk-leaves-the-version",
+        "backoffice/orders/bulk/actions.py",
+        "version=orders.c.version + 1, updated_at=func.now())",
+        "updated_at=func.now())",
+        ("tests/orders/test_bulk.py::test_chosen_orders_get_another_account_manager",),
+    ),
+    Mutant(
+        "orders-merge-loses-a-line-of-another-user",
+        "backoffice/orders/entries.py",
+        "    lines += [line for name, line in stored.items() if name in taken and name not in here]\n",
+        "",
+        (
+            "tests/orders/test_entries.py::test_a_line_that_they_added_is_taken_beside_the_one_that_i_added",
+        ),
+    ),
+    Mutant(
+        "orders-merge-takes-every-amount-of-another-user",
+        "backoffice/orders/entries.py",
+        "        return (theirs if component in taken else mine).breakdown\n",
+        "        return theirs.breakdown\n",
+        (
+            "tests/orders/test_entries.py::test_what_only_i_changed_stays_and_is_no_difference_to_decide",
+        ),
     ),
 )
