@@ -179,6 +179,31 @@ MUTANTS: tuple[Mutant, ...] = (
         ),
     ),
     Mutant(
+        "billing-payment-of-a-day-to-come-is-recorded",
+        "backoffice/billing/payments/actions.py",
+        "    refuse_to_come(entry.paid_on)\n",
+        "",
+        ("tests/billing/test_adjustments.py::test_no_action_dates_ahead_what_counts_at_once",),
+    ),
+    Mutant(
+        "billing-void-invoice-takes-a-payment",
+        "backoffice/billing/payments/actions.py",
+        "    if invoice.status == VOID:\n",
+        "    if invoice.status == VOID and paid:\n",
+        (
+            "tests/billing/test_payments.py::test_void_invoices_and_those_without_a_meter_take_no_payment",
+        ),
+    ),
+    Mutant(
+        "billing-part-stays-on-another-meter-than-its-invoice",
+        "backoffice/billing/payments/actions.py",
+        "        if part.invoice_id is None\n",
+        "        if part.invoice_id is None or part.meter_id\n",
+        (
+            "tests/billing/test_payments.py::test_a_part_on_an_invoice_is_on_the_meter_of_that_invoice_whatever_was_sent",
+        ),
+    ),
+    Mutant(
         "billing-overpaid-invoice-takes-from-the-others",
         "backoffice/billing/payments/allocation.py",
         "            given = min(left, max(target.open, ZERO))\n",

@@ -42,6 +42,15 @@ MUTANTS: tuple[Mutant, ...] = (
         LOCKED,
     ),
     Mutant(
+        "gas-closed-months-are-not-locked",
+        LOCKS,
+        "SELECT greatest(locked_until, closed_until) FROM",
+        "SELECT locked_until FROM",
+        (
+            "tests/ledger/test_periods.py::test_another_program_posts_nothing_in_a_closed_month_and_cannot_reorder_periods",
+        ),
+    ),
+    Mutant(
         "gas-price-counts-from-the-day-after",
         FIGURES,
         "(period.c.effective_from <= readings.c.read_on)",

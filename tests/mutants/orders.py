@@ -147,6 +147,15 @@ MUTANTS: tuple[Mutant, ...] = (
         ("tests/orders/test_bulk.py::test_chosen_orders_get_another_account_manager",),
     ),
     Mutant(
+        "orders-bulk-changes-orders-of-others",
+        "backoffice/orders/bulk/actions.py",
+        "        return self.state.listing.rows(self.user).where(Order.id.in_(self.ids))\n",
+        "        return select(Order).where(Order.id.in_(self.ids))\n",
+        (
+            "tests/orders/test_bulk.py::test_an_account_manager_changes_only_their_own_and_gives_none_away",
+        ),
+    ),
+    Mutant(
         "orders-merge-loses-a-line-of-another-user",
         "backoffice/orders/entries.py",
         "    lines += [line for name, line in stored.items() if name in taken and name not in here]\n",
