@@ -106,6 +106,8 @@ def test_a_finding_is_one_row_from_first_seen_until_healed(
     assert (closed.healed_by, closed.correction_id) == ("run", correction.id)
     assert (healed.changed, correction.run_id, correction.reason) == (1, healed.id, "again")
     assert run(session, "figures.verify").result["found"] == 0
+    session.expire_all()
+    assert session.get_one(FigureCheck, "orders.grand_total").drifted == 0
 
 
 def test_a_finding_that_a_save_has_mended_is_closed_by_the_next_verification(

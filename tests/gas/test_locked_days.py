@@ -102,6 +102,10 @@ def test_the_last_locked_day_is_locked_as_those_before_it(
                 app_connection.execute(statement.encode())
         stored_days = app_connection.execute(f"SELECT {day} FROM {table}".encode()).fetchall()
         assert stored_days == [(last,)], table
+    survivor = CustomerFactory()
+    session.commit()
+    with pytest.raises(MovesLockedDays):
+        preview(session, survivor, price.customer)
 
 
 def test_a_program_and_a_person_are_told_at_the_day(

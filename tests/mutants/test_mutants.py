@@ -10,6 +10,10 @@ from .mutant import ROOT, Mutant
 from .trees import Tree
 
 
+def test_there_are_mutants_enough_to_guard_the_code() -> None:
+    assert len(mutants()) >= 150
+
+
 def test_no_two_mutants_have_one_name() -> None:
     counted = Counter(mutant.name for mutant in mutants())
     assert {name for name, count in counted.items() if count > 1} == set()

@@ -4,8 +4,11 @@ from typing import Any
 
 import psycopg
 import pytest
+from flask import Flask
 from psycopg import sql
+from sqlalchemy import create_engine
 
+from backoffice.database import grants
 from backoffice.database.grants import PRIVILEGES, WORK
 
 ALL = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
@@ -25,6 +28,17 @@ def test_every_table_gives_the_app_exactly_what_the_list_says(owner_connection: 
     listed = {name: {p for p in PRIVILEGES.get(name, WORK) if "(" not in p} for name in found}
     assert found == listed
     assert set(PRIVILEGES) <= set(found), "The list names a table that does not exist."
+
+
+def test_a_privilege_that_the_list_does_not_name_is_taken_away(
+    app: Flask, owner_connection: Connection
+) -> None:
+    owner_connection.execute("GRANT UPDATE, DELETE ON audit_seals TO backoffice_app")
+    engine = create_engine(app.config["MIGRATION_DATABASE_URL"])
+    with engine.begin() as connection:
+        grants.sync(connection, "backoffice_app")
+    engine.dispose()
+    test_every_table_gives_the_app_exactly_what_the_list_says(owner_connection)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +86,11 @@ def test_the_triggers_cannot_be_dropped_replaced_or_called_by_the_app(
         "WHERE NOT tgisinternal"
     ).fetchall()
     assert triggers
+    app_connection.execute("CREATE TEMP TABLE mine (id bigint)")
     for name, table, function in triggers:
+        call = sql.SQL("CREATE TRIGGER mine AFTER INSERT ON mine EXECUTE FUNCTION " + function)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            app_connection.execute(call)
         drop = sql.SQL("DROP TRIGGER {} ON {}").format(sql.Identifier(name), sql.Identifier(table))
         for statement in (drop, sql.SQL("DROP FUNCTION " + function + " CASCADE")):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):

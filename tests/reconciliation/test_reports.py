@@ -13,6 +13,8 @@ from sqlalchemy import select
 
 from backoffice import figures
 from backoffice.app.extensions import db
+from backoffice.lists.csv_files import FLAVOURS
+from backoffice.reconciliation import files
 from backoffice.reconciliation import report as reports
 from backoffice.reconciliation.queries import snapshot
 from backoffice.reconciliation.report import Report, Totals, new_totals
@@ -121,6 +123,34 @@ def test_corrections_of_the_period_stand_beside_their_rows_and_tie_out(
     for outside in ({"until": before}, {"since": before + timedelta(days=1)}):
         none, _ = reconciled("orders.grand_total", **outside)
         assert (none["grand_total"].corrections, none["grand_total"].corrected) == (0, 0)
+
+
+def test_a_correction_at_the_end_of_a_period_counts_in_the_next_one_alone(
+    book: list[int], surgery: psycopg.Connection[Any]
+) -> None:
+    surgery.execute("UPDATE orders SET grand_total = grand_total + 10 WHERE id = %s", [book[3]])
+    figures.heal(db.engine)
+    [(at,)] = surgery.execute("SELECT at FROM corrections").fetchall()
+    counted = [
+        reconciled("orders.grand_total", **period)[0]["grand_total"].corrections
+        for period in ({"until": at}, {"since": at}, {"since": at, "until": at})
+    ]
+    assert counted == [0, 1, 0]
+
+
+def test_the_totals_of_a_file_are_those_of_all_its_pages(
+    book: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reports, "PAGE", 2)
+    figure, totals = figures.registry.get("orders.grand_total"), dict[str, Totals]()
+    with snapshot(db.engine) as connection:
+        report = Report(connection, figures.registry, figure)
+        about = files.About("all", "the test")
+        blocks = files.csv_of(report, about, FLAVOURS["csv"], files.plain(figure), totals)
+        text = b"".join(blocks).decode()
+    whole, lines = reconciled("orders.grand_total")
+    assert totals == whole
+    assert f"TOTAL,,{len(lines)},,grand_total,{whole['grand_total'].stored}," in text
 
 
 def test_what_a_correction_has_removed_is_still_in_its_period(

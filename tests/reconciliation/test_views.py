@@ -44,8 +44,8 @@ def test_the_screen_shows_control_totals_and_the_greatest_differences(
 ) -> None:
     client, address = sign_in("finance"), "/reconciliation?figure=orders.grand_total"
     assert "Ties out" in client.get(address).text
-    surgery.execute("UPDATE orders SET grand_total = grand_total + 3 WHERE id = %s", [book[2]])
-    surgery.execute("UPDATE orders SET grand_total = grand_total - 70 WHERE id = %s", [book[4]])
+    surgery.execute("UPDATE orders SET grand_total = grand_total - 3 WHERE id = %s", [book[2]])
+    surgery.execute("UPDATE orders SET grand_total = grand_total + 70 WHERE id = %s", [book[4]])
     page = client.get(address).text
     [stored] = surgery.execute("SELECT sum(grand_total) FROM orders").fetchall()
     assert f"{stored[0]:,}" in page

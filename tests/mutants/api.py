@@ -1,0 +1,128 @@
+"""Careless changes of the API: scopes, versions, keys, cursors, arguments and errors."""
+
+from .mutant import Mutant
+
+API, ARGUMENTS = "backoffice/records/api.py", "backoffice/records/query_arguments.py"
+ACTIONS, FIELDS = "backoffice/records/actions.py", "backoffice/records/fields.py"
+OF_API, BOOKING = "tests/records/test_api.py", "tests/records/test_booking.py"
+VERSIONS = (f"{OF_API}::test_a_change_needs_the_present_version",)
+SCOPES = (f"{OF_API}::test_only_a_token_of_the_right_scope_opens_anything",)
+NO_RECORD = (f"{OF_API}::test_what_is_no_record_at_all_is_refused_with_what_to_send",)
+CURSORS = (f"{OF_API}::test_no_letter_and_no_cursor_brings_it_down",)
+BOOKED = (f"{BOOKING}::test_what_was_booked_is_listed_in_pages_with_filters_and_totals",)
+
+MUTANTS: tuple[Mutant, ...] = (
+    Mutant(
+        "api-token-that-reads-may-write",
+        API,
+        "{'read' if is_reading else 'write'}",
+        "{'read' if method != 'PATCH' else 'write'}",
+        SCOPES,
+    ),
+    Mutant(
+        "api-version-is-not-compared",
+        ACTIONS,
+        "    if record.version_of(row) != version:\n",
+        "    if record.version_of(row) < version:\n",
+        VERSIONS,
+    ),
+    Mutant(
+        "api-version-is-not-required",
+        API,
+        "    if not text.isascii() or not text.isdigit() or len(text) > 9:\n",
+        '    text = text or "1"\n    if not text.isascii() or not text.isdigit() or len(text) > 9:\n',
+        VERSIONS,
+    ),
+    Mutant(
+        "api-repeated-request-acts-again",
+        API,
+        "is_once=not is_reading and not keeps_key)",
+        "is_once=False)",
+        (f"{OF_API}::test_a_repetition_under_its_key_has_one_effect",),
+    ),
+    Mutant(
+        "api-page-that-is-just-full-has-a-next-one",
+        API,
+        "return found[:size], len(found) > size",
+        "return found[:size], len(found) >= size",
+        BOOKED,
+    ),
+    Mutant(
+        "api-cursor-of-another-order-is-accepted",
+        ARGUMENTS,
+        "    if sorted_by != sort:\n",
+        "    if sorted_by is None:\n",
+        CURSORS,
+    ),
+    Mutant(
+        "api-next-page-loses-its-filters",
+        API,
+        "arguments = {**(request.view_args or {}), **request.args.to_dict()}",
+        "arguments = {**(request.view_args or {})}",
+        BOOKED,
+    ),
+    Mutant(
+        "api-list-of-contents-has-those-of-others",
+        API,
+        "return whole.rows(user).where(held.of == row.id)",
+        "return whole.rows(user)",
+        BOOKED,
+    ),
+    Mutant(
+        "api-content-is-shown-under-another-record",
+        API,
+        "        if getattr(found, held.of.key) != row.id:\n            raise RecordNotFound()\n",
+        "",
+        BOOKED,
+    ),
+    Mutant(
+        "api-unknown-field-is-ignored",
+        API,
+        "    unknown = [name for name in body if name not in known]\n",
+        "    body = {name: sent for name, sent in body.items() if name in known}\n"
+        "    unknown = [name for name in body if name not in known]\n",
+        NO_RECORD,
+    ),
+    Mutant(
+        "api-unknown-argument-is-ignored",
+        ARGUMENTS,
+        '            raise ArgumentUnknown(argument=name[:100], known=", ".join(sorted(known)))\n',
+        "            continue\n",
+        NO_RECORD,
+    ),
+    Mutant(
+        "api-argument-that-a-screen-ignores-is-ignored",
+        ARGUMENTS,
+        "            is_usable &= text == state.values.get(name)\n",
+        "            is_usable &= state.values.get(name, text) == text\n",
+        NO_RECORD,
+    ),
+    Mutant(
+        "api-page-of-any-size",
+        ARGUMENTS,
+        "len(text) < 6 and 1 <= int(text) <= LARGEST_PAGE",
+        "len(text) < 6 and 1 <= int(text)",
+        NO_RECORD,
+    ),
+    Mutant(
+        "api-amount-as-a-json-number-is-accepted",
+        FIELDS,
+        "        is_number = isinstance(sent, str) and re.fullmatch(self.pattern, sent, re.ASCII)\n",
+        "        is_number = re.fullmatch(self.pattern, str(sent), re.ASCII)\n",
+        (f"{OF_API}::test_what_is_no_record_at_all_is_refused_with_what_to_send",),
+    ),
+    Mutant(
+        "api-letter-that-postgresql-cannot-store-is-accepted",
+        FIELDS,
+        '    return is_whole and not any("\\ud800" <= letter <= "\\udfff" for letter in sent)\n',
+        "    return is_whole\n",
+        CURSORS,
+    ),
+    Mutant(
+        "api-refusal-with-a-status-of-its-own-becomes-422",
+        API,
+        "        if refusal.status != UNPROCESSABLE or not form.shows(refusal):\n",
+        "        if not form.shows(refusal):\n",
+        (f"{BOOKING}::test_a_refusal_keeps_its_status_its_type_and_what_programs_read_beside_it",),
+    ),
+)
