@@ -152,6 +152,9 @@ def test_a_chain_of_merges_leads_to_its_end(session: Any) -> None:
         found = queries.by_code(session, code)
         assert queries.survivor_of(session, found).code == "C"
         assert [named.code for named in queries.named(session, code)] == ["C"]
+    order_for(a, "LATE")
+    session.commit()
+    assert owners(session)["LATE"] == "C"
 
 
 def test_neither_customer_of_a_merge_is_deleted(session: Any) -> None:
