@@ -42,8 +42,7 @@ def scope_of(
 def parts(registry: Registry, scope: Mapping[str, Any], *, beneath: bool) -> list[BundlePart]:
     """The bundles that a scope covers, each after those that it builds on.
 
-    `beneath` adds what an incremental figure builds on, because that is healed before it; and for the same
-    owners the sources of a generated column, because nothing else can be written. Raises UnknownFigure.
+    `beneath` adds what an incremental figure builds on, because that is healed before it. Raises UnknownFigure.
     """
     named: Mapping[str, Sequence[int] | None] = scope.get("figures") or {}
     chosen = {registry.get(name): owners for name, owners in named.items()}
@@ -52,12 +51,6 @@ def parts(registry: Registry, scope: Mapping[str, Any], *, beneath: bool) -> lis
     if beneath:
         whole = [figure for figure, owners in chosen.items() if owners is None]
         chosen |= dict.fromkeys(registry.with_beneath(whole))
-        for figure, owners in [*chosen.items()]:
-            for lower in (
-                registry.with_beneath([figure], of_same_owner=True) if owners is not None else ()
-            ):
-                known = chosen.get(lower, [])
-                chosen[lower] = None if known is None else sorted({*known, *(owners or ())})
     return [_part(bundle, chosen) for bundle in registry.bundles_of(chosen)]
 
 

@@ -1,6 +1,6 @@
 """The registry of figures: sealed at start-up, in the order in which they build on each other."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from graphlib import CycleError as GraphCycle
@@ -139,19 +139,14 @@ class Registry:
         """The names of all bundles."""
         return [bundle.name for bundle in self.bundles]
 
-    def with_beneath(
-        self, figures: Sequence[Figure], *, of_same_owner: bool = False
-    ) -> tuple[Figure, ...]:
-        """`figures`, and what the incremental and the generated ones among them build on.
-
-        `of_same_owner`: only what the generated ones build on, because it is in the same row.
-        """
+    def with_beneath(self, figures: Sequence[Figure]) -> tuple[Figure, ...]:
+        """`figures`, and what the incremental ones among them build on."""
         found = set(figures)
-        waiting = [f for f in figures if f.generated or (f.incremental and not of_same_owner)]
+        waiting = [f for f in figures if f.incremental]
         while waiting:
             lower = self.depends_on(waiting.pop()) - found
             found |= lower
-            waiting += (f for f in lower if f.generated or not of_same_owner)
+            waiting += lower
         return tuple(f for f in self.figures if f in found)
 
     def get(self, name: str) -> Figure:
@@ -167,12 +162,6 @@ class Registry:
     def bundle_of(self, figure: Figure) -> Bundle:
         """The bundle in which `figure` is recomputed."""
         return next(b for b in self.bundles if figure in b.figures)
-
-    def written(self, bundle: Bundle) -> tuple[Figure, ...]:
-        """The figures that a correction of the bundle sets right: those it writes, and those generated from them."""
-        mine = frozenset(bundle.figures)
-        follow = (f for f in self.figures if f.generated and is_followed(self.depends_on(f), mine))
-        return (*(f for f in bundle.figures if not f.generated), *follow)
 
     def with_expressions(self, bundle: Bundle) -> tuple[Bundle, Bundle] | None:
         """For sums on their owner's row: the bundle of the expressions built on them in that row, and both as one.
@@ -269,23 +258,7 @@ class Registry:
                 kept = ", ".join(sorted(f.name for f in beneath))
                 refuse(figure, [f"at_once adds up facts, and {kept} is none; leave at_once out."])
         ordered = _sorted(self._dependencies)
-        bundles = self._bundled(ordered)
-        for figure in (f for f in ordered if f.generated):
-            refuse(figure, self._follows(figure, bundles))
-        self._bundles = bundles
-
-    def _follows(self, figure: Figure, bundles: Sequence[Bundle]) -> Iterator[str]:
-        """A generated figure is corrected by the statement that writes everything it reads."""
-        beneath = self._dependencies[figure]
-        is_of_one = any(is_followed(beneath, frozenset(b.figures)) for b in bundles)
-        if beneath and not (
-            is_of_one and all(f.select is None and f.owner is figure.owner for f in beneath)
-        ):
-            names = ", ".join(sorted(f.name for f in beneath))
-            yield (
-                f"PostgreSQL would follow {names}, which one correction does not write. Let it be computed from facts, "
-                "from expressions of the same owner, or from the sums of one figure; or leave Computed out."
-            )
+        self._bundles = self._bundled(ordered)
 
     def _direct(self, figure: Figure) -> frozenset[Figure]:
         columns = [table.c[name] for table, names in figure.reads.items() for name in names]
@@ -305,9 +278,9 @@ class Registry:
         for figure in ordered:
             way = (figure.owner_table, figure.table)
             alone = figure.select is not None or figure.incremental
-            alone = alone or (figure.generated and not self._dependencies[figure])
             alone = alone or owner.setdefault(way, figure.owner) is not figure.owner
-            together.setdefault(figure if alone else figure.owner_table, []).append(figure)
+            home: Any = self._sums_of(figure) or (figure if alone else figure.owner_table)
+            together.setdefault(home, []).append(figure)
         bundles = [Bundle(k.name, tuple(f)) for k, f in together.items()]
         if len({b.name for b in bundles}) < len(bundles):
             names = [b.name for b in bundles]
@@ -319,6 +292,18 @@ class Registry:
             singles = [Bundle(f.name, (f,)) for f in ordered]
             return _sorted(self._between(singles))
 
+    def _sums_of(self, figure: Figure) -> Figure | None:
+        """The sums from which PostgreSQL computes a generated figure: they are corrected together."""
+        if not figure.generated:
+            return None
+        match list(self._dependencies[figure]):
+            case [only] if only.incremental and only.table is figure.table:
+                return only
+        raise DeclarationError(
+            f"{figure.name}: PostgreSQL computes it, so it needs the incremental sums of one figure in its row. "
+            "Compute it from those alone, or declare a plain column."
+        )
+
     def _between(self, bundles: list[Bundle]) -> dict[Bundle, frozenset[Bundle]]:
         home = {f: b for b in bundles for f in b.figures}
         return {
@@ -327,11 +312,6 @@ class Registry:
             )
             for b in bundles
         }
-
-
-def is_followed(beneath: frozenset[Figure], written: frozenset[Figure]) -> bool:
-    """Whether a column that PostgreSQL generates from `beneath` is updated when `written` are written."""
-    return bool(beneath) and beneath <= written
 
 
 Node = TypeVar("Node")

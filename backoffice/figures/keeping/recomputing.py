@@ -11,9 +11,7 @@ from functools import cache
 from typing import Any
 
 from sqlalchemy import (
-    ARRAY,
     CTE,
-    BigInteger,
     ColumnElement,
     Connection,
     FromClause,
@@ -24,7 +22,6 @@ from sqlalchemy import (
     case,
     cast,
     delete,
-    false,
     func,
     insert,
     literal,
@@ -145,10 +142,8 @@ def recompute(
     known = expanded(registry, None if by_facts else bundle)
     relations = Relations(registry, known)
     answers: list[Select[Any]] = []
-    kept = registry.written(bundle)
     for number, table in enumerate(bundle.targets):
-        if not (figures := tuple(f for f in kept if f.table is table)):
-            continue
+        figures = bundle.figures_of(table)
         found = changes(relations, table, figures, scope)
         if figures[0].locked is not None:
             every = found.cte(f"found_{number}")
@@ -167,8 +162,6 @@ def recompute(
             answers += (
                 _answer(*answer) for answer in zip(places, (r.c.id for r in records), strict=True)
             )
-    if not answers:
-        return Statement(select(literal(0), cast(null(), ARRAY(BigInteger))).where(false()))
     return Statement(answers[0] if len(answers) == 1 else union_all(*answers))
 
 

@@ -312,8 +312,7 @@ def heal(
         definitions.require(connection, registry, registry.bundles_of(wanted))
     if given is None:
         statistics.refresh(engine)
-    wanted = registry.with_beneath(wanted, of_same_owner=given is not None)
-    bundles = registry.bundles_of(wanted)
+    bundles = registry.bundles_of(registry.with_beneath(wanted) if given is None else wanted)
     for number, bundle in enumerate(bundles, start=1):
         later = [] if given is not None else [other.name for other in bundles[number:]]
         for page in pages(engine, registry, bundle, given, every_owner):
