@@ -41,13 +41,11 @@ from .verification import checks as checking
 from .verification import chunks as verifying
 from .verification import guards
 from .verification.scope import (
-    BENEATH,
     EMPTY,
     FIXING,
     BundlePart,
     chunks,
     fixing,
-    joined,
     listed,
     of_empty,
     parts,
@@ -63,15 +61,10 @@ REASONS = (
 )  # fmt: skip
 
 
-NONE: Mapping[Bundle, Sequence[Bundle]] = {}
-
-
 def _plan_heal(connection: Connection, asked: Asked) -> Iterator[Chunk]:
     covered = parts(registry, asked.scope, beneath=True)
     empty = without_rows(connection, registry, covered)
-    is_whole = asked.kind == REBUILD.name and not asked.dry_run
-    beneath = joined(registry, covered, empty) if is_whole else {}
-    cut = _cut(connection, covered, empty, at_once=asked.dry_run, beneath=beneath)
+    cut = _cut(connection, covered, empty, at_once=asked.dry_run)
     led = above.plan(covered) if asked.dry_run else above.plan_heal(covered)
     yield from _compared(asked, covered, empty, chain(cut, led))
 
@@ -96,18 +89,13 @@ def _cut(
     empty: set[Bundle],
     *,
     at_once: bool = False,
-    beneath: Mapping[Bundle, Sequence[Bundle]] = NONE,
 ) -> Iterator[Chunk]:
-    """The parts in chunks, each at a stage after what it builds on; the empty ones in a single chunk.
-
-    Bundles recomputed together with what builds on them (`beneath`) have no chunks of their own.
-    """
-    carried = {lower for lowers in beneath.values() for lower in lowers}
+    """The parts in chunks, each at a stage after what it builds on; the empty ones in a single chunk."""
     staged = [(1 if at_once else stage, part) for stage, part in enumerate(covered, start=1)]
     yield from of_empty((stage, part) for stage, part in staged if part.bundle in empty)
     for stage, part in staged:
-        if part.bundle not in empty and part.bundle not in carried:
-            yield from chunks(connection, part, stage, beneath=beneath.get(part.bundle, ()))
+        if part.bundle not in empty:
+            yield from chunks(connection, part, stage)
 
 
 def _plan_verify(connection: Connection, asked: Asked) -> Iterator[Chunk]:
@@ -242,7 +230,6 @@ def _looked_at(connection: Connection, asked: Asked) -> Mapping[str, tuple[int, 
     of = (
         payload["bundle"].astext.label("bundle"),
         payload[EMPTY].label("empty"),
-        payload[BENEATH].label("beneath"),
     )
     is_check = CHUNKS.c.stage < FIXING
     done = func.sum(CHUNKS.c.size).filter(is_check, CHUNKS.c.status == CHUNK_DONE)
@@ -250,12 +237,11 @@ def _looked_at(connection: Connection, asked: Asked) -> Mapping[str, tuple[int, 
     chunks = select(*of, func.coalesce(done, 0).label("done"), failed.label("failed"))
     found: dict[str, tuple[int, bool]] = defaultdict(lambda: (0, True))
     for row in connection.execute(
-        chunks.where(CHUNKS.c.run_id == asked.id).group_by("bundle", "empty", "beneath")
+        chunks.where(CHUNKS.c.run_id == asked.id).group_by("bundle", "empty")
     ):
-        names = row.empty or [row.bundle, *(row.beneath or ())]
-        for name in names:
+        for name in row.empty or [row.bundle]:
             owners, is_whole = found[name]
-            found[name] = owners + int(row.done) // len(names), is_whole and not row.failed
+            found[name] = owners + int(row.done), is_whole and not row.failed
     return found
 
 

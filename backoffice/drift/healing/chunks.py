@@ -50,7 +50,7 @@ from ..verification.chunks import (
     orphaned,
     suspected,
 )
-from ..verification.scope import BENEATH, bundle_named, later, parts
+from ..verification.scope import bundle_named, later, parts
 from . import above
 
 
@@ -227,16 +227,11 @@ def heal(work: Work, *, every_owner: bool = False, cause: str = "heal") -> None:
         _heal_led(work, cause)
         return
     bundle = bundle_named(registry, work.payload["bundle"])
-    beneath = [bundle_named(registry, name) for name in work.payload.get(BENEATH, ())]
     fixing = bool(work.asked.scope.get("fix"))
     deferred_bundles = frozenset() if fixing else deferred(work, bundle)
-    healer = RunHealer(work, bundle, cause, deferred_bundles, beneath)
-    owners, gone = _chosen(work, [*beneath, bundle], every_owner)
+    healer = RunHealer(work, bundle, cause, deferred_bundles)
+    owners, gone = _chosen(work, bundle, every_owner)
     healer.heal(owners)
-    for lower in (
-        beneath if healer.failed else ()
-    ):  # lower bundles are corrected although the upper one failed
-        RunHealer(work, lower, cause, deferred_bundles, is_led=True).heal_led(sorted(healer.failed))
     with work.transaction() as step:
         if gone:
             leave_alone(step, _unreported(work, step, gone), ORPHANED)
@@ -276,14 +271,11 @@ def _unreported(work: Work, step: Step, gone: Sequence[Finding]) -> list[Finding
     return [f for f in gone if (f.figure.name, key_of(f)) not in known]
 
 
-def _chosen(
-    work: Work, bundles: Sequence[Bundle], every_owner: bool
-) -> tuple[list[int], Sequence[Finding]]:
-    """The chunk's owners to recompute in these bundles, and the rows with a missing owner."""
+def _chosen(work: Work, bundle: Bundle, every_owner: bool) -> tuple[list[int], Sequence[Finding]]:
+    """The chunk's owners to recompute, and the rows with a missing owner."""
     payload: Any = work.payload
-    bundle = bundles[-1]
     with work.snapshot() as connection:
-        gone = [row for one in bundles for row in orphaned(connection, one, payload)]
+        gone = orphaned(connection, bundle, payload)
         if not every_owner:
             return suspected(connection, bundle, payload), gone
         if "owners" in payload:

@@ -1,6 +1,6 @@
 """The scope of a run over figures: `{"figures": {name: null | [owner ids]}}`; `{}` is everything."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,6 @@ from sqlalchemy import Connection
 
 from ...figures import Figure, registry
 from ...figures.computing.definitions import differing
-from ...figures.computing.dependencies import has_same_owners, lower_bundles, trustworthy
 from ...figures.computing.registry import Bundle, Registry
 from ...figures.verifying.verification import next_owners, with_rows
 from ...runs.work import Chunk
@@ -66,28 +65,21 @@ def chunks(
     connection: Connection,
     part: BundlePart,
     stage: int,
-    size: int | None = None,
-    beneath: Sequence[Bundle] = (),
+    size: int = SCAN,
 ) -> Iterator[Chunk]:
-    """The part in chunks of about `size` owners; by default as many as one statement compares.
-
-    A whole part may have bundles `beneath` it that are recomputed with it: an owner is counted in each.
-    """
-    size = size or SCAN
+    """The part in chunks of about `size` owners; by default as many as one statement compares."""
     if part.owners is not None:
         yield from listed(part.bundle, part.owners, stage, size)
         return
-    payload: dict[str, Any] = {"bundle": part.bundle.name}
-    if beneath:
-        payload[BENEATH] = [bundle.name for bundle in beneath]
+    name = part.bundle.name
     low, bounds = 0, next_owners(connection, part.bundle, None, size)
     if bounds is None:  # no owner left; findings of deleted ones are still examined
-        yield Chunk({**payload, "low": low, "high": LAST}, 0, stage)
+        yield Chunk({"bundle": name, "low": low, "high": LAST}, 0, stage)
     while bounds is not None:
         _, end, count = bounds
         bounds = next_owners(connection, part.bundle, end, size) if count == size else None
         high = LAST if bounds is None else end
-        yield Chunk({**payload, "low": low, "high": high}, count * (1 + len(beneath)), stage)
+        yield Chunk({"bundle": name, "low": low, "high": high}, count, stage)
         low = end + 1
 
 
@@ -102,34 +94,6 @@ def fixing(name: str, stage: int) -> Chunk:
 
 EMPTY = "empty"
 """In a chunk's payload: the bundles, by name with their stages, that had no row when the run was planned."""
-
-
-BENEATH = "beneath"
-"""In a chunk's payload: the bundles of the same owners that are recomputed in the same transactions, lowest first."""
-
-
-def joined(
-    registry: Registry, covered: Sequence[BundlePart], empty: Collection[Bundle]
-) -> dict[Bundle, list[Bundle]]:
-    """Bundle → what it builds on of the same owners, where both are covered wholly: a rebuild computes that once.
-
-    Each is joined to at most one bundle, and none that has something beneath it to another.
-    """
-    whole = [p.bundle for p in covered if p.owners is None and p.bundle not in empty]
-    found: dict[Bundle, list[Bundle]] = {}
-    taken = set[Bundle]()
-    for top in reversed(whole):
-        if top in taken:
-            continue
-        beneath = [
-            lower
-            for lower in trustworthy(registry, top, lower_bundles(registry, top))
-            if lower in whole and lower not in taken and has_same_owners(top, lower)
-        ]
-        if beneath:
-            found[top] = sorted(beneath, key=whole.index)
-            taken.update(beneath)
-    return found
 
 
 def of_empty(parts: Iterable[tuple[int, BundlePart]]) -> Iterator[Chunk]:
