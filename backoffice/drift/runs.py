@@ -120,32 +120,22 @@ def _checks(covered: Sequence[BundlePart]) -> Sequence[Check]:
 
 
 def _heal(work: Work) -> None:
-    if comparing.is_comparison(work):
-        comparing.compare(work)
-    elif EMPTY in work.payload:
+    """Correct the wrong owners; a rebuild recomputes all of them."""
+    if comparing.compare(work):
+        return
+    if EMPTY in work.payload:
         verifying.look_at_empty(work)
     elif work.asked.dry_run:
         verifying.dry_run(work)
     else:
-        healing.heal(work)
-
-
-def _rebuild(work: Work) -> None:
-    if comparing.is_comparison(work):
-        comparing.compare(work)
-    elif EMPTY in work.payload:
-        verifying.look_at_empty(work)
-    elif work.asked.dry_run:
-        verifying.dry_run(work)
-    else:
-        healing.heal(work, every_owner=True)
+        healing.heal(work, every_owner=work.asked.kind == REBUILD.name)
 
 
 def _verify(work: Work) -> None:
     """Verify, or heal the findings: first list the wrong owners, then correct them."""
-    if comparing.is_comparison(work):
-        comparing.compare(work)
-    elif "guards" in work.payload:
+    if comparing.compare(work):
+        return
+    if "guards" in work.payload:
         guards.verify(work)
     elif "check" in work.payload:
         checking.verify(work)
@@ -277,7 +267,7 @@ HEAL = RunKind(
 )  # fmt: skip
 REBUILD = RunKind(
     "figures.rebuild", N_("Rebuild figures"), "figures.heal",
-    _plan_heal, _rebuild, _checked, _again, apply_as="figures.apply",
+    _plan_heal, _heal, _checked, _again, apply_as="figures.apply",
     preview=partial(as_dry_run, "figures.rebuild"),
 )  # fmt: skip
 APPLY = RunKind(

@@ -46,9 +46,7 @@ def is_previewed(asked: Asked) -> bool:
     return asked.dry_run and KEY in asked.scope
 
 
-def share(
-    connection: Connection, asked: Asked, names: Iterable[str], stage: int = 0
-) -> Iterator[Chunk]:
+def share(connection: Connection, asked: Asked, names: Iterable[str]) -> Iterator[Chunk]:
     """Chunks that copy the listed items of these names into the step's run."""
     mine = _listed(asked, names).subquery()
     page = ((func.row_number().over(order_by=mine.c.id) - 1) // COPIED).label("page")
@@ -56,7 +54,7 @@ def share(
     pages = select(func.min(paged.c.id), func.max(paged.c.id), func.count())
     rows = connection.execute(pages.group_by(paged.c.page).order_by(paged.c.page))
     for low, high, count in rows:
-        yield Chunk({SHARE: list(names), "low": low, "high": high}, count, stage)
+        yield Chunk({SHARE: list(names), "low": low, "high": high}, count)
 
 
 def share_of(connection: Connection, asked: Asked, figures: Iterable[Figure]) -> Iterator[Chunk]:

@@ -114,8 +114,7 @@ def recalculate(work: Work) -> None:
     if preview.SHARE in work.payload:
         preview.copy(work)
         return
-    if comparing.is_comparison(work):
-        comparing.compare(work)
+    if comparing.compare(work):
         return
     owners = _owners_of(work)
     if work.asked.dry_run:

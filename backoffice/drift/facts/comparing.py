@@ -69,17 +69,15 @@ def _read_by(bundles: Iterable[Bundle]) -> list[str]:
     return sorted(read & facts_by_table().keys())
 
 
-def is_comparison(work: Work) -> bool:
-    """Whether the chunk is a comparison."""
-    return COMPARED in work.payload
-
-
-def compare(work: Work) -> None:
-    """Do one of the two comparisons."""
+def compare(work: Work) -> bool:
+    """Do the chunk if it is one of the two comparisons; returns whether it is."""
+    if COMPARED not in work.payload:
+        return False
     if work.claim.stage == AFTER:
         _after(work)
     else:
         _before(work)
+    return True
 
 
 def _before(work: Work) -> None:

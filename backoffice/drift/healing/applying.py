@@ -53,8 +53,7 @@ def plan(connection: Connection, asked: Asked) -> Iterable[Chunk]:
 
 def work(work: Work) -> None:
     """Apply the dry run's items for the chunk's owners."""
-    if comparing.is_comparison(work):
-        comparing.compare(work)
+    if comparing.compare(work):
         return
     bundle = bundle_named(registry, work.payload["bundle"])
     owners: list[int] = work.payload["owners"]

@@ -221,15 +221,15 @@ def deferred(work: Work, bundle: Bundle) -> frozenset[str]:
     return whole | above.collected(work.asked, bundle)
 
 
-def heal(work: Work, *, every_owner: bool = False, cause: str = "heal") -> None:
+def heal(work: Work, *, every_owner: bool = False) -> None:
     """Correct the wrong owners in the chunk; with `every_owner` all of them are recomputed."""
     if "led" in work.payload:
-        _heal_led(work, cause)
+        _heal_led(work)
         return
     bundle = bundle_named(registry, work.payload["bundle"])
     fixing = bool(work.asked.scope.get("fix"))
     deferred_bundles = frozenset() if fixing else deferred(work, bundle)
-    healer = RunHealer(work, bundle, cause, deferred_bundles)
+    healer = RunHealer(work, bundle, "heal", deferred_bundles)
     owners, gone = _chosen(work, bundle, every_owner)
     healer.heal(owners)
     with work.transaction() as step:
@@ -239,25 +239,23 @@ def heal(work: Work, *, every_owner: bool = False, cause: str = "heal") -> None:
         healer.bring_in_step(step.connection)
 
 
-def _heal_led(work: Work, cause: str) -> None:
+def _heal_led(work: Work) -> None:
     """Find the owners that build on what was corrected, or correct them."""
     if "owners" not in work.payload:
         above.lead_heal(work)
         return
     bundle = bundle_named(registry, work.payload["led"])
-    healer = RunHealer(work, bundle, cause, deferred(work, bundle), is_led=True)
+    healer = RunHealer(work, bundle, "heal", deferred(work, bundle), is_led=True)
     healer.heal_led(work.payload["owners"])
 
 
-def heal_with_beneath(
-    work: Work, bundles: Sequence[Bundle], owners: Sequence[int], *, cause: str = "heal"
-) -> None:
+def heal_with_beneath(work: Work, bundles: Sequence[Bundle], owners: Sequence[int]) -> None:
     """Recompute these owners of the last bundle and, in the same transactions, what they build on in the others.
 
     Where an owner cannot be corrected (a failed item), nothing beneath it is corrected either.
     """
     *beneath, bundle = bundles
-    RunHealer(work, bundle, cause, beneath=beneath, reported=(bundle,) if beneath else ()).heal(
+    RunHealer(work, bundle, "heal", beneath=beneath, reported=(bundle,) if beneath else ()).heal(
         owners
     )
 

@@ -63,8 +63,7 @@ def again(_items: Sequence[Any]) -> Iterator[Chunk]:
 
 def work(work: Work) -> None:
     """Do one chunk of a flood."""
-    if comparing.is_comparison(work):
-        comparing.compare(work)
+    if comparing.compare(work):
         return
     bundle = bundle_named(registry, work.payload["bundle"])
     if "cut" in work.payload:

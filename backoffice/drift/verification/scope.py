@@ -65,9 +65,10 @@ def chunks(
     connection: Connection,
     part: BundlePart,
     stage: int,
-    size: int = SCAN,
+    size: int | None = None,
 ) -> Iterator[Chunk]:
     """The part in chunks of about `size` owners; by default as many as one statement compares."""
+    size = size or SCAN
     if part.owners is not None:
         yield from listed(part.bundle, part.owners, stage, size)
         return
