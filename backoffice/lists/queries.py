@@ -11,15 +11,31 @@ from operator import gt, lt
 from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Executable, Select, func, literal, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Executable,
+    Select,
+    func,
+    literal,
+    select,
+    tuple_,
+)
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.visitors import InternalTraversal
+from sqlalchemy.types import UserDefinedType
 
 from .declaration import Column, List, Row
 from .joins import may_lack, prune_joins
 from .state import State
+
+
+class _Untyped(UserDefinedType[str]):
+    """A text whose type PostgreSQL infers: that of an expression is not always what SQLAlchemy takes it for."""
+
+    cache_ok = True
 
 
 @dataclass(frozen=True)
@@ -112,7 +128,8 @@ def neighbours(
     """`wanted` of the rows before and after the row `key` in the list; None if there is none."""
     listing = state.listing
     column = listing.expression(state.sort.removeprefix("-"))
-    value = session.scalar(listing.rows(user).with_only_columns(column).where(listing.key == key))
+    found = session.scalar(listing.rows(user).with_only_columns(column).where(listing.key == key))
+    value = None if found is None else literal(found, column.type)
     rows = matching(user, state).with_only_columns(wanted)
     before, after = (
         session.scalar(_beyond(rows, state, value, key, is_back).limit(1))
@@ -121,12 +138,15 @@ def neighbours(
     return before, after
 
 
-def after(rows: Select[Any], state: State, value: Any, key: Any) -> Select[Any]:
-    """The `rows` that follow the one with that sorted value and key, in the list's order."""
+def after(rows: Select[Any], state: State, text: str | None, key: Any) -> Select[Any]:
+    """The `rows` that follow the one with that sorted value, as PostgreSQL's text, and key, in the list's order."""
+    value = None if text is None else literal(text, _Untyped())
     return _beyond(rows, state, value, key, is_back=False)
 
 
-def _beyond(rows: Select[Any], state: State, value: Any, key: Any, is_back: bool) -> Select[Any]:
+def _beyond(
+    rows: Select[Any], state: State, value: ColumnElement[Any] | None, key: Any, is_back: bool
+) -> Select[Any]:
     """The rows of the list after the one with `value` and `key`, or before it; nearest first."""
     column = state.listing.expression(state.sort.removeprefix("-"))
     own_key = state.listing.key
@@ -136,7 +156,7 @@ def _beyond(rows: Select[Any], state: State, value: Any, key: Any, is_back: bool
     turned = column.desc() if down else column.asc()
     if not may_lack(rows, column):
         row = tuple_(column, own_key)
-        here = tuple_(literal(value, column.type), literal(key, own_key.type))
+        here = tuple_(value, literal(key, own_key.type))
         return rows.where(beyond(row, here)).order_by(turned, by_key)
     if value is None:
         after: ColumnElement[bool] = column.is_(None) & beyond(own_key, key)

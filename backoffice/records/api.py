@@ -13,6 +13,7 @@ from typing import Any
 
 from flask import Blueprint, Response, current_app, jsonify, request, url_for
 from flask_babel import gettext as _
+from sqlalchemy import Text, cast
 
 from ..app.extensions import db
 from ..app.protection import limiter
@@ -170,24 +171,29 @@ class Resource:
         }
         if has_more:
             last, sorted_by = rows[-1]
-            arguments = {**(request.view_args or {}), **request.args.to_dict()}
-            after = cursor_of(state.sort, sorted_by, last.id)
-            if after != arguments.get("after"):  # a clamped date would be found again for ever
-                answer["next"] = url_for(request.endpoint or "", **arguments | {"after": after})
+            arguments: dict[str, Any] = {
+                **(request.view_args or {}),
+                **request.args.to_dict(),
+                "after": cursor_of(state.sort, sorted_by, last.id),
+            }
+            answer["next"] = url_for(request.endpoint or "", **arguments)
         if "totals" in request.args:
             found = totals_of(db.session(), _program(), state)
             sums = {name: str(amount) for name, amount in found.sums.items()}
             answer |= {"count": found.count, "totals": sums}
         return jsonify(answer)
 
-    def _page_of_rows(self, state: State, size: int) -> tuple[Sequence[tuple[Row, Any]], bool]:
-        """Rows, each with its sort value, and whether there are more."""
-        value = state.listing.expression(state.sort.removeprefix("-"))
-        rows = matching(_program(), state).with_only_columns(self.record.model, value)
+    def _page_of_rows(
+        self, state: State, size: int
+    ) -> tuple[Sequence[tuple[Row, str | None]], bool]:
+        """Rows, each with its sort value as text, and whether there are more."""
+        value: Any = cast(state.listing.expression(state.sort.removeprefix("-")), Text)
+        rows = matching(_program(), state).with_only_columns(
+            self.record.model, value.label("sorted_by")
+        )
         rows = rows.options(*self.record.loads)
         if (cursor := request.args.get("after")) is not None:
-            value, key = parse_cursor(cursor, state.sort)
-            rows = after(rows, state, value, key)
+            rows = after(rows, state, *parse_cursor(cursor, state.sort))
         else:
             rows = rows.order_by(*order_of(rows, state))
         found = [(row, sorted_by) for row, sorted_by in db.session.execute(rows.limit(size + 1))]

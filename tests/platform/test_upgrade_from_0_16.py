@@ -109,6 +109,9 @@ WRONG_BEFORE = (
 )
 """A note of 0.16 that only recorded that a total was wrong before a write."""
 
+DATES = "SELECT id FROM drift_findings WHERE kind = 'impossible' AND healed_at IS NULL"
+"""The open findings of dates outside the calendar, a kind that only 0.16 recorded."""
+
 PARTS = (
     "SELECT reconciliation_id, string_agg(content, ''::bytea ORDER BY number)"
     " FROM reconciliation_parts GROUP BY 1"
@@ -122,7 +125,9 @@ def test_a_company_of_0_16_keeps_its_totals_its_proofs_and_its_pages(
     assert sum(map(len, totals.values())) > 20
     assert len(kept) == 30
     assert admin.execute(WRONG_BEFORE).rowcount == 1
+    [(of_a_date,)] = admin.execute(DATES).fetchall()
     command("db", "upgrade")
+    assert admin.execute(DATES).fetchall() == []
     command("figures", "heal", "--noted")
     assert admin.execute("SELECT count(*) FROM figure_notes").fetchone() == (0,)
     assert _totals(admin) == totals
@@ -133,11 +138,11 @@ def test_a_company_of_0_16_keeps_its_totals_its_proofs_and_its_pages(
     assert re.findall(r"Import (\S+)", facts) == ["fees.csv", "fees.csv", "customers.csv"]
     assert "3 rows differ from the audit trail." in facts
     assert _totals(admin) == totals
-    _every_old_page_opens(admin, company, kept)
+    _every_old_page_opens(admin, company, kept, of_a_date)
 
 
 def _every_old_page_opens(
-    admin: psycopg.Connection[Any], company: Flask, kept: dict[int, str]
+    admin: psycopg.Connection[Any], company: Flask, kept: dict[int, str], of_a_date: int
 ) -> None:
     browser = company.test_client()
     browser.set_cookie(*cookie_for(company, someone(company, "admin", email="later@example.com")))
@@ -155,6 +160,9 @@ def _every_old_page_opens(
     assert gone == 1, "the run of the file of every month"
     for (key,) in admin.execute("SELECT id FROM drift_findings").fetchall():
         page(f"/health/drift/{key}")
+    closed = page(f"/health/drift/{of_a_date}")
+    assert "Right again" in closed
+    assert "Closed, since Backoffice no longer looks for this" in closed
     for name, key in admin.execute("SELECT name, id FROM imports").fetchall():
         assert name in page(f"/imports/{key}")
     assert "Undone" in page("/customers/S-2/history")
