@@ -14,7 +14,7 @@ from wtforms.fields import SelectChoice
 from ..base import N_
 from ..base.money import AmountError
 from ..web.preferences import NUMBER_FORMATS
-from .files.cells import CellError, WorkbookNumber
+from .files.cells import CellError, WorkbookNumber, WorkbookTrouble
 from .files.layout import (
     DATE_FORMATS,
     DELIMITERS,
@@ -199,9 +199,16 @@ def _header(files: Sequence[CsvFile]) -> Iterator[HeaderCell]:
             seen.add(name)
             meaning = file.meanings[place]
             undecided = file.layout.columns.get(name, UNDECIDED)
-            filled = (r.cells[place].strip() for r in rows if len(r.cells) > place)
+            filled = (_printable(r.cells[place].strip()) for r in rows if len(r.cells) > place)
             values = list(islice(dict.fromkeys(filter(None, filled)), FIRST_VALUES))
-            yield HeaderCell(name, shown, meaning.name if meaning else undecided, values)
+            yield HeaderCell(
+                _printable(name), _printable(shown), meaning.name if meaning else undecided, values
+            )
+
+
+def _printable(text: str) -> str:
+    """The text with ? for bytes that are not in the file's encoding."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _rows(file: CsvFile, notation: Notation) -> Iterator[Sequence[Cell]]:
@@ -216,9 +223,9 @@ def _rows(file: CsvFile, notation: Notation) -> Iterator[Sequence[Cell]]:
 
 
 def _cell(file: CsvFile, column: ImportColumn, text: str, *, is_read: bool) -> Cell:
-    if text and not is_read and not isinstance(text, WorkbookNumber):
+    if text and not is_read and not isinstance(text, WorkbookNumber | WorkbookTrouble):
         return Cell(text, _("This can be read in two ways."))
     try:
         return Cell(file.value(column, text))
     except (CellError, AmountError) as refusal:
-        return Cell(text, sentence(refusal.message, refusal.params))
+        return Cell(_printable(text), sentence(refusal.message, refusal.params))

@@ -25,6 +25,14 @@ class NotText(Refusal):
     )
 
 
+class CellFarBelow(Refusal):
+    """A workbook has a cell far below all others."""
+
+    sentence = N_(
+        "%(name)s: cell %(cell)s is far below all other cells. Delete its row in the spreadsheet, and save the file."
+    )
+
+
 class TooMuch(Refusal):
     """The files are too large to be imported within a request."""
 

@@ -13,6 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from backoffice.customers.models import Customer
+from backoffice.gas.models import Reading
 from backoffice.imports.files.guessing import SYNONYMS, guess_columns
 from backoffice.imports.files.layout import Layout, Notation, normalised
 from backoffice.imports.files.reading import CsvFile
@@ -22,10 +23,12 @@ from backoffice.imports.kinds import KINDS
 from backoffice.imports.models import ImportLayout
 from backoffice.orders.models import Order
 from tests.factories.customers import CustomerFactory
+from tests.factories.gas import GasPriceFactory
 from tests.factories.people import AccountManagerFactory
 
 from .desk import ORDERS, Desk, said
 
+DATA = Path(__file__).parents[1] / "data" / "imports"
 ROWS = [["SO-1", "A", "m@x.example", "2026-03-31", "", "1500.25"]]
 
 
@@ -58,6 +61,8 @@ def customers(session: Session) -> dict[str, tuple[str, str]]:
     [
         ("customers", ["Kode Pelanggan", "NAMA", "Kota"], ["code", "name", "city"]),
         ("customers", ["customer_id", "Company Name", "x"], ["code", "name", None]),
+        ("products", ["CustomerID", "Product name"], [None, "name"]),
+        ("accounts", ["CustomerID", "Account code", "Name"], [None, "code", "name"]),
         ("account-managers", ["Surel", "Nama lengkap"], ["email", "name"]),
         (
             "orders",
@@ -333,6 +338,17 @@ def test_files_of_different_encodings_are_each_read_in_their_own(
         ("dmy", "2026-01-02", "2026-01-02"),
         ("dmy", "31.12.2026", "2026-12-31"),
         ("mdy", "12-31-2026", "2026-12-31"),
+        ("iso", "2010-12-01 08:26:00", "2010-12-01"),
+        ("iso", "2015-11-22T00:00:00-06:00", "2015-11-22"),
+        ("iso", "2026-03-31T23:59:59.123Z", "2026-03-31"),
+        ("dmy", "31/12/2026 8:05 PM", "2026-12-31"),
+        ("dmy", "31.12.69", "2069-12-31"),
+        ("mdy", "12/31/70", "1970-12-31"),
+        ("iso", "45992", "2025-12-01"),
+        ("iso", "45992.75", "2025-12-01"),
+        ("iso", "15 Nov 2026", "2026-11-15"),
+        ("iso", "15-Agu-26", "2026-08-15"),
+        ("iso", "15 Desember 2026", "2026-12-15"),
     ],
 )
 def test_days_are_read_in_the_order_that_was_chosen(order: str, cell: str, value: str) -> None:
@@ -341,12 +357,42 @@ def test_days_are_read_in_the_order_that_was_chosen(order: str, cell: str, value
 
 
 @pytest.mark.parametrize(
-    "cell", ["1/2/26", "1/2-2026", "32/1/2026", "1/13/2026", "٠١/٠٢/٢٠٢٦", "today"]
+    "cell", ["1/2/026", "1/2-2026", "32/1/2026", "1/13/2026", "٠١/٠٢/٢٠٢٦", "today"]
 )
 def test_what_is_no_day_in_that_order_is_refused(cell: str) -> None:
     column = next(c for c in KINDS["orders"].columns if c.name == "order_date")
     with pytest.raises(ValueError, match=r"date|day"):
         column.reader(Notation(dates="dmy"))(cell)
+
+
+def test_dates_with_a_time_are_imported(desk: Desk, session: Session) -> None:
+    GasPriceFactory(customer=CustomerFactory(code="ZK1"))
+    session.commit()
+    import_id = desk.uploaded("readings", (DATA / "readings-with-a-time.csv").read_text())
+    chosen = {"column-1": "read_on", "column-2": "metered_volume_m3"}
+    assert desk.check(import_id, **chosen).status_code == 303
+    desk.apply(import_id)
+    session.rollback()
+    rows = session.execute(
+        select(Reading.read_on, Reading.metered_volume).order_by(Reading.read_on)
+    )
+    assert [(str(day), str(volume)) for day, volume in rows] == [
+        ("2015-11-22", "127.550"), ("2015-12-24", "247.230"),
+    ]  # fmt: skip
+
+
+def test_a_year_of_two_digits_is_shown_whole(desk: Desk, company: None) -> None:
+    import_id = desk.uploaded("orders", f"{ORDERS}\nSO-1,A,m@x.example,31.12.69,\n")
+    assert "31 Dec 2069" in said(desk.client.get(f"/imports/{import_id}/columns"))
+
+
+def test_a_line_in_another_encoding_than_the_others_is_named(desk: Desk, session: Session) -> None:
+    file = "code,name\nA,José\n".encode() + "B,José\nC,Carla\n".encode("windows-1252")
+    page = desk.page(desk.checked("customers", file))
+    assert "3 Name This is not UTF-8." in page
+    import_id = desk.checked("customers", file)
+    desk.apply(import_id, good_lines_only=True)
+    assert set(customers(session).items()) == {("A", ("José", "")), ("C", ("Carla", ""))}
 
 
 # The command line

@@ -206,3 +206,22 @@ def test_a_role_of_which_an_active_account_is_goes_to_no_other(
     assert import_("accounts", moved)["created"] == 1
     earnings = (f"300{n},Earnings,equity,yes,retained_earnings" for n in (1, 2))
     assert import_("accounts", write("d.csv", head, *earnings))["created"] == 2
+
+
+@pytest.mark.parametrize(
+    ("said", "read"),
+    [
+        ("asset_cash", "asset"), ("liability_payable", "liability"), ("Income", "revenue"),
+        ("expense_direct_cost", "expense"), ("Accounts Payable", "liability"), ("Aktiva", "asset"),
+        ("revenue", "revenue"), ("equity_unaffected", "equity"),
+    ],
+)  # fmt: skip
+def test_account_types_of_other_programs_are_understood(said: str, read: str) -> None:
+    column = next(c for c in KINDS["accounts"].columns if c.name == "type")
+    assert column.read(said) == read
+
+
+def test_a_type_that_no_program_has_is_refused() -> None:
+    column = next(c for c in KINDS["accounts"].columns if c.name == "type")
+    with pytest.raises(ValueError, match="none of asset"):
+        column.read("other")

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import time
 import zipfile
 from collections.abc import Callable
 from datetime import date, datetime
@@ -16,7 +17,7 @@ from sqlalchemy.orm import Session
 from backoffice.customers.models import Customer
 from backoffice.imports import actions
 from backoffice.imports.files import uploads, workbooks
-from backoffice.imports.files.workbooks import NoWorkbook, as_csv
+from backoffice.imports.files.workbooks import FarCell, NoWorkbook, as_csv
 from backoffice.orders.models import OrderLine
 from tests.factories.orders import OrderFactory
 
@@ -51,7 +52,7 @@ def test_values_are_written_as_the_files_have_them() -> None:
     assert read(content) == [
         ["number", "date", "amount", "yes", "text"],
         ["SO-1", "2026-03-31", "0.3", "TRUE", "a,b\nc"],
-        ["SO-2", "2026-03-31T12:30:00", "12500000", "", ""],
+        ["SO-2", "2026-03-31T12:30:00", "12500000", "", "\x02Sheet!E3\x02=1+1"],
         ["1000000000000000", "1234567.25", "0.0000001", "FALSE", "é"],
     ]
 
@@ -194,3 +195,62 @@ def test_an_archive_that_is_huge_inside_is_not_unpacked(monkeypatch: pytest.Monk
     monkeypatch.setattr(workbooks, "MOST_UNPACKED", 1_000_000)
     with pytest.raises(NoWorkbook, match="too large inside"):
         as_csv(io.BytesIO(archive(xl__workbook_xml=b" " * 2_000_000)))
+
+
+def saved(book: Workbook) -> bytes:
+    file = io.BytesIO()
+    book.save(file)
+    return file.getvalue()
+
+
+def test_zeros_that_excel_shows_are_read(sign_in: Callable[..., Any], session: Session) -> None:
+    book = Workbook()
+    for row in (["code", "name"], [42, "Ltd"], [107, "Two"]):
+        book.active.append(row)
+    for number in (2, 3):
+        book.active.cell(number, 1).number_format = "00000"
+    desk = Desk(sign_in("finance"))
+    desk.apply(desk.checked("customers", saved(book)))
+    assert sorted(session.scalars(select(Customer.code))) == ["00042", "00107"]
+
+
+def test_cells_without_a_value_are_refused_by_sheet_and_cell(
+    sign_in: Callable[..., Any], session: Session
+) -> None:
+    """A formula that was never calculated, and an error; a column that is ignored may have them."""
+    book = Workbook()
+    for row in (
+        ["code", "name", "x"],
+        ["A", "#N/A", "=1+1"],
+        ["B", "=A2", None],
+        ["C", "Carla", None],
+    ):
+        book.active.append(row)
+    book.active["B2"].data_type = "e"
+    desk = Desk(sign_in("finance"))
+    import_id = desk.checked("customers", saved(book), **{"column-2": ""})
+    page = desk.page(import_id)
+    assert "Cell Sheet!B2 of the workbook has no value, but #N/A." in page
+    assert "Cell Sheet!B3 of the workbook has no value, but =A2." in page
+    desk.apply(import_id, good_lines_only=True)
+    assert session.execute(select(Customer.code, Customer.name)).all() == [("C", "Carla")]
+
+
+def test_a_hidden_sheet_is_not_read() -> None:
+    book = Workbook()
+    book.active.append(["hidden"])
+    book.active.sheet_state = "hidden"
+    book.create_sheet("Seen").append(["code"])
+    assert read(saved(book)) == [["code"]]
+
+
+def test_a_cell_far_below_all_others_is_refused_at_once(sign_in: Callable[..., Any]) -> None:
+    book = Workbook()
+    book.active.append(["code", "name"])
+    book.active["XFD1048576"] = 1
+    content, begin = saved(book), time.process_time()
+    with pytest.raises(FarCell):
+        as_csv(io.BytesIO(content))
+    assert time.process_time() - begin < 0.2
+    refused = said(Desk(sign_in("finance")).upload("customers", content, names=("c.xlsx",)))
+    assert "c.xlsx: cell Sheet!XFD1048576 is far below all other cells." in refused

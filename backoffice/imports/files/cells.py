@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -19,6 +19,35 @@ class CellError(ValueError):
         super().__init__(message % params)
         self.message = message
         self.params = params
+
+
+class WorkbookTrouble(str):
+    """A cell of a workbook without a value: its text is the error or the formula, `place` its sheet and cell."""
+
+    __slots__ = ("place",)
+    place: str
+
+    @classmethod
+    def at(cls, place: str, shown: str) -> "WorkbookTrouble":
+        """The trouble at a place."""
+        cell = cls(shown)
+        cell.place = place
+        return cell
+
+    def strip(self, _chars: str | None = None, /) -> "WorkbookTrouble":
+        """Return the cell itself, with its place."""
+        return self
+
+    @property
+    def refusal(self) -> CellError:
+        """The sentence that refuses the cell."""
+        return CellError(
+            N_(
+                "Cell %(cell)s of the workbook has no value, but %(shown)s. "
+                "Correct it in the spreadsheet, save the workbook and try again."
+            ),
+            cell=self.place, shown=self[:50],
+        )  # fmt: skip
 
 
 class WorkbookNumber(str):
@@ -51,7 +80,31 @@ class NotationReader:
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _NOT_UTF8 = re.compile(r"[\ud800-\udfff]")
 _DATE = re.compile(r"(\d{4})-(\d{2})-(\d{2})", re.ASCII)
-_OTHER_DATE = re.compile(r"(\d{1,2})([/.-])(\d{1,2})\2(\d{4})", re.ASCII)
+_OTHER_DATE = re.compile(r"(\d{1,2})([/.-])(\d{1,2})\2(\d{4}|\d{2})", re.ASCII)
+_NAMED_DATE = re.compile(
+    r"(\d{1,2})[ .-]+([a-z]{3,9})\.?[ ,-]+(\d{4}|\d{2})", re.ASCII | re.IGNORECASE
+)
+_TIME = re.compile(
+    r"[T ]\d{1,2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?: ?[AP]M)?(?: ?(?:Z|UTC|[+-]\d{2}:?\d{2}))?$",
+    re.ASCII | re.IGNORECASE,
+)
+_SERIAL = re.compile(r"(\d{5})(?:\.\d{1,15})?", re.ASCII)
+_SERIALS_BEGIN = date(1899, 12, 30)
+_SERIALS = range(25569, 62094)
+"""The days 1970-01-01 to 2069-12-31 as spreadsheets count them."""
+
+_MONTHS = {
+    name: number
+    for number, names in enumerate(
+        (
+            "jan january januari", "feb february februari", "mar march maret", "apr april", "may mei",
+            "jun june juni", "jul july juli", "aug august agu agt ags agustus", "sep sept september",
+            "oct october okt oktober", "nov november nop nopember", "dec december des desember",
+        ), 1,
+    )
+    for name in names.split()
+}  # fmt: skip
+"""The months in English and Indonesian, whole and shortened."""
 
 
 def text(longest: int) -> Callable[[str], str]:
@@ -122,8 +175,11 @@ def email(cell: str) -> str:
 
 @NotationReader
 def day(cell: str, notation: Notation) -> date:
-    """A date as YYYY-MM-DD, or in the file's own order, of a year that a record can have."""
-    parts = _year_month_day(cell, notation.dates)
+    """A date as YYYY-MM-DD, with a month's name, as a spreadsheet's number, or in the file's own order.
+
+    A time behind it is left out: the day is the one that is written.
+    """
+    parts = _year_month_day(_TIME.sub("", cell), notation.dates)
     if parts is None:
         raise CellError(_ASKED[notation.dates])
     try:
@@ -151,11 +207,22 @@ def _year_month_day(cell: str, order: str) -> tuple[int, int, int] | None:
     """Year, month and day of a date; None where it is not written in that order."""
     if match := _DATE.fullmatch(cell):
         return int(match[1]), int(match[2]), int(match[3])
+    if (match := _SERIAL.fullmatch(cell)) and int(match[1]) in _SERIALS:
+        day = _SERIALS_BEGIN + timedelta(days=int(match[1]))
+        return day.year, day.month, day.day
+    if (match := _NAMED_DATE.fullmatch(cell)) and match[2].lower() in _MONTHS:
+        return _year(match[3]), _MONTHS[match[2].lower()], int(match[1])
     match = None if order == "iso" else _OTHER_DATE.fullmatch(cell)
     if match is None:
         return None
-    first, second, year = int(match[1]), int(match[3]), int(match[4])
+    first, second, year = int(match[1]), int(match[3]), _year(match[4])
     return (year, second, first) if order == "dmy" else (year, first, second)
+
+
+def _year(digits: str) -> int:
+    """A year; one of two digits is of 1970 to 2069."""
+    year = int(digits)
+    return year if len(digits) == 4 else year + (1900 if year >= 70 else 2000)
 
 
 @NotationReader

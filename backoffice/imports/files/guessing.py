@@ -8,7 +8,7 @@ from typing import Any
 
 from ...base.money import NUMBER_FORMATS, AmountError
 from ..kinds import ImportKind
-from .cells import CellError, WorkbookNumber
+from .cells import CellError, WorkbookNumber, WorkbookTrouble
 from .layout import DATE_FORMATS, Layout, Notation, normalised
 from .reading import CsvFile, ImportColumn
 from .sources import Source
@@ -23,10 +23,11 @@ SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "additions": ("addition", "penambahan", "tambahan"),
     "city": ("town", "kota"),
     "closing_date": ("closed", "closed on", "date closed", "tanggal tutup", "tanggal penutupan", "ditutup"),
-    "code": (
+    "accounts.code": ("account", "account code", "account number", "kode", "kode akun", "no akun", "nomor akun"),
+    "customers.code": (
         "customer code", "customer id", "customer number", "kode", "kode pelanggan", "no pelanggan", "id pelanggan",
-        "product code", "sku", "kode produk",
     ),
+    "products.code": ("product code", "product id", "sku", "kode", "kode produk", "kode barang"),
     "contact_name": ("contact", "contact person", "kontak", "nama kontak", "narahubung"),
     "country": ("negara",),
     "customer_code": ("customer", "customer id", "customer number", "kode pelanggan", "pelanggan", "id pelanggan"),
@@ -162,7 +163,7 @@ def _cells_of(sources: Sequence[Source], kind: ImportKind, layout: Layout) -> Ce
         for row in file.rows() if places else ():
             for place, column in places:
                 cell = row.cells[place].strip() if place < len(row.cells) else ""
-                if cell and not isinstance(cell, WorkbookNumber):
+                if cell and not isinstance(cell, WorkbookNumber | WorkbookTrouble):
                     is_number = column.holds == "number"
                     cell = cell.translate(_ANY_DIGIT) if is_number else cell
                     found.setdefault(column, set()).add(cell)

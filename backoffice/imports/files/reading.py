@@ -13,11 +13,11 @@ from sqlalchemy.types import TypeEngine
 from ...base import N_
 from ...base.money import AmountError
 from ..report import Problem
-from .cells import CellError, NotationReader, WorkbookNumber
+from .cells import CellError, NotationReader, WorkbookNumber, WorkbookTrouble
 from .layout import DELIMITERS, EACH, RETURNED, Layout, Notation, normalised
 from .rows import LIMITS, MOST_CELLS, Row, delimiter_hint, rows
 from .sources import Source, StoredFile
-from .workbooks import MARK
+from .workbooks import MARK, TROUBLE
 
 GUARDED = tuple("=+-@\t\r\n\0")
 """First characters of a text that a spreadsheet would evaluate; exports put a ' before it."""
@@ -127,6 +127,8 @@ class CsvFile:
             if not column.may_be_empty:
                 raise CellError(N_("This must not be empty."))
             return column.empty
+        if isinstance(cell, WorkbookTrouble):
+            raise cell.refusal
         return column.reader(self.layout.notation)(cell)
 
     def _split(self, stream: TextIOWrapper) -> Iterator[Row]:
@@ -258,6 +260,8 @@ class CsvFile:
                 self._note(number, column.name, N_("This must not be empty."))
             return column.empty
         try:
+            if isinstance(cell, WorkbookTrouble):
+                raise cell.refusal
             return reader(cell)
         except (CellError, AmountError) as refusal:
             self._note(number, column.name, refusal.message, **refusal.params)
@@ -293,4 +297,8 @@ def _unguarded(cell: str) -> str:
 
 
 def _unmarked(cell: str) -> str:
+    """A cell of a converted workbook: a number, a cell without a value, or a text."""
+    if cell.startswith(TROUBLE):
+        _, place, shown = cell.split(TROUBLE, 2)
+        return WorkbookTrouble.at(place, shown)
     return WorkbookNumber(cell.removeprefix(MARK)) if cell.startswith(MARK) else cell

@@ -8,9 +8,9 @@ from hashlib import sha256
 from io import BytesIO
 from typing import IO
 
-from ..refusals import EmptyFile, NotText
+from ..refusals import CellFarBelow, EmptyFile, NotText
 from .sources import CHUNK, StoredFile
-from .workbooks import BEGINNING, NoWorkbook, as_csv
+from .workbooks import BEGINNING, FarCell, NoWorkbook, as_csv
 
 MOST_BYTES = 16 * 1024 * 1024
 MOST_LINES = 100_000
@@ -80,6 +80,8 @@ def pack(upload: Upload) -> PackedFile:
         raise EmptyFile(name=name)
     if encoding == "utf-8-sig" and not _is_text(decoder, b"", final=True):
         encoding = "windows-1252"
+    if encoding == "windows-1252" and _is_in_part_utf8(stored):
+        encoding = "utf-8-sig"  # the lines in another encoding are refused one by one
     return PackedFile(
         name, stored.getvalue(), size, lines, found.hexdigest(), encoding, is_workbook
     )
@@ -114,6 +116,8 @@ def _text_of(stream: IO[bytes], name: str) -> IO[bytes]:
         return stream
     try:
         return as_csv(stream, MOST_LINES + MOST_FILES + 1)
+    except FarCell as refusal:
+        raise CellFarBelow(name=name, cell=refusal.place) from refusal
     except NoWorkbook as refusal:
         raise NotText(name=name) from refusal
 
@@ -124,6 +128,16 @@ def _of_head(head: bytes, name: str) -> str:
         raise NotText(name=name)
     is_utf16 = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     return "utf-16" if is_utf16 or head[1:400:2].count(0) > len(head[1:400:2]) // 2 else "utf-8-sig"
+
+
+def _is_in_part_utf8(stored: BytesIO) -> bool:
+    """Whether a line with special letters is UTF-8, in a file that is not UTF-8 as a whole."""
+    with gzip.GzipFile(fileobj=BytesIO(stored.getvalue())) as lines:
+        return any(
+            not line.isascii()
+            and _is_text(codecs.getincrementaldecoder("utf-8")(), line, final=True)
+            for line in lines
+        )
 
 
 def _is_text(decoder: codecs.IncrementalDecoder, chunk: bytes, *, final: bool = False) -> bool:

@@ -1,4 +1,4 @@
-"""Excel workbooks: the values of their first sheet as a CSV file, which is then read like any other."""
+"""Excel workbooks: their first visible sheet, as a person sees it, as a CSV file, which is then read like any other."""
 
 import csv
 import tempfile
@@ -24,14 +24,30 @@ MARK = "\x01"
 """The prefix of each number that `as_csv` writes. XML cannot contain it, so no text of a workbook begins with it."""
 
 
+TROUBLE = "\x02"
+"""The sign before the place and before the text of each cell without a value, an error or a formula."""
+
+MOST_EMPTY_ROWS = 1000
+"""The most empty rows within a sheet: a cell far below them is there by mistake."""
+
+
 class NoWorkbook(ValueError):
     """An archive that is no workbook, is broken, or is too large unpacked."""
 
 
-def as_csv(stream: IO[bytes], most_rows: int | None = None) -> IO[bytes]:
-    """The values of the first sheet as CSV in UTF-8; a formula gives its last result.
+class FarCell(NoWorkbook):
+    """A cell far below all others; `place` is its sheet and cell."""
 
-    Numbers have a `MARK` and a point, dates are YYYY-MM-DD. Raises NoWorkbook.
+    def __init__(self, place: str) -> None:
+        super().__init__(f"{place} is far below all other cells; delete its row")
+        self.place = place
+
+
+def as_csv(stream: IO[bytes], most_rows: int | None = None) -> IO[bytes]:
+    """The values of the first visible sheet as CSV in UTF-8; a formula gives its last result.
+
+    Numbers have a `MARK` and a point, and the zeros in front that Excel shows. Dates are YYYY-MM-DD. A cell without
+    a value has `TROUBLE`. Raises NoWorkbook.
     """
     from openpyxl import load_workbook
 
@@ -40,10 +56,10 @@ def as_csv(stream: IO[bytes], most_rows: int | None = None) -> IO[bytes]:
     try:
         _check(stream)
         book = load_workbook(stream, read_only=True, data_only=True, keep_links=False)
-        sheet = book.worksheets[0]
-        sheet.reset_dimensions()  # the stored dimensions of a sheet are often out of date
-        rows = sheet.iter_rows(values_only=True, max_col=MOST_CELLS + 1)
-        csv.writer(text).writerows(_even(islice(rows, most_rows)))
+        sheet = next((one for one in book.worksheets if one.sheet_state == "visible"), None)
+        if sheet is None:
+            raise NoWorkbook("no sheet is visible")
+        csv.writer(text).writerows(_even(islice(_rows(sheet), most_rows)))
     except NoWorkbook:
         raise
     except Exception as error:  # a broken file can raise any exception in the reader
@@ -66,24 +82,71 @@ def _check(stream: IO[bytes]) -> None:
     stream.seek(0)
 
 
-def _even(rows: Iterable[Sequence[Any]]) -> Iterator[list[str]]:
-    """The rows as text, padded or stripped of empty cells at the end to the width of the header."""
+def _rows(sheet: Any) -> Iterator[list[str]]:
+    """The rows of a sheet as text, read from the cells that it stores, not from the size that it claims."""
+    from openpyxl.cell.read_only import ReadOnlyCell
+    from openpyxl.worksheet._reader import FORMULA_TAG, WorkSheetParser
+
+    class Parser(WorkSheetParser):  # type: ignore[misc]
+        """Reads values, and the formula of a cell that has no value."""
+
+        def parse_cell(self, element: Any) -> dict[str, Any]:
+            cell: dict[str, Any] = super().parse_cell(element)
+            if cell["value"] is None and element.find(FORMULA_TAG) is not None:
+                cell["value"], cell["data_type"] = f"={element.findtext(FORMULA_TAG) or ''}", "e"
+            return cell
+
+    book, zeros, expected = sheet.parent, dict[int, int](), 1
+    with sheet._get_source() as source:
+        parser = Parser(
+            source, sheet._shared_strings, data_only=True, epoch=book.epoch,
+            date_formats=book._date_formats, timedelta_formats=book._timedelta_formats,
+        )  # fmt: skip
+        for number, stored in parser.parse():
+            filled = [ReadOnlyCell(sheet, **one) for one in stored if one["value"] is not None]
+            if not filled:
+                continue
+            if number - expected > MOST_EMPTY_ROWS:
+                raise FarCell(f"{sheet.title}!{filled[0].coordinate}")
+            yield from ([] for _ in range(expected, number))
+            expected = number + 1
+            cells = [""] * min(filled[-1].column, MOST_CELLS + 1)
+            for one in filled:
+                if one.column > len(cells):
+                    break
+                if one.data_type == "e":
+                    cells[one.column - 1] = (
+                        f"{TROUBLE}{sheet.title}!{one.coordinate}{TROUBLE}{one.value}"
+                    )
+                else:
+                    style = one._style_id
+                    if style not in zeros:
+                        zeros[style] = _zeros(one.number_format)
+                    cells[one.column - 1] = _text(one.value, zeros[style])
+            yield cells
+
+
+def _zeros(number_format: str) -> int:
+    """How many digits a format such as `00000` shows at least."""
+    return len(number_format) if number_format.strip("0") == "" else 0
+
+
+def _even(rows: Iterable[Sequence[str]]) -> Iterator[list[str]]:
+    """The rows, padded or stripped of empty cells at the end to the width of the header."""
     width = 0
     for values in rows:
-        cells = [_text(value) for value in values]
+        cells = list(values)
         while len(cells) > width and not cells[-1]:
             cells.pop()
         width = width or len(cells)
         yield cells + [""] * (width - len(cells))
 
 
-def _text(value: Any) -> str:
-    if value is None:
-        return ""
+def _text(value: Any, digits: int) -> str:
     if isinstance(value, bool):
         return str(value).upper()
     if isinstance(value, int):
-        return f"{MARK}{value}"
+        return f"{MARK}{value:0{digits + (value < 0)}d}"
     if isinstance(value, float):
         # Excel shows the first 15 digits of a number; the float behind it has more.
         return f"{MARK}{Decimal(f'{value:.15g}'):f}"

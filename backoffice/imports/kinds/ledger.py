@@ -4,6 +4,7 @@ The lines of an entry share its number. An entry with the number of a posted one
 file again posts nothing; no file changes a posted entry.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
@@ -37,7 +38,17 @@ from ...ledger.fields import CODE, ENTRY_DATE, LINE_MEMO, MEMO, NAME, NUMBER, RO
 from ...ledger.models import Account, JournalEntry, JournalLine
 from ...ledger.posting.sources import is_document, is_known
 from ...ledger.refusals import AccountInactive, NoOneSide, NotBalanced, RoleTaken, TypeInUse
-from ...ledger.rules import CODE_LENGTH, POSTED, RETAINED_EARNINGS, TEXT_LENGTH
+from ...ledger.rules import (
+    ASSET,
+    CODE_LENGTH,
+    EQUITY,
+    EXPENSE,
+    LIABILITY,
+    POSTED,
+    RETAINED_EARNINGS,
+    REVENUE,
+    TEXT_LENGTH,
+)
 from ..files import cells
 from ..files.reading import ImportColumn
 from ..files.stage import Stage
@@ -47,8 +58,37 @@ from .field_columns import columns_of
 
 NO_ACCOUNT = N_("There is no account %(value)s. Import the accounts first.")
 
+OTHER_TYPES = {
+    ASSET: "assets aset aktiva harta bank cash receivable accounts_receivable fixed_asset fixed_assets "
+    "current_asset other_current_asset other_asset inventory",
+    LIABILITY: "liabilities kewajiban liabilitas utang hutang payable accounts_payable credit_card "
+    "current_liability other_current_liability long_term_liability",
+    EQUITY: "ekuitas modal capital equity_unaffected",
+    REVENUE: "income sales pendapatan penghasilan other_income",
+    EXPENSE: "expenses beban biaya cost_of_goods_sold cogs cost_of_sales other_expense",
+}
+"""Type of account → its names in other programs."""
+
+OTHER_FAMILIES = {
+    "asset": ASSET, "liability": LIABILITY, "equity": EQUITY, "income": REVENUE, "revenue": REVENUE, "expense": EXPENSE,
+}  # fmt: skip
+"""The first word of a finer type, as in `asset_cash` or `liability_payable` → type of account."""
+
+_KNOWN_TYPES = {
+    name: of for of, names in OTHER_TYPES.items() for name in names.split()
+} | OTHER_FAMILIES  # fmt: skip
+
+
+def _account_type(cell: str) -> str:
+    """The type of an account, also by the names of other programs."""
+    name = "_".join(re.findall(r"[a-z]+", cell.lower()))
+    known = _KNOWN_TYPES.get(name) or OTHER_FAMILIES.get(name.partition("_")[0])
+    return known or cells.one_of(*TYPE.words)(cell)
+
+
 ACCOUNTS = (
-    *columns_of((CODE, NAME, TYPE)),
+    *columns_of((CODE, NAME)),
+    ImportColumn("type", _account_type, TYPE.column.type),
     ImportColumn(
         "parent", cells.text(CODE_LENGTH), Text(), required=False, may_be_empty=True, empty=""
     ),
