@@ -22,7 +22,7 @@ from .timing import timed
 from .world import World
 
 CUSTOMERS = 100_000
-MONTHS = 3
+MONTHS = 1
 BAR = 1.0
 """Seconds."""
 

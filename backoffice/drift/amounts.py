@@ -7,7 +7,7 @@ such a pair. Amounts are in the deployment's currency.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import reduce
 from operator import add
@@ -84,7 +84,7 @@ def amounts_of(figure: Measured, before: Values, after: Values) -> Amounts | Non
 
 def as_fields(amounts: Amounts | None) -> dict[str, Decimal]:
     """The amounts as fields of a row; empty for a figure without money."""
-    return {} if amounts is None else asdict(amounts)
+    return {} if amounts is None else dict(vars(amounts))  # `asdict` copies each amount
 
 
 def _amount(values: Values, column: str) -> Decimal:
