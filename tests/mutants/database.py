@@ -7,6 +7,15 @@ SCOPE, OF_GRANTS = "tests/audit/test_scope.py", "tests/platform/test_grants.py"
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
+        "database-trigger-that-is-switched-off-counts-as-on",
+        OBJECTS,
+        "t.tgenabled IN ('O', 'A') AS is_enabled",
+        "t.tgenabled IN ('O', 'A', 'D') AS is_enabled",
+        (
+            "tests/platform/test_guards.py::test_every_way_of_tampering_with_every_declared_trigger_is_named",
+        ),
+    ),
+    Mutant(
         "database-trigger-of-a-removed-table-stays",
         OBJECTS,
         '    wrong |= dict.fromkeys(recorded.keys() - {o.name for o in objects}, "is no longer declared")\n',
@@ -35,6 +44,13 @@ MUTANTS: tuple[Mutant, ...] = (
         (
             "tests/audit/test_append_only.py::test_fault_15_even_its_owner_is_refused_with_a_sentence",
         ),
+    ),
+    Mutant(
+        "database-app-writes-events-of-the-trail",
+        GRANTS,
+        '"audit_events": READ,',
+        '"audit_events": ("SELECT", "INSERT"),',
+        (f"{OF_GRANTS}::test_the_app_may_not",),
     ),
     Mutant(
         "database-old-privileges-stay",
