@@ -57,8 +57,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "api-next-page-loses-its-filters",
         API,
-        "arguments = {**(request.view_args or {}), **request.args.to_dict()}",
-        "arguments = {**(request.view_args or {})}",
+        "                **request.args.to_dict(),\n",
+        "",
         BOOKED,
     ),
     Mutant(
