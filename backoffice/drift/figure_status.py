@@ -6,14 +6,14 @@ without failure, no change by another program waits, and the triggers that note 
 
 import time
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cache
 from typing import Any, Literal
 
 import structlog
-from flask import current_app, g, has_request_context
+from flask import current_app
 from sqlalchemy import (
     ColumnElement,
     Connection,
@@ -257,26 +257,12 @@ def now() -> FigureStatus:
     return found
 
 
-def seen(wrong: int) -> None:
-    """Record that this page shows so many wrong rows that cannot be stored; its status must not be "right" then."""
-    if has_request_context():
-        g.seen_wrong = wrong
-
-
 def known() -> FigureStatus | None:
     """The status of the books, at most some seconds old; None where the database does not answer.
 
     On a connection of its own: an error page is rendered while the request's own
     transaction is broken.
     """
-    found = _remembered()
-    if found is None or found.wrong or not has_request_context():
-        return found
-    seen_wrong = g.get("seen_wrong", 0)
-    return replace(found, wrong=seen_wrong) if seen_wrong else found
-
-
-def _remembered() -> FigureStatus | None:
     found: FigureStatus | None
     until, found = current_app.extensions.get(_KNOWN, (0.0, None))
     if time.monotonic() < until:

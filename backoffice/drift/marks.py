@@ -33,7 +33,7 @@ from . import figure_status
 from .facts.findings import PREFIX, name_of
 from .figure_status import IS_OPEN
 from .models import DriftFinding
-from .verification.looking import Owners, look
+from .present import Owners, differences
 from .wording import KINDS
 
 Place = tuple[str, str, tuple[str, ...]]
@@ -70,18 +70,20 @@ def _key_of(figure: Figure, row: Any) -> tuple[str, ...]:
 
 
 def marks(owners: Owners) -> Marks:
-    """Verify these owners, which a page shows, and return the marks of what is wrong."""
-    found = look(owners)
-    seen = {
-        (finding.figure.name, column, tuple(str(value) for value in finding.key.values())): Mark(
-            None
-        )
+    """Compare these owners, which a page shows, and return the marks of what differs; nothing is recorded.
+
+    A fact is marked where a verification has recorded that it differs from the audit trail.
+    """
+    found, unknown = differences(owners)
+    facts = {name: ids for figure, ids in owners.items() for name in _facts_of(figure.owner_table)}
+    recorded = known({**facts, **{figure.name: ids for figure, ids in owners.items()}}).places
+    places = [
+        (finding.figure.name, column, tuple(str(value) for value in finding.key.values()))
         for finding in found
         for column in {**finding.stored, **finding.expected}
-    }
-    facts = {name: ids for figure, ids in owners.items() for name in _facts_of(figure.owner_table)}
-    recorded = known({**facts, **{figure.name: ids for figure, ids in owners.items()}})
-    return Marks({**seen, **recorded.places})
+    ]
+    kept = {place: mark for place, mark in recorded.items() if place[0] in {*facts, *unknown}}
+    return Marks({**kept, **{place: recorded.get(place, Mark(None)) for place in places}})
 
 
 @cache

@@ -15,6 +15,7 @@ from ..app.domain import declared
 from ..app.extensions import db
 from ..base import N_
 from ..base.refusals import Refusal
+from ..database.snapshots import snapshot
 from ..lists.queries import matching
 from ..lists.state import MOST_TICKED, ticked
 from ..people.actors import names_of
@@ -25,12 +26,14 @@ from ..web.claims import Claim
 from ..web.htmx import render
 from ..web.idempotency import new_key
 from ..web.safe_next import safe_next
-from . import figure_status, queries, recalculation, wording
+from . import figure_status, present, queries, recalculation, wording
+from .facts.deciding import stamp
 from .facts.findings import decision_on
+from .facts.forms import DecisionForm
 from .facts.wording import differences_of
 from .listing import findings
 from .models import DriftFinding
-from .verification import checks, looking
+from .verification import checks
 
 bp = Blueprint("drift", __name__, url_prefix="/health/drift")
 
@@ -50,7 +53,6 @@ class TooManyOwners(Refusal):
 @requires("figures.read")
 def index() -> Response:
     """The list of findings, largest difference first."""
-    looking.look_at_checks()
     said = wording.status_in_words(figure_status.now())
     return lists.show(findings(), "drift/index.html", figure_status=said)
 
@@ -62,9 +64,15 @@ lists.add_export(bp, "/export.<flavour>", "export", "figures.read", findings)
 @requires("figures.read")
 def record(finding_id: int) -> Response:
     """One finding: stored and expected value, its cause, and how often the row was corrected."""
-    looking.look_at_finding(db.session(), finding_id)
-    looking.look_at_checks()
+    return page_of(finding_id)
+
+
+def page_of(
+    finding_id: int, form: DecisionForm | None = None, status: int = 200, refused: str = ""
+) -> Response:
+    """The page of a finding with the row's present values; `form` is one to accept a fact that was refused."""
     finding, called = queries.finding_of(db.session(), finding_id) or abort(404)
+    is_open = finding.healed_at is None and present.compare(db.session(), finding)
     place, state = queries.place_of(finding, called), lists.asked(findings())
     previous, following = lists.neighbours(
         db.session(), current_user, state, finding.id, DriftFinding.id.expression
@@ -72,11 +80,18 @@ def record(finding_id: int) -> Response:
     corrections = queries.corrections_of(db.session(), finding)
     changes = differences_of(db.session(), finding)
     decision = None if changes is None else decision_on(db.session(), finding.id)
+    seen = stamp(finding.stored, finding.expected)
+    if form is None:
+        form = DecisionForm.over(seen)
+    elif refused:  # what was typed now applies to what is shown
+        form.seen.data = seen
     whom = [c.actor or c.db_user for c in corrections]
     whom += [decision.decided_by] if decision else []
     return render(
         "drift/record.html",
+        status=status,
         finding=finding,
+        is_open=is_open,
         called=called or f"#{finding.owner}",
         columns=sorted({**(finding.stored or {}), **(finding.expected or {})}),
         record_url=subjects.record_url(finding.figure, place),
@@ -86,6 +101,8 @@ def record(finding_id: int) -> Response:
         actors=names_of(db.session, whom),
         changes=changes,
         decision=decision,
+        form=form,
+        refused=refused,
         check=checks.all_checks().get(finding.figure),
         previous=previous,
         following=following,
@@ -101,7 +118,8 @@ def record(finding_id: int) -> Response:
 def check(name: str) -> Response:
     """A check, compared now: both sides with their sums, and the parts in which they differ."""
     one = declared().checks.get(name) or abort(404)
-    seen, parts = looking.look_at_check(one)
+    with snapshot(db.engine) as connection:
+        seen, parts = one.compare(connection), one.differing(connection)
     return render("drift/check.html", check=one, seen=seen, parts=parts, wording=wording)
 
 

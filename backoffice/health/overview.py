@@ -9,7 +9,6 @@ from flask_babel import ngettext
 
 from ..app.extensions import db
 from ..drift import figure_status, wording
-from ..drift.verification.looking import look_at_checks
 from ..security.permissions import requires
 from ..web.charts import Chart, Point, bar_chart
 from ..web.formats import day_filter, quantity_filter
@@ -27,7 +26,6 @@ NAMED = 6
 @requires("figures.read")
 def index() -> Response:
     """Whether the figures are right, when they were verified, and recent corrections."""
-    look_at_checks()
     session = db.session()
     figures = queries.figures(session)
     days = queries.corrected(session, figures)
