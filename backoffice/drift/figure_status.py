@@ -6,14 +6,14 @@ without failure, no change by another program waits, and the triggers that note 
 
 import time
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cache
 from typing import Any, Literal
 
 import structlog
-from flask import current_app
+from flask import current_app, g, has_request_context
 from sqlalchemy import (
     ColumnElement,
     Connection,
@@ -257,12 +257,23 @@ def now() -> FigureStatus:
     return found
 
 
+def shown_wrong(wrong: int) -> None:
+    """Keep this page's dot from saying "right" beside so many rows that it marks; no other page is affected."""
+    g.shown_wrong = wrong
+
+
 def known() -> FigureStatus | None:
     """The status of the books, at most some seconds old; None where the database does not answer.
 
     On a connection of its own: an error page is rendered while the request's own
     transaction is broken.
     """
+    found = _remembered()
+    wrong = g.get("shown_wrong", 0) if has_request_context() else 0
+    return replace(found, wrong=wrong) if found and wrong and not found.wrong else found
+
+
+def _remembered() -> FigureStatus | None:
     found: FigureStatus | None
     until, found = current_app.extensions.get(_KNOWN, (0.0, None))
     if time.monotonic() < until:

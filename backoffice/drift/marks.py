@@ -1,6 +1,6 @@
 """Marks on amounts with open findings: beside a record's amounts, and for lists."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -10,6 +10,7 @@ from flask_babel import gettext as _
 from sqlalchemy import (
     ARRAY,
     BigInteger,
+    ColumnElement,
     Connection,
     Table,
     Text,
@@ -75,6 +76,8 @@ def marks(owners: Owners) -> Marks:
     A fact is marked where a verification has recorded that it differs from the audit trail.
     """
     found, unknown = differences(owners)
+    if found:
+        figure_status.shown_wrong(len(found))
     facts = {name: ids for figure, ids in owners.items() for name in _facts_of(figure.owner_table)}
     recorded = known({**facts, **{figure.name: ids for figure, ids in owners.items()}}).places
     places = [
@@ -99,6 +102,10 @@ def _facts_of(table: Table) -> tuple[str, ...]:
     return tuple(found)
 
 
+MOST_NOTICES = 10
+"""The most facts of one page that are named above it; the list of findings has them all."""
+
+
 @dataclass(frozen=True)
 class FactMark:
     """A row of a record that differs from the audit trail: in words, with its finding's address if the user may."""
@@ -108,13 +115,24 @@ class FactMark:
 
 
 def marks_of_facts(table: Table, row_id: int) -> list[FactMark]:
-    """The marks of what was entered in a record and in its parts, as the last verification has recorded it."""
-    names = _facts_of(table)
-    mine = (IS_OPEN, DriftFinding.figure.in_(names), DriftFinding.owner == row_id)
-    found = db.session.scalars(select(DriftFinding).where(*mine).order_by(DriftFinding.id)).all()
+    """The marks of facts that verification has named: of a record, its parts, and the rows that refer to it."""
+    own = DriftFinding.figure.in_(_facts_of(table)) & (DriftFinding.owner == row_id)
+    mine = or_(own, *_referring(table, row_id)) if may_open("drift.record") else own
+    asked = select(DriftFinding).where(IS_OPEN, mine).order_by(own.desc(), DriftFinding.id)
+    found = db.session.scalars(asked.limit(MOST_NOTICES)).all()
     if found:
         figure_status.reported_wrong()
     return [FactMark(_sentence(finding), FINDINGS.address(finding.id)) for finding in found]
+
+
+def _referring(table: Table, row_id: int) -> Iterator[ColumnElement[bool]]:
+    """Whether a finding is of a row that refers to this record: a payment of the customer, for example."""
+    recorded = DriftFinding.key["id"].astext.cast(BigInteger)
+    for name, facts in facts_by_table().items():
+        for column in facts.columns:
+            if any(key.column.table is table for key in column.foreign_keys):
+                theirs = select(facts.key).where(column == row_id)
+                yield (DriftFinding.figure == name_of(name)) & recorded.in_(theirs)
 
 
 def _sentence(finding: DriftFinding) -> str:

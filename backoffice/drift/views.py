@@ -120,6 +120,8 @@ def check(name: str) -> Response:
     one = declared().checks.get(name) or abort(404)
     with snapshot(db.engine) as connection:
         seen, parts = one.compare(connection), one.differing(connection)
+    if not seen.holds:
+        figure_status.shown_wrong(1)
     return render("drift/check.html", check=one, seen=seen, parts=parts, wording=wording)
 
 

@@ -245,7 +245,7 @@ PAIRS = {
     "billing.export_recalculation", "invoices.calculation", "invoices.calculation_of", "invoices.changes",
     "billing.migration_items", "payments.changes", "billing.recalculation", "billing.recalculation_changes",
     "customers.changes",
-    "drift.accept", "drift.export", "drift.index", "drift.record",
+    "drift.export", "drift.index", "drift.record",
     "imports.record",
     "meters.calculation", "meters.calculation_of", "meters.changes",
     "orders.calculation", "orders.calculation_of", "orders.calculation_of_part", "orders.changes",

@@ -291,28 +291,35 @@ def test_the_screen_shows_both_values_and_takes_a_decision_once(
     page = finance.get(f"/health/drift/{number}")
     assert page.status_code == 200
     reported = text_of(page.text)
-    for words in ("40.00", "140.00", "PAY-1", "Changed past the audit trail", "Accept as it is"):
+    for words in (
+        "40.00",
+        "140.00",
+        "PAY-1",
+        "Changed past the audit trail",
+        "Accept the row as it is",
+    ):
         assert words in reported
     assert "Preview the correction" not in reported
     assert f"restore-fact {number}" in reported
     assert finance.get(f"/health/drift/{number}/restore").status_code == 404
     asked = finance.get(f"/health/drift/{number}/accept")
-    assert "140.00" in text_of(asked.text)
+    assert (asked.status_code, asked.location) == (303, f"/health/drift/{number}")
     form = {
         "idempotency_key": new_key(), "reason": "The customer paid in two parts.",
         "seen": deciding.stamp({"amount": "140.00"}, {"amount": "40.00"}),
     }  # fmt: skip
-    assert (
-        finance.post(f"/health/drift/{number}/accept", data={**form, "reason": " "}).status_code
-        == 422
-    )
+    refused = finance.post(f"/health/drift/{number}/accept", data={**form, "reason": " "})
+    assert refused.status_code == 422
+    assert "Say why. The reason is kept with the decision." in text_of(refused.text)
+    assert "140.00" in text_of(refused.text)
+    assert session.scalars(select(FactDecision)).all() == []
     for _ in range(2):
         done = finance.post(f"/health/drift/{number}/accept", data=form)
         assert done.status_code == 303
     assert len(session.scalars(select(FactDecision)).all()) == 1
     reported = text_of(finance.get(f"/health/drift/{number}").text)
     assert "The customer paid in two parts." in reported
-    assert "Accept as it is" not in reported
+    assert "Accept the row as it is" not in reported
     history = text_of(finance.get("/billing/payments/PAY-1").text)
     assert "140.00" in history
     other = {**form, "idempotency_key": "another"}
@@ -326,7 +333,7 @@ def test_who_may_only_look_decides_nothing(
     surgery.execute("UPDATE payments SET amount = 140")
     number = finding(session)
     viewer = sign_in("viewer")
-    assert "Accept as it is" not in viewer.get(f"/health/drift/{number}").text
+    assert "Accept the row as it is" not in viewer.get(f"/health/drift/{number}").text
     assert viewer.get(f"/health/drift/{number}/accept").status_code == 403
     assert viewer.post(f"/health/drift/{number}/accept", data={}).status_code == 403
 

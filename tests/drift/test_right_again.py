@@ -1,4 +1,4 @@
-"""Findings that are resolved meanwhile are closed by the heal, apply or page that verifies the row."""
+"""A finding that is resolved is closed by the next heal, apply or verification of the row."""
 
 from decimal import Decimal
 from typing import Any
@@ -79,7 +79,8 @@ def test_the_page_of_a_finding_shows_what_is_stored_now(
     page = text_of(finance.get(address).text)
     assert ("250.00" in page, "100.00" in page, "Stored wrongly" in page) == (True, False, True)
     surgery.execute(RIGHT)
-    assert "Right again" in text_of(finance.get(address).text)
+    assert "The row is correct now" in text_of(finance.get(address).text)
+    assert found(session, "orders.grand_total").healed_at is None
 
 
 def test_the_page_of_what_an_owner_has_left_says_so_still(
@@ -106,7 +107,7 @@ def test_who_decides_about_a_fact_decides_about_what_it_is_now(
     run_of("audit.facts")
     number = found(session, "facts:payments").id
     finance: FlaskClient = sign_in("finance")
-    first = finance.get(f"/health/drift/{number}/accept")
+    first = finance.get(f"/health/drift/{number}")
     surgery.execute("UPDATE payments SET amount = 150")
     form = {"idempotency_key": "a", "reason": "In two parts.", "seen": seen_in(first.text)}
     refused = finance.post(f"/health/drift/{number}/accept", data=form)
@@ -116,7 +117,7 @@ def test_who_decides_about_a_fact_decides_about_what_it_is_now(
     assert finance.post(f"/health/drift/{number}/accept", data=form).status_code == 303
 
 
-def test_a_fact_that_is_as_the_trail_has_it_is_right_again_on_its_page(
+def test_a_fact_that_is_as_the_trail_has_it_is_correct_on_its_page(
     session: Any, surgery: Surgery, sign_in: Any, owner_connection: Any
 ) -> None:
     tell_of_the_book(owner_connection)
@@ -127,7 +128,7 @@ def test_a_fact_that_is_as_the_trail_has_it_is_right_again_on_its_page(
     number = found(session, "facts:payments").id
     surgery.execute("UPDATE payments SET amount = 40")
     page = text_of(sign_in("finance").get(f"/health/drift/{number}").text)
-    assert ("Right again" in page, "Accept as it is" in page) == (True, False)
+    assert ("The row is correct now" in page, "Accept the row" in page) == (True, False)
 
 
 def seen_in(page: str) -> str:
