@@ -33,10 +33,11 @@ screens.add_to(bp, without=("record",))
 def record(number: str) -> Response:
     """One wallet with its transactions, the newest first."""
     wallet = screens.found(number)
-    marks = marks_of(WALLET, wallet)  # first: the list marks what has been read by then
     part = lists.part(transactions_of(wallet), endpoint="wallets.record", number=number)
     days = balances_by_day(db.session(), wallet) if part.rows else ()
-    return screens.shown(wallet, transactions=part, days=days, chart=_chart(days), marks=marks)
+    return screens.shown(
+        wallet, transactions=part, days=days, chart=_chart(days), marks=marks_of(WALLET, wallet)
+    )
 
 
 def _chart(days: Sequence[DayBalance]) -> Chart:
