@@ -63,7 +63,7 @@ def test_a_chart_comes_in_with_parents_in_any_order_and_again_changes_nothing(
     assert [(line, column) for line, column, _said in problems("accounts", circle)] == [
         (2, "parent")
     ]
-    unknown_parent = write("d.csv", ACCOUNTS, "8,Eight,asset,Nowhere,yes", "8,Eight,assets,,yes")
+    unknown_parent = write("d.csv", ACCOUNTS, "8,Eight,asset,Nowhere,yes", "8,Eight,other,,yes")
     assert [(line, column) for line, column, _said in problems("accounts", unknown_parent)] == [
         (2, "parent"),
         (3, "type"),
