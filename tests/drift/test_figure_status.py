@@ -142,9 +142,9 @@ def test_what_a_page_shows_as_wrong_is_wrong_everywhere_until_it_is_mended(
     assert right_in(today) == []
     assert reported_right(finance, ["/health", "/health/drift"]) == []
     stored.mend(surgery)
+    run_of("figures.verify")
     for address in own:
         assert "wrong-mark" not in markup(finance, address), address
-    run_of("figures.verify")
     assert "Every stored figure is right" in page(finance, "/today")
 
 
