@@ -11,7 +11,6 @@ from sqlalchemy import (
     delete,
     exists,
     func,
-    null,
     select,
     tuple_,
     update,
@@ -48,7 +47,7 @@ AT_ONCE = 5_000
 
 @dataclass(frozen=True)
 class Old:
-    """Rows of a table that are no longer needed; with `column`, only that column's values are removed."""
+    """Rows of a table that are no longer needed; with `column`, only that list is emptied."""
 
     model: type[Base]
     condition: ColumnElement[bool]
@@ -76,7 +75,7 @@ def old_uploads() -> Iterable[Old]:
     is_needed = Import.state == "applying"
     old = select(Import.id).where(_before(Import.created_at, UPLOADS_ARE_KEPT), ~is_needed)
     kept = (ImportContent, ImportProblem, ImportLine)
-    of_dry_run = ImportOutcome.import_id.in_(old) & ImportOutcome.rows.is_not(None)
+    of_dry_run = ImportOutcome.import_id.in_(old) & (ImportOutcome.rows != [])
     return [
         *(Old(model, model.import_id.in_(old)) for model in kept),
         Old(ImportOutcome, of_dry_run, "rows"),
@@ -141,7 +140,7 @@ def _remove(work: Work, old: Old) -> int:
     key = table.primary_key.columns
     some = tuple_(*key).in_(select(*key).where(old.condition).limit(AT_ONCE))
     removed = (
-        update(table).where(some).values({old.column: null()})
+        update(table).where(some).values({old.column: []})
         if old.column
         else delete(table).where(some)
     )

@@ -113,7 +113,7 @@ def test_of_an_old_upload_that_was_never_imported_the_rows_of_its_dry_run_go(
     )
     totals = [["amount", "5.00"]]
     assert sorted(session.execute(kept).all()) == [
-        ("being applied", rows, totals), ("old", None, totals), ("young", rows, totals),
+        ("being applied", rows, totals), ("old", [], totals), ("young", rows, totals),
     ]  # fmt: skip
     assert do("uploads").changed == 0
 
