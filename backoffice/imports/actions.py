@@ -41,6 +41,7 @@ from .refusals import (
     LineRefused,
     NeedsDryRun,
     NoFile,
+    NoLongerStored,
     SavedAtOnce,
     TooManyFiles,
     TooMuch,
@@ -162,14 +163,14 @@ def _refused_line(report: Report, before: Sequence[Problem]) -> Refusal | None:
 def _as_checked(session: Session, import_id: int, checks: int) -> tuple[Import, ImportOutcome]:
     """The upload, if it passed the dry run of that number.
 
-    Raises AppliedAlready, CheckedAnew, NeedsDryRun and BadLines.
+    Raises AppliedAlready, CheckedAnew, NeedsDryRun, NoLongerStored and BadLines.
     """
     upload = _locked(session, import_id)
     expected = session.get(ImportOutcome, import_id)
     if expected is None or upload.checks != checks:
         raise CheckedAnew()
     if expected.rows is None:
-        raise NeedsDryRun()
+        raise NeedsDryRun() if queries.are_stored(session, upload) else NoLongerStored()
     if not expected.went_through:
         raise BadLines()
     return upload, expected
