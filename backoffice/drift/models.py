@@ -25,7 +25,7 @@ ROW = "row"
 OWNERLESS = "ownerless"
 FORGED = "forged"
 IMPOSSIBLE = "impossible"
-"""A date out of range, of findings until 0.17; the cause has the same name as the kind."""
+"""A date out of range, of findings until 0.16; the cause has the same name as the kind."""
 UNEQUAL = "unequal"
 """A check with sides that differ; also the cause's name where every figure in it is right."""
 
