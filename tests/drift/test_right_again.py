@@ -62,11 +62,12 @@ def test_an_apply_closes_what_it_finds_right(
     assert figure_status.read(session).wrong == 0
 
 
-def test_a_heal_of_others_leaves_it_open(
-    wrong: dict[str, Order], session: Any, surgery: Surgery
+@pytest.mark.parametrize("kind", ["figures.heal", "figures.verify"])
+def test_what_looks_at_others_leaves_it_open(
+    wrong: dict[str, Order], session: Any, surgery: Surgery, kind: str
 ) -> None:
     surgery.execute(RIGHT)
-    run_of("figures.heal", {"figures": {"orders.grand_total": [wrong["A-2"].id]}})
+    run_of(kind, {"figures": {"orders.grand_total": [wrong["A-2"].id]}})
     assert found(session, "orders.grand_total").healed_at is None
 
 

@@ -15,6 +15,13 @@ MUTANTS: tuple[Mutant, ...] = (
         (f"{RUNS}::test_a_finding_is_one_row_from_first_seen_until_healed",),
     ),
     Mutant(
+        "drift-finding-of-an-owner-that-was-not-compared-is-closed",
+        FINDINGS,
+        "        owned,\n        FINDINGS.c.last_seen_at < since,\n",
+        "        FINDINGS.c.last_seen_at < since,\n",
+        (f"{RIGHT_AGAIN}::test_what_looks_at_others_leaves_it_open",),
+    ),
+    Mutant(
         "drift-finding-of-a-removed-figure-stays-open",
         FINDINGS,
         "FINDINGS.c.figure.not_in(list(known))",

@@ -42,6 +42,13 @@ MUTANTS: tuple[Mutant, ...] = (
         FOUND,
     ),
     Mutant(
+        "lists-last-day-of-moments-is-left-out",
+        FILTERS,
+        "yield self.column < periods.end_of(date.fromisoformat(values[self.until]))",
+        "yield self.column < periods.start_of(date.fromisoformat(values[self.until]))",
+        ("tests/runs/test_views.py::test_filters_leave_in_what_was_asked_for",),
+    ),
+    Mutant(
         "lists-sign-of-a-pattern-means-something",
         FILTERS,
         'return re.sub(r"([/%_])", r"/\\1", text)',

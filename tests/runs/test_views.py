@@ -15,6 +15,7 @@ from sqlalchemy import select
 from backoffice.app.domain import declared
 from backoffice.app.extensions import db
 from backoffice.app.protection import limiter
+from backoffice.base import periods
 from backoffice.base.actor import acting_as
 from backoffice.runs import actions, wording, working
 from backoffice.runs.models import Run, RunItem
@@ -96,6 +97,7 @@ def test_filters_leave_in_what_was_asked_for(session: Any, sign_in: SignIn) -> N
     assert shown("mine=1") == [mine] == shown(f"person={person.id}")
     assert shown("since=2199-01-01") == []
     assert shown("until=2199-01-01") == [applied, failed, mine, done]
+    assert shown(f"until={periods.today()}") == [applied, failed, mine, done]
     assert shown("since=0001-01-01&until=9999-12-31") == [applied, failed, mine, done]
     assert shown("status=nonsense&kind=%00&person=x") == [applied, failed, mine, done]
 
