@@ -37,9 +37,12 @@ def is_record(session: Session, address: str) -> bool:
 
 def pasted(text: str) -> str:
     """The path of an address of this app, copied from a browser; any other text unchanged."""
-    if text.startswith((request.host_url, "/")):
+    if not text.startswith((request.host_url, "/")):
+        return text
+    try:
         return urlsplit(text.removeprefix(request.host_url.rstrip("/"))).path
-    return text
+    except ValueError:  # no address, like `//[::1`
+        return text
 
 
 def _at(address: str) -> RecordQuery | None:

@@ -58,6 +58,12 @@ class TokenNameTaken(Refusal):
     sentence = N_("Another token is called %(name)s. Choose another name, or revoke that one.")
 
 
+class ManyScopes(Refusal):
+    """More than one scope was asked for."""
+
+    sentence = N_("A token has one scope. Create a token for each of these: %(scopes)s.")
+
+
 class UnknownScope(Refusal):
     """The scope opens no route of this app."""
 

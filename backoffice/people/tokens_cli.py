@@ -21,7 +21,9 @@ LONGEST_DAYS = 3650
 @click.option("--name", required=True, help="The program that will use it.")
 @click.option(
     "--scope",
+    "scopes",
     required=True,
+    multiple=True,
     help="What it opens: metrics, health; by the API customers:read, customers:write …",
 )
 @click.option(
@@ -34,10 +36,15 @@ LONGEST_DAYS = 3650
 @click.option("--never-expires", is_flag=True, help="It is good until it is revoked.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 @never_together("never_expires", "days")
-def create(name: str, scope: str, days: int, never_expires: bool, as_json: bool) -> None:
+def create(
+    name: str, scopes: tuple[str, ...], days: int, never_expires: bool, as_json: bool
+) -> None:
     """Make a token and show it, this once."""
     from ..security.permissions import open_scopes  # imports the web, unlike the rest here
 
+    if len(scopes) > 1:
+        raise tokens.ManyScopes(scopes=", ".join(scopes))
+    [scope] = scopes
     expires_at = None if never_expires else datetime.now(UTC) + timedelta(days=days)
     if SCOPE_ALIASES.get(scope, scope) not in open_scopes():
         raise tokens.UnknownScope(scope=scope, scopes=", ".join(open_scopes()))

@@ -39,6 +39,26 @@ def newest(session: Any) -> JournalEntry:
     return session.scalars(select(JournalEntry).order_by(JournalEntry.id.desc()).limit(1)).one()
 
 
+@pytest.mark.parametrize("source", ["//[::1", "/[", "http://[", "//[::1]:x/y", "/%00"])
+def test_a_source_that_is_no_address_is_kept_or_refused(
+    session: Any, chart: Chart, sign_in: Any, source: str
+) -> None:
+    browser = sign_in("finance")
+    form = typed(
+        browser.get("/ledger/entries/new").text,
+        ("Cash", "10", ""), ("capital", "", "10"),
+        entry_date="2026-03-02", memo="To begin", source=source,
+    )  # fmt: skip
+    made = browser.post("/ledger/entries/new", data=form)
+    if source.startswith("/"):
+        assert made.status_code == 422
+        assert "There is no record at this address." in text_of(made.text)
+        assert session.scalars(select(JournalEntry)).all() == []
+    else:
+        assert newest(session).source == source
+        assert source in browser.get(made.location).text
+
+
 def test_a_draft_is_typed_saved_edited_posted_and_reversed(
     session: Any, chart: Chart, sign_in: Any
 ) -> None:

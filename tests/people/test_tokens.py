@@ -59,6 +59,13 @@ def stored(session, name="prometheus"):
 # The commands
 
 
+def test_a_token_of_two_scopes_is_refused(run_command, session):
+    done = run_command("tokens", "create", "--name", "p", "--scope", "metrics", "--scope", "health")
+    assert done.exit_code == 2
+    assert "A token has one scope" in done.stderr
+    assert session.scalars(select(ApiToken)).all() == []
+
+
 def test_a_token_is_shown_once_and_only_its_digest_is_kept(run_command, session, app):
     done = run_command("tokens", "create", "--name", "prometheus", "--scope", "metrics", "--json")
     assert done.exit_code == 0, done.output

@@ -38,6 +38,18 @@ def test_every_answer_carries_the_headers(client, sign_in, path):
         assert "Strict-Transport-Security" not in headers
 
 
+def test_no_file_of_any_list_is_stored_by_a_proxy_or_a_browser(app, sign_in, monkeypatch):
+    monkeypatch.setattr(limiter, "enabled", False)
+    browser = sign_in("admin")
+    rules = [r.rule for r in app.url_map.iter_rules() if list(r.arguments) == ["flavour"]]
+    assert len(rules) > 20
+    for rule in rules:
+        for flavour in ("csv", "xlsx"):
+            answer = browser.get(rule.replace("<flavour>", flavour))
+            assert answer.status_code == 200, rule
+            assert answer.headers["Cache-Control"] == "no-store", (rule, flavour)
+
+
 def test_the_policy_allows_nothing_inline():
     assert "unsafe" not in CONTENT_SECURITY_POLICY
     assert CONTENT_SECURITY_POLICY == (
