@@ -226,7 +226,7 @@ COMMANDS: dict[str, Spoken] = {
         "book", "it shows what opens something, once", ("--name", "t{count}", "--scope", "metrics"),
         {
             "days": ("how long", ("--days", "3")), "never_expires": ("how long", ("--never-expires",)),
-            "name": ("", ()), "scope": ("", ()),
+            "name": ("", ()), "scopes": ("", ()),
         },
     ),
     "tokens list": Spoken(),
