@@ -26,7 +26,7 @@ from sqlalchemy.orm import Session
 from ..app.extensions import db
 from ..app.navigation import may_open
 from ..audit import tables
-from ..audit.facts import CHANGED, facts_by_table
+from ..audit.facts import CHANGED, REMOVED, facts_by_table
 from ..figures import Figure, registry
 from ..lists.marking import Mark, Watched
 from ..web import record_links
@@ -131,8 +131,10 @@ def _referring(table: Table, row_id: int) -> Iterator[ColumnElement[bool]]:
     for name, facts in facts_by_table().items():
         for column in facts.columns:
             if any(key.column.table is table for key in column.foreign_keys):
-                theirs = select(facts.key).where(column == row_id)
-                yield (DriftFinding.figure == name_of(name)) & recorded.in_(theirs)
+                is_of = DriftFinding.figure == name_of(name)
+                there = select(literal(1)).where(facts.key == recorded, column == row_id).exists()
+                gone = DriftFinding.expected[column.key].astext == str(row_id)
+                yield is_of & (there | ((DriftFinding.kind == REMOVED) & gone))
 
 
 def _sentence(finding: DriftFinding) -> str:

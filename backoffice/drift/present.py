@@ -15,6 +15,7 @@ from ..figures.verifying.findings import findings
 from .facts.findings import as_finding, facts_named
 from .findings import as_item
 from .models import DriftFinding
+from .verification import checks
 from .verification.chunks import seen_in
 
 Owners = Mapping[Figure, Sequence[int]]
@@ -55,27 +56,19 @@ def compare(session: Session, finding: DriftFinding) -> bool:
 
 def _fields(connection: Connection, finding: DriftFinding) -> Mapping[str, object] | None:
     """The present fields of a finding; empty where it cannot be compared, None where nothing differs."""
-    facts = facts_named(finding.figure)
-    if facts is not None:
-        for forgery in facts.forged(connection, [int(finding.key["id"])]):
-            now = as_finding(forgery)
-            return {name: now[name] for name in ("kind", "stored", "expected", "amount", "gross")}
-        return None
+    if (facts := facts_named(finding.figure)) is not None:
+        forged = map(as_finding, facts.forged(connection, [int(finding.key["id"])]))
+        names = ("kind", "stored", "expected", "amount", "gross")
+        return next(({name: now[name] for name in names} for now in forged), None)
+    if (check := checks.all_checks().get(finding.figure)) is not None:
+        return None if check.compare(connection).holds else {}
     figure = next((f for f in registry.figures if f.name == finding.figure), None)
-    if figure is None:
+    if figure is None or registry.bundle_of(figure).name in differing(connection, registry):
         return {}
-    bundle = registry.bundle_of(figure)
-    if bundle.name in differing(connection, registry):
-        return {}
-    seen = seen_in(connection, bundle, {"owners": [finding.owner]}, {})
+    seen = seen_in(connection, registry.bundle_of(figure), {"owners": [finding.owner]}, {})
     for found in (*seen.found, *seen.orphans):
         item = as_item(found)
         if found.figure is figure and item["key"] == finding.key:
-            amounts = {"amount": None, "gross": None, **item["amounts"]}
-            return {
-                "kind": found.kind,
-                "stored": item["before"],
-                "expected": item["after"],
-                **amounts,
-            }
+            sides = {"kind": found.kind, "stored": item["before"], "expected": item["after"]}
+            return {**sides, "amount": None, "gross": None, **item["amounts"]}
     return None

@@ -215,7 +215,7 @@ def _found(connection: Connection, asked: Asked) -> int:
 
 
 def _looked_at(connection: Connection, asked: Asked) -> Mapping[str, tuple[int, bool]]:
-    """By bundle, how many of its owners were verified, and whether nothing of it failed."""
+    """By bundle, how many of its owners were verified, and whether nothing of it failed; of none without a chunk."""
     payload = CHUNKS.c.payload
     of = (
         payload["bundle"].astext.label("bundle"),
@@ -225,12 +225,12 @@ def _looked_at(connection: Connection, asked: Asked) -> Mapping[str, tuple[int, 
     done = func.sum(CHUNKS.c.size).filter(is_check, CHUNKS.c.status == CHUNK_DONE)
     failed = func.count().filter(or_(CHUNKS.c.status != CHUNK_DONE, CHUNKS.c.failed > 0))
     chunks = select(*of, func.coalesce(done, 0).label("done"), failed.label("failed"))
-    found: dict[str, tuple[int, bool]] = defaultdict(lambda: (0, True))
+    found: dict[str, tuple[int, bool]] = defaultdict(lambda: (0, False))
     for row in connection.execute(
         chunks.where(CHUNKS.c.run_id == asked.id).group_by("bundle", "empty")
     ):
         for name in row.empty or [row.bundle]:
-            owners, is_whole = found[name]
+            owners, is_whole = found.get(name, (0, True))
             found[name] = owners + int(row.done), is_whole and not row.failed
     return found
 

@@ -18,6 +18,8 @@ from backoffice.people.models import User
 from backoffice.records import Record
 from backoffice.records.listing import list_for
 from tests.drift.forging import a_row_of_every_table, other_values, tell_of_the_book
+from tests.factories.billing import PaymentFactory
+from tests.factories.customers import CustomerFactory
 
 pytestmark = pytest.mark.slow
 
@@ -99,3 +101,29 @@ def test_a_forged_fact_of_every_record_is_marked_until_a_person_decides(
     assert unmarked == []
     assert len(tried) > 10, tried
     assert len(listed) > 5, listed
+
+
+@pytest.mark.leaves_drift
+@pytest.mark.parametrize(
+    ("forged", "said"),
+    [
+        (
+            "UPDATE payments SET amount = amount + 1",
+            "Payment: Changed past the audit trail (Amount)",
+        ),
+        ("DELETE FROM payments", "Payment: Removed past the audit trail"),
+    ],
+)
+def test_a_customers_page_names_a_payment_that_is_forged_or_gone(
+    session: Any, surgery: psycopg.Connection[Any], owner_connection: Any,
+    sign_in: Callable[..., FlaskClient], run_command: Callable[..., Any], forged: str, said: str,
+) -> None:  # fmt: skip
+    tell_of_the_book(owner_connection)
+    payment = PaymentFactory(reference="PAY-1")
+    other = CustomerFactory()
+    session.commit()
+    pages = f"/customers/{payment.customer.code}", f"/customers/{other.code}"
+    surgery.execute(forged.encode())
+    run_command("audit", "verify-facts", "--table", "payments")
+    mine, others = (sign_in("admin").get(page).text for page in pages)
+    assert (said in mine, said in others) == (True, False)

@@ -62,7 +62,7 @@ def test_no_page_records_a_finding_moves_one_or_closes_one(
     order = text_of(client.get("/orders/x").text)
     assert "A figure of this record is stored wrongly" in order
     paid = text_of(client.get(f"/health/drift/{ids['wallets.balance']}").text)
-    assert "The row is correct now. The next verification closes this finding." in paid
+    assert "The row no longer differs. The next verification closes this finding." in paid
     assert "Stored wrongly" not in paid
     assert "Preview the correction" not in paid
     assert rows() == before

@@ -80,7 +80,7 @@ def test_the_page_of_a_finding_shows_what_is_stored_now(
     page = text_of(finance.get(address).text)
     assert ("250.00" in page, "100.00" in page, "Stored wrongly" in page) == (True, False, True)
     surgery.execute(RIGHT)
-    assert "The row is correct now" in text_of(finance.get(address).text)
+    assert "The row no longer differs" in text_of(finance.get(address).text)
     assert found(session, "orders.grand_total").healed_at is None
 
 
@@ -129,7 +129,7 @@ def test_a_fact_that_is_as_the_trail_has_it_is_correct_on_its_page(
     number = found(session, "facts:payments").id
     surgery.execute("UPDATE payments SET amount = 40")
     page = text_of(sign_in("finance").get(f"/health/drift/{number}").text)
-    assert ("The row is correct now" in page, "Accept the row" in page) == (True, False)
+    assert ("The row no longer differs" in page, "Accept the row" in page) == (True, False)
 
 
 def seen_in(page: str) -> str:

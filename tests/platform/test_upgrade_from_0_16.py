@@ -112,6 +112,30 @@ WRONG_BEFORE = (
 DATES = "SELECT id FROM drift_findings WHERE kind = 'impossible' AND healed_at IS NULL"
 """The open findings of dates outside the calendar, a kind that only 0.16 recorded."""
 
+IN_FLIGHT = """
+WITH rebuild AS (
+    INSERT INTO runs (kind, scope, scope_key, status, started_at)
+    VALUES ('figures.rebuild', '{}', 'in flight', 'running', now()) RETURNING id
+), verified AS (
+    INSERT INTO runs (kind, scope, scope_key, status, started_at, finished_at)
+    VALUES ('figures.verify', '{}', 'failed', 'finished with failures', now(), now()) RETURNING id
+), chunks AS (
+    INSERT INTO run_chunks (run_id, number, status, payload)
+    SELECT id, 1, 'open', '{"bundle": "meters", "beneath": ["meters.documents"], "low": 1, "high": 9}'::jsonb
+    FROM rebuild
+    UNION ALL SELECT id, 1, 'failed', '{"bundle": "accounts", "low": 1, "high": 9}' FROM verified
+)
+INSERT INTO run_items (run_id, subject, owner, key, outcome, error)
+SELECT id, 'accounts', 1, '{}', 'failed', 'It was locked.' FROM verified
+"""
+"""A rebuild under way, and a failed verification, planned by the version before: their chunks name what is gone."""
+
+LEFT = """
+SELECT r.status, (SELECT count(*) FROM run_chunks WHERE run_id = r.id),
+       (SELECT min(subject) FROM run_items WHERE run_id = r.id)
+FROM runs r WHERE scope_key IN ('in flight', 'failed') ORDER BY scope_key DESC
+"""
+
 PARTS = (
     "SELECT reconciliation_id, string_agg(content, ''::bytea ORDER BY number)"
     " FROM reconciliation_parts GROUP BY 1"
@@ -126,8 +150,12 @@ def test_a_company_of_0_16_keeps_its_totals_its_proofs_and_its_pages(
     assert len(kept) == 30
     assert admin.execute(WRONG_BEFORE).rowcount == 1
     [(of_a_date,)] = admin.execute(DATES).fetchall()
+    admin.execute(IN_FLIGHT)
     command("db", "upgrade")
     assert admin.execute(DATES).fetchall() == []
+    cancelled, failed = admin.execute(LEFT).fetchall()
+    assert cancelled == ("cancelled", 0, None)
+    assert failed == ("finished with failures", 0, "accounts.sums")
     command("figures", "heal", "--noted")
     assert admin.execute("SELECT count(*) FROM figure_notes").fetchone() == (0,)
     assert _totals(admin) == totals

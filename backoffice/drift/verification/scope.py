@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from ...figures import Figure, registry
+from ...figures import Figure, UnknownFigure, registry
 from ...figures.computing.definitions import differing
 from ...figures.computing.registry import Bundle, Registry
 from ...figures.verifying.verification import next_owners, with_rows
@@ -126,5 +126,8 @@ def later(covered: Sequence[BundlePart], bundle: Bundle) -> frozenset[str]:
 
 
 def bundle_named(registry: Registry, name: str) -> Bundle:
-    """The bundle named in a chunk."""
-    return next(bundle for bundle in registry.bundles if bundle.name == name)
+    """The bundle named in a chunk. Raises UnknownFigure for one that is declared no more."""
+    for bundle in registry.bundles:
+        if bundle.name == name:
+            return bundle
+    raise UnknownFigure(name, [bundle.name for bundle in registry.bundles])
