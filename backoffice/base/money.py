@@ -161,6 +161,13 @@ class AmountError(ValueError):
         self.params = params
 
 
+class AmbiguousAmount(AmountError):
+    """A number was refused because its decimals may be thousands; `literal` is its value as it is written."""
+
+    literal: Decimal | None = None
+    """None where the field has too few decimals for it."""
+
+
 LONGEST_INPUT = 40
 """Characters that a typed number may have; the longest valid one has 27."""
 
@@ -253,11 +260,13 @@ def _decimals_refusal(whole: str, fraction: str, number_format: str, decimals: i
         return AmountError(N_("Enter a whole number: decimals are not used here."))
     if _is_ambiguous(whole, fraction, number_format, decimals):
         style = NUMBER_FORMATS[number_format]
-        return AmountError(
+        refusal = AmbiguousAmount(
             N_("Is this %(thousands)s or %(decimal)s? Write it in one of these ways."),
             thousands=f"{whole}{style.group}{fraction}",
             decimal=_formatted(Decimal(f"{whole}.{fraction}"), style, 1),
         )
+        refusal.literal = Decimal(f"{whole}.{fraction}") if len(fraction) <= decimals else None
+        return refusal
     return AmountError(
         N_("At most %(decimals)s decimals are allowed here."), decimals=str(decimals)
     )

@@ -166,7 +166,7 @@ def _layout(
 
 
 def _refuse_two_ways(kind: ImportKind, files: tuple[Path, ...], layout: Layout) -> None:
-    """Refuse mapped columns of another program whose numbers can be read in two ways.
+    """Refuse mapped columns of another program whose numbers are not certainly in the documented notation.
 
     A column by its documented name is written in the documented notation.
     """
@@ -174,7 +174,7 @@ def _refuse_two_ways(kind: ImportKind, files: tuple[Path, ...], layout: Layout) 
     if not any(column.holds == "number" for column in foreign):
         return
     mapped = replace(kind, columns=tuple(foreign))
-    if not recognised_notation(_sources(files), mapped, layout).numbers:
+    if recognised_notation(_sources(files), mapped, layout).numbers != "plain":
         raise Trouble(
             _(
                 "The numbers of these files can be read in two ways, as 1.500 can. "

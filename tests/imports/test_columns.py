@@ -316,6 +316,18 @@ def test_days_in_two_ways_are_asked_for_beside_a_cell_that_is_no_day(desk: Desk)
     assert desk.suggestion(desk.uploaded("orders", f"{ORDERS}\n{rows}"))["dates"] == ""
 
 
+@pytest.mark.parametrize(
+    ("days", "dates"),
+    [
+        (["26/03/31"], ""), (["31/03/26"], ""), (["26/03/31", "31/03/2026"], "dmy"),
+        (["5/13/26"], "mdy"), (["96/12/25"], "iso"),
+    ],
+)  # fmt: skip
+def test_a_year_of_two_digits_may_stand_in_front(days: list[str], dates: str, desk: Desk) -> None:
+    rows = "".join(f"SO-{n},A,m@x.example,{day},\n" for n, day in enumerate(days))
+    assert desk.suggestion(desk.uploaded("orders", f"{ORDERS}\n{rows}"))["dates"] == dates
+
+
 def test_files_of_different_encodings_are_each_read_in_their_own(
     desk: Desk, session: Session
 ) -> None:

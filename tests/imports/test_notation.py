@@ -33,6 +33,7 @@ COLUMNS = {"column-1": "read_on", "column-2": "metered_volume_m3"}
 LINE_COLUMNS = {f"column-{n}": name for n, name in enumerate(
     ("order_number", "kind", "description", "quantity", "unit_price")
 )}  # fmt: skip
+LINES_HEADER = "order_number;kind;description;quantity;unit_price"
 ASKED = "Numbers: These files can be read in two ways. Choose the right one."
 
 
@@ -109,6 +110,18 @@ def test_another_column_after_the_dry_run_is_asked_for(desk: Desk) -> None:
     assert ASKED in said(desk.check(import_id, **{"column-6": "rate"}))
 
 
+@pytest.mark.parametrize(
+    ("kind", "file"),
+    [
+        ("order-lines", f"{LINES_HEADER}\nG;package;x;1,500;12,345\nG;package;y;2,250;3,125\n"),
+        ("prices", "customer_code;effective_from;price_per_sm3\nZK1;2026-01-01;3,125\n"),
+    ],
+)
+def test_prices_that_may_be_thousands_are_asked_for(kind: str, file: str, desk: Desk) -> None:
+    """A price with a comma that is refused as ambiguous is no sign of an English file."""
+    assert desk.suggestion(desk.uploaded(kind, file))["numbers"] == ""
+
+
 def test_a_number_far_below_is_asked_for(desk: Desk) -> None:
     days = [f"ZK1,{year}-{month:02}-{day:02}" for year in range(1990, 1996) for month in range(1, 13)
             for day in range(1, 29)]  # fmt: skip
@@ -169,6 +182,21 @@ def test_the_command_refuses_mapped_numbers_that_can_be_read_in_two_ways(
     assert volumes(session) == []
     assert run_command(*words, "--number-format", "id").exit_code == 0
     assert volumes(session) == ["1500.000", "2250.000"]
+
+
+def test_the_command_does_not_read_mapped_numbers_of_another_notation_as_plain_ones(
+    write: Callable[..., Path], run_command: Callable[..., Any], session: Session, desk: Desk
+) -> None:
+    """Skipping 1.500,5 as a bad row would leave 1.500 as one and a half."""
+    file = write(
+        "r.csv", "customer_code;read_on;m3", "ZK1;2026-01-05;1.500", "ZK1;2026-02-05;1.500,5"
+    )
+    words = ["import", "readings", str(file), "--map", "m3=metered_volume_m3", "--skip-bad-rows"]
+    refused = run_command(*words)
+    assert refused.exit_code == 2
+    assert "Add --number-format plain, en or id." in refused.output
+    assert run_command(*words, "--number-format", "id").exit_code == 0
+    assert volumes(session) == ["1500.000", "1500.500"]
 
 
 def test_the_command_reads_the_documented_columns_in_the_documented_notation(

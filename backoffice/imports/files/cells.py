@@ -181,15 +181,18 @@ def day(cell: str, notation: Notation) -> date:
     """
     parts = _year_month_day(_TIME.sub("", cell), notation.dates)
     if parts is None:
-        raise CellError(_ASKED[notation.dates])
+        raise CellError(_ASKED.get(notation.dates, _ASKED["iso"]))
     try:
         day = date(*parts)
     except ValueError:
-        raise CellError(_NO_SUCH_DAY[notation.dates]) from None
+        raise CellError(_NO_SUCH_DAY.get(notation.dates, _NO_SUCH_DAY["iso"])) from None
     if not periods.FIRST_DAY <= day <= periods.LAST_DAY:
         raise CellError(N_("Dates are of the years 1900 to 2199. Check the year."))
     return day
 
+
+YEAR_FIRST = "ymd"
+"""Order of a date with a year of two digits in front: not to be chosen, but another way to read 26/03/31."""
 
 _ASKED = {
     "iso": N_("Write the date as YYYY-MM-DD."),
@@ -215,6 +218,9 @@ def _year_month_day(cell: str, order: str) -> tuple[int, int, int] | None:
     match = None if order == "iso" else _OTHER_DATE.fullmatch(cell)
     if match is None:
         return None
+    if order == YEAR_FIRST:
+        may_be = len(match[1]) == len(match[4]) == 2
+        return (_year(match[1]), int(match[3]), int(match[4])) if may_be else None
     first, second, year = int(match[1]), int(match[3]), _year(match[4])
     return (year, second, first) if order == "dmy" else (year, first, second)
 

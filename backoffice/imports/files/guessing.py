@@ -6,9 +6,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from ...base.money import NUMBER_FORMATS, AmountError
+from ...base.money import NUMBER_FORMATS, AmbiguousAmount, AmountError
 from ..kinds import ImportKind
-from .cells import CellError, WorkbookNumber, WorkbookTrouble
+from .cells import YEAR_FIRST, CellError, WorkbookNumber, WorkbookTrouble
 from .layout import DATE_FORMATS, Layout, Notation, normalised
 from .reading import CsvFile, ImportColumn
 from .sources import Source
@@ -139,8 +139,9 @@ def recognised_notation(sources: Sequence[Source], kind: ImportKind, layout: Lay
     """The notation of the cells that `layout` maps to days and numbers; empty where there are two."""
     cells = _cells_of(sources, kind, layout)
     days, numbers = _holding("day", cells), _holding("number", cells)
+    dates = _fitting((*DATE_FORMATS, YEAR_FIRST), lambda way: Notation(dates=way), days)
     return Notation(
-        _fitting(DATE_FORMATS, lambda way: Notation(dates=way), days),
+        "iso" if dates == YEAR_FIRST else dates,  # which refuses such days
         _fitting(NUMBER_ORDER, lambda way: Notation(numbers=way), numbers),
     )
 
@@ -193,7 +194,10 @@ def _read(notation: Notation, cells: Cells) -> list[Any]:
 
 
 def _value(column: ImportColumn, notation: Notation, cell: str) -> Any:
+    """The value of a cell in `notation`, even where it may be thousands; None where it cannot be read."""
     try:
         return column.reader(notation)(cell)
+    except AmbiguousAmount as refusal:
+        return refusal.literal
     except (CellError, AmountError):
         return None

@@ -72,7 +72,7 @@ OTHER_TYPES = {
 OTHER_FAMILIES = {
     "asset": ASSET, "liability": LIABILITY, "equity": EQUITY, "income": REVENUE, "revenue": REVENUE, "expense": EXPENSE,
 }  # fmt: skip
-"""The first word of a finer type, as in `asset_cash` or `liability_payable` → type of account."""
+"""The first word of a finer type with underscores, as in `asset_cash` or `liability_payable` → type of account."""
 
 _KNOWN_TYPES = {
     name: of for of, names in OTHER_TYPES.items() for name in names.split()
@@ -82,8 +82,8 @@ _KNOWN_TYPES = {
 def _account_type(cell: str) -> str:
     """The type of an account, also by the names of other programs."""
     name = "_".join(re.findall(r"[a-z]+", cell.lower()))
-    known = _KNOWN_TYPES.get(name) or OTHER_FAMILIES.get(name.partition("_")[0])
-    return known or cells.one_of(*TYPE.words)(cell)
+    family = OTHER_FAMILIES.get(name.partition("_")[0]) if cell.lower() == name else None
+    return _KNOWN_TYPES.get(name) or family or cells.one_of(*TYPE.words)(cell)
 
 
 ACCOUNTS = (
