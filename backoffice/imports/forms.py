@@ -224,7 +224,7 @@ def _rows(file: CsvFile, notation: Notation) -> Iterator[Sequence[Cell]]:
 
 def _cell(file: CsvFile, column: ImportColumn, text: str, *, is_read: bool) -> Cell:
     if text and not is_read and not isinstance(text, WorkbookNumber | WorkbookTrouble):
-        return Cell(text, _("This can be read in two ways."))
+        return Cell(_printable(text), _("This can be read in two ways."))
     try:
         return Cell(file.value(column, text))
     except (CellError, AmountError) as refusal:

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from backoffice.base.money import AmountError
 from backoffice.gas.models import Reading
+from backoffice.imports.files import guessing
 from backoffice.imports.files.cells import CellError
 from backoffice.imports.files.layout import Notation
 from backoffice.imports.files.reading import ImportColumn
@@ -165,6 +166,28 @@ def test_no_column_that_a_user_chooses_is_read_as_a_thousandth(
         session.rollback()
         way = session.get_one(Import, import_id).layout["notation"][1]
         assert ASKED in said(answer) or (answer.status_code, way) == (303, "id"), column.name
+
+
+def test_a_number_with_a_broken_letter_is_asked_for(desk: Desk) -> None:
+    file = f"{LINES_HEADER}\nG;package;x;1.500;2\nG;package;y;1~500;2\n".encode()
+    import_id = desk.uploaded("order-lines", file.replace(b"~", b"\xff"))
+    shown = desk.check(import_id, encoding="utf-8-sig", do="look")
+    assert (shown.status_code, "1?500 This can be read in two ways." in said(shown)) == (200, True)
+
+
+def test_columns_of_very_many_different_cells_are_asked_for(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cells too long for a number and times behind a day do not count."""
+    monkeypatch.setattr(guessing, "MOST_DISTINCT", 30)
+    long, day = "1" * 41, "2026-01-05"
+    rows = [f"ZK1,{day} 10:{n:02}:00,{long}{n:b}\n" for n in range(40)]
+    header = "customer_code,read_on,metered_volume_m3\n"
+    shown = desk.suggestion(desk.uploaded("readings", header + "".join(rows)))
+    assert (shown["dates"], shown["numbers"]) == ("iso", "plain")
+    rows = [f"ZK1,{day},1{n:b}\n" for n in range(40)]
+    shown = desk.suggestion(desk.uploaded("readings", header + "".join(rows)))
+    assert (shown["dates"], shown["numbers"]) == ("iso", "")
 
 
 # The command and the API

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import time
 import zipfile
 from collections.abc import Callable
@@ -254,3 +255,70 @@ def test_a_cell_far_below_all_others_is_refused_at_once(sign_in: Callable[..., A
     assert time.process_time() - begin < 0.2
     refused = said(Desk(sign_in("finance")).upload("customers", content, names=("c.xlsx",)))
     assert "c.xlsx: cell Sheet!XFD1048576 is far below all other cells." in refused
+
+
+def with_rows(rows: str) -> bytes:
+    """A workbook whose sheet stores exactly these rows."""
+    changed = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(workbook([]))) as made, zipfile.ZipFile(changed, "w") as out:
+        for name in made.namelist():
+            content = made.read(name)
+            if name == "xl/worksheets/sheet1.xml":
+                data = re.compile(rb"<sheetData\s*/>|<sheetData>.*</sheetData>", re.DOTALL)
+                content, found = data.subn(f"<sheetData>{rows}</sheetData>".encode(), content)
+                assert found == 1
+            out.writestr(name, content)
+    return changed.getvalue()
+
+
+def cell_of(place: str, text: str) -> str:
+    return f'<c r="{place}" t="inlineStr"><is><t>{text}</t></is></c>'
+
+
+HEADER_ROW = f'<row r="1">{cell_of("A1", "code")}{cell_of("B1", "name")}</row>'
+
+
+def test_a_formula_that_gives_an_empty_text_is_an_empty_cell() -> None:
+    empty = '<c r="B2" t="str"><f>IF(1=1,"","x")</f><v></v></c>'
+    content = with_rows(f'{HEADER_ROW}<row r="2">{cell_of("A2", "A")}{empty}</row>')
+    assert read(content) == [["code", "name"], ["A", ""]]
+
+
+def test_cells_that_are_stored_out_of_order_are_read() -> None:
+    row = f'<row r="2">{cell_of("B2", "Anton")}{cell_of("A2", "A")}</row>'
+    far = f'<row r="3">{cell_of("ZZ3", "x")}{cell_of("B3", "Berta")}{cell_of("A3", "B")}</row>'
+    _header, second, third = read(with_rows(HEADER_ROW + row + far))
+    assert (second, third[:2]) == (["A", "Anton"], ["B", "Berta"])
+
+
+def test_a_number_format_of_very_many_zeros_is_not_followed() -> None:
+    book = Workbook()
+    book.active.append([7, 7])
+    book.active["A1"].number_format = "0" * 200
+    book.active["B1"].number_format = "0" * 20
+    assert read(saved(book)) == [["7", "7".zfill(20)]]
+
+
+def test_a_workbook_that_is_too_long_as_text_is_read_no_further() -> None:
+    rows = [["x" * 10_000] for _ in range(100)]
+    with as_csv(io.BytesIO(workbook(*rows)), most_bytes=100_000) as stream:
+        assert 100_000 < len(stream.read()) < 200_000
+
+
+def test_a_workbook_of_more_bytes_than_allowed_is_refused(
+    sign_in: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "MOST_BYTES", 100_000)
+    monkeypatch.setattr(actions, "MOST_BYTES", 100_000)
+    rows = [["A", "x" * 10_000]] * 100
+    answer = Desk(sign_in("finance")).upload("customers", workbook(["code", "name"], *rows))
+    assert answer.status_code == 422
+    assert "backoffice import customers FILE" in said(answer)
+
+
+def test_rows_without_values_count_too() -> None:
+    rows = "".join(f'<row r="{n}"/>' for n in range(2, 3000))
+    content = with_rows(HEADER_ROW + rows)
+    assert len(read(content)) == 1
+    with pytest.raises(FarCell, match="Sheet!A1102 "):
+        as_csv(io.BytesIO(content), 101)

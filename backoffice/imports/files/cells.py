@@ -179,7 +179,7 @@ def day(cell: str, notation: Notation) -> date:
 
     A time behind it is left out: the day is the one that is written.
     """
-    parts = _year_month_day(_TIME.sub("", cell), notation.dates)
+    parts = _year_month_day(without_time(cell), notation.dates)
     if parts is None:
         raise CellError(_ASKED.get(notation.dates, _ASKED["iso"]))
     try:
@@ -189,6 +189,11 @@ def day(cell: str, notation: Notation) -> date:
     if not periods.FIRST_DAY <= day <= periods.LAST_DAY:
         raise CellError(N_("Dates are of the years 1900 to 2199. Check the year."))
     return day
+
+
+def without_time(cell: str) -> str:
+    """A day without the time behind it."""
+    return _TIME.sub("", cell)
 
 
 YEAR_FIRST = "ymd"

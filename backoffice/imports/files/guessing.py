@@ -6,9 +6,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from ...base.money import NUMBER_FORMATS, AmbiguousAmount, AmountError
+from ...base.money import LONGEST_INPUT, NUMBER_FORMATS, AmbiguousAmount, AmountError
 from ..kinds import ImportKind
-from .cells import YEAR_FIRST, CellError, WorkbookNumber, WorkbookTrouble
+from .cells import YEAR_FIRST, CellError, WorkbookNumber, WorkbookTrouble, without_time
 from .layout import DATE_FORMATS, Layout, Notation, normalised
 from .reading import CsvFile, ImportColumn
 from .sources import Source
@@ -154,9 +154,15 @@ Cells = Mapping[ImportColumn, Sequence[str]]
 _ANY_DIGIT = str.maketrans("23456789", "11111111")
 """Digits but 0 do not matter for the notation: without them, millions of numbers are a few cells to be read."""
 
+MOST_DISTINCT = 10_000
+"""The most distinct cells of a column that are read for the notation; beyond them it is asked."""
+
 
 def _cells_of(sources: Sequence[Source], kind: ImportKind, layout: Layout) -> Cells:
-    """The filled cells of days and numbers, without those of a workbook, which are unambiguous."""
+    """The filled cells of days and numbers, without those of a workbook, which are unambiguous.
+
+    Without numbers too long for any notation, and not many more of a column than are read.
+    """
     found: dict[ImportColumn, set[str]] = {}
     for source in sources:
         file = CsvFile(source, kind.columns, layout)
@@ -165,9 +171,13 @@ def _cells_of(sources: Sequence[Source], kind: ImportKind, layout: Layout) -> Ce
             for place, column in places:
                 cell = row.cells[place].strip() if place < len(row.cells) else ""
                 if cell and not isinstance(cell, WorkbookNumber | WorkbookTrouble):
-                    is_number = column.holds == "number"
-                    cell = cell.translate(_ANY_DIGIT) if is_number else cell
-                    found.setdefault(column, set()).add(cell)
+                    values = found.setdefault(column, set())
+                    if len(values) > MOST_DISTINCT:
+                        continue
+                    if column.holds == "day":
+                        values.add(without_time(cell))
+                    elif len(cell) <= LONGEST_INPUT:
+                        values.add(cell.translate(_ANY_DIGIT))
     return {column: sorted(values) for column, values in found.items()}
 
 
@@ -178,8 +188,10 @@ def _holding(what: str, cells: Cells) -> Cells:
 def _fitting(ways: Iterable[str], notation: Callable[[str], Notation], cells: Cells) -> str:
     """The notation that reads all cells, else the one that reads most; empty where two read one differently.
 
-    Cells that none can read are ignored.
+    Cells that none can read are ignored. Empty, too, where there are too many to read them all.
     """
+    if any(len(values) > MOST_DISTINCT for values in cells.values()):
+        return ""
     read = {way: _read(notation(way), cells) for way in ways}
     size = {way: sum(value is not None for value in values) for way, values in read.items()}
     best = max(size, key=lambda way: size[way])

@@ -115,7 +115,7 @@ def _text_of(stream: IO[bytes], name: str) -> IO[bytes]:
     if beginning != BEGINNING:
         return stream
     try:
-        return as_csv(stream, MOST_LINES + MOST_FILES + 1)
+        return as_csv(stream, MOST_LINES + MOST_FILES + 1, MOST_BYTES)
     except FarCell as refusal:
         raise CellFarBelow(name=name, cell=refusal.place) from refusal
     except NoWorkbook as refusal:

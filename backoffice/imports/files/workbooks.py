@@ -30,6 +30,9 @@ TROUBLE = "\x02"
 MOST_EMPTY_ROWS = 1000
 """The most empty rows within a sheet: a cell far below them is there by mistake."""
 
+MOST_ZEROS = 40
+"""The most digits of a number format such as `00000`; Excel shows 15 of a number."""
+
 
 class NoWorkbook(ValueError):
     """An archive that is no workbook, is broken, or is too large unpacked."""
@@ -43,11 +46,13 @@ class FarCell(NoWorkbook):
         self.place = place
 
 
-def as_csv(stream: IO[bytes], most_rows: int | None = None) -> IO[bytes]:
+def as_csv(
+    stream: IO[bytes], most_rows: int | None = None, most_bytes: int | None = None
+) -> IO[bytes]:
     """The values of the first visible sheet as CSV in UTF-8; a formula gives its last result.
 
     Numbers have a `MARK` and a point, and the zeros in front that Excel shows. Dates are YYYY-MM-DD. A cell without
-    a value has `TROUBLE`. Raises NoWorkbook.
+    a value has `TROUBLE`. Stops after `most_rows`, and once there are more than `most_bytes`. Raises NoWorkbook.
     """
     from openpyxl import load_workbook
 
@@ -59,7 +64,11 @@ def as_csv(stream: IO[bytes], most_rows: int | None = None) -> IO[bytes]:
         sheet = next((one for one in book.worksheets if one.sheet_state == "visible"), None)
         if sheet is None:
             raise NoWorkbook("no sheet is visible")
-        csv.writer(text).writerows(_even(islice(_rows(sheet), most_rows)))
+        writer = csv.writer(text)
+        for row in _even(islice(_rows(sheet, most_rows), most_rows)):
+            writer.writerow(row)
+            if most_bytes is not None and store.tell() > most_bytes:
+                break
     except NoWorkbook:
         raise
     except Exception as error:  # a broken file can raise any exception in the reader
@@ -82,8 +91,11 @@ def _check(stream: IO[bytes]) -> None:
     stream.seek(0)
 
 
-def _rows(sheet: Any) -> Iterator[list[str]]:
-    """The rows of a sheet as text, read from the cells that it stores, not from the size that it claims."""
+def _rows(sheet: Any, most_rows: int | None) -> Iterator[list[str]]:
+    """The rows of a sheet as text, read from the cells that it stores, not from the size that it claims.
+
+    Raises FarCell beyond some more rows than `most_rows`, with or without values.
+    """
     from openpyxl.cell.read_only import ReadOnlyCell
     from openpyxl.worksheet._reader import FORMULA_TAG, WorkSheetParser
 
@@ -92,7 +104,8 @@ def _rows(sheet: Any) -> Iterator[list[str]]:
 
         def parse_cell(self, element: Any) -> dict[str, Any]:
             cell: dict[str, Any] = super().parse_cell(element)
-            if cell["value"] is None and element.find(FORMULA_TAG) is not None:
+            is_text = element.get("t") == "str"  # an empty one, the result of a formula such as =""
+            if cell["value"] is None and not is_text and element.find(FORMULA_TAG) is not None:
                 cell["value"], cell["data_type"] = f"={element.findtext(FORMULA_TAG) or ''}", "e"
             return cell
 
@@ -102,7 +115,9 @@ def _rows(sheet: Any) -> Iterator[list[str]]:
             source, sheet._shared_strings, data_only=True, epoch=book.epoch,
             date_formats=book._date_formats, timedelta_formats=book._timedelta_formats,
         )  # fmt: skip
-        for number, stored in parser.parse():
+        for count, (number, stored) in enumerate(parser.parse(), 1):
+            if most_rows is not None and count > most_rows + MOST_EMPTY_ROWS:
+                raise FarCell(f"{sheet.title}!A{number}")
             filled = [ReadOnlyCell(sheet, **one) for one in stored if one["value"] is not None]
             if not filled:
                 continue
@@ -110,25 +125,29 @@ def _rows(sheet: Any) -> Iterator[list[str]]:
                 raise FarCell(f"{sheet.title}!{filled[0].coordinate}")
             yield from ([] for _ in range(expected, number))
             expected = number + 1
-            cells = [""] * min(filled[-1].column, MOST_CELLS + 1)
-            for one in filled:
-                if one.column > len(cells):
-                    break
-                if one.data_type == "e":
-                    cells[one.column - 1] = (
-                        f"{TROUBLE}{sheet.title}!{one.coordinate}{TROUBLE}{one.value}"
-                    )
-                else:
-                    style = one._style_id
-                    if style not in zeros:
-                        zeros[style] = _zeros(one.number_format)
-                    cells[one.column - 1] = _text(one.value, zeros[style])
-            yield cells
+            yield _line(sheet, filled, zeros)
+
+
+def _line(sheet: Any, filled: Sequence[Any], zeros: dict[int, int]) -> list[str]:
+    """The cells of a row as text; `filled`, those with a value, need not be in order."""
+    cells = [""] * min(max(one.column for one in filled), MOST_CELLS + 1)
+    for one in filled:
+        if one.column > len(cells):
+            continue
+        if one.data_type == "e":
+            cells[one.column - 1] = f"{TROUBLE}{sheet.title}!{one.coordinate}{TROUBLE}{one.value}"
+        else:
+            style = one._style_id
+            if style not in zeros:
+                zeros[style] = _zeros(one.number_format)
+            cells[one.column - 1] = _text(one.value, zeros[style])
+    return cells
 
 
 def _zeros(number_format: str) -> int:
-    """How many digits a format such as `00000` shows at least."""
-    return len(number_format) if number_format.strip("0") == "" else 0
+    """How many digits a format such as `00000` shows at least; 0 for one with more than a number can have."""
+    is_zeros = number_format.strip("0") == "" and len(number_format) <= MOST_ZEROS
+    return len(number_format) if is_zeros else 0
 
 
 def _even(rows: Iterable[Sequence[str]]) -> Iterator[list[str]]:
