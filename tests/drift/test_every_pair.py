@@ -259,6 +259,7 @@ PAIRS = {
 """Endpoints that show a pair. A page or file in none of these sets fails the test."""
 
 PERHAPS = {
+    "drift.accept",
     "adjustments.changes", "targets.changes", "wallet_transactions.changes", "wallets.changes",
     "wallets.calculation", "wallets.calculation_of", "wallets.calculation_of_part",
     "deposits.changes", "gas_calculations.calculation", "gas_calculations.calculation_of",
