@@ -27,7 +27,7 @@ test: .venv/development $(COMPILED)
 	@$(PYTEST_HERE) $(PYTEST)
 
 # For work under way: without browsers, whole companies' books, long searches, races and processes of their own.
-# Of 212 mutants 193 (91 %) name a test that runs here; most guards of leases, seals and races are in the others.
+# Of 324 mutants 277 (85 %) name a test that runs here; most guards of leases, seals and races are in the others.
 test-quick: .venv/development $(COMPILED)
 	@$(COMPILE)
 	@$(PYTEST_HERE) -m "not slow" $(PYTEST)

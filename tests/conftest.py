@@ -376,6 +376,14 @@ def db_session(session: Any) -> Any:
 
 
 @pytest.fixture
+def without_cents() -> Iterator[None]:
+    """Make the currency one without cents: where amounts have cents, a column rounds what the code forgot to round."""
+    money.set_currency("VND")
+    yield
+    money.set_currency("IDR")
+
+
+@pytest.fixture
 def owner_connection(owner_database_url: str) -> Iterator[psycopg.Connection[Any]]:
     """A psycopg connection with the owner's role in autocommit mode."""
     with psycopg.connect(owner_database_url, autocommit=True, options=LOCKS_END) as connection:

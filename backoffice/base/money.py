@@ -162,10 +162,14 @@ class AmountError(ValueError):
 
 
 class AmbiguousAmount(AmountError):
-    """A number was refused because its decimals may be thousands; `literal` is its value as it is written."""
+    """A number was refused because its decimals may be thousands.
 
-    literal: Decimal | None = None
-    """None where the field has too few decimals for it."""
+    `literal` is its value as it is written; None where the field has too few decimals for it.
+    """
+
+    def __init__(self, message: str, literal: Decimal | None, **params: str) -> None:
+        super().__init__(message, **params)
+        self.literal = literal
 
 
 LONGEST_INPUT = 40
@@ -259,14 +263,13 @@ def _decimals_refusal(whole: str, fraction: str, number_format: str, decimals: i
     if decimals == 0:
         return AmountError(N_("Enter a whole number: decimals are not used here."))
     if _is_ambiguous(whole, fraction, number_format, decimals):
-        style = NUMBER_FORMATS[number_format]
-        refusal = AmbiguousAmount(
+        style, literal = NUMBER_FORMATS[number_format], Decimal(f"{whole}.{fraction}")
+        return AmbiguousAmount(
             N_("Is this %(thousands)s or %(decimal)s? Write it in one of these ways."),
+            literal if len(fraction) <= decimals else None,
             thousands=f"{whole}{style.group}{fraction}",
-            decimal=_formatted(Decimal(f"{whole}.{fraction}"), style, 1),
+            decimal=_formatted(literal, style, 1),
         )
-        refusal.literal = Decimal(f"{whole}.{fraction}") if len(fraction) <= decimals else None
-        return refusal
     return AmountError(
         N_("At most %(decimals)s decimals are allowed here."), decimals=str(decimals)
     )

@@ -20,6 +20,7 @@ from sqlalchemy import (
     DateTime,
     Engine,
     MetaData,
+    Result,
     Table,
     event,
 )
@@ -152,9 +153,9 @@ def _some(connection: Connection, table: Table, check: CheckConstraint) -> str:
     """The keys of the first rows that violate the CHECK."""
     key = next(iter(table.primary_key)).name
     rows = f"SELECT {key} FROM {table.name} WHERE NOT ({check.sqltext}) ORDER BY 1 LIMIT 4"  # noqa: S608 (our names)
-    keys = [str(row[0]) for row in connection.execute(text_of(rows.replace(":", "\\:")))]
+    keys = [str(row[0]) for row in _run(connection, rows)]
     return ", ".join([f"{key} {keys[0]}", *keys[1:3], *(["…"] if len(keys) > 3 else [])])
 
 
-def _run(connection: Connection, statement: str) -> None:
-    connection.execute(text_of(statement.replace(":", "\\:")))
+def _run(connection: Connection, statement: str) -> Result[Any]:
+    return connection.execute(text_of(statement.replace(":", "\\:")))

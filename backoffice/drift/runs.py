@@ -215,7 +215,10 @@ def _found(connection: Connection, asked: Asked) -> int:
 
 
 def _looked_at(connection: Connection, asked: Asked) -> Mapping[str, tuple[int, bool]]:
-    """By bundle, how many of its owners were verified, and whether nothing of it failed; of none without a chunk."""
+    """By bundle, how many of its owners were verified, and whether nothing of it failed.
+
+    A bundle without a chunk was not verified.
+    """
     payload = CHUNKS.c.payload
     of = (
         payload["bundle"].astext.label("bundle"),

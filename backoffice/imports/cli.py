@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -122,18 +122,20 @@ def import_command(
     Exit status: 0 done, 1 bad lines, 2 trouble.
     """
     layout = _layout(KINDS[kind], **written)
-    if written["number_format"] is None:
-        _refuse_two_ways(KINDS[kind], files, layout)
+    with _spinner():
+        sources = [] if is_by_line else _sources(files)
+        if written["number_format"] is None:
+            _refuse_uncertain_numbers(KINDS[kind], sources or files, layout)
     if is_by_line:
         by_line.import_line_by_line(KINDS[kind], files, layout, results, as_json)
     if results is not None:
         raise Trouble(_("--results goes with --line-by-line."))
     with _spinner():
         report = retry_on_conflict(
-            lambda: _imported(KINDS[kind], files, layout, dry_run, skip_bad_rows), kind=kind
+            lambda: _imported(KINDS[kind], sources, layout, dry_run, skip_bad_rows), kind=kind
         )
         if failed is not None and report.problems:
-            _write_failed(failed, KINDS[kind], files, layout, report)
+            _write_failed(failed, KINDS[kind], sources, layout, report)
     if as_json:
         click.echo(json.dumps(report.as_dict(), ensure_ascii=False))
     else:
@@ -165,7 +167,9 @@ def _layout(
     return Layout(encoding, SIGNS.get(delimiter or "", ""), notation, columns)
 
 
-def _refuse_two_ways(kind: ImportKind, files: tuple[Path, ...], layout: Layout) -> None:
+def _refuse_uncertain_numbers(
+    kind: ImportKind, files: Iterable[Path | Source], layout: Layout
+) -> None:
     """Refuse mapped columns of another program whose numbers are not certainly in the documented notation.
 
     A column by its documented name is written in the documented notation.
@@ -177,13 +181,13 @@ def _refuse_two_ways(kind: ImportKind, files: tuple[Path, ...], layout: Layout) 
     if recognised_notation(_sources(files), mapped, layout).numbers != "plain":
         raise Trouble(
             _(
-                "The numbers of these files can be read in two ways, as 1.500 can. "
+                "It is not certain how the numbers of these files are written: 1.500 may be 1500. "
                 "Add --number-format plain, en or id."
             )
         )
 
 
-def _sources(files: Iterable[Path]) -> list[Source]:
+def _sources(files: Iterable[Path | Source]) -> list[Source]:
     try:
         return as_sources(files)
     except OSError as error:
@@ -193,9 +197,8 @@ def _sources(files: Iterable[Path]) -> list[Source]:
 
 
 def _imported(
-    kind: ImportKind, files: tuple[Path, ...], layout: Layout, dry_run: bool, skip_bad_rows: bool
+    kind: ImportKind, sources: Sequence[Source], layout: Layout, dry_run: bool, skip_bad_rows: bool
 ) -> Report:
-    sources = _sources(files)
     try:
         report = import_files(
             db.session(),
@@ -215,10 +218,10 @@ def _imported(
 
 
 def _write_failed(
-    path: Path, kind: ImportKind, files: tuple[Path, ...], layout: Layout, report: Report
+    path: Path, kind: ImportKind, sources: Sequence[Source], layout: Layout, report: Report
 ) -> None:
     """Write the bad lines; all lines, where the good ones cannot be imported without them."""
-    opened = [CsvFile(source, kind.columns, layout) for source in as_sources(files)]
+    opened = [CsvFile(source, kind.columns, layout) for source in sources]
     if any(file.problems for file in opened):
         return  # the header is wrong, so that no rows were read
     whole = bool(kind.together) and not report.is_applied

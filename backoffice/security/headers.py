@@ -72,10 +72,9 @@ class StorableInteger(IntegerConverter):
 
 def _protect(response: Response) -> Response:
     headers = response.headers
-    there = {name.lower() for name in headers.keys()}  # noqa: SIM118 (its iterator answers pairs)
     if headers.get("Cache-Control") == "no-cache":  # what send_file sets
         del headers["Cache-Control"]
-        there = there - {"cache-control"}
+    there = {name.lower() for name in headers.keys()}  # noqa: SIM118 (its iterator answers pairs)
     headers.extend([pair for pair in _ADDED if pair[0].lower() not in there])
     if request.is_secure and "strict-transport-security" not in there:
         headers.add("Strict-Transport-Security", "max-age=31536000")

@@ -1,6 +1,6 @@
 """The actions on an invoice: entering and changing it, their effects on balances; its payment status."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from decimal import Decimal
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from backoffice.app.extensions import db
-from backoffice.base import money, periods
+from backoffice.base import periods
 from backoffice.billing.invoices import actions
 from backoffice.billing.invoices.charges import Charges, compute
 from backoffice.billing.invoices.refusals import (
@@ -60,15 +60,7 @@ def test_an_invoice_comes_to_units_times_rate_and_its_fixed_charge(
     assert balances(session, meter, owner(meter)) == [(1500, 0), (1500, 0)]
 
 
-@pytest.fixture
-def dong() -> Iterator[None]:
-    """Make the currency one without cents."""
-    money.set_currency("VND")
-    yield
-    money.set_currency("IDR")
-
-
-@pytest.mark.usefixtures("dong")
+@pytest.mark.usefixtures("without_cents")
 def test_the_usage_is_rounded_to_the_currencys_smallest_unit(session: Any) -> None:
     assert compute(session, Charges(Decimal("2.5"), Decimal("1.5"), Decimal(1))) == 5
 

@@ -18,6 +18,7 @@ from backoffice.figures.verifying.healing import heal
 from backoffice.figures.verifying.outside import drain_noted, heal_noted
 
 from .test_trust import Make, Region, Sale, Seller, fill, one, sales, summed, world
+from .worlds import World
 
 __all__ = ["world"]
 
@@ -142,6 +143,29 @@ def test_a_row_that_changes_hands_while_a_correction_waits_for_it_is_its_new_own
     assert one(w, "SELECT count(*) FROM corrections") == 0
 
 
+def correct_while_another_writes(
+    w: World, registry: Registry, owners: dict[str, Touched], statement: str
+) -> None:
+    """Correct these owners from a thread that waits for the rows which `statement`, of another program, has changed."""
+    errors: list[Exception] = []
+
+    def correct() -> None:
+        try:
+            with w.engine.begin() as connection:
+                drain(connection, registry, owners, correction_of("heal"))
+        except Exception as error:  # noqa: BLE001 (handed to the test)
+            errors.append(error)
+
+    with w.open_outside() as stranger:
+        stranger.execute(statement.encode())
+        correcting = threading.Thread(target=correct)
+        correcting.start()
+        while not w.surgery.execute(WAITING).fetchall():
+            assert correcting.is_alive(), errors
+    correcting.join()
+    assert errors == []
+
+
 def test_a_row_that_changes_hands_between_two_owners_of_a_correction_keeps_its_new_amount(
     world: Make,
 ) -> None:
@@ -151,24 +175,8 @@ def test_a_row_that_changes_hands_between_two_owners_of_a_correction_keeps_its_n
     w = world(registry)
     fill(w, {"price": 5})
     w.surgery.execute("UPDATE trust_sales SET amount = 1")
-    errors: list[Exception] = []
-
-    def correct() -> None:
-        try:
-            with w.engine.begin() as connection:
-                both = {SELLER: Touched(owners={1, 2})}
-                drain(connection, registry, both, correction_of("heal"))
-        except Exception as error:  # noqa: BLE001 (handed to the test)
-            errors.append(error)
-
-    with w.open_outside() as stranger:
-        stranger.execute("UPDATE trust_sales SET seller_id = 2, price = 50, amount = 100")
-        correcting = threading.Thread(target=correct)
-        correcting.start()
-        while not w.surgery.execute(WAITING).fetchall():
-            assert correcting.is_alive()
-    correcting.join()
-    assert errors == []
+    moved = "UPDATE trust_sales SET seller_id = 2, price = 50, amount = 100"
+    correct_while_another_writes(w, registry, {SELLER: Touched(owners={1, 2})}, moved)
     assert one(w, "SELECT amount FROM trust_sales") == 100
     assert one(w, "SELECT count(*) FROM corrections") == 0
     heal_noted(w.engine, registry)
@@ -190,24 +198,8 @@ def test_what_another_program_enters_while_a_correction_waits_for_the_row_stays(
     w = world(registry)
     fill(w, {"price": 5})
     w.surgery.execute("UPDATE trust_sales SET amount = 1")
-    errors: list[Exception] = []
-
-    def correct() -> None:
-        try:
-            with w.engine.begin() as connection:
-                owners = {registry.bundles[0].name: Touched(owners={1})}
-                drain(connection, registry, owners, correction_of("heal"))
-        except Exception as error:  # noqa: BLE001 (handed to the test)
-            errors.append(error)
-
-    with w.open_outside() as stranger:
-        stranger.execute("UPDATE trust_sales SET fee = 7")
-        correcting = threading.Thread(target=correct)
-        correcting.start()
-        while not w.surgery.execute(WAITING).fetchall():
-            assert correcting.is_alive(), errors
-    correcting.join()
-    assert errors == []
+    owners = {registry.bundles[0].name: Touched(owners={1})}
+    correct_while_another_writes(w, registry, owners, "UPDATE trust_sales SET fee = 7")
     assert one(w, "SELECT fee FROM trust_sales") == 7
     assert one(w, "SELECT amount FROM trust_sales") == 10
     heal_noted(w.engine, registry)

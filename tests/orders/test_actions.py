@@ -1,6 +1,5 @@
 """Creating, changing, deleting and recomputing orders."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -9,7 +8,6 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from backoffice.base import money
 from backoffice.orders import actions
 from backoffice.orders.entries import Breakdown, LineEntry, OrderEntry
 from backoffice.orders.fields import HEADER_FIELDS
@@ -101,15 +99,7 @@ def test_a_kind_with_lines_is_the_sum_of_its_rounded_lines(session: Any) -> None
     assert order.itemised == ["package", "promo"]
 
 
-@pytest.fixture
-def dong() -> Iterator[None]:
-    """Make the currency one without cents."""
-    money.set_currency("VND")
-    yield
-    money.set_currency("IDR")
-
-
-@pytest.mark.usefixtures("dong")
+@pytest.mark.usefixtures("without_cents")
 def test_lines_are_rounded_before_they_are_added_up(session: Any) -> None:
     halves = (line("package", "1", "0.5"), line("package", "1", "0.5"))
     totals = actions.compute(session, Breakdown(lines=halves))

@@ -1,7 +1,6 @@
 """The screens of assignments: assigning a meter, reassigning it, ending that, and correcting the days."""
 
 from collections.abc import Callable
-from datetime import date
 from typing import Any
 
 from flask import Response, abort, flash, url_for
@@ -248,7 +247,7 @@ def _days_conflict(number: str, assignment_id: int, form: DaysForm) -> Response:
     mine = facts_of(form.days())
     found = differences(form.base_facts(), facts_of(Days.of(present)), mine, none="")
     merged = with_theirs(mine, found)
-    days = Days(_day(merged["assigned_from"]), _day(merged["assigned_to"]))
+    days = Days(*(periods.read_day(merged[name]) for name in ("assigned_from", "assigned_to")))
     shown = DaysForm.for_assignment(present, days)
     words = MeterWording(db.session())
     newest = history(db.session(), MeterAssignment.__tablename__, assignment_id, limit=1)
@@ -259,10 +258,6 @@ def _days_conflict(number: str, assignment_id: int, form: DaysForm) -> Response:
     return _form_page(
         "days", present.meter, shown, status=409, assignment=present, conflict=conflict
     )
-
-
-def _day(text: str) -> date | None:
-    return periods.read_day(text)
 
 
 def _form_page(

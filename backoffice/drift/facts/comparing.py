@@ -21,6 +21,7 @@ from ...figures.computing.registry import Bundle
 from ...figures.models import Correction
 from ...runs.models import ITEM_FAILED
 from ...runs.work import CHUNKS, Asked, Chunk, Work
+from ..verification.scope import bundle_named
 from .findings import open_ids, settle
 from .holding import Doubts, building_on, read_columns
 
@@ -148,7 +149,7 @@ def _used(
     """Figure and owner of this run's corrections that are derived from these rows."""
     own = CORRECTIONS.c
     for name, owners in building_on(connection, forged).items():
-        figures = next(b for b in registry.bundles if b.name == name).figures
+        figures = bundle_named(registry, name).figures
         mine = own.owner == any_(literal(sorted(owners), ARRAY(BigInteger)))
         of_figures = own.figure.in_([figure.name for figure in figures])
         corrected = select(own.figure, own.owner).where(own.run_id == run_id, of_figures, mine)

@@ -123,13 +123,7 @@ class CsvFile:
 
     def value(self, column: ImportColumn, cell: str) -> Any:
         """The value of a cell. Raises CellError or AmountError."""
-        if not cell:
-            if not column.may_be_empty:
-                raise CellError(N_("This must not be empty."))
-            return column.empty
-        if isinstance(cell, WorkbookTrouble):
-            raise cell.refusal
-        return column.reader(self.layout.notation)(cell)
+        return _read(column, column.reader(self.layout.notation), cell)
 
     def _split(self, stream: TextIOWrapper) -> Iterator[Row]:
         """Every row, with the numbers of a workbook as WorkbookNumber."""
@@ -255,17 +249,11 @@ class CsvFile:
     def _value(
         self, number: int, column: ImportColumn, reader: Callable[[str], Any], cell: str
     ) -> Any:
-        if not cell:
-            if not column.may_be_empty:
-                self._note(number, column.name, N_("This must not be empty."))
-            return column.empty
         try:
-            if isinstance(cell, WorkbookTrouble):
-                raise cell.refusal
-            return reader(cell)
+            return _read(column, reader, cell)
         except (CellError, AmountError) as refusal:
             self._note(number, column.name, refusal.message, **refusal.params)
-            return None
+            return None if cell else column.empty
 
     def _check_ignored(self, row: Row) -> None:
         """Refuse ignored cells that are not text."""
@@ -289,6 +277,17 @@ class CsvFile:
 def _shortened(name: str) -> str:
     """A name in a header, shortened for a sentence and valid as text."""
     return name[:50].encode("utf-8", "replace").decode()
+
+
+def _read(column: ImportColumn, reader: Callable[[str], Any], cell: str) -> Any:
+    """The value of a cell by the column's reader. Raises CellError or AmountError."""
+    if not cell:
+        if not column.may_be_empty:
+            raise CellError(N_("This must not be empty."))
+        return column.empty
+    if isinstance(cell, WorkbookTrouble):
+        raise cell.refusal
+    return reader(cell)
 
 
 def _unguarded(cell: str) -> str:

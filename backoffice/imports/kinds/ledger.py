@@ -64,7 +64,7 @@ OTHER_TYPES = {
     LIABILITY: "liabilities kewajiban liabilitas utang hutang payable accounts_payable credit_card "
     "current_liability other_current_liability long_term_liability",
     EQUITY: "ekuitas modal capital equity_unaffected",
-    REVENUE: "income sales pendapatan penghasilan other_income",
+    REVENUE: "sales pendapatan penghasilan other_income",
     EXPENSE: "expenses beban biaya cost_of_goods_sold cogs cost_of_sales other_expense",
 }
 """Type of account → its names in other programs."""
