@@ -20,6 +20,11 @@ LASTING = (
 )
 """What a test does to a page that would last into the next test."""
 
+PROBE = "/is-routed"
+PROBED = f"""async () => {{
+  while ((await fetch("{PROBE}")).status !== 204);
+}}"""
+
 
 def between_tests(_environ: Any, start_response: Callable[..., Any]) -> Iterable[bytes]:
     """The WSGI app of an empty page, which stays in the process of the app's pages (Cross-Origin-Opener-Policy)."""
@@ -46,6 +51,22 @@ class Window:
         self.is_changed = False
         for name in LASTING:
             setattr(self.page, name, self._noting(getattr(self.page, name)))
+        self.page.route = self._in_force(self.page.route)  # type: ignore[method-assign]
+
+    def _in_force(self, route: Callable[..., Any]) -> Callable[..., Any]:
+        """Return `route` so that it ends only when the open page's requests are routed.
+
+        Chromium says that it routes before the page does: on a busy machine a request made at once, as by a key, still
+        reached the server, and Playwright never reported it.
+        """
+
+        def routed(*arguments: Any, **named: Any) -> None:
+            route(*arguments, **named)
+            if self.page.url.startswith(self.address):
+                route(f"{self.address}{PROBE}", lambda request: request.fulfill(status=204))
+                self.page.evaluate(PROBED)
+
+        return routed
 
     def _noting(self, change: Callable[..., Any]) -> Callable[..., Any]:
         def noted(*arguments: Any, **named: Any) -> Any:
