@@ -7,10 +7,11 @@ from functools import partial
 from itertools import groupby
 from typing import IO, NamedTuple
 
+from ..base.formula_guard import guarded
 from ..base.money import NUMBER_FORMATS
 from .files.cells import WorkbookNumber
 from .files.layout import RETURNED, normalised
-from .files.reading import GUARDED, CsvFile, ImportColumn
+from .files.reading import CsvFile, ImportColumn
 from .files.rows import Row
 
 _NUMBER = re.compile(r"[-+]?[\d.,]*\d", re.ASCII)
@@ -104,5 +105,4 @@ def _by_line(errors: Iterable[RowError]) -> Iterator[RowError]:
 
 
 def _guarded(cell: str) -> str:
-    is_formula = cell.lstrip("'").startswith(GUARDED) and not _NUMBER.fullmatch(cell)
-    return f"'{cell}" if is_formula else cell
+    return cell if _NUMBER.fullmatch(cell) else guarded(cell)

@@ -1,8 +1,8 @@
 """A list as CSV: PostgreSQL writes the rows (COPY), in constant memory.
 
 RFC 4180 with CRLF. Cells are formed in PostgreSQL too: a *text* that a spreadsheet would read as a formula gets a
-leading apostrophe; numbers stay numbers. Totals and rows are read in one snapshot, so the control totals at the end
-equal the sums of the rows above them exactly.
+leading apostrophe, which the import removes; numbers stay numbers. Totals and rows are read in one snapshot, so the
+control totals at the end equal the sums of the rows above them exactly.
 """
 
 import csv
@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 
 import psycopg
 from flask_babel import gettext as _
-from sqlalchemy import ColumnElement, Connection, Integer, Select, Text, case, cast, func
+from sqlalchemy import ColumnElement, Connection, Integer, Select, Text, and_, case, cast, func, or_
 
 from ..base import periods
+from ..base.formula_guard import FORMULA_STARTS, guarded
 from .declaration import Column
 from .queries import matching, order_of
 from .state import State
@@ -24,10 +25,9 @@ BYTE_ORDER_MARK = "\ufeff".encode()
 BLOCK = 64 * 1024
 """The least number of bytes sent at a time."""
 
-FORMULA_STARTS = tuple("=+-@\t\r\n\0")
-"""First characters that make a spreadsheet read a text as a formula; NUL never occurs in PostgreSQL's texts."""
-
 _STARTS = tuple(ord(character) for character in FORMULA_STARTS if character != "\0")
+_GUARD = ord("'")
+_FORMULA_AFTER_GUARD = "^'+[-=+@\t\r\n]"
 
 
 class Flavour(NamedTuple):
@@ -39,11 +39,6 @@ class Flavour(NamedTuple):
 
 FLAVOURS: Mapping[str, Flavour] = {"csv": Flavour(",", "."), "csv-id": Flavour(";", ",")}
 """`csv` for programs; `csv-id` for Excel with Indonesian settings."""
-
-
-def guarded(text: str) -> str:
-    """`text` as a cell: with a leading apostrophe if it would be read as a formula."""
-    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
 def rows_of(
@@ -120,4 +115,7 @@ def cell_of(column: Column, flavour: Flavour) -> ColumnElement[Any]:
 def _guarded(value: ColumnElement[Any]) -> ColumnElement[Any]:
     if isinstance(value.type, Integer):  # a number as a name, which is no formula
         return cast(value, Text)
-    return case((func.ascii(value).in_(_STARTS), func.concat("'", value)), else_=value)
+    # `ascii` first: few texts begin with an apostrophe, and a regular expression costs more.
+    begins = func.ascii(value)
+    is_guarded = and_(begins == _GUARD, value.regexp_match(_FORMULA_AFTER_GUARD))
+    return case((or_(begins.in_(_STARTS), is_guarded), func.concat("'", value)), else_=value)

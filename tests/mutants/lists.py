@@ -57,7 +57,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "lists-at-sign-begins-a-formula",
-        CSV,
+        "backoffice/base/formula_guard.py",
         'FORMULA_STARTS = tuple("=+-@\\t\\r\\n\\0")',
         'FORMULA_STARTS = tuple("=+-\\t\\r\\n\\0")',
         FORMULAS,

@@ -11,7 +11,7 @@ from flask import Response, send_file
 from flask_babel import gettext as _
 from sqlalchemy.orm import Session
 
-from ..files.reading import GUARDED
+from ...base.formula_guard import guarded
 from ..kinds import KINDS
 from ..models import Import
 from .queries import lines_of
@@ -60,5 +60,4 @@ def reason_of(line: Any) -> str:
 
 
 def _cell(said: str | None) -> str | None:
-    """A text that a spreadsheet would evaluate as a formula gets a ' in front, as in other exports."""
-    return f"'{said}" if said and said.startswith(GUARDED) else said
+    return guarded(said) if said else said

@@ -11,6 +11,7 @@ from sqlalchemy import Date, Numeric
 from sqlalchemy.types import TypeEngine
 
 from ...base import N_
+from ...base.formula_guard import unguarded
 from ...base.money import AmountError
 from ..report import Problem
 from .cells import CellError, NotationReader, WorkbookNumber, WorkbookTrouble
@@ -18,9 +19,6 @@ from .layout import DELIMITERS, EACH, RETURNED, Layout, Notation, normalised
 from .rows import LIMITS, MOST_CELLS, Row, delimiter_hint, rows
 from .sources import Source, StoredFile
 from .workbooks import MARK, TROUBLE
-
-GUARDED = tuple("=+-@\t\r\n\0")
-"""First characters of a text that a spreadsheet would evaluate; exports put a ' before it."""
 
 
 @dataclass(frozen=True)
@@ -110,15 +108,18 @@ class CsvFile:
                 yield line
 
     def rows(self) -> Iterator[Row]:
-        """The rows below the header as they are in the file, without the guard of files of failed rows."""
+        """The rows below the header as they are in the file, without the guard against formulas.
+
+        A workbook has no such guard: its cells say themselves that they are texts.
+        """
         with self._open() as stream:
             found = self._split(stream)
             next(found, None)
             for row in found:
                 yield (
-                    row._replace(cells=[_unguarded(c) for c in row.cells])
-                    if self.is_returned
-                    else row
+                    row
+                    if self.is_workbook
+                    else row._replace(cells=[unguarded(cell) for cell in row.cells])
                 )
 
     def value(self, column: ImportColumn, cell: str) -> Any:
@@ -288,11 +289,6 @@ def _read(column: ImportColumn, reader: Callable[[str], Any], cell: str) -> Any:
     if isinstance(cell, WorkbookTrouble):
         raise cell.refusal
     return reader(cell)
-
-
-def _unguarded(cell: str) -> str:
-    is_guarded = cell.startswith("'") and cell.lstrip("'").startswith(GUARDED)
-    return cell[1:] if is_guarded else cell
 
 
 def _unmarked(cell: str) -> str:
