@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
-from datetime import UTC, datetime
-from decimal import Decimal
+from datetime import datetime
 from typing import Any
 
 from flask import Blueprint, Response, abort, request, send_file
@@ -20,7 +19,8 @@ from ..web.formats import quantity_filter
 from . import csv_files, queries, workbooks
 from .csv_files import BYTE_ORDER_MARK, FLAVOURS, Flavour
 from .declaration import Column, List
-from .marking import Marked, marked
+from .footers import Line, footer_of
+from .marking import marked
 from .queries import Totals
 from .state import State, state_of
 from .wording import in_words
@@ -37,8 +37,6 @@ limited: Callable[[Callable[..., Any]], Callable[..., Any]] = limiter.shared_lim
 )
 """The rate limit of export views: one count per user over all lists."""
 
-Line = Sequence[str | Decimal | int]
-
 
 def export(listing: List, flavour: str) -> Response:
     """The list that the address describes, as a file; `flavour` is a key of `FLAVOURS`, or `xlsx`."""
@@ -51,7 +49,11 @@ def export(listing: List, flavour: str) -> Response:
     try:
         totals = queries.totals_of(connection, current_user, state)
         marks = marked(connection, current_user, state, numbers, whole=numbers)
-        footer = list(_footer(connection, state, columns, totals, marks))
+        with Session(connection) as session:
+            filtered = in_words(session, current_user, state)
+        footer = list(
+            footer_of(columns, totals, filtered=filtered, by=current_user.name, doubted=marks.whole)
+        )
         if flavour == "xlsx":
             return _workbook(connection, state, columns, totals, footer)
         return _csv(connection, state, columns, footer, flavour)
@@ -152,39 +154,6 @@ def _plain(column: Column, value: Any) -> Any:
     if isinstance(value, datetime):
         return value.astimezone(periods.timezone()).replace(tzinfo=None, microsecond=0)
     return value
-
-
-def _footer(
-    connection: Connection,
-    state: State,
-    columns: Sequence[Column],
-    totals: Totals,
-    marks: Marked,
-) -> Iterator[Line]:
-    """The control totals under their columns; then a description of the export, line by line."""
-    yield list(_control_line(columns, totals))
-    with Session(connection) as session:
-        yield [_("Filter"), in_words(session, current_user, state)]
-    yield [_("Exported by"), current_user.name]
-    now = datetime.now(UTC).astimezone(periods.timezone())
-    yield [_("Exported at"), now.strftime("%Y-%m-%d %H:%M:%S")]
-    yield [_("Rows"), totals.count]
-    for column in columns:
-        if column.total:
-            yield [_("Total: %(name)s", name=_(column.label)), totals.sums[column.name]]
-    if marks.whole:
-        names = [_(column.label) for column in columns if column.name in marks.whole]
-        yield [_("Holds amounts that are known to be wrong"), ", ".join(names)]
-
-
-def _control_line(columns: Sequence[Column], totals: Totals) -> Iterator[str | Decimal]:
-    is_named = False
-    for column in columns:
-        if column.total:
-            yield totals.sums[column.name]
-        else:
-            yield "" if is_named else _("Total")
-            is_named = True
 
 
 def _file_name(state: State, ending: str) -> str:

@@ -1,6 +1,7 @@
 """What we export comes back: a file that was not edited changes nothing, an edited cell changes that cell."""
 
-from collections.abc import Callable
+import io
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ from backoffice.app.extensions import db
 from backoffice.audit.models import AuditEvent
 from backoffice.base.formula_guard import guarded, is_formula, unguarded
 from backoffice.customers.models import Customer
+from backoffice.imports.files.reading import CsvFile
+from backoffice.imports.files.sources import StoredFile, compressed
+from backoffice.imports.kinds import KINDS
 from backoffice.lists import Column
 from backoffice.lists.csv_files import FLAVOURS, cell_of
 from tests.factories.customers import CustomerFactory
@@ -80,3 +84,36 @@ def test_an_exported_customer_with_formulas_comes_back_unchanged(
     assert changes(session) == before
     customer = session.scalars(select(Customer)).one()
     assert (customer.name, customer.phone) == ("=SUM(A1:A9) Ltd", "+62 812 3456")
+
+
+# The footer
+
+FOOTER = (
+    "Total,,5.00", "Filter,everything", "Exported by,Ann", "Exported at,2026-11-25 10:00:00", "Rows,2",
+    "Total: Balance,5.00", "Holds amounts that are known to be wrong,Balance",
+)  # fmt: skip
+JUMLAH = (
+    "Total,,5.00", "Filter,semua", "Diekspor oleh,Ann", "Diekspor pada,2026-11-25 10:00:00", "Baris,2",
+    "Total: Saldo,5.00",
+)  # fmt: skip
+
+
+def codes_of(*lines: str) -> list[str]:
+    """The first cells of the rows that an import reads below a header."""
+    content = compressed(io.BytesIO("\n".join(["code,name,balance", *lines]).encode()))
+    file = CsvFile(StoredFile("f.csv", content), KINDS["customers"].columns)
+    return [row.cells[0] for row in file.rows() if row.cells]
+
+
+@pytest.mark.parametrize("footer", [FOOTER, JUMLAH, (*FOOTER, ""), [f"{line}," for line in FOOTER]])
+def test_a_footer_is_no_record(footer: Sequence[str]) -> None:
+    assert codes_of("A,a,1", "B,b,4", *footer) == ["A", "B"]
+    assert codes_of(*footer) == []
+
+
+def test_rows_below_a_footer_and_rows_called_like_one_are_records() -> None:
+    assert codes_of("A,a,1", *FOOTER, "B,b,4") == ["A", "B"]
+    assert codes_of("A,a,1", *FOOTER, "", "B,b,4", *FOOTER) == ["A", "B"]
+    called = ["Total,t,1", "Filter,f,1", "Exported by,e,1", "Rows,r,1", "Total: Balance,x,1"]
+    assert codes_of(*called) == [line.split(",")[0] for line in called]
+    assert codes_of("Total,t,1", "A,a,4", *FOOTER[1:]) == ["Total", "A"]

@@ -13,6 +13,7 @@ from sqlalchemy.types import TypeEngine
 from ...base import N_
 from ...base.formula_guard import unguarded
 from ...base.money import AmountError
+from ...lists.footers import without_footer
 from ..report import Problem
 from .cells import CellError, NotationReader, WorkbookNumber, WorkbookTrouble
 from .layout import DELIMITERS, EACH, RETURNED, Layout, Notation, normalised
@@ -108,14 +109,14 @@ class CsvFile:
                 yield line
 
     def rows(self) -> Iterator[Row]:
-        """The rows below the header as they are in the file, without the guard against formulas.
+        """The rows below the header as they are in the file, without the guard against formulas and our footer.
 
         A workbook has no such guard: its cells say themselves that they are texts.
         """
         with self._open() as stream:
             found = self._split(stream)
             next(found, None)
-            for row in found:
+            for row in without_footer(found):
                 yield (
                     row
                     if self.is_workbook
