@@ -104,7 +104,7 @@ def tampered(connection: Connection, of_domains: Sequence[DatabaseObject]) -> di
 
 
 def out_of_date(connection: Connection, of_domains: Sequence[DatabaseObject]) -> dict[str, str]:
-    """Triggers and guards that differ from their declaration, each with what is wrong; any makes `/readyz` fail."""
+    """Triggers and guards that differ from their declaration, each with what is wrong, for `/readyz?deep=1`."""
     return objects.differences(
         connection, GUARDS, guard_objects(of_domains)
     ) | triggers.out_of_date(connection, registry)

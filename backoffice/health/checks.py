@@ -32,13 +32,17 @@ class Readiness:
         return not any(self.found.values())
 
 
-def readiness() -> Readiness:
-    """Run every check; only the first one where the database does not answer."""
+def readiness(*, deep: bool = False) -> Readiness:
+    """Run the checks of this process, and of the database's objects if `deep`.
+
+    Only the first one where the database does not answer.
+    """
+    checks = {**SERVING, **(DEEP if deep else {})}
     try:
         with db.engine.connect() as connection:
             connection.execute(select(1))
             return Readiness(
-                {"database": ""} | {n: check(connection) for n, check in CHECKS.items()}
+                {"database": ""} | {n: check(connection) for n, check in checks.items()}
             )
     except SQLAlchemyError as error:
         if (differs := difference_in(error)) is not None:
@@ -81,12 +85,16 @@ def _key(connection: Connection) -> str:
     )
 
 
-CHECKS: Mapping[str, Check] = {
-    "migrations": _migrations,
+SERVING: Mapping[str, Check] = {"migrations": _migrations, "process_key": _key}
+"""Name → check of whether this process can serve, in the order in which they run.
+
+Few and cheap: a proxy asks every ten seconds, and takes a host that fails out of service.
+"""
+
+DEEP: Mapping[str, Check] = {
     "figure_triggers": lambda c: _objects(figures.out_of_date(c, declared().triggers)),
     "audit_triggers": lambda c: _objects(audit.out_of_date(c)),
     "figure_definitions": _definitions,
     "triggers_asleep": _asleep,
-    "process_key": _key,
 }
-"""Name → check, in the order in which they run."""
+"""Name → check of what all processes share: for rollouts and alerts, where no host is better than another."""

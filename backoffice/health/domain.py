@@ -23,4 +23,5 @@ DOMAIN = Domain(
         ),
     ),
     pages=("backoffice.health.finding:PAGES",),
+    measures=("backoffice.health.measures:SOURCES",),
 )

@@ -1,7 +1,7 @@
 """Probes: whether the process is alive, and whether it is ready for requests."""
 
 import structlog
-from flask import Blueprint, Response, jsonify, make_response
+from flask import Blueprint, Response, jsonify, make_response, request
 
 from ..app.protection import limiter
 from ..security.permissions import stateless
@@ -23,8 +23,11 @@ def alive() -> Response:
 @limiter.exempt
 @stateless
 def ready() -> Response:
-    """Whether the database answers, is migrated, and has the triggers of this version."""
-    state = readiness()
+    """Whether this process can serve: the database answers, is migrated, and knows this process's key.
+
+    With ?deep=1 also whether the database has the triggers and definitions of this version.
+    """
+    state = readiness(deep=request.args.get("deep", "") not in ("", "0"))
     if not state.is_ready:
         log.error("not ready", **state.found)
     body = {name: sentence or "ok" for name, sentence in state.found.items()}

@@ -411,7 +411,7 @@ def a_trigger(office: Office, _number: int) -> None:
     office.surgery.execute(
         office.random.choice([EMPTIED, DISABLED]).format(name=name, table=table).encode()
     )
-    said = {check: found for check, found in readiness().found.items() if found}
+    said = {check: found for check, found in readiness(deep=True).found.items() if found}
     assert len(said) == 1
     assert name in str(said)
     row = office.random.choice(office.ids(table))
@@ -432,7 +432,7 @@ def a_trigger(office: Office, _number: int) -> None:
         assert office.run(*words).exit_code == 0
     repaired = office.run("db", "upgrade")
     assert repaired.exit_code == 0, repaired.output
-    assert readiness().is_ready, readiness().found
+    assert readiness(deep=True).is_ready, readiness(deep=True).found
     corrections_are_true(office, after)
     office.heal()
     corrections_are_true(office, after)

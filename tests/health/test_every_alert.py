@@ -285,6 +285,14 @@ def a_table_is_not_there(watch: Watch) -> Iterator[None]:
     watch.surgery.execute("ALTER TABLE elsewhere RENAME TO schedulers")
 
 
+@of("BackofficeNotReady")
+def a_guard_is_switched_off(watch: Watch) -> Iterator[None]:
+    guard = "TRIGGER backoffice_append_only_corrections"
+    watch.surgery.execute(f"ALTER TABLE corrections DISABLE {guard}".encode())
+    yield
+    watch.surgery.execute(f"ALTER TABLE corrections ENABLE {guard}".encode())
+
+
 @of("BackofficeRedisDown")
 def redis_does_not_answer(watch: Watch) -> None:
     watch.app.config["REDIS_URL"] = "redis://127.0.0.1:1/0"

@@ -195,12 +195,12 @@ def test_what_was_tampered_with_is_told_by_readiness_and_repaired_with_an_event(
     what: str, app: Flask, client: FlaskClient, owner_connection: psycopg.Connection[Any]
 ) -> None:
     owner_connection.execute(TAMPERED[what].encode())
-    answer = client.get("/readyz")
+    answer = client.get("/readyz?deep=1")
     assert answer.status_code == 503
     assert answer.json is not None
     assert any("backoffice db upgrade" in said for said in answer.json["checks"].values())
     assert "renewed" in upgrade(app)[0]
-    assert client.get("/readyz").status_code == 200
+    assert client.get("/readyz?deep=1").status_code == 200
     events = owner_connection.execute(
         "SELECT row_id, before ->> 'found' FROM audit_events WHERE table_name = 'schema_fingerprints'"
     ).fetchall()
@@ -230,7 +230,7 @@ def test_triggers_that_a_setting_puts_to_sleep_are_told_and_woken(
     with psycopg.connect(admin_database_url, autocommit=True) as admin:
         admin.execute(f"ALTER {whom} SET session_replication_role = replica".encode())
         try:
-            reported = client.get("/readyz")
+            reported = client.get("/readyz?deep=1")
             said = upgrade(app)
         finally:
             admin.execute(f"ALTER {whom} RESET session_replication_role".encode())
@@ -240,7 +240,7 @@ def test_triggers_that_a_setting_puts_to_sleep_are_told_and_woken(
     assert "Triggers fire again for the" in said[0]
     with psycopg.connect(database_url) as fresh:
         assert fresh.execute("SHOW session_replication_role").fetchone() == ("origin",)
-    assert client.get("/readyz").status_code == 200
+    assert client.get("/readyz?deep=1").status_code == 200
     events = owner_connection.execute(
         "SELECT count(*) FROM audit_events WHERE table_name = 'schema_fingerprints'"
     )
@@ -252,20 +252,33 @@ def test_a_foreign_key_that_is_switched_off_is_told_and_switched_on(
 ) -> None:
     with psycopg.connect(admin_database_url, autocommit=True) as admin:
         admin.execute("ALTER TABLE orders DISABLE TRIGGER ALL")
-    answer = client.get("/readyz")
+    answer = client.get("/readyz?deep=1")
     assert answer.json is not None
     assert "the table orders" in answer.json["checks"]["triggers_asleep"]
     upgrade(app)
-    assert client.get("/readyz").status_code == 200
+    assert client.get("/readyz?deep=1").status_code == 200
+
+
+@pytest.mark.parametrize("what", list(TAMPERED))
+def test_what_was_tampered_with_takes_no_host_out_of_service(
+    what: str, app: Flask, client: FlaskClient, owner_connection: psycopg.Connection[Any]
+) -> None:
+    owner_connection.execute(TAMPERED[what].encode())
+    deep, answer = client.get("/readyz?deep=1"), client.get("/readyz")
+    upgrade(app)
+    assert deep.status_code == 503
+    assert (answer.status_code, answer.json) == (200, {
+        "status": "ready", "checks": {"database": "ok", "migrations": "ok", "process_key": "ok"}
+    })  # fmt: skip
 
 
 def test_readiness_is_quick(app: Flask) -> None:
     client = app.test_client()
-    client.get("/readyz")
+    client.get("/readyz?deep=1")
     times = []
     for _ in range(10):
         began = time.perf_counter()
-        client.get("/readyz")
+        client.get("/readyz?deep=1")
         times.append(time.perf_counter() - began)
     assert min(times) < 0.25
 

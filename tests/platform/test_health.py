@@ -1,12 +1,18 @@
 """The responses to health probes."""
 
+import re
 from typing import Any
 
 import psycopg
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import event
 
 from backoffice import create_app
+from backoffice.app.config import ROOT
+from backoffice.app.domain import declared
+from backoffice.app.extensions import db
+from backoffice.health.checks import DEEP, SERVING
 
 
 def test_alive_needs_no_database(app: Flask) -> None:
@@ -23,7 +29,7 @@ def test_alive_needs_no_database(app: Flask) -> None:
 
 
 def test_ready_when_everything_is_as_this_version_wants_it(client: FlaskClient) -> None:
-    answer = client.get("/readyz")
+    answer = client.get("/readyz?deep=1")
     assert answer.status_code == 200
     assert answer.json is not None
     assert set(answer.json["checks"].values()) == {"ok"}
@@ -33,7 +39,7 @@ def test_ready_when_everything_is_as_this_version_wants_it(client: FlaskClient) 
 
 
 def test_not_ready_with_triggers_of_another_version(
-    client: FlaskClient, owner_connection: psycopg.Connection[Any]
+    app: Flask, client: FlaskClient, owner_connection: psycopg.Connection[Any]
 ) -> None:
     name, fingerprint = owner_connection.execute(
         "SELECT name, fingerprint FROM schema_fingerprints WHERE \"group\" IN ('figures', 'figure guards') LIMIT 1"
@@ -41,12 +47,55 @@ def test_not_ready_with_triggers_of_another_version(
     change = "UPDATE schema_fingerprints SET fingerprint = %s WHERE name = %s"
     owner_connection.execute(change, ["another", name])
     try:
-        answer = client.get("/readyz")
+        answer = client.get("/readyz?deep=1")
+        told = _readiness_told(app)
     finally:
         owner_connection.execute(change, [fingerprint, name])
     assert answer.status_code == 503
     assert answer.json is not None
     assert "backoffice db upgrade" in answer.json["checks"]["figure_triggers"]
+    assert told == {name: name != "figure_triggers" for name in {**SERVING, **DEEP}}
+    assert all(_readiness_told(app).values())
+
+
+def _readiness_told(app: Flask) -> dict[str, bool]:
+    """Check of readiness → whether it passed, as the metrics report it."""
+    with app.app_context(), db.engine.connect() as connection:
+        read = declared().measures["readiness"].read(connection)
+        return {reading.labels[0]: reading.value == 1 for reading in read}
+
+
+def test_readiness_of_this_process_costs_a_few_statements(app: Flask, client: FlaskClient) -> None:
+    client.get("/readyz")  # what a process reads once
+    asked: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        asked.append(statement)
+
+    with app.app_context():
+        engine = db.engine
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        assert client.get("/readyz").status_code == 200
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+    assert 0 < len(asked) <= 7, asked
+
+
+def test_examples_ask_a_serving_container_for_nothing_that_a_restart_cannot_mend() -> None:
+    guide = (ROOT / "docs" / "operations.md").read_text()
+    liveness = re.findall(r"livenessProbe:.*path: (\S+),.*periodSeconds: (\d+)", guide)
+    readiness_ = re.findall(r"readinessProbe:.*path: (\S+),.*periodSeconds: (\d+)", guide)
+    docker = re.findall(r"HEALTHCHECK --interval=(\d+)s.*\\\n.*127\.0\.0\.1:8000(/\w+)", guide)
+    assert [path for path, _ in liveness] == ["/healthz"]
+    assert [path for path, _ in readiness_] == ["/readyz"]
+    assert [path for _, path in docker] == ["/healthz"]
+    seconds = [int(s) for s in (*(s for _, s in liveness + readiness_), *(s for s, _ in docker))]
+    assert all(10 <= s <= 30 for s in seconds)
+    assert guide.count("HEALTHCHECK --interval") == 1
+    monitor = (ROOT / "deploy" / "balance-health" / "Dockerfile.healthcheck").read_text()
+    assert "WARNING: never for the container that serves" in monitor
+    assert "127.0.0.1" not in monitor
 
 
 def test_not_ready_before_the_newest_migration(
