@@ -27,8 +27,8 @@ from ..security.permissions import for_programs, requires, stateless
 from ..web.problems import as_json as _plain
 from . import actions, forms
 from .calculations import read_beside
-from .declaration import Contents, Deletion, Record, Repeated, Row, Shown, Verb
-from .fields import CalendarMonth, Field, Flag, Pick, is_text
+from .declaration import Contents, Deletion, Record, Repeated, Row, Verb
+from .fields import NO_SUCH_FIELD, CalendarMonth, Field, Flag, Pick, is_text
 from .idempotent_requests import key_sent, once, replayed
 from .listing import address_of, list_for, row_named
 from .openapi import document
@@ -271,12 +271,14 @@ class Resource:
         """The record's valid form over these values. Raises Invalid with all errors."""
         fields = forms.fields_of(self.record, row, verb)
         beside = () if verb is not None else self.record.sent
-        enterable: tuple[Field | Shown, ...] = (*fields, *beside)
         wrong = [
-            (one.name, _(one.must_be))
-            for one in enterable
-            if one.name in given and not one.reads(given[one.name])
+            (field.name, _(field.must_be))
+            for field in fields
+            if field.name in given and not field.reads(given[field.name])
         ]
+        for shown in beside:
+            if shown.name in given:
+                wrong += [(at, _(sentence)) for at, sentence in shown.problems(given[shown.name])]
         answers = {name: given[name] for name in self.record.answers if name in given}
         wrong += [(name, _(Field.must_be)) for name, sent in answers.items() if not is_text(sent)]
         if wrong:
@@ -358,8 +360,7 @@ def _body(known: set[str]) -> dict[str, Any]:
         raise NotAnObject()
     unknown = [name for name in body if name not in known]
     if unknown:
-        sentence = _("There is no such field to enter.")
-        raise Invalid([(str(name)[:100], sentence) for name in unknown])
+        raise Invalid([(str(name)[:100], _(NO_SUCH_FIELD)) for name in unknown])
     return body
 
 

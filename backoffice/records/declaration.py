@@ -47,8 +47,8 @@ class Shown:
     """A value that the API shows beside a record's fields: its status, its lines.
 
     `of` computes it from a row: amounts as Decimals, lists and mappings of them. `schema` is its JSON schema. A value
-    that programs may send too has an `entry`, the schema of what is sent; `reads` answers whether a sent value fits it,
-    and `must_be` is the error of one that does not. The form makes controls of it (`OfRecord.typed`).
+    that programs may send too has an `entry`, the schema of what is sent; `problems` are the errors of a sent value
+    that does not fit it, each with its place: `lines-0-debit`. The form makes controls of it (`OfRecord.typed`).
     """
 
     name: str
@@ -56,8 +56,7 @@ class Shown:
     of: Callable[[Row], Any]
     schema: Mapping[str, Any] = field(default_factory=lambda: {"type": "string"})
     entry: Mapping[str, Any] | None = None
-    reads: Callable[[Any], bool] = lambda _sent: False
-    must_be: str = ""
+    problems: Callable[[Any], Iterable[tuple[str, str]]] = lambda _sent: ()
 
 
 def _nothing(_session: Session, _row: Row) -> None:

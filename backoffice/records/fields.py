@@ -38,11 +38,18 @@ MONTH = "(19|20|21)[0-9]{2}-(0[1-9]|1[0-2])"
 DAY = f"{MONTH}-(0[1-9]|[12][0-9]|3[01])"
 """Patterns of a month and a day from 1900 to 2199, as `periods.FIRST_DAY` and `LAST_DAY`."""
 
+NO_SUCH_FIELD = N_("There is no such field to enter.")
+"""What a program is told that sends an unknown name."""
+
 NOT_CALLED = N_("There is no %(name)s. Send the whole name, as the API shows it.")
 """What a program is told that names no other record."""
 
 NOT_TO_COME = Law(lambda day: not is_to_come(day), StillToCome.sentence)
 """For the date of an entry that counts at once."""
+
+
+_NUMBER = r"-?[0-9]{1,20}(\.[0-9]{1,8})?"
+"""A number as programs send it: exact as text, which a JSON number is not, and with the digits of a Decimal."""
 
 
 def _always(_row: Any) -> bool:
@@ -309,10 +316,11 @@ class Amount(Field):
     is_amount = True
     must_be = N_('Send the number as a text with a point and at most two decimals, like "1250.50".')
     pattern = r"-?[0-9]{1,13}(\.[0-9]{1,2})?"
+    """The numbers that the API document allows."""
 
     def reads(self, sent: Any) -> bool:
-        """Whether it is a number as text: JSON numbers are not exact."""
-        is_number = isinstance(sent, str) and re.fullmatch(self.pattern, sent, re.ASCII)
+        """Whether it is a number as text; the form control says what is wrong with its size and its decimals."""
+        is_number = isinstance(sent, str) and re.fullmatch(_NUMBER, sent, re.ASCII)
         return sent is None or bool(is_number)
 
     def value(self, data: Any) -> Any:

@@ -52,8 +52,13 @@ def spoken() -> Locale | None:
     return getattr(noted, "babel_locale", None) or get_locale()
 
 
+def input_format() -> str:
+    """The number format to read amounts in: a program's point is always a decimal point, also in 1.500."""
+    return "plain" if has_request_context() and is_of_a_program() else number_format()
+
+
 def number_format() -> str:
-    """The number format to read and write amounts in; programs use a decimal point.
+    """The number format to write amounts in, and to read what a person types; programs use a decimal point.
 
     Asked for every amount of a page: so it is noted, for as long as user and choice are the same.
     """

@@ -12,7 +12,7 @@ from wtforms.widgets import TextInput
 
 from ..base import money
 from ..base.periods import read_day
-from .preferences import number_format
+from .preferences import input_format, number_format
 
 
 class AmountField(Field):
@@ -44,7 +44,7 @@ class AmountField(Field):
 
     def read(self, text: str) -> Decimal:
         """The amount in `text`. Raises `money.AmountError`."""
-        return money.parse_amount(text, number_format(), minimum=self.minimum, maximum=self.maximum)
+        return money.parse_amount(text, input_format(), minimum=self.minimum, maximum=self.maximum)
 
     def write(self, value: Decimal) -> str:
         """`value` as the user would type it."""
@@ -77,7 +77,7 @@ class QuantityField(AmountField):
         """The quantity in `text`. Raises `money.AmountError`."""
         return money.parse_quantity(
             text,
-            number_format(),
+            input_format(),
             minimum=self.minimum,
             maximum=money.MAX_QUANTITY if self.maximum is None else self.maximum,
         )
@@ -92,7 +92,7 @@ class FactorField(QuantityField):
 
     def read(self, text: str) -> Decimal:
         """The factor in `text`. Raises `money.AmountError`."""
-        return money.parse_factor(text, number_format())
+        return money.parse_factor(text, input_format())
 
 
 class UnitPriceField(AmountField):
@@ -102,7 +102,7 @@ class UnitPriceField(AmountField):
         """The price in `text`. Raises `money.AmountError`."""
         return money.parse_amount(
             text,
-            number_format(),
+            input_format(),
             decimals=money.UNIT_PRICE_DECIMALS,
             minimum=self.minimum,
             maximum=money.MAX_UNIT_PRICE if self.maximum is None else self.maximum,

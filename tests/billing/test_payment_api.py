@@ -9,12 +9,14 @@ from flask import Flask
 from sqlalchemy import func, select
 
 from backoffice.billing.models import Invoice, Payment
+from backoffice.customers.models import Customer
 from tests.factories.billing import InvoiceFactory
 from tests.factories.customers import CustomerFactory
 from tests.records.test_api import Program, is_problem
 
 from .payment_desk import alfreds, oldest_first, stored
 
+CUSTOMER = select(Customer).where(Customer.code == "ALFKI")
 PAID = {"customer": "ALFKI", "amount": "250.00", "paid_on": "2026-03-05", "method": "cash"}
 
 
@@ -68,30 +70,46 @@ def test_the_parts_that_are_said_are_the_parts(program: Program) -> None:
 
 
 @pytest.mark.parametrize(
-    ("parts", "said"),
+    ("parts", "at", "said"),
     [
-        ([{"invoice": "INV-0001", "amount": "250"}], "Only Rp\xa0100.00 is open."),
-        ([{"invoice": "INV-0001", "amount": "90"}], "The parts come to Rp\xa090.00, but the payment is Rp\xa0250.00."),
-        ([{"invoice": "NO-1", "amount": "250"}], "not open any more"),
-        ([{"invoice": "OTHER-1", "amount": "250"}], "Invoice OTHER-1 is of another customer."),
-        ([{"meter": "M-?", "amount": "250"}], "There is no meter M-?."),
-        ([{"invoice": "INV-0001", "amount": "0"}, {"amount": "250", "meter": 3}], "Send a list like"),
-        ([{"amount": "200"}, {"amount": "50"}], "Send a list like"),
-        ([{"amount": "1e3"}], "Send a list like"),
-        ([{"amount": None}], "Send a list like"),
-        ("oldest", "Send a list like"),
+        ([{"invoice": "INV-0001", "amount": "250"}], "parts-0-amount", "Only Rp\xa0100.00 is open."),
+        (
+            [{"invoice": "INV-0001", "amount": "90"}], "parts",
+            "The parts come to Rp\xa090.00, but the payment is Rp\xa0250.00.",
+        ),
+        ([{"amount": "100"}, {"invoice": "NO-1", "amount": "150"}], "parts-1-invoice", "There is no invoice NO-1."),
+        ([{"invoice": "OTHER-1", "amount": "250"}], "parts-0-invoice", "Invoice OTHER-1 is of another customer."),
+        ([{"invoice": "VOID-1", "amount": "250"}], "parts-0-invoice", "Invoice VOID-1 is void."),
+        ([{"meter": "M-?", "amount": "250"}], "parts-0-meter", "There is no meter M-?."),
+        (
+            [{"invoice": "INV-0001", "amount": "100"}, {"invoice": "INV-0001", "amount": "150"}],
+            "parts-1-invoice", "Another part pays this invoice.",
+        ),
+        ([{"invoice": "INV-0001", "amount": "0"}, {"amount": "250", "meter": 3}], "parts-1-meter", "Send a text."),
+        ([{"invoice": "INV-0001", "meter": "M-A", "amount": "250"}], "parts-0-meter", "Name one of the two."),
+        ([{"invoice": "INV-0001", "amount": "50"}, {"invoice": "INV-0002", "amount": "100.005"}, {"amount": "100"}],
+         "parts-1-amount", "At most 2 decimals are allowed here."),
+        ([{"amount": "200"}, {"amount": "50"}], "parts-1-invoice", "Only one part can be without an invoice."),
+        ([{"amount": "1e3"}], "parts-0-amount", "Send the number as a text"),
+        ([{"amount": None}], "parts-0-amount", "Enter the amount."),
+        ([{"amount": "250", "note": "x"}], "parts-0-note", "There is no such field to enter."),
+        ([{"amount": "250"}, "x"], "parts-1", "Send a list like"),
+        ("oldest", "parts", "Send a list like"),
     ],
 )  # fmt: skip
-def test_what_the_sheet_refuses_is_refused_at_the_parts(
-    program: Program, session: Any, parts: Any, said: str
+def test_what_the_sheet_refuses_is_refused_at_its_part(
+    program: Program, session: Any, parts: Any, at: str, said: str
 ) -> None:
     InvoiceFactory(number="OTHER-1", customer=CustomerFactory())
+    InvoiceFactory(
+        number="VOID-1", customer=session.scalars(CUSTOMER).one(), status="void", void_reason="x"
+    )
     session.commit()
     answer = program.send("POST", "/api/payments", json=PAID | {"parts": parts})
     assert answer.status_code == 422, answer.text
     errors = answer.get_json()["errors"]
-    assert {error["field"] for error in errors} == {"parts"}
-    assert any(said in error["message"] for error in errors), errors
+    assert any(error["field"] == at and said in error["message"] for error in errors), errors
+    assert {error["field"] for error in errors} <= {at, "parts"}
     assert stored(session) == []
 
 

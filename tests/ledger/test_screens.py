@@ -329,15 +329,27 @@ def test_a_program_sends_lines_posts_and_reverses_once(
     assert [(one["account"], one["debit"], one["credit"]) for one in reported["lines"]] == [
         ("Cash", "12.50", "0.00"), ("Sales", "0.00", "12.50"),
     ]  # fmt: skip
-    at = f"/api/entries/{reported['number']}"
-    for bad in (
-        [{"account": "Cash", "debit": "1"}] * (MOST_LINES + 1),
-        [{"account": "Nobody", "debit": "1"}],
-        [{"account": "Cash", "debit": 1}],
-        [{"debit": "1"}],
-        {},
+    at, good = f"/api/entries/{reported['number']}", {"account": "Cash", "debit": "1"}
+    for bad, place, why in (
+        ([good] * (MOST_LINES + 1), "lines", "at most"),
+        (
+            [good, {"account": "Nobody", "debit": "1"}],
+            "lines-1-account",
+            "No account is called that.",
+        ),
+        ([good, {**good, "debit": 5}], "lines-1-debit", "Send the number as a text"),
+        ([good, {**good, "debit": ""}], "lines-1-debit", "Send the number as a text"),
+        ([good, {**good, "debit": "abc"}], "lines-1-debit", "Send the number as a text"),
+        ([good, {**good, "debit": "5.005"}], "lines-1-debit", "At most 2 decimals"),
+        ([good, {**good, "debit": "99999999999999999.00"}], "lines-1-debit", "This is too large"),
+        ([{"account": "Cash", "credit": "-1"}], "lines-0-credit", "This is too small"),
+        ([{"account": "Cash"}], "lines-0-debit", "Enter"),
+        ([good, {"debit": "1"}], "lines-1-account", "Choose an account."),
+        ({}, "lines", "Send a list of lines"),
     ):
-        assert program.send("PATCH", at, match=1, json={"lines": bad}).status_code == 422, bad
+        answer = program.send("PATCH", at, match=1, json={"lines": bad})
+        assert is_problem(answer, 422, place), answer.text
+        assert why in answer.get_json()["errors"][0]["message"]
     assert is_problem(
         program.send("POST", f"{at}/reversals", json={"entry_date": "2026-04-01", "memo": "x"}), 422
     )

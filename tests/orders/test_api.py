@@ -124,13 +124,20 @@ def test_an_amount_beside_lines_of_its_kind_is_refused(program: Program) -> None
 
 
 @pytest.mark.parametrize(
-    "lines",
-    ["", {}, [1], [{}], [{**TEA, "amount": "1"}], [{**TEA, "quantity": 3}], [{**TEA, "id": "1"}], [{**TEA, "x": None}],
-     [{"description": "no kind", "quantity": "1"}], [None], [{**TEA, "id": True}], None],
+    ("lines", "at"),
+    [
+        ("", "lines"), ({}, "lines"), (None, "lines"), ([TEA, 1], "lines-1"), ([None], "lines-0"),
+        ([{}], "lines-0-kind"), ([TEA, {**TEA, "amount": "1"}], "lines-1-amount"),
+        ([{**TEA, "quantity": 3}], "lines-0-quantity"), ([{**TEA, "id": "1"}], "lines-0-id"),
+        ([{**TEA, "x": None}], "lines-0-x"), ([{"description": "no kind", "quantity": "1"}], "lines-0-kind"),
+        ([{**TEA, "id": True}], "lines-0-id"),
+    ],
 )  # fmt: skip
-def test_what_are_no_lines_is_refused(program: Program, session: Any, lines: Any) -> None:
+def test_what_are_no_lines_is_refused_at_its_place(
+    program: Program, session: Any, lines: Any, at: str
+) -> None:
     answer = program.send("POST", "/api/orders", json=order(lines=lines))
-    assert is_problem(answer, 422, "lines"), answer.text
+    assert is_problem(answer, 422, at), answer.text
     assert session.query(Order).count() == 0
 
 
@@ -138,6 +145,10 @@ def test_what_are_no_lines_is_refused(program: Program, session: Any, lines: Any
     ("line", "field", "sentence"),
     [
         ({"quantity": None}, "lines-0-quantity", "Enter a quantity."),
+        ({"quantity": "-1"}, "lines-0-quantity", "This is too small: at least 0."),
+        ({"quantity": "1.0005"}, "lines-0-quantity", "At most 3 decimals are allowed here."),
+        ({"unit_price": "0.12345678"}, "lines-0-unit_price", "At most 4 decimals are allowed here."),
+        ({"unit_price": "abc"}, "lines-0-unit_price", "Send the number as a text with a point"),
         ({"kind": "gift"}, "lines-0-kind", "There is no such kind of line."),
         ({"product": "NOBODY"}, "lines-0-product", "No product is called that."),
         ({"quantity": "100000000000", "unit_price": "99999999999"}, "lines-0-unit_price", "more than can be stored"),
@@ -157,6 +168,11 @@ def test_totals_that_cannot_be_are_refused_in_the_forms_words(program: Program) 
     answer = program.send("POST", "/api/orders", json=order(total_price="1", promo="2"))
     assert answer.status_code == 422
     assert "The grand total cannot be negative." in answer.text
+
+
+def test_the_point_of_a_program_is_a_decimal_point(program: Program) -> None:
+    reported = made(program, lines=[{**TEA, "quantity": "2", "unit_price": "1.500"}])
+    assert reported["total_price"] == "3.00"
 
 
 def test_a_line_of_another_order_is_a_new_line_here(program: Program, session: Any) -> None:

@@ -16,7 +16,7 @@ from backoffice.audit.models import AuditEvent
 from backoffice.lists import Reference
 from backoffice.people import tokens
 from backoffice.people.models import ApiRequest
-from backoffice.records import Choice, Day, Flag, Pick, Record, Text
+from backoffice.records import Choice, Day, Flag, Pick, Record, Shown, Text
 from backoffice.records.listing import list_for
 from backoffice.records.openapi import Anybody, arguments_of
 from backoffice.security import bearer as signed_in
@@ -396,3 +396,29 @@ def test_the_document_names_every_route_of_the_api_and_every_field(app: Flask) -
             listing = list_for(record, Anybody())
         filters = {name for one in listing.filters for name in one.arguments}
         assert {one["name"] for one in asked} == filters | {"sort", "limit", "after", "totals"}
+
+
+WITH_LINES = [
+    pytest.param(record, shown, id=f"{record.domain}-{shown.name}")
+    for record in DECLARED
+    for shown in record.sent
+    if shown.entry and "items" in shown.entry
+]
+"""Every record of which programs send lines."""
+
+
+@pytest.mark.parametrize(("record", "shown"), WITH_LINES)
+def test_every_field_of_every_sent_line_is_refused_at_its_place(
+    app: Flask, session: Any, record: Record, shown: Shown
+) -> None:
+    program = Program(app, session, f"{record.domain}:write")
+    assert shown.entry is not None
+    for name in (*shown.entry["items"]["properties"], "nothing_like_it"):
+        sent = {shown.name: [{}, {name: {"not": "a value"}}]}
+        answer = program.send("POST", address(record), json=sent)
+        assert answer.status_code == 422, answer.text
+        errors = {one["field"]: one["message"] for one in answer.get_json()["errors"]}
+        assert errors.pop(f"{shown.name}-1-{name}"), answer.text
+        assert all(field.startswith(f"{shown.name}-") for field in errors), errors
+    answer = program.send("POST", address(record), json={shown.name: [{}, 5]})
+    assert f"{shown.name}-1" in {one["field"] for one in answer.get_json()["errors"]}

@@ -1,5 +1,6 @@
 """The fields of a payment, in the order of the form."""
 
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -7,7 +8,7 @@ from ...base import N_, periods
 from ...base.identifiers import NUMBER_SAYS
 from ...customers.naming import CUSTOMERS
 from ...records import NOT_TO_COME, Amount, Choice, Day, Law, Pick, Text
-from ...records.fields import is_text
+from ...records.lines import Problem, problems_of
 from ..models import Payment
 from ..rules import METHODS, NUMBER_LENGTH, is_number
 from .refusals import ReferenceTaken
@@ -31,17 +32,33 @@ AMOUNT = Amount(
 )  # fmt: skip
 
 
-def are_parts(sent: Any) -> bool:
-    """Whether the sent parts are well formed: invoices, each once, and one further part on a meter or on none."""
+PARTS = "parts"
+_OF_PART = {
+    "amount": AMOUNT,
+    "invoice": Text(Payment.invoice_id, N_("Invoice"), called="invoice"),
+    "meter": Text(Payment.meter_id, N_("Meter"), called="meter"),
+}
+_MUST_BE = N_(
+    'Send a list like [{"invoice": "INV-1", "amount": "100.00"}, {"meter": "M-1", "amount": "5.00"}].'
+)
+_PAID_TWICE = N_("Another part pays this invoice. Send each invoice once.")
+_TWO_RESTS = N_("Only one part can be without an invoice. Name the invoice that this part pays.")
+
+
+def problems_of_parts(sent: Any) -> Iterator[Problem]:
+    """The errors of sent parts: they name invoices, each once, and at most one is on a meter or on none."""
     if sent is None:
-        return True
-    if not isinstance(sent, list) or not all(map(_is_part, sent)):
-        return False
-    invoices = [part.get("invoice") for part in sent]
-    return len(set(invoices)) == len(invoices)
+        return
+    seen = set[str]()
 
+    def of_part(part: Mapping[str, Any]) -> Iterator[Problem]:
+        if part.get("amount") is None:
+            yield "amount", AMOUNT.required
+        invoice = str(part.get("invoice") or "")
+        if invoice and part.get("meter"):
+            yield "meter", N_("An invoice has its own meter. Name one of the two.")
+        if invoice in seen:
+            yield "invoice", _PAID_TWICE if invoice else _TWO_RESTS
+        seen.add(invoice)
 
-def _is_part(sent: Any) -> bool:
-    names = [{"amount"}, {"amount", "invoice"}, {"amount", "meter"}]
-    is_part = isinstance(sent, dict) and sent.keys() in names and all(map(is_text, sent.values()))
-    return is_part and AMOUNT.reads(sent["amount"])
+    yield from problems_of(PARTS, sent, _OF_PART, _MUST_BE, of_part)

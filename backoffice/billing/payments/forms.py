@@ -15,7 +15,7 @@ from wtforms import TextAreaField
 from ...app.extensions import db
 from ...audit.histories import Event
 from ...base.money import format_amount
-from ...base.refusals import Refusal
+from ...base.refusals import Invalid, Refusal
 from ...customers import queries as customers
 from ...customers.models import Customer
 from ...records.declaration import Row
@@ -27,13 +27,21 @@ from ...web.forms import RecordForm, Required, at_most, trimmed
 from ...web.preferences import number_format
 from ..invoices.queries import invoice_of
 from ..meters.refusals import TooMuchOwed
-from ..models import Payment
-from ..rules import REASON_LENGTH
+from ..models import Invoice, Payment
+from ..rules import REASON_LENGTH, VOID
 from . import actions
 from .actions import ReceiptEntry
 from .allocation import Part, by_invoice, total_of
-from .fields import AMOUNT
-from .refusals import OverAllocated, PartsDontAddUp
+from .fields import AMOUNT, PARTS
+from .queries import of_another_customer
+from .refusals import (
+    InvoiceHasNoMeter,
+    InvoiceIsVoid,
+    InvoiceOfAnother,
+    NoSuchInvoice,
+    OverAllocated,
+    PartsDontAddUp,
+)
 from .sheets import REST, AllocationSheet, is_as_shown, sheet_of, shown_for
 
 _OWN = re.compile(actions.OWN_REFERENCE.format(year="[0-9]{4}") + "[0-9]+", re.ASCII)
@@ -46,8 +54,25 @@ def _first_of_address() -> dict[str, str]:
     return {"first": str(invoice.id)} if invoice and invoice.is_open else {}
 
 
+PLACE = "place-of-"
+"""The prefix of the form values that say which sent part a field of the sheet is from: `parts-0-amount`."""
+
 TOTAL = "parts_total"
 """The form value with the total of the parts that an API request has sent."""
+
+
+def _payable(number: str, payer: Customer) -> Invoice:
+    """The invoice of that number. Raises the refusal of one that the payer cannot pay."""
+    invoice = invoice_of(db.session(), number)
+    if invoice is None:
+        raise NoSuchInvoice(number=number[:100])
+    if invoice.status == VOID:
+        raise InvoiceIsVoid(number=number)
+    if of_another_customer(db.session(), payer.id, [invoice.id]):
+        raise InvoiceOfAnother(number=number)
+    if invoice.meter_id is None:
+        raise InvoiceHasNoMeter(number=number)
+    return invoice
 
 
 class PaymentForm(OfRecord):
@@ -89,12 +114,21 @@ class PaymentForm(OfRecord):
         amount = AMOUNT.data(typed["amount"])
         total = total_of(Part(Decimal(part["amount"])) for part in parts)
         typed.update({"shown_for": shown_for(payers[0], amount), REST: "", TOTAL: str(total)})
-        for part in parts:
-            if "invoice" in part:
-                invoice = invoice_of(db.session(), part["invoice"])
-                typed[f"to-{invoice.id if invoice else 0}"] = part["amount"]
+        problems = []
+        for number, part in enumerate(parts):
+            if not part.get("invoice"):
+                typed[REST] = part.get("meter") or ""
+                typed[f"{PLACE}{REST}"] = f"{PARTS}-{number}-meter"
+                continue
+            try:
+                invoice = _payable(part["invoice"], payers[0])
+            except Refusal as refusal:
+                problems.append((f"{PARTS}-{number}-invoice", in_words(refusal)))
             else:
-                typed[REST] = part.get("meter", "")
+                typed[f"to-{invoice.id}"] = part["amount"]
+                typed[f"{PLACE}to-{invoice.id}"] = f"{PARTS}-{number}-amount"
+        if problems:
+            raise Invalid(problems)
         return typed
 
     @property
@@ -134,7 +168,7 @@ class PaymentForm(OfRecord):
         errors = sheet_errors(sheet) if self._is_saving else []
         if total and self.amount.data and Decimal(total) != self.amount.data:
             refusal = PartsDontAddUp(parts=Decimal(total), amount=self.amount.data)
-            errors.append(FormError("parts", "", in_words(refusal)))
+            errors.append(FormError(PARTS, "", in_words(refusal)))
         self.form_errors = errors
         return {"sheet": sheet, "sheet_errors": errors}
 
@@ -148,7 +182,8 @@ class PaymentForm(OfRecord):
         """Show a refusal that came up while writing, at an invoice of the sheet or at a field."""
         self._refusal = refusal
         if isinstance(refusal, OverAllocated):
-            self.form_errors = [FormError("parts", "", in_words(refusal))]
+            field = f"to-{refusal.values['invoice_id']}"
+            self.form_errors = [FormError(field, "", in_words(refusal))]
             return True
         if isinstance(refusal, TooMuchOwed):
             self.add_errors({"amount": refusal})
@@ -156,9 +191,12 @@ class PaymentForm(OfRecord):
         return super().shows(refusal)
 
     def error_messages(self) -> list[tuple[str, str]]:
-        """The errors by field; for an API request those of the sheet are errors of `parts`."""
-        errors = super().error_messages()
-        return [(name if name in self else "parts", message) for name, message in errors]
+        """The errors by field; for an API request those of the sheet are errors of its `parts`."""
+        errors, places = super().error_messages(), self._typed
+        return [
+            (name if name in self else places.get(PLACE + name, PARTS), message)
+            for name, message in errors
+        ]
 
     def values(self) -> Any:  # a ReceiptEntry, for the record's own actions
         """The payment as entered; call it on a valid form only."""

@@ -14,7 +14,7 @@ from ..rules import VOID
 from ..voiding import reason_of
 from . import actions
 from .allocation import total_of
-from .fields import AMOUNT, FIELDS, are_parts
+from .fields import AMOUNT, FIELDS, PARTS, problems_of_parts
 from .history import parts_rendered
 from .listing import PAYMENTS, STATUSES
 from .refusals import PaymentStaysVoid
@@ -105,19 +105,16 @@ PAYMENT = Receipts(
     shown=(
         Shown("amount", N_("Amount"), lambda receipt: total_of(receipt.parts)),
         Shown(
-            "parts", N_("Where it went"), _parts,
+            PARTS, N_("Where it went"), _parts,
             {"type": "array", "items": {"type": "object", "properties": _PART}},
             entry={
                 "type": ["array", "null"],
                 "items": {
                     "type": "object", "required": ["amount"], "additionalProperties": False,
-                    "properties": {"amount": AMOUNT.schema(), "invoice": _TEXT, "meter": _TEXT},
+                    "properties": {"amount": AMOUNT.schema(), "invoice": _OR_NONE, "meter": _OR_NONE},
                 },
             },
-            reads=are_parts,
-            must_be=N_(
-                'Send a list like [{"invoice": "INV-1", "amount": "100.00"}, {"meter": "M-1", "amount": "5.00"}].'
-            ),
+            problems=problems_of_parts,
         ),
     ),
     form="backoffice.billing.payments.forms:PaymentForm",

@@ -52,6 +52,12 @@ class InvoiceHasNoMeter(OverAllocated):
     sentence = N_("Invoice %(number)s has no meter yet. Give it one first, then pay it.")
 
 
+class NoSuchInvoice(Refusal):
+    """A part names an invoice that does not exist."""
+
+    sentence = N_("There is no invoice %(number)s. Send the whole number, as the API shows it.")
+
+
 class InvoiceUnknown(Refusal):
     """An amount is allocated to an invoice that does not exist."""
 

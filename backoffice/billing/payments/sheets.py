@@ -16,7 +16,7 @@ from ...base import money, periods
 from ...base.identifiers import whole_number
 from ...customers.models import Customer
 from ...web.formats import in_words, money_filter
-from ...web.preferences import number_format
+from ...web.preferences import input_format, number_format
 from .. import queries as shared
 from ..models import Invoice, Meter
 from . import queries
@@ -253,7 +253,7 @@ def _allocation_line(invoice: Invoice, own: Decimal, typed: Typed) -> Allocation
     line.is_touched = line.text != line.filled
     try:
         line.amount = (
-            money.parse_amount(line.text, number_format(), minimum=ZERO) if line.text else ZERO
+            money.parse_amount(line.text, input_format(), minimum=ZERO) if line.text else ZERO
         )
     except money.AmountError as refusal:
         line.amount, line.error = None, str(_(refusal.message, **refusal.params))
