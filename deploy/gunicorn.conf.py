@@ -4,12 +4,14 @@ import os
 import sys
 from typing import Any
 
+import structlog
+
 from backoffice.app.loading import uncollected
 
 with uncollected():
     from backoffice import book
     from backoffice.app import garbage, logs
-    from backoffice.app.config import READERS, SUPERVISED
+    from backoffice.app.config import READERS, SUPERVISED, warnings
     from backoffice.app.counting import sharing
 
     sharing.begin()  # before anything that counts is imported
@@ -20,6 +22,7 @@ with uncollected():
     from backoffice.figures import registry
     from backoffice.figures.keeping.triggers import note_objects
 
+log = structlog.get_logger("backoffice.web")
 logs.configure(os.environ.get("LOG_LEVEL", "INFO"))
 
 # Who is served waits as long as a person does: said once to each connection, and not again in every transaction.
@@ -49,6 +52,8 @@ def on_starting(server: Any) -> None:
     Not from a book that is kept in another currency or time zone.
     """
     app = server.app.wsgi()
+    for sentence in warnings(app.config):
+        log.warning("setting", problem=sentence)
     read_ahead(app)
     note_objects(registry)  # the first page of each process compares the database with them
     if SUPERVISED in os.environ:

@@ -29,6 +29,11 @@ def _harden(headers: Any, _path: str, _url: str) -> None:
     headers["Cross-Origin-Resource-Policy"] = "same-origin"
 
 
+def _harden_encrypted(headers: Any, path: str, url: str) -> None:
+    _harden(headers, path, url)
+    headers["Strict-Transport-Security"] = "max-age=31536000"
+
+
 def init_app(app: Flask) -> None:
     """Serve `static/` under `/static/<fingerprint>/`, and give templates `asset("app.css")`."""
     version = "dev" if app.debug else fingerprint()
@@ -38,7 +43,7 @@ def init_app(app: Flask) -> None:
         autorefresh=app.debug,
         max_age=0 if app.debug else 3600,
         immutable_file_test=lambda _path, url: not app.debug and url.startswith(prefix),
-        add_headers_function=_harden,
+        add_headers_function=_harden_encrypted if app.config["SESSION_COOKIE_SECURE"] else _harden,
     )
     static.add_files(str(FOLDER), prefix)
     app.wsgi_app = static  # type: ignore[method-assign]

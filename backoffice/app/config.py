@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import click
 
-from ..base import money, periods
+from ..base import N_, money, periods
 from ..base.currencies import CURRENCIES
 from ..base.trouble import Trouble
 from ..database.embedded import ADMIN, OWNER, Folders, Postgres, Redis
@@ -66,12 +66,34 @@ def load(overrides: Mapping[str, Any] | None = None) -> Settings:
     if not complaints:
         given_demo, in_production = settings["DEMO"], settings["BACKOFFICE_ENV"] == "production"
         settings["DEMO"] = given_demo == "1" or (not given_demo and not in_production)
+        # Flask's own name: cookies are Secure in production, whatever a proxy says of the request.
+        settings["SESSION_COOKIE_SECURE"] = in_production
     if complaints:
         raise ConfigurationError("\n".join(complaints))
     _add_embedded(settings)
     settings["SECRET_KEY"] = settings["SECRET_KEY"] or _own_secret(settings["BACKOFFICE_HOME"])
     settings["AUDIT_KEY"] = settings["AUDIT_KEY"] or (settings["SECRET_KEY"],)
     return settings
+
+
+TRUSTS_NO_PROXY = N_(
+    "TRUSTED_PROXIES is 0, so every visitor has the address of the proxy: logs name it, and one visitor's failed "
+    "attempts count for all. Set it to the number of proxies in front of Backoffice."
+)
+ANSWERS_TO_ANY_HOST = N_(
+    "TRUSTED_HOSTS is empty, so Backoffice answers to any host name. Set it to the names in its address."
+)
+
+
+def warnings(settings: Mapping[str, Any]) -> list[str]:
+    """What should be set in production and is not; said at every start, by `info` and in Settings."""
+    if settings["BACKOFFICE_ENV"] != "production":
+        return []
+    found = {
+        TRUSTS_NO_PROXY: not settings["TRUSTED_PROXIES"],
+        ANSWERS_TO_ANY_HOST: not settings["TRUSTED_HOSTS"],
+    }
+    return [sentence for sentence, is_missing in found.items() if is_missing]
 
 
 def apply(settings: Settings) -> None:

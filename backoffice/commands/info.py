@@ -35,10 +35,12 @@ def info(name: str | None, as_json: bool) -> None:
     if name is not None:
         click.echo(_only(name, facts))
     elif as_json:
-        click.echo(json.dumps(facts))
+        click.echo(json.dumps({**facts, "warnings": config.warnings(settings)}))
     else:
         for each, value in facts.items():
             click.echo(f"{each:24}{_without_password(value) if value else NONE_RUNS}")
+        for sentence in config.warnings(settings):
+            click.echo(f"{'warning':24}{sentence}")
 
 
 def _without_password(value: str) -> str:

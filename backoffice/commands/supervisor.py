@@ -265,6 +265,8 @@ def _welcome(settings: config.Settings, sign_ins: Sequence[Any], seconds: float)
         f"\nData and logs are in {settings['BACKOFFICE_HOME']}. Started in {seconds:.1f} s. "
         "Ctrl+C ends everything."
     )
+    for sentence in config.warnings(settings):
+        click.echo(f"Warning: {sentence}")
     sys.stdout.flush()
 
 

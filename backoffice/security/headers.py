@@ -3,11 +3,13 @@
 from io import BytesIO
 from typing import IO, Any
 
-from flask import Flask, Request, Response, request
+from flask import Flask, Request, Response, current_app, request
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.routing import IntegerConverter, Map
+
+from ..app import config
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -76,7 +78,9 @@ def _protect(response: Response) -> Response:
         del headers["Cache-Control"]
     there = {name.lower() for name in headers.keys()}  # noqa: SIM118 (its iterator answers pairs)
     headers.extend([pair for pair in _ADDED if pair[0].lower() not in there])
-    if request.is_secure and "strict-transport-security" not in there:
+    # Without TRUSTED_PROXIES a proxy's TLS is not seen; over plain HTTP browsers ignore the header.
+    is_encrypted = request.is_secure or current_app.config["SESSION_COOKIE_SECURE"]
+    if is_encrypted and "strict-transport-security" not in there:
         headers.add("Strict-Transport-Security", "max-age=31536000")
     if "vary" in there:
         response.vary.add("HX-Request")
@@ -103,3 +107,4 @@ def init_app(app: Flask) -> None:
     app.config["MAX_FORM_MEMORY_SIZE"] = FORM_LIMIT
     app.config["MAX_FORM_PARTS"] = FIELD_LIMIT
     app.after_request(_protect)
+    app.jinja_env.globals["deployment_warnings"] = lambda: config.warnings(app.config)

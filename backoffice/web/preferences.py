@@ -93,9 +93,8 @@ def theme() -> str:
 
 def remember(response: Response, name: str, value: str) -> None:
     """Store one choice in this browser, so that the sign-in page uses it."""
-    response.set_cookie(
-        name, value, max_age=_YEAR, httponly=True, samesite="Lax", secure=request.is_secure
-    )
+    secure = request.is_secure or current_app.config["SESSION_COOKIE_SECURE"]
+    response.set_cookie(name, value, max_age=_YEAR, httponly=True, samesite="Lax", secure=secure)
 
 
 def _choice(name: str, choices: dict[str, str]) -> str:
