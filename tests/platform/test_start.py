@@ -83,7 +83,7 @@ import backoffice.app
 app = getattr(backoffice.app, sys.argv[1])({"TESTING": True})
 from backoffice.base import Base
 from backoffice.figures import registry
-assert not {"alembic", "openpyxl"} & sys.modules.keys(), "read before it is asked for"
+assert not {"alembic", "openpyxl", "xlsxwriter"} & sys.modules.keys(), "read before it is asked for"
 app.extensions["migrate"]
 assert "alembic" in sys.modules
 backoffice.app.loading.read_ahead(app)
