@@ -12,7 +12,7 @@ from flask import Flask
 pytestmark = pytest.mark.slow
 
 WEB_ALONE = {
-    "alembic", "flask_limiter", "flask_migrate", "flask_wtf", "jinja2_fragments", "limits", "whitenoise", "wtforms",
+    "alembic", "flask_limiter", "flask_migrate", "flask_wtf", "jinja2_fragments", "limits", "wtforms",
     "backoffice.app.protection", "backoffice.lists.screens", "backoffice.security.permissions",
 }  # fmt: skip
 SPARED = WEB_ALONE | {

@@ -169,11 +169,11 @@ def test_no_way_leads_out_of_the_static_folder(client):
 
 
 def test_the_fingerprint_follows_names_and_contents(tmp_path):
-    from backoffice.app.assets import fingerprint
+    from backoffice.app.assets import fingerprint, read
 
     (tmp_path / "a.css").write_text("a")
-    first = fingerprint(tmp_path)
+    first = fingerprint(read(tmp_path))
     (tmp_path / "a.css").write_text("b")
-    second = fingerprint(tmp_path)
+    second = fingerprint(read(tmp_path))
     (tmp_path / "a.css").rename(tmp_path / "b.css")
-    assert len({first, second, fingerprint(tmp_path)}) == 3
+    assert len({first, second, fingerprint(read(tmp_path))}) == 3
