@@ -204,15 +204,17 @@ def saved(book: Workbook) -> bytes:
     return file.getvalue()
 
 
-def test_zeros_that_excel_shows_are_read(sign_in: Callable[..., Any], session: Session) -> None:
+def test_zeros_and_prefixes_that_excel_shows_are_read(
+    sign_in: Callable[..., Any], session: Session
+) -> None:
     book = Workbook()
-    for row in (["code", "name"], [42, "Ltd"], [107, "Two"]):
+    for row in (["code", "name"], [42, "Ltd"], [107, "Two"], [8, "Three"]):
         book.active.append(row)
-    for number in (2, 3):
-        book.active.cell(number, 1).number_format = "00000"
+    for number, form in ((2, "00000"), (3, "00000"), (4, '"INV-"0000')):
+        book.active.cell(number, 1).number_format = form
     desk = Desk(sign_in("finance"))
     desk.apply(desk.checked("customers", saved(book)))
-    assert sorted(session.scalars(select(Customer.code))) == ["00042", "00107"]
+    assert sorted(session.scalars(select(Customer.code))) == ["00042", "00107", "INV-0008"]
 
 
 def test_cells_without_a_value_are_refused_by_sheet_and_cell(

@@ -1,6 +1,7 @@
 """Excel workbooks: their first visible sheet, as a person sees it, as a CSV file, which is then read like any other."""
 
 import csv
+import re
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, time
@@ -30,8 +31,12 @@ TROUBLE = "\x02"
 MOST_EMPTY_ROWS = 1000
 """The most empty rows within a sheet: a cell far below them is there by mistake."""
 
-MOST_ZEROS = 40
-"""The most digits of a number format such as `00000`; Excel shows 15 of a number."""
+_CODE = re.compile(r'(?:"([^"]{0,40})")?(0{1,40})')
+"""A number format of codes: `00000`, or `"INV-"0000`. Excel shows at most 15 digits of a number."""
+
+
+Code = tuple[str, int]
+"""A prefix, and the least number of digits."""
 
 
 class NoWorkbook(ValueError):
@@ -109,7 +114,7 @@ def _rows(sheet: Any, most_rows: int | None) -> Iterator[list[str]]:
                 cell["value"], cell["data_type"] = f"={element.findtext(FORMULA_TAG) or ''}", "e"
             return cell
 
-    book, zeros, expected = sheet.parent, dict[int, int](), 1
+    book, codes, expected = sheet.parent, dict[int, Code](), 1
     with sheet._get_source() as source:
         parser = Parser(
             source, sheet._shared_strings, data_only=True, epoch=book.epoch,
@@ -125,10 +130,10 @@ def _rows(sheet: Any, most_rows: int | None) -> Iterator[list[str]]:
                 raise FarCell(f"{sheet.title}!{filled[0].coordinate}")
             yield from ([] for _ in range(expected, number))
             expected = number + 1
-            yield _line(sheet, filled, zeros)
+            yield _line(sheet, filled, codes)
 
 
-def _line(sheet: Any, filled: Sequence[Any], zeros: dict[int, int]) -> list[str]:
+def _line(sheet: Any, filled: Sequence[Any], codes: dict[int, Code]) -> list[str]:
     """The cells of a row as text; `filled`, those with a value, need not be in order."""
     cells = [""] * min(max(one.column for one in filled), MOST_CELLS + 1)
     for one in filled:
@@ -138,16 +143,16 @@ def _line(sheet: Any, filled: Sequence[Any], zeros: dict[int, int]) -> list[str]
             cells[one.column - 1] = f"{TROUBLE}{sheet.title}!{one.coordinate}{TROUBLE}{one.value}"
         else:
             style = one._style_id
-            if style not in zeros:
-                zeros[style] = _zeros(one.number_format)
-            cells[one.column - 1] = _text(one.value, zeros[style])
+            if style not in codes:
+                codes[style] = _code(one.number_format)
+            cells[one.column - 1] = _text(one.value, *codes[style])
     return cells
 
 
-def _zeros(number_format: str) -> int:
-    """How many digits a format such as `00000` shows at least; 0 for one with more than a number can have."""
-    is_zeros = number_format.strip("0") == "" and len(number_format) <= MOST_ZEROS
-    return len(number_format) if is_zeros else 0
+def _code(number_format: str) -> Code:
+    """The prefix and the least number of digits with which a format such as `"INV-"0000` shows a number."""
+    match = _CODE.fullmatch(number_format)
+    return (match[1] or "", len(match[2])) if match else ("", 0)
 
 
 def _even(rows: Iterable[Sequence[str]]) -> Iterator[list[str]]:
@@ -161,10 +166,12 @@ def _even(rows: Iterable[Sequence[str]]) -> Iterator[list[str]]:
         yield cells + [""] * (width - len(cells))
 
 
-def _text(value: Any, digits: int) -> str:
+def _text(value: Any, prefix: str, digits: int) -> str:
     if isinstance(value, bool):
         return str(value).upper()
     if isinstance(value, int):
+        if prefix:
+            return f"{prefix}{value:0{digits}d}" if value >= 0 else f"-{prefix}{-value:0{digits}d}"
         return f"{MARK}{value:0{digits + (value < 0)}d}"
     if isinstance(value, float):
         # Excel shows the first 15 digits of a number; the float behind it has more.
