@@ -8,12 +8,13 @@ from typing import NamedTuple
 import click
 from flask import Flask, current_app, has_app_context
 from flask.cli import AppGroup
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from ..base.actor import acting_as
 from ..base.late import named
 from ..base.refusals import Refusal
 from ..book import MeaningDiffers, difference_in
+from ..database.outages import is_unreachable
 from ..figures.errors import AnotherDefinition
 from . import logs
 from .command_line import PATIENCE, Trouble, database_in_use, operator, refusals_reported
@@ -140,19 +141,29 @@ def commanding() -> Iterator[None]:
             raise
     except KeyboardInterrupt as stop:
         raise Trouble(STOPPED) from stop
-    except (AnotherDefinition, MeaningDiffers) as differs:
-        raise Trouble(str(differs)) from differs
-    except OperationalError as error:
-        if (difference := difference_in(error)) is not None:
-            raise Trouble(str(difference)) from error
+    except (AnotherDefinition, MeaningDiffers, DBAPIError, OSError, click.FileError) as error:
+        if not (sentence := _sentence_of(error)):
+            raise
+        raise Trouble(sentence) from error
+
+
+def _sentence_of(error: Exception) -> str:
+    """What a known error prevents; empty for click's own, such as a pipe that was closed."""
+    if (difference := difference_in(error)) is not None:
+        return str(difference)
+    if isinstance(error, DBAPIError):
         if sqlstate_of(error) in WAITED_IN_VAIN:
-            raise Trouble(
+            return (
                 "Others are changing the same records just now. Give the command again: "
                 "what it has not done yet is done then."
-            ) from error
-        raise Trouble(f"The database cannot be used now: {error.orig}".strip()) from error
-    except DBAPIError as error:
-        raise Trouble(f"The database refused: {error.orig}".strip()) from error
+            )
+        what = (
+            "The database cannot be used now" if is_unreachable(error) else "The database refused"
+        )
+        return f"{what}: {error.orig}".strip()
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}." if error.filename else ""
+    return error.message if isinstance(error, click.FileError) else str(error)
 
 
 class AppCommands(AppGroup):

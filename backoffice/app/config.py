@@ -15,7 +15,7 @@ import click
 
 from ..base import N_, money, periods
 from ..base.currencies import CURRENCIES
-from ..base.trouble import Trouble
+from ..base.trouble import Trouble, Unwritable
 from ..database.embedded import ADMIN, OWNER, Folders, Postgres, Redis
 
 Settings = dict[str, Any]
@@ -319,6 +319,8 @@ def _own_secret(home: Path) -> str:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         return path.read_text().strip()
+    except OSError as error:
+        raise Unwritable(error) from error
     with os.fdopen(descriptor, "w") as file:
         file.write(secrets.token_urlsafe(48) + "\n")
     return path.read_text().strip()

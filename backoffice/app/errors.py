@@ -26,13 +26,14 @@ from flask_babel import gettext as _
 from flask_babel import refresh as refresh_language
 from flask_login import current_user
 from flask_wtf.csrf import CSRFError
-from sqlalchemy.exc import DataError, DBAPIError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import BadHost, HTTPException, MethodNotAllowed, SecurityError
 
 from ..base import N_
 from ..base.refusals import Refusal, broken_constraint, locked_by
 from ..book import MeaningDiffers, difference_in
+from ..database.outages import is_unreachable
 from ..security import bearer
 from ..web.formats import in_words
 from ..web.htmx import is_htmx, trigger
@@ -142,15 +143,6 @@ _OVERTAKEN_SQLSTATES = {
 
 _READ_ONLY_SQLSTATE = "25006"
 """SQLSTATE of a standby, or of a database that its administrator has made read-only."""
-
-_UNREACHABLE_SQLSTATES = {
-    "3D000",  # there is no such database (now)
-    "53300",  # too many connections
-    "57P01",  # the server is shutting down
-    "57P02",
-    "57P03",  # the server is starting
-    "57P04",  # the database was dropped
-}
 
 _BUSY_SQLSTATES = {
     "40001",  # serialization failure, after the retries
@@ -323,14 +315,9 @@ def _of_an_outage(error: DBAPIError, is_of_the_view: bool) -> ErrorPage | None:
             return None  # the transaction is read-only by design: a GET that writes is a defect
         db.engine.dispose()  # connections stay read-only after the database no longer is
         return READ_ONLY
-    if sqlstate in _UNREACHABLE_SQLSTATES or _connection_is_lost(error, sqlstate):
+    if is_unreachable(error):
         return UNREACHABLE
     return ERROR_PAGES[503] if sqlstate in _BUSY_SQLSTATES else None
-
-
-def _connection_is_lost(error: DBAPIError, sqlstate: str) -> bool:
-    never_answered = isinstance(error, OperationalError) and not sqlstate
-    return never_answered or error.connection_invalidated or sqlstate.startswith("08")
 
 
 def _pool_exhausted(_error: PoolTimeout) -> Response:

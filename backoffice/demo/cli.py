@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict
 
 import click
+from flask import current_app
 from flask.cli import AppGroup
 
 from ..app.command_line import Trouble
@@ -20,6 +21,9 @@ def load(as_json: bool) -> None:
         people = loading.load()
     except loading.DemoError as error:
         raise Trouble(str(error)) from error
+    if not loading.are_kept(people):
+        home = current_app.config["BACKOFFICE_HOME"]
+        click.echo(f"{home} cannot be written, so these passwords are not kept.", err=True)
     if as_json:
         click.echo(json.dumps({"sign_ins": [asdict(person) for person in people]}))
         return

@@ -1,5 +1,6 @@
 """Loads the demo company: Northwind's files, data of all other domains, and four users."""
 
+import contextlib
 import json
 import os
 import secrets
@@ -111,6 +112,11 @@ def sign_ins() -> list[SignIn]:
     return [person for person in people if person.email in known]
 
 
+def are_kept(people: list[SignIn]) -> bool:
+    """Whether the next start will find these sign-ins in the home."""
+    return sign_ins() == people
+
+
 def _sign_in(role: str) -> SignIn:
     email, name = PEOPLE[role]
     password = "-".join(secrets.token_hex(2) for _ in range(4))
@@ -123,7 +129,15 @@ def _sign_in(role: str) -> SignIn:
 
 
 def _keep(people: list[SignIn]) -> None:
-    """Save the sign-ins for the next start, in a file that only the owner of this home can read."""
+    """Save the sign-ins for the next start, in a file that only the owner of this home can read.
+
+    `are_kept` returns whether that was possible.
+    """
+    with contextlib.suppress(OSError):
+        _write(people)
+
+
+def _write(people: list[SignIn]) -> None:
     _path().parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(_path(), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:

@@ -4,13 +4,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from .. import audit, figures
 from ..app.domain import declared
 from ..app.extensions import db
 from ..book import difference_in
 from ..database import objects, proof
+from ..database.outages import is_unreachable, refusal
 from ..figures.computing import definitions
 
 Check = Callable[[Connection], str]
@@ -38,16 +39,31 @@ def readiness(*, deep: bool = False) -> Readiness:
     Only the first one where the database does not answer.
     """
     checks = {**SERVING, **(DEEP if deep else {})}
+    found: dict[str, str] = {}
     try:
         with db.engine.connect() as connection:
             connection.execute(select(1))
-            return Readiness(
-                {"database": ""} | {n: check(connection) for n, check in checks.items()}
-            )
+            found["database"] = ""
+            for name, check in checks.items():
+                found[name] = _sentence_of(check, connection)
     except SQLAlchemyError as error:
         if (differs := difference_in(error)) is not None:
             return Readiness({"database": "", "book": str(differs)})
-        return Readiness({"database": "The database does not answer."})
+        if is_unreachable(error):
+            return Readiness({"database": "The database does not answer."})
+        found["database"] = f"The database refused: {refusal(error)}"
+    return Readiness(found)
+
+
+def _sentence_of(check: Check, connection: Connection) -> str:
+    """The sentence of a check; what the database refuses of it is one, too."""
+    try:
+        return check(connection)
+    except DBAPIError as error:
+        if is_unreachable(error):
+            raise
+        connection.rollback()
+        return f"The database refused: {refusal(error)}"
 
 
 def _migrations(connection: Connection) -> str:

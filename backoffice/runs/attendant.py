@@ -17,6 +17,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from ..database.embedded.processes import dies_with_parent
+from ..database.outages import is_unreachable
 from ..figures.keeping.triggers import CHANNEL
 from .relay import relay
 
@@ -84,9 +85,11 @@ def attend(
                 if time.monotonic() - began > 1:
                     redis_again = time.monotonic() + WITHOUT_REDIS_SECONDS
         except DBAPIError as error:
-            log.warning(
-                "the database does not answer; looking again", error=str(error.orig).strip()
-            )
+            events = {
+                True: "the database does not answer; looking again",
+                False: "the database refused; looking again",
+            }
+            log.warning(events[is_unreachable(error)], error=str(error.orig).strip())
             time.sleep(LOOK_EVERY_SECONDS)
         except Exception:
             log.exception("attending failed; looking again")

@@ -34,6 +34,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import DBAPIError
 
 from ..base.actor import acting_as
+from ..base.trouble import Trouble
 from ..database import statistics
 from .errors import Fenced
 from .kinds import RunKind, kinds, nothing_again
@@ -235,7 +236,11 @@ def _do(engine: Engine, kind: RunKind, asked: Asked, work: Work) -> None:
             log.warning("connection lost within a chunk", chunk=work.claim.number, error=str(error))
             time.sleep(0.5)
         else:
-            log.exception("chunk failed", chunk=work.claim.number, attempt=work.claim.attempts)
+            told = {"chunk": work.claim.number, "attempt": work.claim.attempts}
+            if isinstance(error, Trouble):
+                log.error("chunk failed", error=str(error), **told)
+            else:
+                log.exception("chunk failed", **told)
         _release(engine, work, error, counts=not is_lost)
     except (KeyboardInterrupt, SystemExit) as end:  # a command was stopped: free for others at once
         _release(engine, work, end, counts=False)
@@ -369,7 +374,8 @@ def _finish(
 
 def _in_a_line(error: BaseException) -> str:
     """The error in one line, for the row of a run or a chunk."""
-    return f"{type(error).__name__}: {error}".splitlines()[0][:1000]
+    kind = "" if isinstance(error, Trouble) else f"{type(error).__name__}: "
+    return f"{kind}{error}".splitlines()[0][:1000]
 
 
 def _status(run: Any, chunks: Any) -> str:

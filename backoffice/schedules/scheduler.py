@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..base import table_of
+from ..database.outages import is_unreachable
 from ..runs.working import myself
 from .catalog import SCHEDULES
 from .models import Scheduler
@@ -58,7 +59,11 @@ def _look_again_and_again(engine: Engine, stopping: Event) -> None:
             is_lost = False
         except SQLAlchemyError as error:
             if not is_lost:
-                log.warning("database does not answer; trying again", error=str(error))
+                events = {
+                    True: "database does not answer; trying again",
+                    False: "database refused; trying again",
+                }
+                log.warning(events[is_unreachable(error)], error=str(error))
             is_lost = True
         stopping.wait(1.0 if is_lost else LOOK_SECONDS)
 

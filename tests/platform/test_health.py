@@ -28,6 +28,26 @@ def test_alive_needs_no_database(app: Flask) -> None:
     }
 
 
+def test_what_the_database_refuses_is_not_called_silence(
+    client: FlaskClient, owner_connection: psycopg.Connection[Any]
+) -> None:
+    owner_connection.execute(
+        "REVOKE EXECUTE ON FUNCTION backoffice_is_ours() FROM PUBLIC, backoffice_app"
+    )
+    try:
+        answer = client.get("/readyz")
+    finally:
+        owner_connection.execute(
+            "GRANT EXECUTE ON FUNCTION backoffice_is_ours() TO PUBLIC, backoffice_app"
+        )
+    assert answer.status_code == 503
+    assert answer.json is not None
+    assert answer.json["checks"] == {
+        "database": "ok", "migrations": "ok",
+        "process_key": "The database refused: permission denied for function backoffice_is_ours",
+    }  # fmt: skip
+
+
 def test_ready_when_everything_is_as_this_version_wants_it(client: FlaskClient) -> None:
     answer = client.get("/readyz?deep=1")
     assert answer.status_code == 200

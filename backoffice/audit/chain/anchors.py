@@ -18,6 +18,7 @@ import structlog
 from sqlalchemy import Connection, insert
 
 from ...base import periods, table_of
+from ...base.trouble import Unwritable
 from ..models import AuditCheck
 from .keys import Keyring
 from .sealing import head_of
@@ -64,14 +65,17 @@ def anchor(
     """Record the current head; None if nothing is sealed yet.
 
     `restored` is the reason why later seals are gone: a backup was restored. Earlier anchors of those seals no longer
-    count.
+    count. Raises Unwritable where the file cannot be written.
     """
     head = head_of(connection)
     if head is None:
         return None
     now = datetime.now(UTC).isoformat(timespec="seconds")
     made = Anchor(now, head.number, head.total, head.digest.hex(), restored, keys.newest.name)
-    _append(folder, json.dumps({**asdict(made), "mac": made.mac(keys)}))
+    try:
+        _append(folder, json.dumps({**asdict(made), "mac": made.mac(keys)}))
+    except OSError as error:
+        raise Unwritable(error) from error
     log.info("audit anchor", **asdict(made))
     checks = table_of(AuditCheck)
     connection.execute(insert(checks).values(kind="anchored", seal=head.number, events=head.total))

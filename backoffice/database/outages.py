@@ -1,0 +1,31 @@
+"""Whether an error means that the database does not answer, or that it answered and refused."""
+
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+_UNREACHABLE = {
+    "3D000",  # there is no such database (now)
+    "53300",  # too many connections
+    "57P01",  # the server is shutting down
+    "57P02",
+    "57P03",  # the server is starting
+    "57P04",  # the database was dropped
+}
+"""SQLSTATEs of a server that takes no connection, or has ended one."""
+
+
+def is_unreachable(error: BaseException) -> bool:
+    """Whether the database does not answer: there is no connection, or it was lost."""
+    if isinstance(error, PoolTimeout):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    sqlstate: str = getattr(error.orig, "sqlstate", None) or ""
+    never_answered = isinstance(error, OperationalError) and not sqlstate
+    is_lost = never_answered or error.connection_invalidated or sqlstate.startswith("08")
+    return is_lost or sqlstate in _UNREACHABLE
+
+
+def refusal(error: BaseException) -> str:
+    """What the database said, in a line."""
+    return str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
