@@ -5,6 +5,7 @@ import sys
 from typing import Any
 
 import structlog
+from gunicorn.glogging import Logger
 
 from backoffice.app.loading import uncollected
 
@@ -43,6 +44,19 @@ SHARED_MEMORY = "/dev/shm"  # noqa: S108 (gunicorn makes a private file there)
 worker_tmp_dir = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else None
 control_socket_disable = True  # one socket for all copies on the machine: two would quarrel
 accesslog = None  # the app logs its requests itself
+errorlog = None  # gunicorn's own lines go where ours do
+
+
+class JsonLines(Logger):
+    """gunicorn's lines, written as ours are: one JSON object each."""
+
+    def setup(self, cfg: Any) -> None:
+        """Let the root logger's handler write them, which `logs.configure` has set."""
+        super().setup(cfg)
+        self.error_log.propagate = True
+
+
+logger_class = JsonLines
 forwarded_allow_ips = ""  # the app decides whom it believes, by TRUSTED_PROXIES
 
 

@@ -1,13 +1,16 @@
 """Logs: one line an event on standard error, with no secret in it and no forged line.
 
-Every line holds the id of its request (`request_id`, which the response has too), the user or program
-that acted (`actor`) and, within background work, the number of the run (`run`).
+Every line holds where it comes from (`host`, `pid`), the id of its request (`request_id`, which the response has
+too) and the address of its sender (`client`), the user or program that acted (`actor`) and, within background work,
+the number of the run (`run`).
 """
 
 import contextlib
 import logging
+import os
 import re
 import secrets
+import socket
 import sys
 import time
 from collections.abc import Callable, Mapping, MutableMapping
@@ -72,9 +75,21 @@ def add_actor(_logger: Any, _method: str, event: Event) -> Event:
     return event
 
 
+def add_process(_logger: Any, _method: str, event: Event) -> Event:
+    """Add where the line comes from: lines of several machines and processes are read together."""
+    event["host"], event["pid"] = _host(), os.getpid()
+    return event
+
+
+@lru_cache(maxsize=1)
+def _host() -> str:
+    return socket.gethostname()
+
+
 SHARED: list[Any] = [
     structlog.contextvars.merge_contextvars,
     add_actor,
+    add_process,
     structlog.stdlib.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     structlog.processors.format_exc_info,
@@ -162,7 +177,7 @@ def _begin() -> None:
     request_id = given if _WELL_FORMED_ID.fullmatch(given) else secrets.token_hex(8)
     vars(g).update(began_at=time.perf_counter(), request_id=request_id)
     structlog.contextvars.clear_contextvars()  # the server's thread has served another user before
-    structlog.contextvars.bind_contextvars(request_id=request_id)
+    structlog.contextvars.bind_contextvars(request_id=request_id, client=request.remote_addr)
 
 
 def _log_request(response: Response) -> Response:

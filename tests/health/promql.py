@@ -19,7 +19,10 @@ Labels = frozenset[tuple[str, str]]
 Vector = dict[Labels, float]
 Value = float | Vector
 
-INSTANCE = {"instance": "backoffice.example.com:443", "job": "backoffice"}
+INSTANCES = [
+    {"instance": f"{host}.example.com:443", "job": "backoffice"} for host in ("one", "two")
+]
+"""Two servers on one database: each tells the same."""
 
 TOKENS = re.compile(
     r"\s*(?:(?P<number>\d+(?:\.\d+)?)|(?P<word>[a-zA-Z_:][\w:]*)|(?P<text>\"[^\"]*\")|"
@@ -46,9 +49,9 @@ class Scrapes:
 
     def add(self, at: datetime, written: str | None) -> None:
         """One more scrape, later than those before."""
-        samples = [("up", dict(INSTANCE), 0.0 if written is None else 1.0)]
+        samples = [("up", dict(one), 0.0 if written is None else 1.0) for one in INSTANCES]
         for family in text_string_to_metric_families(written or ""):
-            samples += [(s.name, s.labels | INSTANCE, s.value) for s in family.samples]
+            samples += [(s.name, s.labels | i, s.value) for s in family.samples for i in INSTANCES]
         self.taken.append((at.timestamp(), samples))
 
     def query(self, expression: str) -> Value:

@@ -426,6 +426,8 @@ def test_an_alert_fires_when_what_it_calls_for_is_so(watch: Watch, alert: str) -
     try:
         watch.scrape()
         assert watch.scrapes.fires(expression), watch.scrapes.query(expression)
+        servers = {dict(labels).get("instance") for labels in watch.scrapes.query(expression)}
+        assert servers == {None} or alert == "BackofficeDown", "it fires once for each server"
     finally:
         if happens is not None:
             next(happens, None)

@@ -2,7 +2,9 @@
 
 import json
 import logging
+import os
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -17,6 +19,7 @@ from backoffice.app import logs
 from backoffice.app.config import ROOT
 from backoffice.app.extensions import db
 from backoffice.base.actor import acting_as
+from backoffice.people import actions as people
 from backoffice.people import passwords
 from backoffice.runs import actions
 from backoffice.runs.working import perform
@@ -119,6 +122,29 @@ def test_two_requests_have_two_ids_and_nothing_of_one_is_left_for_the_next(app: 
         app.preprocess_request()
         assert "request_id" in structlog.contextvars.get_contextvars()
     assert structlog.contextvars.get_contextvars() == {}
+
+
+def test_every_line_names_its_process_and_every_line_of_a_request_its_sender(
+    app: Flask, log_lines: Any, session: Any
+) -> None:
+    people.create_user(
+        session, email="ayu@x.example", name="Ayu", role="viewer", password="seventeen brown hens"
+    )
+    session.commit()
+    structlog.get_logger().info("ours")
+    logging.getLogger("library").warning("of a library")
+    browser = app.test_client()
+    sender = {"environ_base": {"REMOTE_ADDR": "192.0.2.7"}}
+    for password in ("wrong", "seventeen brown hens"):
+        browser.post("/login", data={"email": "ayu@x.example", "password": password}, **sender)
+    browser.post("/logout", **sender)
+    lines = log_lines()
+    assert {(line["host"], line["pid"]) for line in lines} == {(socket.gethostname(), os.getpid())}
+    events = {line["event"]: line.get("client") for line in lines}
+    assert events.pop("ours") is None
+    assert events.pop("of a library") is None
+    assert set(events.values()) == {"192.0.2.7"}
+    assert {"request", "sign-in refused", "signed in", "signed out"} <= set(events)
 
 
 def test_every_line_of_a_request_names_who_sent_it(
