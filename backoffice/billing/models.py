@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship, remote
 
 from ..base import N_, Base, Id, Moment
 from ..base.money import Money, Quantity, UnitPrice, no_nan
+from ..base.spelling import look_index
 from ..customers.models import Customer, Owing
 from .rules import METHODS, POSTED, VOID
 
@@ -28,7 +29,10 @@ class Meter(Owing, Base):
     """
 
     __tablename__ = "meters"
-    __table_args__ = (no_nan("invoiced", "adjusted", "paid", "balance", "overpayment"),)
+    __table_args__ = (
+        no_nan("invoiced", "adjusted", "paid", "balance", "overpayment"),
+        look_index("meters", "number"),
+    )
 
     id: Mapped[Id]
     number: Mapped[str] = mapped_column(Text, unique=True)
@@ -107,6 +111,7 @@ class Invoice(Base):
     __table_args__ = (
         no_nan("units", "rate", "fixed_charge", "amount", "paid"),
         CheckConstraint("(units IS NULL) = (rate IS NULL)", name="units_and_rate"),
+        look_index("invoices", "number"),
         _status(),
         Index(
             "ix_invoices_meter_id_issued_on",
@@ -188,6 +193,7 @@ class Payment(Base):
         ),
         _status(),
         Index("ix_payments_reference_part", "reference", "part", unique=True),
+        look_index("payments", "reference"),
         Index("ix_payments_further_parts", "reference", postgresql_where=text("part > 1")),
         Index(
             "ix_payments_meter_id_paid_on",
@@ -248,6 +254,7 @@ class MeterAdjustment(Base):
     __table_args__ = (
         no_nan("amount"),
         CheckConstraint("reason <> ''", name="reason"),
+        look_index("meter_adjustments", "number"),
         _status(),
         Index("ix_meter_adjustments_meter_id_adjusted_on", "meter_id", "adjusted_on", "id"),
         Index("ix_meter_adjustments_customer_id", "customer_id"),

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from ..base import N_, Base, Id, Moment
 from ..base.money import Money, no_nan
+from ..base.spelling import look_index
 from ..people.models import User
 
 
@@ -38,6 +39,7 @@ class Customer(Owing, Base):
         CheckConstraint("merged_into_id <> id", name="merged_into_another"),
         Index("ix_customers_name_id", "name", "id"),
         Index("ix_customers_merged_into_id", "merged_into_id"),
+        look_index("customers", "code"),
     )
 
     id: Mapped[Id]

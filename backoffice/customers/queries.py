@@ -5,7 +5,8 @@ from collections.abc import Collection
 from sqlalchemy import Select, Subquery, func, literal, or_, select
 from sqlalchemy.orm import Session, aliased
 
-from ..base.matching import SEPARATOR, by_code_or_name
+from ..base.matching import SEPARATOR, by_code_or_name, holding
+from ..base.spelling import look, looks_like
 from .models import Customer
 
 MOST_STEPS = 100
@@ -21,13 +22,13 @@ def narrowed_to(text: str) -> Select[int]:
     """The ids of the customers that a list is filtered by.
 
     The customer with exactly that code, so that a link shows exactly their rows, and the survivor of its merges; if
-    there is none, those with the code in another case; and if there is none either, those with the text in their name.
+    there is none, those whose code looks like it; and if there is none either, those with the text in their name.
     """
     other = aliased(Customer)
-    is_alike = func.lower(Customer.code) == text.lower()
+    is_alike = looks_like(Customer.code, text)
     has_code = select(other.id).where(other.code == text).exists()
-    has_alike = select(other.id).where(func.lower(other.code) == text.lower()).exists()
-    is_named = Customer.name.icontains(text, autoescape=True)
+    has_alike = select(other.id).where(looks_like(other.code, text)).exists()
+    is_named = holding(text, Customer.name)
     return select(Customer.id).where(
         or_(Customer.id.in_(reached_from(text)), is_alike & ~has_code, is_named & ~has_alike)
     )
@@ -120,8 +121,7 @@ def named(session: Session, text: str, *, limit: int = 20) -> list[Customer]:
 def meant_by(session: Session, text: str) -> list[Customer]:
     """The customers that a typed text can mean: those that it names exactly by code or name, else all that match."""
     found = named(session, text)
-    typed = text.casefold()
-    exact = [c for c in found if typed in (c.code.casefold(), c.name.casefold())]
+    exact = [c for c in found if look(text) in (look(c.code), look(c.name))]
     return exact or found
 
 

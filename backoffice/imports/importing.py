@@ -15,6 +15,7 @@ from .files.sources import Source, as_sources
 from .files.stage import Stage
 from .files.uploads import distinct_names
 from .kinds import ImportKind
+from .look_alikes import look_alikes
 from .report import Problem, Report
 
 OUT_OF_RANGE = "22003"
@@ -99,7 +100,7 @@ class _Importer:
         )
         incomplete = {value for file in self.files for value in file.incomplete}
         continues = not report.problems or self._leave_out([], incomplete)
-        while found := list(self.kind.check(self.stage)):
+        while found := [*look_alikes(self.stage, self.kind), *self.kind.check(self.stage)]:
             report.problems += found
             if not self._leave_out(found):
                 return

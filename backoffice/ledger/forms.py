@@ -15,6 +15,7 @@ from wtforms import FormField, StringField, ValidationError
 
 from ..app.extensions import db
 from ..base.refusals import Refusal
+from ..base.spelling import look
 from ..records.forms import LineForm, LineList, OfRecord
 from ..records.lines import MOST_LINES
 from ..web.formats import in_words
@@ -148,9 +149,9 @@ class EntryForm(OfRecord):
         typed = self.typed_lines()
         is_readable = all(line.is_readable for line in typed)
         totals = Totals.of(line.entry() for line in typed) if is_readable else None
-        texts = {(line.account.data or "").casefold() for line in typed}
+        texts = {look(line.account.data or "") for line in typed}
         controlled = db.session.scalars(select(Account).where(Account.role.in_(CONTROLLED)))
-        named = [a for a in controlled if texts & {a.code.casefold(), label(a).casefold()}]
+        named = [a for a in controlled if texts & {look(a.code), look(label(a))}]
         return {"totals": totals, "controlled": named, "ROLES": ROLES}
 
     def beside(self) -> Mapping[str, Any]:

@@ -7,12 +7,13 @@ from functools import partial
 from typing import Any
 
 from flask import url_for
-from sqlalchemy import ColumnElement, Select, and_, case, exists, func, or_, select, true
+from sqlalchemy import ColumnElement, Select, and_, case, exists, or_, select, true
 from sqlalchemy.orm import aliased
 
 from ..base import N_, counted
 from ..base.identifiers import whole_number
 from ..base.periods import FIRST_DAY, LAST_DAY, today
+from ..base.spelling import looks_like
 from ..lists import AsOf, Choice, Column, Days, List, Search, containing
 from ..records.listing import column_of
 from .fields import CODE, ENTRY_DATE, IS_ACTIVE, MEMO, NAME, NUMBER, ROLE, SOURCE, TYPE
@@ -103,9 +104,9 @@ def _entry(row: Any) -> str:
 
 
 def _names_account(text: str) -> ColumnElement[bool]:
-    """Entries with a line of the account of that code, or of those with the text in their name."""
+    """Entries with a line of the account with a code that looks so, or of those with the text in their name."""
     lines = select(JournalLine.entry_id).join(JournalLine.account)
-    is_meant = or_(func.lower(Account.code) == text.lower(), containing(Account.name)(text))
+    is_meant = or_(looks_like(Account.code, text), containing(Account.name)(text))
     return JournalEntry.id.in_(lines.where(is_meant))
 
 

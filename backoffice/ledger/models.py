@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from ..base import N_, Base, Id, Moment
 from ..base.money import Money, no_nan
+from ..base.spelling import look_index
 from .rules import CLOSED, DRAFT, balance_of
 
 
@@ -26,6 +27,7 @@ class Account(Base):
         CheckConstraint(
             "type IN ('asset', 'liability', 'equity', 'revenue', 'expense')", name="type"
         ),
+        look_index("accounts", "code"),
         CheckConstraint("parent_id <> id", name="parent"),
         Index("ix_accounts_parent_id", "parent_id"),
     )
@@ -64,6 +66,7 @@ class JournalEntry(Base):
     __table_args__ = (
         CheckConstraint("status IN ('draft', 'posted')", name="status"),
         CheckConstraint("(status = 'posted') = (posting_number IS NOT NULL)", name="posting_number"),
+        look_index("journal_entries", "number"),
         Index(
             "ix_journal_entries_posting_number",
             text("EXTRACT(year FROM entry_date)"), "posting_number", unique=True,

@@ -2,11 +2,12 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import Select, literal, or_, select
 from sqlalchemy.orm import Session
 
 from ..base import N_
 from ..base.matching import SEPARATOR
+from ..base.spelling import look, look_of
 from ..lists.filters import containing
 from ..records import Named
 from .models import Account, JournalEntry
@@ -42,8 +43,8 @@ def meant_by_each(session: Session, texts: Collection[str]) -> Mapping[str, Sequ
     exact = session.scalars(
         select(Account).where(
             or_(
-                func.lower(Account.code).in_([code.lower() for code in codes.values()]),
-                func.lower(Account.name).in_([text.lower() for text in texts]),
+                look_of(Account.code).in_([look_of(literal(code)) for code in codes.values()]),
+                look_of(Account.name).in_([look_of(literal(text)) for text in texts]),
             )
         )
     ).all()
@@ -51,10 +52,10 @@ def meant_by_each(session: Session, texts: Collection[str]) -> Mapping[str, Sequ
 
 
 def _named(accounts: Sequence[Account], text: str, code: str) -> Sequence[Account]:
-    """Those of that very code; else of that code or name in any case."""
+    """Those of that very code; else those whose code or name looks like it."""
     same = [account for account in accounts if account.code == code]
-    typed = {text.casefold(), code.casefold()}
-    return same or [a for a in accounts if typed & {a.code.casefold(), a.name.casefold()}]
+    typed = {look(text), look(code)}
+    return same or [a for a in accounts if typed & {look(a.code), look(a.name)}]
 
 
 def _only(session: Session, text: str) -> Sequence[Account]:

@@ -9,11 +9,13 @@ from dataclasses import KW_ONLY, dataclass
 from datetime import date
 from typing import Any, ClassVar, Protocol, Self
 
-from sqlalchemy import ColumnElement, or_
+from sqlalchemy import ColumnElement
 from sqlalchemy.orm import Session
 
 from ..base import N_, periods
 from ..base.identifiers import is_id
+from ..base.matching import holding
+from ..base.spelling import composed
 
 LONGEST_TEXT = 100
 
@@ -45,16 +47,8 @@ class Filter(Protocol):
 
 
 def containing(*columns: Any) -> Callable[[str], ColumnElement[bool]]:
-    """For `Search`: one of the columns contains the text, ignoring case.
-
-    Uses ILIKE on the bare columns, because PostgreSQL has statistics on them; for `lower(column)` it has none, and
-    then reads a million rows in the wrong order to find none.
-    """
-
-    def condition(text: str) -> ColumnElement[bool]:
-        return or_(*(column.ilike(f"%{escaped(text)}%", escape="/") for column in columns))
-
-    return condition
+    """For `Search`: one of the columns contains the text, as `holding` finds it."""
+    return lambda text: holding(text, *columns)
 
 
 def escaped(text: str) -> str:
@@ -63,8 +57,8 @@ def escaped(text: str) -> str:
 
 
 def text_in(given: Given, name: str) -> str:
-    """A stripped text argument, without NUL, which PostgreSQL's texts cannot hold."""
-    return given.get(name, "").replace("\0", "").strip()[:LONGEST_TEXT]
+    """A stripped text argument, composed as texts are stored, and without NUL, which PostgreSQL's cannot hold."""
+    return composed(given.get(name, "").replace("\0", "").strip())[:LONGEST_TEXT]
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import product
 from typing import Any
+from unicodedata import normalize
 
 from flask import url_for
 from flask_babel import gettext as _
@@ -78,7 +79,7 @@ def kind_of(
 
 
 def called(column: Any) -> Way:
-    """By the exact number, ignoring case: uses an index on the column, in any collation.
+    """By the exact number, ignoring case and width: uses an index on the column, in any collation.
 
     An integer column matches digits only.
     """
@@ -88,7 +89,9 @@ def called(column: Any) -> Way:
         text = question.text
         if not is_text and not re.fullmatch(r"[0-9]{1,18}", text):
             return ()
-        asked: Sequence[Any] = in_either_case(text) if is_text else [int(text)]
+        asked: Sequence[Any] = [int(text)] if not is_text else in_either_case(text)
+        if is_text and not text.isascii():
+            asked = [*asked, *in_either_case(normalize("NFKC", text))]
         rows = listing.rows(question.user).where(column.in_(asked))
         # A comparison may fold to a constant (a code that does not exist), and PostgreSQL rejects a bare constant to
         # sort by.

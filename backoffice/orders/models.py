@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from ..base import N_, Base, Id, Moment
 from ..base.money import Money, Quantity, UnitPrice, no_nan
+from ..base.spelling import look_index
 from ..customers.models import Customer
 from ..people.models import User
 from ..products.models import Product
@@ -44,6 +45,7 @@ class Order(Base):
             "account_manager_id", "closing_date", "grand_total",
         ),
         Index("ix_orders_grand_total", "grand_total"),
+        look_index("orders", "number"),
         Index("ix_orders_customer_id", "customer_id"),
         Index("ix_orders_order_date_id", "order_date", "id"),
         Index(

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, func, or_, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session, scoped_session
 
 from ..base.actor import actor
 from ..base.identifiers import is_id
+from ..base.matching import holding
 from ..web.paging import PAGE_SIZE, Page
 from .models import User, WebSession
 
@@ -78,8 +79,7 @@ def _live_sessions() -> ColumnElement[int]:
 
 def _conditions(search: str, role: str, state: str) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = [
-        or_(User.name.icontains(word, autoescape=True), User.email.icontains(word, autoescape=True))
-        for word in search.split()
+        holding(word, User.name, User.email) for word in search.split()
     ]
     if role:
         conditions.append(User.role == role)

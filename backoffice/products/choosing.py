@@ -6,6 +6,7 @@ from sqlalchemy.orm import Session
 
 from ..base import N_
 from ..base.refusals import Refusal
+from ..base.spelling import look
 from ..records.fields import NOT_CALLED
 from . import queries
 from .models import Product
@@ -69,5 +70,5 @@ def checked(found: Found, present_id: int | None) -> Product | None:
 
 def check_is_called(product: Product, text: str) -> None:
     """Raises NotCalled where the text is not the product's whole code, in any case."""
-    if text.strip().lower() != product.code.lower():
+    if look(text) != look(product.code):
         raise NotCalled(name=text[:100])

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from ..base import Base, Id, Moment
 from ..base.money import UnitPrice, no_nan
+from ..base.spelling import look_index
 
 
 class Product(Base):
@@ -19,6 +20,7 @@ class Product(Base):
     __tablename__ = "products"
     __table_args__ = (
         CheckConstraint("kind IN ('package','addition','promo','reduction')", name="kind"),
+        look_index("products", "code"),
     )
 
     id: Mapped[Id]

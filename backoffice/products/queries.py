@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, ScalarSelect, Select, func, select
 from sqlalchemy.orm import Session
 
 from ..base.matching import SEPARATOR, by_code_or_name
+from ..base.spelling import look, looks_like
 from .models import Product, ProductPrice
 
 
@@ -52,13 +53,13 @@ def named(session: Session, text: str) -> list[Product]:
     """The products that `text` names: the one with that whole code, label or name in any case, else all that match."""
     typed = text.strip()
     code = typed.partition(SEPARATOR)[0].strip()
-    for exact in (Product.code == code, func.lower(Product.code) == func.lower(code)):
+    for exact in (Product.code == code, looks_like(Product.code, code)):
         found = list(session.scalars(select(Product).where(exact).limit(2)))
         is_label = SEPARATOR in typed
-        if len(found) == 1 and (not is_label or typed.casefold() == label(found[0]).casefold()):
+        if len(found) == 1 and (not is_label or look(typed) == look(label(found[0]))):
             return found
     matched = search(session, typed)
-    same = [product for product in matched if product.name.casefold() == typed.casefold()]
+    same = [product for product in matched if look(product.name) == look(typed)]
     return same if len(same) == 1 else matched
 
 

@@ -14,6 +14,7 @@ from ..audit.queries import history
 from ..audit.tables import Recorded
 from ..base import N_, Base
 from ..base.refusals import Refusal
+from ..base.spelling import looks_like
 from ..figures import Figure
 from .fields import Field
 
@@ -295,6 +296,23 @@ class Record:
         own = self.model.__table__.c
         is_there = [field.column == value, *(own[name] == held for name, held in within.items())]
         found: int | None = session.scalar(select(own.id).where(*is_there))
+        return found
+
+    def alike(
+        self, session: Session, field: Field, value: str, within: Mapping[str, Any], row_id: int
+    ) -> str | None:
+        """The value of another row that looks like this one of a unique text field, and would be taken for it."""
+        own = self.model.__table__.c
+        is_there = [
+            looks_like(field.column, value),
+            *(own[name] == held for name, held in within.items()),
+        ]
+        found: str | None = session.scalar(
+            select(field.column)
+            .where(*is_there, field.column != value, own.id != row_id)
+            .order_by(own.id)
+            .limit(1)
+        )
         return found
 
     def version_of(self, row: Row) -> int:

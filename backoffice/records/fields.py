@@ -11,12 +11,13 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, ClassVar, cast
 
-from sqlalchemy import exists, func, select
+from sqlalchemy import exists, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from ..base import N_, Base
 from ..base.periods import is_to_come
 from ..base.refusals import StillToCome
+from ..base.spelling import looks_like
 from ..lists.declaration import Kind
 
 
@@ -181,8 +182,8 @@ class Named:
         return cast(type[Base], self.name.class_)
 
     def is_name(self, session: Session, text: str) -> bool:
-        """Whether a row is called exactly that, in whatever case; only another case is looked for without an index."""
-        same = self.name == text, func.lower(self.name) == text.lower()
+        """Whether a row is called exactly that, in whatever case."""
+        same = self.name == text, looks_like(self.name, text)
         return any(session.scalar(select(exists().where(is_it))) for is_it in same)
 
     def names(self, session: Session, ids: Collection[int | None]) -> dict[int, str]:

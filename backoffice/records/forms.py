@@ -21,6 +21,7 @@ from wtforms import FieldList, Form, StringField, ValidationError
 from ..app.extensions import db
 from ..base.late import named
 from ..base.refusals import Refusal
+from ..base.spelling import lock_look
 from ..web.conflicts import Conflict, conflict_over, differences, with_theirs
 from ..web.form_markup import form_errors
 from ..web.formats import in_words
@@ -31,7 +32,7 @@ from . import history
 from .actions import Impossible, Taken
 from .controls import PickField, control_of
 from .declaration import Record, Row, Verb
-from .fields import Field, Law, Pick
+from .fields import Field, Law, Pick, Text
 from .lines import MOST_ROWS
 from .writing import written
 
@@ -301,7 +302,10 @@ def _law_validator(field: Field, law: Law) -> Any:
 
 
 def _unique_validator(record: Record, field: Field) -> Any:
-    """A validator that no other row has the value; concurrent saves are caught by the database's constraint."""
+    """A validator that no other row has the value, or one that looks like it.
+
+    Concurrent saves of the same value are caught by the database's constraint, those of similar texts wait here.
+    """
     named = {each.key: each.name for each in record.entered.values()}
 
     def held(form: OfRecord, key: str) -> Any:
@@ -311,9 +315,15 @@ def _unique_validator(record: Record, field: Field) -> Any:
         within = {column.key: held(form, column.key) for column in field.unique_by}
         if not control.data or None in within.values():
             return
-        other = record.holder_of(db.session(), field, control.data, within)
-        if other is not None and (form.row is None or other != form.row.id):
+        row_id, session = form.row.id if form.row else 0, db.session()
+        other = record.holder_of(session, field, control.data, within)
+        if other is not None and other != row_id:
             raise ValidationError(in_words(Taken(field, control.data)))
+        is_stored = form.row is not None and getattr(form.row, field.key) == control.data
+        if isinstance(field, Text) and not is_stored and other is None:
+            lock_look(session, field.column, control.data)
+            if (alike := record.alike(session, field, control.data, within, row_id)) is not None:
+                raise ValidationError(in_words(Taken(field, alike)))
 
     return validate
 

@@ -1,4 +1,4 @@
-"""The quarterly review of the database: statistics, growth of tables, use and size of indexes, slow queries.
+"""The quarterly review of the database: statistics, growth of tables, indexes, slow queries, codes that look alike.
 
 It renews the planner's statistics and changes nothing else: what should be done about an index or
 a query is for people to decide, so it is listed among the run's items as skipped, with the reason.
@@ -14,6 +14,7 @@ from sqlalchemy import (
     Connection,
     Numeric,
     Row,
+    Text,
     case,
     cast,
     column,
@@ -21,20 +22,24 @@ from sqlalchemy import (
     select,
     table,
 )
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.exc import DBAPIError
 
+from ..app.domain import declared
 from ..base import N_, table_of
+from ..base.spelling import look_of
 from ..runs.models import APPLIED, DONE, ITEM_FAILED, SKIPPED, UNCHANGED, Run, RunItem
 from ..runs.work import Asked, Chunk, Step, Work
 from .slow_log import slow_statements
 
 RUNS, ITEMS = table_of(Run), table_of(RunItem)
 
-TABLE, INDEX, QUERY = N_("Table"), N_("Index"), N_("Query")
+TABLE, INDEX, QUERY, CODE = N_("Table"), N_("Index"), N_("Query"), N_("Code")
 """The subjects of its items; a table's values are its sizes in bytes."""
 
 UNUSED = N_("Not used since PostgreSQL began to count. Consider dropping it.")
 BLOATED = N_("More than twice as large as its entries need. Consider REINDEX INDEX CONCURRENTLY.")
+ALIKE = N_("These look alike. Rename all but one of them.")
 SLOW = N_("Takes more than 500 ms on average. Look at its plan.")
 
 WORTH_A_LOOK = 1_000_000
@@ -47,34 +52,45 @@ SLOW_MILLISECONDS = 500
 MOST_QUERIES = 20
 LONGEST_QUERY = 500
 
+MOST_ALIKE = 100
+"""Groups of codes that look alike which are listed of a table, and codes of a group."""
+
 
 def plan(connection: Connection, _asked: Asked) -> Iterator[Chunk]:
-    """A chunk for every table, then one for all indexes, then one for the queries."""
+    """A chunk for every table, then one for all indexes, one for the queries, and one for the codes."""
     tables = connection.scalars(select(TABLES.c.relname).where(_ours).order_by(TABLES.c.relname))
     for name in tables.all():
         yield Chunk({"table": name}, 1)
     indexes = select(func.count()).select_from(INDEXES).where(_ours_too)
     yield Chunk({"look": "indexes"}, connection.scalar(indexes) or 0, 1)
     yield Chunk({"look": "queries"}, 0, 2)
+    yield Chunk({"look": "codes"}, 0, 3)
 
 
 def work(work: Work) -> None:
-    """Perform one chunk: a table, all indexes, or the queries."""
+    """Perform one chunk: a table, all indexes, the queries, or the codes."""
     with work.transaction(is_last=True) as step:
         if "table" in work.payload:
             _table(step, work.payload["table"], work.asked.id)
         elif work.payload["look"] == "indexes":
             _indexes(step)
-        else:
+        elif work.payload["look"] == "queries":
             _queries(step)
+        else:
+            _codes(step)
 
 
 def result(connection: Connection, asked: Asked) -> Mapping[str, Any]:
-    """The size of the tables (bytes), the number of indexes worth a review, and the number of slow queries."""
+    """The size of the tables (bytes), and the numbers of indexes worth a review, slow queries, and similar codes."""
     items = select(ITEMS.c.subject, ITEMS.c.error, ITEMS.c.after).where(ITEMS.c.run_id == asked.id)
     rows = connection.execute(items).all()
     size = sum(row.after["bytes"] for row in rows if row.subject == TABLE and row.after)
-    named = {"unused_indexes": UNUSED, "bloated_indexes": BLOATED, "slow_queries": SLOW}
+    named = {
+        "unused_indexes": UNUSED,
+        "bloated_indexes": BLOATED,
+        "slow_queries": SLOW,
+        "codes_alike": ALIKE,
+    }
     counts = {name: sum(row.error == why for row in rows) for name, why in named.items()}
     return {"bytes": size, **counts, "queries_are_counted": _counts_queries(connection)}
 
@@ -245,6 +261,25 @@ def _queries(step: Step) -> None:
             error=SLOW if is_slow else "",
             details={"calls": row.calls, "mean_ms": str(row.mean), "total_ms": str(row.total)},
         )  # fmt: skip
+
+
+def _codes(step: Step) -> None:
+    """Report the codes and numbers of records that look alike: a new one is refused, these are from before."""
+    for record in declared().records.values():
+        if not isinstance(record.name.type, Text) or not record.by_name.get(record.argument):
+            continue
+        name: Any = record.name
+        names = func.array_agg(aggregate_order_by(name.distinct(), name))
+        alike = select(names).group_by(look_of(name)).having(func.count(name.distinct()) > 1)
+        for codes in step.connection.scalars(alike.order_by(func.min(name)).limit(MOST_ALIKE)):
+            step.tally.checked += 1
+            step.tally.skipped += 1
+            step.item(
+                CODE, SKIPPED,
+                key={"code": ", ".join(codes[:MOST_ALIKE])},
+                before={}, after={}, error=ALIKE,
+                details={"table": record.model.__tablename__},
+            )  # fmt: skip
 
 
 def _counts_queries(connection: Connection) -> bool:

@@ -13,7 +13,7 @@ from ..runs.work import Asked, Chunk, Work
 from . import routine
 from .summary import summary
 
-REASONS = tuple(map(Reason, (routine.UNUSED, routine.BLOATED, routine.SLOW)))
+REASONS = tuple(map(Reason, (routine.UNUSED, routine.BLOATED, routine.SLOW, routine.ALIKE)))
 
 
 def _nothing(_connection: Connection, _asked: Asked) -> Iterator[Chunk]:

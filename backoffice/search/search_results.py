@@ -10,6 +10,8 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from ..base.spelling import composed, look
+
 LONGEST_TEXT = 100
 
 
@@ -47,8 +49,8 @@ class SearchResult:
     names: Sequence[str] = ()
 
     def is_called(self, text: str) -> bool:
-        """Whether `text` equals one of its names, ignoring case."""
-        return text.casefold() in (name.casefold() for name in self.names or (self.title,))
+        """Whether `text` looks like one of its names, ignoring case."""
+        return look(text) in map(look, self.names or (self.title,))
 
     def is_written(self, text: str) -> bool:
         """Whether `text` equals one of its names exactly."""
@@ -79,7 +81,7 @@ class Findable:
 
 def wanted(typed: str) -> str:
     """The search text of a typed text; PostgreSQL's texts hold no NUL."""
-    return " ".join(typed[: LONGEST_TEXT * 4].replace("\0", "").split())[:LONGEST_TEXT]
+    return " ".join(composed(typed[: LONGEST_TEXT * 4].replace("\0", "")).split())[:LONGEST_TEXT]
 
 
 def meant(places: Sequence[SearchResult], text: str, *, is_all: bool) -> SearchResult | None:

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from ..audit.models import ACTOR_DEFAULT
 from ..base import N_, Base, Id, Moment
 from ..base.money import Money, no_nan
+from ..base.spelling import look_index
 from ..customers.models import Customer
 from .rules import ACTIVE, SUSPENDED
 
@@ -28,6 +29,7 @@ class Wallet(Base):
         CheckConstraint("status IN ('active', 'suspended', 'closed')", name="status"),
         CheckConstraint("low_limit >= 0", name="low_limit"),
         Index("ix_wallets_customer_id", "customer_id"),
+        look_index("wallets", "number"),
         Index(
             "ix_wallets_attention",
             "balance",

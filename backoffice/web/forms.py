@@ -14,6 +14,7 @@ from wtforms.validators import Length, StopValidation
 from ..base.identifiers import whole_number
 from ..base.periods import Month
 from ..base.refusals import AnotherRecord, Refusal
+from ..base.spelling import composed
 from .form_markup import FormError
 from .formats import in_words
 from .idempotency import new_key
@@ -30,13 +31,13 @@ def month_or_404(text: str) -> Month:
 
 
 def trimmed(text: str | None) -> str:
-    """A typed text without surrounding spaces."""
-    return (text or "").strip()
+    """A typed text without surrounding spaces, composed as texts are stored."""
+    return composed(text or "").strip()
 
 
 def tidy(text: str | None) -> str:
-    """A typed text on one line, with single spaces."""
-    return " ".join((text or "").split())
+    """A typed text on one line, with single spaces, composed as texts are stored."""
+    return " ".join(composed(text or "").split())
 
 
 def at_most(characters: int) -> Length:

@@ -621,3 +621,34 @@ def test_a_key_that_is_taken_at_the_same_moment_keeps_the_import_out(
     apply_beside(desk, import_id, beside, owner_database_url)
     assert "another user saved one of these rows at the same moment" in desk.page(import_id)
     assert stored(session, "customers") == {"N": ("Faster", "")}
+
+
+CREATING = [name for name, kind in KINDS.items() if kind.creates]
+
+
+def test_every_kind_that_creates_records_says_which_code_they_get() -> None:
+    assert set(KINDS) - set(CREATING) == {
+        "account-managers", "order-lines", "wallet-charges", "prices", "readings", "deposits",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", CREATING)
+def test_a_file_with_a_number_in_another_case_is_refused_with_the_same_sentence(
+    kind: str, session: Session, company: None, tmp_path: Path, run_command: Run_
+) -> None:
+    case, creates = CASES[kind], KINDS[kind].creates
+    assert creates is not None
+    path, name = tmp_path / "file.csv", case.new[0].split(",")[0]
+    lines = [line.replace(name, f"{name}x", 1) for line in case.new]
+    path.write_text(case.file(*lines))
+    assert run_command("import", kind, str(path)).exit_code == 0
+    rows = session.execute(text(case.rows)).all()
+    session.rollback()
+    path.write_text(case.file(*(line.replace(f"{name}x", f"{name}X", 1) for line in lines)))
+    refused = run_command("import", kind, str(path))
+    assert refused.exit_code == 1, refused.output
+    field = creates[1]
+    assert field.taken % {field.name: f"{name}x"} in " ".join(refused.output.split()), (
+        refused.output
+    )
+    assert session.execute(text(case.rows)).all() == rows

@@ -11,7 +11,19 @@ from backoffice.app.extensions import db
 from backoffice.runs import actions
 from backoffice.runs.models import DONE, Run, RunItem
 from backoffice.runs.working import perform
-from backoffice.schedules.routine import BLOATED, INDEX, QUERY, TABLE, UNUSED, WORTH_A_LOOK, Sized
+from backoffice.schedules.routine import (
+    ALIKE,
+    BLOATED,
+    CODE,
+    INDEX,
+    QUERY,
+    TABLE,
+    UNUSED,
+    WORTH_A_LOOK,
+    Sized,
+)
+from tests.factories.customers import CustomerFactory
+from tests.factories.orders import OrderFactory
 
 pytestmark = pytest.mark.slow
 
@@ -88,6 +100,22 @@ def test_a_bloated_index_is_named(session: Any, owner_connection: Any) -> None:
         assert items["swollen_pkey"].error == BLOATED
     finally:
         connection.execute("DROP TABLE swollen")
+
+
+def test_codes_that_look_alike_from_before_are_named(session: Any) -> None:
+    for code in ("KAF\u00c9", "KAFE\u0301", "kaf\u00e9", "OTHER"):
+        CustomerFactory(code=code)
+    OrderFactory(number="SO-1")
+    OrderFactory(number="so-1")
+    session.commit()
+    run, items = routine()
+    found = {key: item for key, item in items.items() if item.subject == CODE}
+    assert {tuple(sorted(key.split(", "))) for key in found} == {
+        tuple(sorted(("KAF\u00c9", "KAFE\u0301", "kaf\u00e9"))),
+        ("SO-1", "so-1"),
+    }
+    assert {item.error for item in found.values()} == {ALIKE}
+    assert run.result["codes_alike"] == 2
 
 
 @pytest.mark.parametrize(

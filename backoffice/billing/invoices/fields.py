@@ -39,6 +39,8 @@ FIELDS = (
     ),
 )  # fmt: skip
 
+NUMBER = next(field for field in FIELDS if isinstance(field, Text))
+
 PLACED = {
     "number", "customer", "meter", "issued_on", "due_on", "units", "rate", "fixed_charge", "amount",
 }  # fmt: skip

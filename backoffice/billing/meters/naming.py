@@ -6,6 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ...base import N_
+from ...base.matching import holding
 from ...records import Named
 from ..models import Meter
 
@@ -16,7 +17,7 @@ def matching(session: Session, text: str) -> Sequence[Meter]:
     """The first meters with the text in their number."""
     rows = select(Meter).order_by(Meter.number).limit(OFFERED)
     if text:
-        rows = rows.where(Meter.number.icontains(text, autoescape=True))
+        rows = rows.where(holding(text, Meter.number))
     return session.scalars(rows).all()
 
 

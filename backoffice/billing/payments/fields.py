@@ -26,6 +26,8 @@ FIELDS = (
     ),
 )  # fmt: skip
 
+REFERENCE = next(field for field in FIELDS if isinstance(field, Text))
+
 AMOUNT = Amount(
     Payment.amount, N_("Amount"), required=N_("Enter the amount."),
     laws=(Law(lambda amount: amount > Decimal(0), N_("Enter an amount above zero.")),),

@@ -13,6 +13,7 @@ from sqlalchemy.types import TypeEngine
 from ...base import N_
 from ...base.formula_guard import unguarded
 from ...base.money import AmountError
+from ...base.spelling import composed
 from ...lists.footers import without_footer
 from ..report import Problem
 from .cells import CellError, NotationReader, WorkbookNumber, WorkbookTrouble
@@ -289,7 +290,12 @@ def _read(column: ImportColumn, reader: Callable[[str], Any], cell: str) -> Any:
         return column.empty
     if isinstance(cell, WorkbookTrouble):
         raise cell.refusal
-    return reader(cell)
+    return reader(cell if cell.isascii() else _composed(cell))
+
+
+def _composed(cell: str) -> str:
+    """The cell as texts are stored, and still a number of a workbook if it was one."""
+    return type(cell)(composed(cell))
 
 
 def _unmarked(cell: str) -> str:

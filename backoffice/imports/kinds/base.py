@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, FromClause, Select, Table
 from sqlalchemy.orm import InstrumentedAttribute
 
+from ...records import Text
 from ..files.reading import ImportColumn
 from ..files.stage import Stage
 from ..report import Problem
@@ -75,6 +76,9 @@ class ImportKind:
     `balance_after`), for files that are processed line by line, with permanently unique values in the column `key`.
     `moved_at_once` yields rows of figures that database triggers update, so that no settling writes them.
 
+    `creates` is the column with the codes of the rows that the lines create, and the field of their form: a new code
+    that looks like another one is refused.
+
     `reads` are the rows that the lines change or name: an import is refused if one of them differs from the dry run.
     Files that are processed line by line need none, since each line is judged when its turn comes.
     """
@@ -90,4 +94,5 @@ class ImportKind:
     results: Callable[[Stage], Select[Any]] | None = None
     key: str = ""
     moved_at_once: Callable[[Stage], Iterable[tuple[Table, int]]] = no_rows
+    creates: tuple[str, Text] | None = None
     reads: tuple[Reads, ...] = ()

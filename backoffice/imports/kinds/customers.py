@@ -8,7 +8,7 @@ from sqlalchemy.orm import aliased
 
 from ...base import N_
 from ...customers.actions import upsert_customers
-from ...customers.fields import FIELDS
+from ...customers.fields import CODE, FIELDS
 from ...customers.models import Customer
 from ..files.stage import Stage
 from ..report import Problem
@@ -49,5 +49,6 @@ def _apply(stage: Stage) -> Changes:
 
 
 KIND = ImportKind(
-    "customers", COLUMNS, _check, _apply, reads=(reads("code", Customer.code, is_locked_here=True),)
-)
+    "customers", COLUMNS, _check, _apply, creates=("code", CODE),
+    reads=(reads("code", Customer.code, is_locked_here=True),),
+)  # fmt: skip

@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 from ...base import N_
-from ...billing.invoices.fields import FIELDS, PLACED
+from ...billing.invoices.fields import FIELDS, NUMBER, PLACED
 from ...billing.invoices.refusals import LessThanPaid, PaymentsGoAlong
 from ...billing.models import Invoice, Meter, Payment
 from ...billing.queries import paid_by_payments
@@ -251,7 +251,7 @@ def _totals(stage: Stage) -> Mapping[str, ColumnElement[Any]]:
 
 
 KIND = ImportKind(
-    "invoices", COLUMNS, _check, _apply, _check_result, totals=_totals,
+    "invoices", COLUMNS, _check, _apply, _check_result, totals=_totals, creates=("number", NUMBER),
     reads=(
         reads("number", Invoice.number), reads("customer_code", Customer.code),
         reads("meter_number", Meter.number),

@@ -356,12 +356,12 @@ def _totals(stage: Stage) -> Mapping[str, ColumnElement[Any]]:
 
 KINDS = (
     ImportKind(
-        "accounts", ACCOUNTS, _check_accounts, _apply_accounts, _check_accounts_result,
+        "accounts", ACCOUNTS, _check_accounts, _apply_accounts, _check_accounts_result, creates=("code", CODE),
         reads=(reads("code", Account.code, is_locked_here=True), reads("parent", Account.code)),
     ),
     ImportKind(
         "journal", JOURNAL, _check_journal, _apply_journal, _check_concurrent,
-        together="entry_number", totals=_totals, moved_at_once=_accounts,
+        together="entry_number", totals=_totals, moved_at_once=_accounts, creates=("entry_number", NUMBER),
         reads=(reads("entry_number", JournalEntry.number), reads("account_code", Account.code)),
     ),
 )  # fmt: skip

@@ -37,6 +37,7 @@ from sqlalchemy.dialects.postgresql import distinct_on
 
 from ...base import N_, periods, table_of
 from ...base.upserts import upsert
+from ...billing.meters.fields import NUMBER
 from ...billing.meters.refusals import BeginsLater, DaysOverlap
 from ...billing.models import Meter, MeterAssignment
 from ...billing.rules import counts_ahead
@@ -350,7 +351,7 @@ def _is_assignment(c: Any) -> ColumnElement[bool]:
 
 
 KIND = ImportKind(
-    "meters", COLUMNS, _check, _apply, together="meter_number",
+    "meters", COLUMNS, _check, _apply, together="meter_number", creates=("meter_number", NUMBER),
     reads=(
         reads("meter_number", Meter.number), Reads(MeterAssignment, ("meter_number",), _is_assignment),
         reads("customer_code", Customer.code),

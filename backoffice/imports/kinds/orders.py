@@ -14,6 +14,7 @@ from ...base import N_
 from ...customers.models import Customer
 from ...customers.queries import booked_customers
 from ...customers.rules import CODE_LENGTH
+from ...orders.fields import NUMBER
 from ...orders.models import COMPONENT_OF_KIND, Order
 from ...orders.queries import is_account_manager, may_have_orders
 from ...orders.rules import NUMBER_LENGTH, is_number
@@ -170,7 +171,7 @@ def _totals(stage: Stage) -> Mapping[str, ColumnElement[Any]]:
 
 
 KIND = ImportKind(
-    "orders", COLUMNS, _check, _apply, _check_result, totals=_totals,
+    "orders", COLUMNS, _check, _apply, _check_result, totals=_totals, creates=("number", NUMBER),
     reads=(
         reads("number", Order.number), reads("customer_code", Customer.code),
         reads("account_manager_email", User.email),

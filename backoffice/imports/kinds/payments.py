@@ -32,6 +32,7 @@ from ...base import N_, periods
 from ...base.refusals import StillToCome
 from ...billing.models import Invoice, Meter, Payment
 from ...billing.payments.actions import void_reference
+from ...billing.payments.fields import REFERENCE
 from ...billing.payments.refusals import OverAllocated
 from ...billing.queries import paid_by_payments
 from ...billing.rules import METHODS, NUMBER_LENGTH, VOID, takes_less
@@ -316,6 +317,7 @@ def _totals(stage: Stage) -> Mapping[str, ColumnElement[Any]]:
 
 KIND = ImportKind(
     "payments", COLUMNS, _check, _apply, _check_result, together="reference", totals=_totals,
+    creates=("reference", REFERENCE),
     reads=(
         reads("reference", Payment.reference), reads("customer_code", Customer.code),
         reads("meter_number", Meter.number), reads("invoice_number", Invoice.number),

@@ -117,7 +117,7 @@ def _is_price(c: Any) -> ColumnElement[bool]:
 
 
 KIND = ImportKind(
-    "products", COLUMNS, _check, _apply, together="code",
+    "products", COLUMNS, _check, _apply, together="code", creates=("code", CODE),
     reads=(
         reads("code", Product.code, is_locked_here=True),
         Reads(ProductPrice, ("code", "effective_from"), _is_price, is_locked_here=True),
