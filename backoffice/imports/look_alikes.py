@@ -20,14 +20,14 @@ def look_alikes(stage: Stage, kind: ImportKind) -> Iterator[Problem]:
     """A problem for each line that would create a row whose code looks like that of another row, or another line."""
     if kind.creates is None:
         return
-    name, field = kind.creates
-    yield from stage.problems(_like_rows(stage, name, field), name, field.taken)
-    yield from stage.problems(_like_lines(stage, name, field), name, _LIKE_A_LINE)
+    name, stored, taken = kind.creates
+    yield from stage.problems(_like_rows(stage, name, stored), name, taken)
+    yield from stage.problems(_like_lines(stage, name, stored), name, _LIKE_A_LINE)
 
 
-def _new(stage: Stage, name: str, field: Any) -> Any:
+def _new(stage: Stage, name: str, stored: Any) -> Any:
     """The new codes of the lines, each with its look and its first line."""
-    code, stored = stage.c[name], field.column
+    code = stage.c[name]
     is_known = select(stored).where(stored == code).exists()
     return (
         select(code.label("code"), look_of(code).label("look"), func.min(stage.c.n).label("n"))
@@ -38,19 +38,19 @@ def _new(stage: Stage, name: str, field: Any) -> Any:
     )
 
 
-def _like_rows(stage: Stage, name: str, field: Any) -> Select[Any]:
-    new, stored = _new(stage, name, field), field.column
+def _like_rows(stage: Stage, name: str, stored: Any) -> Select[Any]:
+    new = _new(stage, name, stored)
     other = select(func.min(stored)).where(look_of(stored) == new.c.look)
     found = select(new.c.code, other.scalar_subquery().label("other")).subquery("found")
     return (
-        stage.at(found.c.other.label(field.name))
+        stage.at(found.c.other.label(stored.key))
         .join(found, found.c.code == stage.c[name])
         .where(found.c.other.is_not(None))
     )
 
 
-def _like_lines(stage: Stage, name: str, field: Any) -> Select[Any]:
-    new = _new(stage, name, field)
+def _like_lines(stage: Stage, name: str, stored: Any) -> Select[Any]:
+    new = _new(stage, name, stored)
     place = {"partition_by": new.c.look, "order_by": new.c.n}
     alike = select(
         new.c.code,

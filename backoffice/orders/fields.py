@@ -16,7 +16,7 @@ from ..products.rules import SOLD_AS
 from ..records import Amount, Choice, Day, Law, Named, Pick, Quantity, Text, UnitPrice
 from . import queries
 from .models import COMPONENT_OF_KIND, Order, OrderLine
-from .rules import DESCRIPTION_LENGTH, NUMBER_LENGTH, is_number
+from .rules import DESCRIPTION_LENGTH, NUMBER_LENGTH, NUMBER_TAKEN, is_number
 
 CHOOSE = N_("Choose an account manager.")
 
@@ -46,7 +46,7 @@ def _may_have_orders(user_id: int) -> bool:
 NUMBER = Text(
     Order.number, N_("Order number"), longest=NUMBER_LENGTH, required=N_("Enter an order number."),
     laws=(Law(is_number, NUMBER_SAYS),),
-    taken=N_("There is already an order %(number)s. Choose another number."),
+    taken=NUMBER_TAKEN,
     usual=lambda: queries.suggested_number(db.session()), attributes={"spellcheck": "false"},
 )  # fmt: skip
 CUSTOMER = Pick(Order.customer_id, N_("Customer"), of=CUSTOMERS, required=N_("Choose a customer."))

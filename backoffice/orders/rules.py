@@ -1,8 +1,10 @@
 """Rules for an order's number and size, whether it comes from the form, a file or a program."""
 
+from ..base import N_
 from ..base import identifiers as names
 
 NUMBER_LENGTH = 40
+NUMBER_TAKEN = N_("There is already an order %(number)s. Choose another number.")
 DESCRIPTION_LENGTH = 200
 
 

@@ -647,8 +647,7 @@ def test_a_file_with_a_number_in_another_case_is_refused_with_the_same_sentence(
     path.write_text(case.file(*(line.replace(f"{name}x", f"{name}X", 1) for line in lines)))
     refused = run_command("import", kind, str(path))
     assert refused.exit_code == 1, refused.output
-    field = creates[1]
-    assert field.taken % {field.name: f"{name}x"} in " ".join(refused.output.split()), (
+    assert creates.taken % {creates.column.key: f"{name}x"} in " ".join(refused.output.split()), (
         refused.output
     )
     assert session.execute(text(case.rows)).all() == rows

@@ -46,6 +46,19 @@ def reads(name: str, column: InstrumentedAttribute[Any], *, is_locked_here: bool
     return Reads(column.class_, (name,), lambda c: column == c[name], is_locked_here=is_locked_here)
 
 
+class Creates(NamedTuple):
+    """The column `name` of the files, by which new rows are called, their `column`, and the error of the form."""
+
+    name: str
+    column: InstrumentedAttribute[str]
+    taken: str
+
+
+def creates(name: str, field: Text) -> Creates:
+    """The rows that the column `name` of the files calls by that field of their form."""
+    return Creates(name, field.column, field.taken)
+
+
 def no_problems(_stage: Stage) -> Iterator[Problem]:
     """No further checks."""
     return iter(())
@@ -76,8 +89,7 @@ class ImportKind:
     `balance_after`), for files that are processed line by line, with permanently unique values in the column `key`.
     `moved_at_once` yields rows of figures that database triggers update, so that no settling writes them.
 
-    `creates` is the column with the codes of the rows that the lines create, and the field of their form: a new code
-    that looks like another one is refused.
+    `creates` has the codes of the rows that the lines create: a new one that looks like another one is refused.
 
     `reads` are the rows that the lines change or name: an import is refused if one of them differs from the dry run.
     Files that are processed line by line need none, since each line is judged when its turn comes.
@@ -94,5 +106,5 @@ class ImportKind:
     results: Callable[[Stage], Select[Any]] | None = None
     key: str = ""
     moved_at_once: Callable[[Stage], Iterable[tuple[Table, int]]] = no_rows
-    creates: tuple[str, Text] | None = None
+    creates: Creates | None = None
     reads: tuple[Reads, ...] = ()

@@ -12,7 +12,7 @@ from ...customers.fields import CODE, FIELDS
 from ...customers.models import Customer
 from ..files.stage import Stage
 from ..report import Problem
-from .base import Changes, ImportKind, reads
+from .base import Changes, ImportKind, creates, reads
 from .field_columns import columns_of
 
 COLUMNS = columns_of(FIELDS)
@@ -49,6 +49,6 @@ def _apply(stage: Stage) -> Changes:
 
 
 KIND = ImportKind(
-    "customers", COLUMNS, _check, _apply, creates=("code", CODE),
+    "customers", COLUMNS, _check, _apply, creates=creates("code", CODE),
     reads=(reads("code", Customer.code, is_locked_here=True),),
 )  # fmt: skip

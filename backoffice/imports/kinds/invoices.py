@@ -36,7 +36,7 @@ from ..files import cells
 from ..files.reading import ImportColumn
 from ..files.stage import Stage
 from ..report import Problem
-from .base import Changes, ImportKind, reads
+from .base import Changes, ImportKind, creates, reads
 from .billing import (
     at,
     changed_concurrently,
@@ -251,7 +251,7 @@ def _totals(stage: Stage) -> Mapping[str, ColumnElement[Any]]:
 
 
 KIND = ImportKind(
-    "invoices", COLUMNS, _check, _apply, _check_result, totals=_totals, creates=("number", NUMBER),
+    "invoices", COLUMNS, _check, _apply, _check_result, totals=_totals, creates=creates("number", NUMBER),
     reads=(
         reads("number", Invoice.number), reads("customer_code", Customer.code),
         reads("meter_number", Meter.number),

@@ -53,7 +53,7 @@ from ..files import cells
 from ..files.reading import ImportColumn
 from ..files.stage import Stage
 from ..report import Problem
-from .base import Changes, ImportKind, reads
+from .base import Changes, ImportKind, creates, reads
 from .field_columns import columns_of
 
 NO_ACCOUNT = N_("There is no account %(value)s. Import the accounts first.")
@@ -356,12 +356,12 @@ def _totals(stage: Stage) -> Mapping[str, ColumnElement[Any]]:
 
 KINDS = (
     ImportKind(
-        "accounts", ACCOUNTS, _check_accounts, _apply_accounts, _check_accounts_result, creates=("code", CODE),
+        "accounts", ACCOUNTS, _check_accounts, _apply_accounts, _check_accounts_result, creates=creates("code", CODE),
         reads=(reads("code", Account.code, is_locked_here=True), reads("parent", Account.code)),
     ),
     ImportKind(
         "journal", JOURNAL, _check_journal, _apply_journal, _check_concurrent,
-        together="entry_number", totals=_totals, moved_at_once=_accounts, creates=("entry_number", NUMBER),
+        together="entry_number", totals=_totals, moved_at_once=_accounts, creates=creates("entry_number", NUMBER),
         reads=(reads("entry_number", JournalEntry.number), reads("account_code", Account.code)),
     ),
 )  # fmt: skip

@@ -48,7 +48,7 @@ from ..files import cells
 from ..files.reading import ImportColumn
 from ..files.stage import Stage
 from ..report import Problem
-from .base import Changes, ImportKind, Reads, reads
+from .base import Changes, ImportKind, Reads, creates, reads
 from .billing import at, lock, number, optional_column, unknown_customers
 
 
@@ -351,7 +351,7 @@ def _is_assignment(c: Any) -> ColumnElement[bool]:
 
 
 KIND = ImportKind(
-    "meters", COLUMNS, _check, _apply, together="meter_number", creates=("meter_number", NUMBER),
+    "meters", COLUMNS, _check, _apply, together="meter_number", creates=creates("meter_number", NUMBER),
     reads=(
         reads("meter_number", Meter.number), Reads(MeterAssignment, ("meter_number",), _is_assignment),
         reads("customer_code", Customer.code),

@@ -14,16 +14,15 @@ from ...base import N_
 from ...customers.models import Customer
 from ...customers.queries import booked_customers
 from ...customers.rules import CODE_LENGTH
-from ...orders.fields import NUMBER
 from ...orders.models import COMPONENT_OF_KIND, Order
 from ...orders.queries import is_account_manager, may_have_orders
-from ...orders.rules import NUMBER_LENGTH, is_number
+from ...orders.rules import NUMBER_LENGTH, NUMBER_TAKEN, is_number
 from ...people.models import User
 from ..files import cells
 from ..files.reading import ImportColumn
 from ..files.stage import Stage
 from ..report import Problem
-from .base import Changes, ImportKind, reads
+from .base import Changes, Creates, ImportKind, reads
 from .billing import at, changed_concurrently, lock, write
 
 number = cells.number(NUMBER_LENGTH, is_number)
@@ -171,7 +170,7 @@ def _totals(stage: Stage) -> Mapping[str, ColumnElement[Any]]:
 
 
 KIND = ImportKind(
-    "orders", COLUMNS, _check, _apply, _check_result, totals=_totals, creates=("number", NUMBER),
+    "orders", COLUMNS, _check, _apply, _check_result, totals=_totals, creates=Creates("number", Order.number, NUMBER_TAKEN),
     reads=(
         reads("number", Order.number), reads("customer_code", Customer.code),
         reads("account_manager_email", User.email),

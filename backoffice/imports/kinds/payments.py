@@ -43,7 +43,7 @@ from ..files import cells
 from ..files.reading import ImportColumn
 from ..files.stage import Stage
 from ..report import Problem
-from .base import Changes, ImportKind, reads
+from .base import Changes, ImportKind, creates, reads
 from .billing import (
     at,
     changed_concurrently,
@@ -317,7 +317,7 @@ def _totals(stage: Stage) -> Mapping[str, ColumnElement[Any]]:
 
 KIND = ImportKind(
     "payments", COLUMNS, _check, _apply, _check_result, together="reference", totals=_totals,
-    creates=("reference", REFERENCE),
+    creates=creates("reference", REFERENCE),
     reads=(
         reads("reference", Payment.reference), reads("customer_code", Customer.code),
         reads("meter_number", Meter.number), reads("invoice_number", Invoice.number),

@@ -17,7 +17,7 @@ from ...products.fields import KIND as KIND_OF_LINE
 from ...products.models import Product, ProductPrice
 from ..files.stage import Stage
 from ..report import Problem
-from .base import Changes, ImportKind, Reads, reads
+from .base import Changes, ImportKind, Reads, creates, reads
 from .field_columns import columns_of
 
 PRODUCT_FIELDS = (NAME, KIND_OF_LINE, UNIT)
@@ -117,7 +117,7 @@ def _is_price(c: Any) -> ColumnElement[bool]:
 
 
 KIND = ImportKind(
-    "products", COLUMNS, _check, _apply, together="code", creates=("code", CODE),
+    "products", COLUMNS, _check, _apply, together="code", creates=creates("code", CODE),
     reads=(
         reads("code", Product.code, is_locked_here=True),
         Reads(ProductPrice, ("code", "effective_from"), _is_price, is_locked_here=True),
