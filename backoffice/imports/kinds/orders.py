@@ -170,7 +170,8 @@ def _totals(stage: Stage) -> Mapping[str, ColumnElement[Any]]:
 
 
 KIND = ImportKind(
-    "orders", COLUMNS, _check, _apply, _check_result, totals=_totals, creates=Creates("number", Order.number, NUMBER_TAKEN),
+    "orders", COLUMNS, _check, _apply, _check_result, totals=_totals,
+    creates=Creates("number", Order.number, NUMBER_TAKEN),
     reads=(
         reads("number", Order.number), reads("customer_code", Customer.code),
         reads("account_manager_email", User.email),
