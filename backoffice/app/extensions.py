@@ -1,17 +1,17 @@
 """The Flask extensions that every process needs, created once and bound to its app: database and languages."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from select import POLLIN, poll
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from flask import Flask, g, has_request_context
 from flask_babel import Babel
 from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy.session import Session as BoundSession
-from sqlalchemy import Dialect, Engine, event
-from sqlalchemy.exc import DBAPIError, InvalidatePoolError
+from sqlalchemy import Dialect, event
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.orm import Session, scoped_session
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -80,34 +80,6 @@ def connect_database(app: "Backoffice") -> None:
         out_of_calendar.read_all(db.engine)
         figure_hooks.install(db.engine, registry, app.declared.unwatched)
         event.listen(db.engine, "do_connect", _connecting(app))
-
-
-def row_outside(engine: Engine, statement: str, values: Mapping[str, Any]) -> Any:
-    """The first row of a statement, or None, executed on its own and outside of every transaction.
-
-    Every page needs one such statement, so it uses the driver: SQLAlchemy takes three times as long. Raises its errors.
-    """
-    pooled, connection, lost = None, None, False
-    try:
-        pooled = engine.raw_connection()
-        connection = cast(Any, pooled.driver_connection)
-        connection.autocommit = True
-        row = connection.execute(statement, values).fetchone()
-        connection.autocommit = False
-    except BaseException as error:
-        if pooled is not None:
-            lost = engine.dialect.is_disconnect(error, connection, None)  # type: ignore[arg-type]
-            pooled.invalidate(error)  # whatever failed, the connection must not be reused
-        if not isinstance(error, psycopg.Error):
-            raise
-        raise DBAPIError.instance(
-            statement, None, error, psycopg.Error,
-            hide_parameters=True, connection_invalidated=lost, dialect=engine.dialect,
-        ) from error  # fmt: skip
-    finally:
-        if pooled is not None:
-            pooled.close()
-    return row
 
 
 class Extensions(dict[str, Any]):

@@ -7,6 +7,7 @@ from sqlalchemy import delete, func, insert
 from sqlalchemy.orm import Session
 
 from ..base import table_of
+from ..database.numbering import numbers_only_looked_up
 from ..people.models import User
 from ..runs.actions import Limits, request
 from ..runs.errors import ReasonMissing
@@ -22,7 +23,8 @@ def look(session: Session, verb: Verb, user: User, payload: Payload) -> Outlook:
     """The changes that the verb would make, rolled back afterwards. Raises the verb's refusals."""
     savepoint = session.begin_nested()
     try:
-        return outlook_of(session, verb, user, payload)
+        with numbers_only_looked_up(session):
+            return outlook_of(session, verb, user, payload)
     finally:
         savepoint.rollback()
 
@@ -31,7 +33,8 @@ def waits(session: Session, act: Callable[[], object], settings: Mapping[str, An
     """Whether the changes of `act` exceed the limits, so that a second user must approve; rolled back afterwards."""
     savepoint = session.begin_nested()
     try:
-        found = changed_by(session, act).found
+        with numbers_only_looked_up(session):
+            found = changed_by(session, act).found
     finally:
         savepoint.rollback()
     return Limits.of(settings).are_exceeded_by(found.count, found.gross)

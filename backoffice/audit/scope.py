@@ -29,6 +29,7 @@ NOT_AUDITED: Mapping[str, str] = {
     "import_lines": "what became of each line of a file; what it has done is audited row by row",
     "import_outcomes": "what a dry run would change; what an import changed is audited row by row",
     "import_problems": "what a dry run found wrong in a file; the next dry run replaces it",
+    "number_series": "the last number given of each series; the records with the numbers are audited",
     "price_change_orders": "the record of a price change, append-only; the orders' saves are audited",
     "price_changes": "the record of price changes, append-only; the prices themselves are audited",
     "reconciliations": "reports that a run has made; nobody enters them",

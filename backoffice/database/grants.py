@@ -10,6 +10,7 @@ PRIVILEGES: dict[str, tuple[str, ...]] = {
     "alembic_version": READ,
     "schema_fingerprints": READ,
     "process_keys": (),  # keys of the app's processes: compared by the owner's functions
+    "number_series": ("SELECT", "INSERT", "UPDATE"),  # goes on, never back
     "book": READ,  # currency and time zone of the book: the owner writes it, by a command
     "periods": ("SELECT", "INSERT", "UPDATE"),  # reopened, never removed
     "audit_events": READ,  # only its trigger, which runs as the owner, writes

@@ -15,9 +15,9 @@ from sqlalchemy.exc import DataError
 from sqlalchemy.orm import Session
 
 from ..base import periods
-from ..base.numbering import next_number
 from ..base.refusals import KeyUsedOtherwise, refused_if_locked
 from ..book.queries import refusal_of
+from ..database.numbering import next_number
 from ..records import Values
 from ..records import actions as records
 from ..records.actions import check_version, next_version

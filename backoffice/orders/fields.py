@@ -1,6 +1,7 @@
 """The entered fields of an order, in the order of the form, and of its lines."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
@@ -9,6 +10,7 @@ from ..app.extensions import db
 from ..base import N_, periods
 from ..base.identifiers import NUMBER_SAYS
 from ..customers.naming import CUSTOMERS
+from ..database.numbering import next_number, split
 from ..people.models import User
 from ..products import queries as products
 from ..products.models import Product
@@ -43,11 +45,15 @@ def _may_have_orders(user_id: int) -> bool:
     return user_id in {user.id for user in queries.assignable_managers(db.session(), None)}
 
 
+def _next_number(session: Session, _entered: Mapping[str, Any]) -> str:
+    """The number that follows the newest order's."""
+    head, digits = split(queries.newest_number(session))
+    return next_number(session, Order.number, head, len(digits) or 1)
+
+
 NUMBER = Text(
-    Order.number, N_("Order number"), longest=NUMBER_LENGTH, required=N_("Enter an order number."),
-    laws=(Law(is_number, NUMBER_SAYS),),
-    taken=NUMBER_TAKEN,
-    usual=lambda: queries.suggested_number(db.session()), attributes={"spellcheck": "false"},
+    Order.number, N_("Order number"), longest=NUMBER_LENGTH, laws=(Law(is_number, NUMBER_SAYS),), taken=NUMBER_TAKEN,
+    help=N_("Leave it empty for the next one."), given=_next_number, attributes={"spellcheck": "false"},
 )  # fmt: skip
 CUSTOMER = Pick(Order.customer_id, N_("Customer"), of=CUSTOMERS, required=N_("Choose a customer."))
 MANAGER = Pick(

@@ -1,12 +1,11 @@
 """Reads of orders: who may see which rows, one order, and what its form offers. The list: `listing.py`."""
 
-import re
 from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, exists, func, or_, select, true
+from sqlalchemy import ColumnElement, exists, func, or_, select
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from ..people.models import User
@@ -65,17 +64,6 @@ def assignable_managers(session: Session, also: int | None) -> Sequence[User]:
     return session.scalars(select(User).where(may).order_by(User.name)).all()
 
 
-def number_is_taken(session: Session, number: str, besides: int | None) -> bool:
-    """Whether another order than `besides` has that number."""
-    other = true() if besides is None else Order.id != besides
-    return session.scalar(select(Order.id).where(Order.number == number, other)) is not None
-
-
-def suggested_number(session: Session) -> str:
-    """The number that follows the newest order's; the first one of an empty book is SO-0001."""
-    newest = session.scalar(select(Order.number).order_by(Order.id.desc()).limit(1)) or "SO-0000"
-    head, digits = re.fullmatch(r"(.*?)(\d*)", newest, re.ASCII | re.DOTALL).groups()  # type: ignore[union-attr]
-    following, step = int(digits or 0) + 1, 1
-    while number_is_taken(session, suggestion := f"{head}{following:0{len(digits)}}", None):
-        following, step = following + step, step * 2
-    return suggestion
+def newest_number(session: Session) -> str:
+    """The number of the newest order; SO-0000 where there are none."""
+    return session.scalar(select(Order.number).order_by(Order.id.desc()).limit(1)) or "SO-0000"

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from ..base import N_, Base
 from ..base.refusals import Refusal, Stale, broken_constraint, locked_by
+from ..database.numbering import keep_number
 from .declaration import Deletion, Record, Row, Values, Verb
 from .fields import Day, Field
 
@@ -72,6 +73,9 @@ def update(session: Session, record: Record, row_id: int, values: Values, versio
     Raises RecordGone, RecordChanged, or what `record.is_current` raises: another user was faster; Taken, and what the
     record refuses.
     """
+    row = session.get(record.model, row_id)
+    values = _with_number(record, row, values)
+    _keep_numbers(session, record, row, values)
     with _taken(record, values):
         if record.update is not None:
             return record.update(session, row_id, values, version)
@@ -105,10 +109,29 @@ def run_verb(
         return verb.run(session, row_id, version, values)
     row = at_version(session, record, row_id, version)
     verb.refuses(session, row)
+    _keep_numbers(session, record, row, {})
     with _taken(record, values):
         session.delete(row)
         session.flush()
     return None
+
+
+def _with_number(record: Record, row: Row | None, values: Values) -> Values:
+    """The values of an update, where a number that was left empty is the one that the row has."""
+    left = [field for field in record.fields if field.given and not values[field.name]]
+    return (
+        values
+        if row is None or not left
+        else {**values, **{f.name: getattr(row, f.key) for f in left}}
+    )
+
+
+def _keep_numbers(session: Session, record: Record, row: Row | None, values: Values) -> None:
+    """Keep numbers that the row gives up, by a deletion or for another, from being given again."""
+    for field in record.fields:
+        before = getattr(row, field.key) if field.given is not None and row is not None else ""
+        if before and before != values.get(field.name):
+            keep_number(session, field.column, before)
 
 
 def at_version(

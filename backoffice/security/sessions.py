@@ -23,8 +23,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import make_transient_to_detached
 
 from ..app import edge
-from ..app.extensions import BROUGHT_ALONG, db, row_outside
+from ..app.extensions import BROUGHT_ALONG, db
 from ..app.protection import login_manager
+from ..database.connections import row_outside
 from ..people.models import User, WebSession
 
 log = structlog.get_logger("backoffice.security.sessions")

@@ -15,9 +15,9 @@ from sqlalchemy.exc import DataError
 from sqlalchemy.orm import Session
 
 from ..base import money, periods
-from ..base.numbering import next_number
 from ..base.refusals import KeyUsedOtherwise, Refusal
 from ..customers.models import Customer
+from ..database.numbering import next_number
 from ..records import Values
 from ..records.actions import RecordGone, bump_version, check_version, next_version
 from ..records.actions import locked as lock

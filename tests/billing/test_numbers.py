@@ -9,9 +9,9 @@ from flask import Flask
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Rule
 
-from backoffice.base import numbering
 from backoffice.billing.models import Payment
 from backoffice.billing.rules import is_number
+from backoffice.database import numbering
 from tests.factories.billing import PaymentFactory
 from tests.factories.customers import CustomerFactory
 

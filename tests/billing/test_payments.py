@@ -7,11 +7,11 @@ from decimal import Decimal
 
 import pytest
 
-from backoffice.base.numbering import next_number
 from backoffice.base.refusals import Refusal
 from backoffice.billing.models import Meter, Payment
 from backoffice.billing.payments import actions, refusals
 from backoffice.billing.payments.allocation import Part
+from backoffice.database.numbering import next_number
 from backoffice.records.actions import RecordChanged, RecordGone
 from tests.factories.billing import (
     InvoiceFactory,

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from backoffice.app import extensions
 from backoffice.app.edge import sqlstate_of
 from backoffice.app.extensions import db
+from backoffice.database import connections
 from backoffice.database.embedded import APP
 from backoffice.database.snapshots import snapshot
 
@@ -193,14 +194,14 @@ def test_a_row_that_is_asked_of_the_driver_fails_like_any_other_and_keeps_no_con
             ("SELECT pg_terminate_backend(pg_backend_pid() + %(number)s::int)", "57P01"),
         ):
             with pytest.raises(DBAPIError) as refused:
-                extensions.row_outside(engine, statement, {"number": 0})
+                connections.row_outside(engine, statement, {"number": 0})
             assert sqlstate_of(refused.value) == sqlstate
             assert "number" not in str(refused.value).partition("[SQL")[0]
             assert engine.pool.checkedout() == held  # type: ignore[attr-defined]
         with pytest.raises(KeyboardInterrupt):
-            extensions.row_outside(engine, "SELECT %(number)s::int", Interrupting(number=1))
+            connections.row_outside(engine, "SELECT %(number)s::int", Interrupting(number=1))
         assert engine.pool.checkedout() == held  # type: ignore[attr-defined]
-        assert extensions.row_outside(engine, "SELECT %(number)s::int", {"number": 7}) == (7,)
+        assert connections.row_outside(engine, "SELECT %(number)s::int", {"number": 7}) == (7,)
         with engine.connect() as after:
             driver: Any = after.connection.driver_connection
             assert driver.autocommit is False

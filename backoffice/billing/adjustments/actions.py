@@ -9,8 +9,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ...base import N_
-from ...base.numbering import next_number
 from ...base.refusals import Refusal, Stale
+from ...database.numbering import next_number
 from ...records import Values
 from ...records.actions import RecordGone, bump_version, check_version
 from ...records.actions import locked as lock

@@ -7,8 +7,8 @@ from sqlalchemy.orm import Session
 
 from ...base import N_, periods
 from ...base.identifiers import NUMBER_SAYS
-from ...base.numbering import next_number
 from ...customers.naming import CUSTOMERS
+from ...database.numbering import next_number
 from ...records import Amount, Day, Law, Pick, Quantity, Text, UnitPrice
 from ..meters.naming import METERS
 from ..models import Invoice

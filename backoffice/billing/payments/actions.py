@@ -16,8 +16,8 @@ from sqlalchemy.orm import Session
 
 from ... import figures
 from ...base import money
-from ...base.numbering import next_number
 from ...base.refusals import refused_by
+from ...database.numbering import next_number
 from ...records.actions import RecordChanged, RecordGone, check_version, locked, next_version
 from ..figures import invoice_paid
 from ..meters.actions import settle

@@ -6,7 +6,7 @@ from sqlalchemy import CTE, Insert, Text, case, cast, func, insert, literal, sel
 from sqlalchemy.orm import Session
 
 from ...base import periods
-from ...base.numbering import next_number
+from ...database.numbering import following
 from ..models import JournalEntry, JournalLine
 from ..queries import posting_day
 from ..refusals import AccountsNotNamed
@@ -100,7 +100,9 @@ def _entries(session: Session, lines: CTE) -> CTE:
 def _free_numbers(session: Session, count: Any) -> Any:
     """`number, rank`: at least `count` numbers that no entry has."""
     head = HEAD.format(year=periods.today().year)
-    first = int(next_number(session, JournalEntry.number, head).removeprefix(head))
+    first = following(
+        session, JournalEntry.number, head
+    )  # no other posting runs: see `lock_posting`
     series = func.generate_series(first, first + count + SPARE).table_valued("n").render_derived()
     digits = cast(series.c.n, Text)
     padded = func.lpad(digits, func.greatest(func.length(digits), 5), "0")
