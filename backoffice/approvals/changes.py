@@ -16,7 +16,6 @@ from sqlalchemy import (
     ARRAY,
     BigInteger,
     DateTime,
-    Numeric,
     Table,
     Text,
     any_,
@@ -32,7 +31,7 @@ from ..audit.models import AuditEvent
 from ..audit.tables import recorded
 from ..base import Base
 from ..base.identifiers import is_id
-from ..drift.amounts import MONEY_DECIMALS
+from ..base.money_columns import is_money
 from ..drift.facts.findings import name_of
 from ..drift.healing.moved import Item, found_in, totals_written
 from ..runs.queries import Found
@@ -167,11 +166,7 @@ def _amounts(
     for name, ids in wanted.items():
         documents = Base.metadata.tables[name]
         amount = documents.c.get("amount")
-        if (
-            amount is None
-            or not isinstance(amount.type, Numeric)
-            or amount.type.scale != MONEY_DECIMALS
-        ):
+        if amount is None or not is_money(amount):
             continue
         chosen = documents.c.id == any_(literal(ids, ARRAY(BigInteger)))
         reported = session.execute(select(cast(documents.c.id, Text), amount).where(chosen))

@@ -50,6 +50,7 @@ meter_totals = figure(
         Meter.paid: _sum(Payment.amount, Payment.meter_id, Payment.status),
     },
     name="meters.documents",
+    leading=Meter.invoiced,
     title=N_("Documents of the meter"),
     incremental=True,
     formula=N_("The invoices, adjustments and payments of the meter that are not void"),
@@ -73,6 +74,7 @@ meter_balance = figure(
         ),
     },
     name="meters.balance",
+    leading=Meter.balance,
     title=N_("Meter balance"),
     formula=N_(
         "Invoiced + Adjustments − Paid: what is above zero is the balance, what is below is the overpayment"
@@ -90,6 +92,7 @@ meter_balance = figure(
     name="customers.balance",
     title=N_("Customer balance"),
     columns=(Customer.balance, Customer.overpayment),
+    leading=Customer.balance,
     reached_by={Meter: MeterAssignment.meter_id},
     formula=N_("The balances and the overpayments of the meters that are actively assigned"),
     formulas={

@@ -1,23 +1,18 @@
-"""By how much money a figure row is wrong: per column, as a signed net amount, and as a gross amount.
+"""By how much money a figure row is wrong: before, after, the difference (net), and the gross amount.
 
-The difference of a money column is the expected minus the stored value. The **net** amount of a row is
-their signed sum: before + net = after. The **gross** amount is the sum of absolute differences: an order's package
-price and promo that are wrong by the same amount do not cancel out, and a limit on amounts cannot be evaded by
-such a pair. Amounts are in the deployment's currency.
+One column stands for a row, so that before + net = after and each is an amount that the company data has. It is the
+leading column of the figure (a closing, a balance, a grand total); where that one is the same on both sides, the next
+money column that differs. The **gross** amount is the greatest absolute difference of any money column of the row: an
+overpayment of millions beside a balance of 1 does not evade a limit. Amounts are in the deployment's currency.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import reduce
-from operator import add
 from typing import Any, Protocol
 
-from sqlalchemy import Column, ColumnElement, Numeric, case, cast, func, null
+from sqlalchemy import ColumnElement, Numeric, case, cast, func, null
 from sqlalchemy.dialects.postgresql import JSONB
-
-MONEY_DECIMALS = 2
-"""The number of decimals by which a money column is recognized, unlike a quantity, a price or a count."""
 
 Values = Mapping[str, Any] | None
 """Stored or expected values by column; None where there is no row, which counts as zero."""
@@ -25,7 +20,7 @@ Values = Mapping[str, Any] | None
 
 @dataclass(frozen=True)
 class Amounts:
-    """The sums of a row's money columns before and after; `amount` is the net difference.
+    """A row's amount before and after; `amount` is the difference.
 
     The fields are those of a run's item (`RunItem`).
     """
@@ -37,49 +32,28 @@ class Amounts:
 
 
 class Measured(Protocol):
-    """A figure, or the facts of a table: something with a name and columns."""
+    """A figure, or the facts of a table: something with a name and amounts."""
 
     @property
     def name(self) -> str:
         """The name under which its rows are filed."""
 
     @property
-    def columns(self) -> tuple[Column[Any], ...]:
-        """Its stored columns."""
-
-
-def money_columns(figure: Measured) -> list[str]:
-    """The names of the figure's columns that hold money."""
-    return [
-        c.key
-        for c in figure.columns
-        if isinstance(c.type, Numeric) and c.type.scale == MONEY_DECIMALS
-    ]
-
-
-def by_column(figure: Measured, before: Values, after: Values) -> dict[str, Decimal]:
-    """The signed difference of every money column that either side names: after minus before."""
-    named = {**(before or {}), **(after or {})}
-    return {
-        column: _amount(after, column) - _amount(before, column)
-        for column in money_columns(figure)
-        if column in named
-    }
+    def amounts(self) -> Sequence[str]:
+        """The names of its columns that hold money, the leading one first."""
 
 
 def amounts_of(figure: Measured, before: Values, after: Values) -> Amounts | None:
-    """Before, after, net and gross of a row; None for a figure without money, or where an amount is not a number."""
-    columns = money_columns(figure)
+    """Before, after, net and gross of a row; None for a figure without amounts, or where one is not a number."""
+    columns = figure.amounts
     if not columns:
         return None
-    apart = by_column(figure, before, after).values()
-    amounts = Amounts(
-        amount_before=sum((_amount(before, c) for c in columns), Decimal(0)),
-        amount_after=sum((_amount(after, c) for c in columns), Decimal(0)),
-        amount=sum(apart, Decimal(0)),
-        gross=sum(map(abs, apart), Decimal(0)),
-    )
-    return amounts if amounts.gross.is_finite() else None
+    sides = [(_amount(before, c), _amount(after, c)) for c in columns]
+    if not all(amount.is_finite() for side in sides for amount in side):
+        return None
+    was, is_now = next((side for side in sides if side[0] != side[1]), sides[0])
+    gross = max(abs(one - other) for one, other in sides)
+    return Amounts(amount_before=was, amount_after=is_now, amount=is_now - was, gross=gross)
 
 
 def as_fields(amounts: Amounts | None) -> dict[str, Decimal]:
@@ -92,16 +66,33 @@ def _amount(values: Values, column: str) -> Decimal:
     return Decimal(0) if value is None else Decimal(value)
 
 
-def sum_in_sql(
-    figures: Iterable[Measured], name: ColumnElement[str], values: ColumnElement[Any]
+def leading_in_sql(
+    figures: Iterable[Measured],
+    name: ColumnElement[str],
+    mine: ColumnElement[Any],
+    other: ColumnElement[Any],
 ) -> ColumnElement[Any]:
-    """SQL for the sum of a row's money columns, where `name` is the figure's and `values` are jsonb by column.
+    """SQL for a row's amount on one side, where `name` is the figure's and both sides are jsonb by column.
 
-    NULL for a figure without money; 0 where there is no row.
+    NULL for a figure without amounts; 0 where there is no row.
     """
     return _of_figures(
-        figures, name, lambda columns: reduce(add, [_in_sql(values, c) for c in columns])
+        figures,
+        name,
+        lambda columns: leading_of([(_in_sql(mine, c), _in_sql(other, c)) for c in columns]),
     )
+
+
+def leading_of(pairs: Sequence[tuple[ColumnElement[Any], ColumnElement[Any]]]) -> Any:
+    """SQL for the one side of the first pair (the leading amount's comes first) that differs; else of the first."""
+    if len(pairs) == 1:
+        return pairs[0][0]
+    return case(*((mine != other, mine) for mine, other in pairs), else_=pairs[0][0])
+
+
+def gross_of(pairs: Sequence[tuple[ColumnElement[Any], ColumnElement[Any]]]) -> Any:
+    """SQL for the greatest absolute difference of these pairs."""
+    return func.greatest(*(func.abs(mine - other) for mine, other in pairs))
 
 
 def gross_in_sql(
@@ -110,13 +101,11 @@ def gross_in_sql(
     before: ColumnElement[Any],
     after: ColumnElement[Any],
 ) -> ColumnElement[Any]:
-    """SQL for the gross amount of a row; arguments as for `sum_in_sql`."""
+    """SQL for the gross amount of a row; arguments as for `leading_in_sql`."""
     return _of_figures(
         figures,
         name,
-        lambda columns: reduce(
-            add, [func.abs(_in_sql(after, c) - _in_sql(before, c)) for c in columns]
-        ),
+        lambda columns: gross_of([(_in_sql(after, c), _in_sql(before, c)) for c in columns]),
     )
 
 
@@ -127,9 +116,10 @@ def _in_sql(values: ColumnElement[Any], column: str) -> ColumnElement[Any]:
 def _of_figures(
     figures: Iterable[Measured],
     name: ColumnElement[str],
-    reported: Callable[[list[str]], ColumnElement[Any]],
+    reported: Callable[[Sequence[str]], ColumnElement[Any]],
 ) -> ColumnElement[Any]:
-    with_money = [(f.name, money_columns(f)) for f in figures]
-    cases = [(name == figure, reported(columns)) for figure, columns in with_money if columns]
+    cases = [
+        (name == figure.name, reported(figure.amounts)) for figure in figures if figure.amounts
+    ]
     nothing = cast(null(), Numeric)
     return case(*cases, else_=nothing) if cases else nothing

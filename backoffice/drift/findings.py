@@ -26,13 +26,14 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from ..audit.facts import Forgery
 from ..base import differences, money, table_of
+from ..base.money_columns import is_money
 from ..figures import Figure, Finding, registry
 from ..figures.computing.registry import Bundle
 from ..figures.keeping.drain import Drained
 from ..figures.models import Correction, FigureNote, noted_bundle
 from ..figures.verifying.findings import findings
 from ..runs.models import RunItem
-from .amounts import amounts_of, as_fields, money_columns
+from .amounts import amounts_of, as_fields
 from .facts.findings import record as record_facts
 from .facts.findings import root_of
 from .facts.holding import held
@@ -140,7 +141,7 @@ def likely_cause(finding: Finding, noted: set[int]) -> str:
 
 def _is_rounding(finding: Finding) -> bool:
     """Whether no amount differs by more than a minor unit, and no other value differs."""
-    amounts = set(money_columns(finding.figure))
+    amounts = {c.key for c in finding.figure.columns if is_money(c)}
     unit = Decimal(1).scaleb(-money.minor_unit())
     return finding.stored.keys() <= amounts and all(
         abs(finding.expected[c] - value) <= unit for c, value in finding.stored.items()

@@ -25,7 +25,7 @@ from ..figures import Figure, UnknownFigure, registry
 from ..figures.models import Correction
 from ..web import record_links as subjects
 from ..web.record_links import Place
-from .amounts import sum_in_sql
+from .amounts import leading_in_sql
 from .facts.findings import all_facts
 from .figure_status import IS_OPEN
 from .models import OF_FIGURES, DriftFinding
@@ -44,19 +44,19 @@ def name() -> ColumnElement[str]:
 
 
 def stored() -> ColumnElement[Decimal]:
-    """SQL for the stored value, added up over the row's amounts; NULL for a missing row, or one without amounts."""
-    return _sum_of(DriftFinding.stored.expression)
+    """SQL for the stored amount that stands for the row; NULL for a missing row, or one without amounts."""
+    return _leading(DriftFinding.stored.expression, DriftFinding.expected.expression)
 
 
 def expected() -> ColumnElement[Decimal]:
-    """SQL for the expected value, added up likewise; NULL for a surplus row, or one without amounts."""
-    return _sum_of(DriftFinding.expected.expression)
+    """SQL for the expected amount that stands for the row; NULL for a surplus row, or one without amounts."""
+    return _leading(DriftFinding.expected.expression, DriftFinding.stored.expression)
 
 
-def _sum_of(values: ColumnElement[Any]) -> ColumnElement[Decimal]:
+def _leading(mine: ColumnElement[Any], other: ColumnElement[Any]) -> ColumnElement[Decimal]:
     figure = DriftFinding.figure.expression
-    added = sum_in_sql([*registry.figures, *all_facts(), *all_sums()], figure, values)
-    return case((values.is_not(None) & DriftFinding.amount.is_not(None), added))
+    amount = leading_in_sql([*registry.figures, *all_facts(), *all_sums()], figure, mine, other)
+    return case((mine.is_not(None) & DriftFinding.amount.is_not(None), amount))
 
 
 def finding_of(session: Session, finding_id: int) -> tuple[DriftFinding, str] | None:

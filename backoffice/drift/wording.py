@@ -13,6 +13,7 @@ from ..audit.facts import ADDED, CHANGED, REMOVED
 from ..audit.tables import title_of
 from ..base import N_, differences, periods
 from ..base.money import UNIT_PRICE_DECIMALS
+from ..base.money_columns import MONEY_DECIMALS
 from ..figures import Check, Figure, UnknownFigure, registry
 from ..figures.declaring.checks import Side
 from ..figures.declaring.expressions import leaves
@@ -27,7 +28,6 @@ from ..web.formats import (
     signed_filter,
     unit_price_filter,
 )
-from .amounts import MONEY_DECIMALS
 from .facts.findings import all_facts, facts_named
 from .facts.models import FactDecision
 from .figure_status import FigureStatus

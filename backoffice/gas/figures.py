@@ -213,6 +213,7 @@ def _moves(calculations: Any, deposits: Any, readings: Any, accepted: Any) -> An
         M.opening_balance, M.total_deposits, M.total_purchases, M.closing_balance,
         M.total_volume_sm3, M.calculation_details,
     ),
+    leading=M.closing_balance,
     row_per=(M.customer_id, M.year_month),
     owner=M.customer_id,
     along=M.year_month,

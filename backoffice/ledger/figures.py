@@ -25,6 +25,7 @@ def _sum(side: Any) -> ColumnElement[Any]:
 account_sums = figure(
     {Account.debits: _sum(JournalLine.debit), Account.credits: _sum(JournalLine.credit)},
     name="accounts.sums",
+    leading=Account.balance,
     title=N_("Debits and credits"),
     incremental=True,
     at_once=True,

@@ -47,6 +47,7 @@ line_amount = figure(
 components = figure(
     {column: _component(kind, column) for kind, column in _COMPONENTS.items()},
     name="orders.components",
+    leading=Order.total_price,
     title=N_("Components"),
     entered={column: not_(_itemised(kind)) for kind, column in _COMPONENTS.items()},
 )

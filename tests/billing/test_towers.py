@@ -15,7 +15,7 @@ from backoffice.app.extensions import db
 from backoffice.billing.figures import RECALCULATED, invoice_amount
 from backoffice.billing.models import Invoice, Meter, MeterAssignment
 from backoffice.customers.models import Customer
-from backoffice.drift.amounts import sum_in_sql
+from backoffice.drift.amounts import leading_in_sql
 from backoffice.drift.findings import CORRECTIONS, as_item
 from backoffice.drift.healing.chunks import _apart
 from backoffice.figures import registry
@@ -308,7 +308,8 @@ def test_items_say_what_findings_say(
             CORRECTIONS.c.owner,
             _apart(registry.figures, name, before, after),
             _apart(registry.figures, name, after, before),
-            sum_in_sql(registry.figures, name, after) - sum_in_sql(registry.figures, name, before),
+            leading_in_sql(registry.figures, name, after, before)
+            - leading_in_sql(registry.figures, name, before, after),
         )
     )
     found = {(row[0], row[1], *map(decimals, row[2:4]), row[4]) for row in reported}

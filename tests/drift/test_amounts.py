@@ -1,4 +1,4 @@
-"""Differences are signed, per column, and add up: in Python and in PostgreSQL, for every declared figure."""
+"""One amount of the company data stands for a row: for every declared figure, in Python and SQL."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -10,11 +10,55 @@ from hypothesis import strategies as st
 from sqlalchemy import literal, null, select
 from sqlalchemy.dialects.postgresql import JSONB
 
-from backoffice.drift.amounts import amounts_of, by_column, gross_in_sql, money_columns, sum_in_sql
-from backoffice.figures import Figure, registry
+from backoffice.base.money_columns import is_money
+from backoffice.drift.amounts import amounts_of, gross_in_sql, leading_in_sql
+from backoffice.figures import Figure, figure, registry
+from backoffice.figures.computing.registry import Registry
+from backoffice.figures.errors import DeclarationError
+from backoffice.orders.models import Order
 from tests.depth import examples
 
 CENTS = st.integers(-(10**14), 10**14).map(lambda cents: Decimal(cents).scaleb(-2))
+
+LEADING = {
+    "accounts.balance": "balance",
+    "accounts.sums": "balance",
+    "account_manager_targets.achieved": "achieved",
+    "customers.balance": "balance",
+    "invoices.amount": "amount",
+    "invoices.paid": "paid",
+    "meters.balance": "balance",
+    "meters.documents": "invoiced",
+    "monthly_customer_balances.closing_balance": "closing_balance",
+    "order_lines.amount": "amount",
+    "orders.components": "total_price",
+    "orders.grand_total": "grand_total",
+    "transaction_calculations.total_price": "total_price",
+    "wallet_transactions.balance": "balance_after",
+    "wallets.balance": "balance",
+}
+
+
+def test_every_figure_declares_the_amount_that_stands_for_its_rows() -> None:
+    leading = {f.name: f.leading.key for f in registry.figures if f.leading is not None}
+    assert leading.items() >= LEADING.items()
+    for one in registry.figures:
+        assert bool(one.leading is not None) == any(is_money(c) for c in one.columns), one
+        assert one.leading is None or is_money(one.leading), f"{one}: a quantity is no money"
+        assert all(is_money(one.table.c[name]) for name in one.amounts)
+
+
+def test_a_figure_of_several_amounts_that_names_none_is_refused() -> None:
+    with pytest.raises(DeclarationError, match="say leading=… which of promo, additions"):
+        Registry().declare(
+            [
+                figure(
+                    {Order.promo: Order.promo, Order.additions: Order.additions},
+                    name="x",
+                    title="x",
+                )
+            ]
+        )
 
 
 @st.composite
@@ -34,23 +78,32 @@ def rows(draw: Any) -> tuple[Figure, Mapping[str, str] | None, Mapping[str, str]
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(row=rows())
-def test_before_and_net_make_after_and_gross_hides_nothing(session: Any, row: Any) -> None:
+def test_amounts_are_those_of_one_column_and_gross_hides_nothing(session: Any, row: Any) -> None:
     figure, before, after = row
-    apart, amounts = by_column(figure, before, after), amounts_of(figure, before, after)
-    if not money_columns(figure):
-        assert (apart, amounts) == ({}, None)
+    amounts = amounts_of(figure, before, after)
+    if not figure.amounts:
+        assert amounts is None
         return
     assert amounts is not None
-    for column, difference in apart.items():
-        stood, stands = (Decimal((side or {}).get(column, 0)) for side in (before, after))
-        assert stood + difference == stands
+    sides = [
+        tuple(Decimal((side or {}).get(name, 0)) for side in (before, after))
+        for name in figure.amounts
+    ]
     assert amounts.amount_before + amounts.amount == amounts.amount_after
-    assert amounts.amount == sum(apart.values())
-    assert amounts.gross == sum(map(abs, apart.values())) >= abs(amounts.amount)
+    assert (amounts.amount_before, amounts.amount_after) in sides, "an amount of one column"
+    if sides[0][0] != sides[0][1]:
+        assert (amounts.amount_before, amounts.amount_after) == sides[0], "the leading one's"
+    else:
+        assert bool(amounts.amount) == any(one != other for one, other in sides)
+    assert amounts.gross == max(abs(one - other) for one, other in sides) >= abs(amounts.amount)
     name = literal(figure.name)
-    sides = [null() if side is None else literal(side, JSONB) for side in (before, after)]
-    sums = [sum_in_sql(registry.figures, name, side) for side in sides]
-    reported = session.execute(select(*sums, gross_in_sql(registry.figures, name, *sides))).one()
+    was, is_now = (null() if side is None else literal(side, JSONB) for side in (before, after))
+    every = registry.figures
+    asked = select(
+        leading_in_sql(every, name, was, is_now), leading_in_sql(every, name, is_now, was),
+        gross_in_sql(every, name, was, is_now),
+    )  # fmt: skip
+    reported = session.execute(asked).one()
     assert tuple(reported) == (amounts.amount_before, amounts.amount_after, amounts.gross)
 
 
@@ -59,11 +112,14 @@ def test_before_and_net_make_after_and_gross_hides_nothing(session: Any, row: An
     [
         ({"balance": "511.33"}, {"balance": "261.33"}, "-250.00", "250.00"),
         ({"balance": "0.00", "overpayment": "900.00"}, {"balance": "900.00", "overpayment": "0.00"},
-         "0.00", "1800.00"),
+         "900.00", "900.00"),
+        ({"balance": "1.00", "overpayment": "0.00"}, {"balance": "0.00", "overpayment": "900.00"},
+         "-1.00", "900.00"),
+        ({"overpayment": "5.00"}, {"overpayment": "7.00"}, "2.00", "2.00"),
         (None, {"balance": "1847.31", "overpayment": "0.00"}, "1847.31", "1847.31"),
     ],
 )  # fmt: skip
-def test_what_was_shown_with_the_wrong_sign(before: Any, after: Any, net: str, gross: str) -> None:
+def test_a_balance_stands_for_its_row(before: Any, after: Any, net: str, gross: str) -> None:
     reported = amounts_of(registry.get("meters.balance"), before, after)
     assert reported is not None
     assert (reported.amount, reported.gross) == (Decimal(net), Decimal(gross))

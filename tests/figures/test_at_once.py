@@ -69,7 +69,7 @@ sums = registry.figure(
 
 
 @registry.figure(
-    columns=(Move.before, Move.after), owner=Move.purse_id, along=Move.id, at_once=True,
+    columns=(Move.before, Move.after), leading=Move.after, owner=Move.purse_id, along=Move.id, at_once=True,
     name="running", title="Running balance",
 )  # fmt: skip
 def running(moves: Any = Move, last: Any = Last(Move)) -> Select[Any]:

@@ -7,8 +7,6 @@ tie-out table compares all documents with the meters' balances, and those with t
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import reduce
-from operator import add
 from typing import Any
 
 from sqlalchemy import (
@@ -28,6 +26,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from ...base import N_, money, table_of
 from ...customers.models import Customer
+from ...drift.amounts import gross_of, leading_of
 from ...runs.work import Asked, Chunk, Work
 from ..models import Meter, MeterAdjustment, MeterAssignment
 from ..rules import VOID
@@ -43,7 +42,7 @@ _AMOUNT = Numeric(30, 2)
 
 @dataclass(frozen=True)
 class Proof:
-    """A table of stored amounts, and the SELECT of the expected ones: `id`, and a column per amount."""
+    """A table of stored amounts, and the SELECT of the expected ones: `id`, and each amount, the leading one first."""
 
     case: Case
     table: Table
@@ -55,11 +54,12 @@ class Proof:
         names = [column.name for column in right.c if column.name != "id"]
         should = {name: cast(func.coalesce(right.c[name], 0), _AMOUNT) for name in names}
         stored = {name: self.table.c[name] for name in names}
-        before, after = (reduce(add, values.values()) for values in (stored, should))
+        pairs = [(stored[name], should[name]) for name in names]
+        before, after = leading_of(pairs), leading_of([(b, a) for a, b in pairs])
         listed = as_item(
             self.case, run_id, self.table.c.id, before=_reported(stored), after=_reported(should),
             amount_before=before, amount_after=after, amount=after - before,
-            gross=reduce(add, [func.abs(should[name] - stored[name]) for name in names]),
+            gross=gross_of(pairs),
         )  # fmt: skip
         return (
             select(*listed)
@@ -102,10 +102,10 @@ def _meters() -> Select[Any]:
         for name, part in (("invoiced", invoiced), ("adjusted", adjusted), ("paid", paid))
     }
     owed = sums["invoiced"] + sums["adjusted"] - sums["paid"]
-    columns = [value.label(name) for name, value in sums.items()]
-    columns += [
+    columns = [
         case((owed > 0, owed), else_=0).label("balance"),
         case((owed < 0, -owed), else_=0).label("overpayment"),
+        *(value.label(name) for name, value in sums.items()),
     ]
     joined: Any = METERS
     for part in (invoiced, adjusted, paid):

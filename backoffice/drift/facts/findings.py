@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from ...audit.facts import Facts, Forgery, facts_by_table
 from ...audit.tables import recorded
+from ...base.money_columns import is_money
 from ..amounts import Amounts, amounts_of
 from ..models import FORGED
 from ..recording import FINDINGS, upsert_findings
@@ -28,6 +29,11 @@ class FactsOf:
     name: str
     table: str
     columns: tuple[Column[Any], ...]
+
+    @property
+    def amounts(self) -> Sequence[str]:
+        """The names of the columns that hold money, in the table's order."""
+        return [column.key for column in self.columns if is_money(column)]
 
 
 def name_of(table: str) -> str:

@@ -32,7 +32,7 @@ from ...figures.verifying.findings import findings
 from ...figures.verifying.healing import Healer
 from ...runs.models import APPLIED, ITEM_FAILED, SKIPPED
 from ...runs.work import Step, Work
-from ..amounts import gross_in_sql, sum_in_sql
+from ..amounts import gross_in_sql, leading_in_sql
 from ..facts import comparing
 from ..facts.holding import LOCKED
 from ..findings import (
@@ -330,7 +330,10 @@ def _as_items(registry: Registry, names: tuple[str, ...]) -> Statement:
         .subquery()
     )  # fmt: skip
     of = apart.c
-    before, after = (sum_in_sql(figures, of.figure, values) for values in (of.before, of.after))
+    before, after = (
+        leading_in_sql(figures, of.figure, *sides)
+        for sides in ((of.before, of.after), (of.after, of.before))
+    )
     columns = {
         "run_id": bindparam("run_id", type_=BigInteger),
         "subject": of.figure,

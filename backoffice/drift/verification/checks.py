@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Column, Connection, Numeric, String, func, select, update
+from sqlalchemy import Connection, String, func, select, update
 from sqlalchemy.orm import Session
 
 from ...app.domain import declared
@@ -19,7 +19,6 @@ from ...figures.declaring.checks import Compared
 from ...figures.models import noted_bundle
 from ...runs.work import Chunk, Work
 from ...web.record_links import Place, Subject, Word
-from ..amounts import MONEY_DECIMALS
 from ..findings import NOTES, check
 from ..models import FOLLOWS, NOTED, UNEQUAL
 from ..recording import FINDINGS, upsert_findings
@@ -43,7 +42,7 @@ class SumsOf:
     """A check's two sums, with the interface that findings need of a figure."""
 
     name: str
-    columns: tuple[Column[Any], ...] = (Column(SUM, Numeric(15, MONEY_DECIMALS)),)
+    amounts: tuple[str, ...] = (SUM,)
 
 
 def name_of(one: Check) -> str:

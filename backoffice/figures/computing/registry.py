@@ -98,9 +98,10 @@ class Registry:
         """Register these figures; once sealed, only figures already registered are accepted.
 
         Raises:
-            DeclarationError: a new figure after the seal, or two of one name.
+            DeclarationError: a new figure after the seal, two of one name, or one of several amounts with none leading.
         """
         for figure in figures:
+            assert all(name in figure.table.c for name in figure.amounts)
             if self._declared.get(figure.name) is not figure:
                 self._add(figure)
 

@@ -10,6 +10,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import SQLAlchemyError
 
 from ...base import table_of
+from ...base.money_columns import is_money
 from ..errors import DeclarationError
 from .expressions import Expression, Total, columns_in, fits, held, totals_in
 
@@ -94,6 +95,29 @@ class Figure:
     """The formula of a single column in words, where the formula of all columns is less clear."""
     behind: Mapping[Column[Any], Expression] = field(default_factory=dict)
     """For columns of a SELECT, the expression that explains them; used by the explanation alone: see `figure`."""
+    leading: Column[Any] | None = None
+    """The amount that stands for the row (a closing, a balance, a grand total); None for a figure without money."""
+
+    def __post_init__(self) -> None:
+        """Take the only amount as the leading one."""
+        amounts = [c for c in self.columns if is_money(c)]
+        if self.leading is None and len(amounts) == 1:
+            self.leading = amounts[0]
+
+    @cached_property
+    def amounts(self) -> tuple[str, ...]:
+        """The columns that hold money, the leading one first; none where the leading one is another figure's.
+
+        Raises DeclarationError where one of several amounts should be named.
+        """
+        amounts = [c.key for c in self.columns if is_money(c)]
+        if amounts and self.leading is None:
+            raise DeclarationError(
+                f"{self.name}: say leading=… which of {', '.join(amounts)} stands for the row."
+            )
+        if self.leading is None or self.leading.key not in amounts:
+            return ()
+        return (self.leading.key, *(key for key in amounts if key != self.leading.key))
 
     def __repr__(self) -> str:
         return f"<Figure {self.name}>"

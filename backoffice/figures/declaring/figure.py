@@ -53,6 +53,7 @@ def _options(
     formula: str | None = None,
     formulas: Mapping[Any, str] | None = None,
     behind: Mapping[Any, Any] | None = None,
+    leading: Any = None,
 ) -> dict[str, Any]:
     """The remaining options of a figure, in the form `Figure` holds them."""
     return {
@@ -69,6 +70,7 @@ def _options(
         "formula": formula,
         "formulas": {column(c): words for c, words in (formulas or {}).items()},
         "behind": {column(c): expression(e) for c, e in (behind or {}).items()},
+        "leading": None if leading is None else column(leading),
     }
 
 
@@ -99,6 +101,10 @@ class Declare(Protocol):
 
     `locked` takes rows like the target's and returns the condition for those of locked days: no save and no heal
     writes or removes one. Where one differs, that is a finding, and its owner is skipped until a person decides.
+
+    `leading` is the one amount that stands for the row in differences, sums and limits: a closing, a balance, a grand
+    total. A figure with several amounts must name it. Where it names a column of another figure of the same row, which
+    PostgreSQL computes from this one, that figure alone states the amount.
 
     `behind` explains columns of a SELECT where the SELECT itself does not show their terms (a running balance): columns
     of the same row, and totals over its sources, in which `where` may name the row's own columns. The explanation shows
