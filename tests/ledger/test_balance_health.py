@@ -1,6 +1,8 @@
 """Balance health: the seed's three scenarios, quarantine, and the same answer from API, command, screen and metrics."""
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
 
@@ -40,7 +42,7 @@ class Program:
             for one in ("health", "metrics", "wallets")
         }
         session.commit()
-        self.client = app.test_client()
+        self.app, self.client = app, app.test_client()
         self.sign_in(scope)
 
     def sign_in(self, scope: str) -> None:
@@ -48,6 +50,10 @@ class Program:
 
     def get(self, address: str, code: int = 200) -> Any:
         return self._answer(self.client.get(BASE + address, headers=self.headers), code)
+
+    def ask(self, address: str) -> Any:
+        """The answer to a client of its own, as another host would get it."""
+        return self.app.test_client().get(BASE + address, headers=self.headers)
 
     def post(self, address: str, code: int = 200) -> Any:
         return self._answer(self.client.post(BASE + address, headers=self.headers), code)
@@ -399,17 +405,57 @@ def test_the_screen_says_where_each_account_and_control_account_goes_wrong_and_w
     assert said.count("sub-ledger Rp") == 1, "those that tie out are not shown"
 
 
-def test_one_at_a_time_and_the_second_is_told_so(
-    program: Program, session: Any, capital: Chart
+def test_six_reads_at_once_are_answered_and_share_what_is_examined(
+    program: Program, capital: Chart, surgery: psycopg.Connection[Any], monkeypatch: Any
 ) -> None:
-    with examining.whole_ledger(db.engine):
-        assert program.get("/check", 409)["status"] == "busy"
-        assert program.get("/detailed-report", 409)["status"] == "busy"
+    """The first one waits while its turn is held; all six asked before it began, and so share its result."""
+    examined: list[Any] = []
+    examine = examining._examined
+    monkeypatch.setattr(examining, "_examined", lambda *a: examined.append(a) or examine(*a))
+    waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    with ThreadPoolExecutor(6) as pool:
+        with examining.turn(db.engine):
+            asked = [pool.submit(program.ask, "/check") for _ in range(6)]
+            deadline = time.monotonic() + 30
+            while surgery.execute(waits).fetchone() != (6,):
+                assert time.monotonic() < deadline, "the reads wait for their turn"
+        answers = [future.result(60) for future in asked]
+    assert [answer.status_code for answer in answers] == [200] * 6
+    assert [answer.json["balance_status"] for answer in answers] == [True] * 6
+    assert {answer.json["status"] for answer in answers} == {"success"}
+    assert len(examined) == 1
+
+
+@pytest.mark.leaves_drift
+def test_a_shared_result_names_what_was_found(
+    program: Program, capital: Chart, surgery: psycopg.Connection[Any]
+) -> None:
+    tamper(surgery, 7)
+    with examining.turn(db.engine) as mine:
+        examining._examined(db.engine)
+        shared = examining._recorded_since(mine)
+    assert shared is not None
+    assert "Cash" in [problem.name for problem in shared.problems], shared.problems
+    assert not shared.is_valid
+    with examining.turn(db.engine) as later:
+        assert examining._recorded_since(later) is None, "what began before it was asked is older"
+
+
+def test_one_at_a_time_and_a_read_says_what_is_stored_after_its_patience(
+    program: Program, session: Any, capital: Chart, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(examining.turn.__wrapped__, "__defaults__", (50,))  # type: ignore[attr-defined]
+    monkeypatch.setattr(examining.examine, "__defaults__", (50,))
+    with examining.turn(db.engine):
+        body = program.get("/check")
+        assert (body["status"], body["balance_status"]) == ("busy", True)
+        body = program.get("/detailed-report", 503)
+        assert (body["status"], body["balance_status"]) == ("busy", True)
         assert program.get("/check?stored=1")["balance_status"]
     live = runs.request(session, "ledger.maintenance", maintaining.SCOPE)
     session.commit()
     body = program.post("/auto-heal", 409)
-    assert (body["status"], body["run"]) == ("busy", live.id)
+    assert (body["status"], body["run"], body["balance_status"]) == ("busy", live.id, True)
     runs.cancel(session, live.id)
     session.commit()
     assert program.post("/auto-heal")["status"] == "success"

@@ -1,12 +1,15 @@
 """Alerts go out by mail and webhook, once a run, and never to an address that is not allowed."""
 
 import json
+import re
 import socketserver
 import ssl
 import subprocess
 from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from email import message_from_string, policy
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 from typing import Any
@@ -148,8 +151,47 @@ def test_the_schedule_heals_and_tells_by_mail_and_webhook(
     assert (body["run"], body["balance_status"], body["corrected"]) == (run.id, True, 2)
     assert body["balance_sheet"]["total_assets"] == "100.00"
     [mail] = alerts.mail.got
-    assert "finance@example.com" in mail
-    assert "The balance sheet is valid." in mail
+    sent = message_from_string(mail, policy=policy.default)
+    assert sent["To"] == "finance@example.com"
+    assert abs(sent["Date"].datetime - datetime.now(UTC)) < timedelta(minutes=5)
+    assert re.fullmatch(rf"<\S+run-{run.id}@localhost>", sent["Message-ID"])
+    assert (
+        "2 stored amounts were wrong and are corrected: Cash, by up to Rp\N{NO-BREAK SPACE}5.00"
+        in sent["Subject"]
+    )
+    text = sent.get_content()
+    for line in (
+        f"Corrected by run {run.id}: 2",
+        "- Cash: Debits 105.00, correct is 100.00 (-5.00)",
+        "- Cash: Balance 105.00, correct is 100.00 (-5.00)",
+        "The balance sheet is valid.",
+        f"http://127.0.0.1:8000/runs/{run.id}",
+    ):
+        assert line in text
+    assert "Still wrong" not in text
+    assert [(one["name"], one["difference"]) for one in body["corrections"]] == [
+        ("Cash", {"balance": "-5.00"}), ("Cash", {"debits": "-5.00"}),
+    ]  # fmt: skip
+    assert body["url"].endswith(f"/runs/{run.id}")
+
+
+@pytest.mark.leaves_drift
+def test_a_mail_says_what_is_still_wrong(
+    alerts: Any, app: Flask, session: Any, surgery: psycopg.Connection[Any], cash: Chart,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setitem(app.config, "TRUSTED_HOSTS", ["books.example.com"])
+    tamper(surgery)
+    surgery.execute("UPDATE journal_lines SET debit = debit + 3 WHERE debit > 0")
+    run_of("audit.facts")
+    run = run_of("ledger.maintenance", SCOPE)
+    [mail] = alerts.mail.got
+    sent = message_from_string(mail, policy=policy.default)
+    assert "The balance sheet is not valid." in sent["Subject"]
+    text = sent.get_content()
+    assert "Still wrong:" in text
+    assert "- Cash: Debits 105.00, correct is 103.00 (-2.00)" in text
+    assert f"https://books.example.com/runs/{run.id}" in text
 
 
 def test_an_alert_that_was_not_taken_fails_the_run_and_a_retry_sends_it(
@@ -163,6 +205,7 @@ def test_an_alert_that_was_not_taken_fails_the_run_and_a_retry_sends_it(
     again = run_of("ledger.maintenance", {**SCOPE, "retry": run.id}, follows=run.id)
     assert again.status == "done"
     assert len(alerts.got) == 2
+    assert alerts.got[-1][1]["corrected"] == 2, "what the first attempt has corrected"
 
 
 def test_a_webhook_is_asked_only_where_its_host_is_named(

@@ -5,7 +5,9 @@ import smtplib
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from email.message import EmailMessage
+from email.utils import format_datetime, make_msgid, parseaddr
 from functools import partial
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -70,6 +72,9 @@ def _mail(settings: Mapping[str, Any], alert: Alert) -> None:
     message = EmailMessage()
     message["Subject"], message["From"] = alert.subject, settings["ALERT_MAIL_FROM"]
     message["To"] = ", ".join(settings["ALERT_MAIL_TO"])
+    message["Date"] = format_datetime(datetime.now(UTC))
+    sender = parseaddr(settings["ALERT_MAIL_FROM"])[1]
+    message["Message-ID"] = make_msgid(f"run-{alert.run}", domain=sender.rpartition("@")[2])
     message.set_content(alert.text)
     parts = urlsplit(settings["SMTP_URL"])
     tls = ssl.create_default_context()  # without one, smtplib verifies no certificate

@@ -16,7 +16,7 @@ from ...drift.cli import json_option
 from ...runs.errors import EndedBadly
 from . import examining, maintaining
 from .examining import BalanceHealth
-from .wording import as_data, in_lines, verdict, written
+from .wording import as_data, in_lines, problems_in_lines, verdict, written
 
 group = AppGroup("ledger")
 
@@ -60,5 +60,5 @@ def _print_health(
         body = {"balance_status": found.is_valid, "data": as_data(found), **more}
         click.echo(written(body), nl=False)
     else:
-        click.echo("\n".join([verdict(found), *in_lines(found)]))
+        click.echo("\n".join([verdict(found), *in_lines(found), *problems_in_lines(found)]))
     sys.exit(CLEAN if found.is_valid and not has_failures else FOUND)

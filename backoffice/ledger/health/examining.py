@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import structlog
 from sqlalchemy import Connection, Engine, Row, func, select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from ...app.domain import declared
 from ...base import N_, table_of
@@ -22,6 +22,8 @@ from ...book.models import Book
 from ...database.snapshots import snapshot
 from ...drift import figure_status
 from ...drift.facts.findings import name_of as facts_of
+from ...drift.findings import CHECKS as FIGURE_CHECKS
+from ...drift.findings import check as record_check
 from ...drift.recording import FINDINGS
 from ...drift.verification import checks
 from ...drift.verification.chunks import Seen, seen_in, settle
@@ -59,6 +61,12 @@ TABLES = tuple(map(table_of, (Account, JournalEntry, JournalLine, Period, Book))
 LOCK = 2_077_003
 """Key of the advisory lock that lets one examination of every line run at a time."""
 
+PATIENCE = 20_000
+"""Milliseconds that a request waits for its turn: less than a web request's statements may take."""
+
+_TIMED_OUT = ("55P03", "57014")
+"""The states of a statement that waited too long: for a lock, or as a whole."""
+
 EVERY_ACCOUNT: Mapping[str, Any] = {"low": 0, "high": LAST}
 
 MOST_PROBLEMS = 200
@@ -67,8 +75,9 @@ _KIND_OF = {entries_balanced: "entry", months_in_order: "period"}
 
 
 class Busy(Refusal):
-    """Another request is examining every line."""
+    """Other requests have been examining every line for as long as this one could wait."""
 
+    status = 503
     sentence = N_("The balance sheet is being checked at the moment. Ask again in a few seconds.")
 
 
@@ -167,13 +176,28 @@ def _open_problems(connection: Connection) -> Iterator[Problem]:
         yield Problem(row, kind[row.figure], name)
 
 
+class Turn(NamedTuple):
+    """The right to examine every line: a transaction that holds it, and when the request asked for it."""
+
+    connection: Connection
+    asked_at: datetime
+
+
 @contextmanager
-def whole_ledger(engine: Engine) -> Iterator[Connection]:
-    """A read-only snapshot for examining every line. Raises Busy while another request examines."""
-    with snapshot(engine) as connection:
-        if not connection.scalar(select(func.pg_try_advisory_xact_lock(LOCK))):
-            raise Busy()
-        yield connection
+def turn(engine: Engine, patience: int = PATIENCE) -> Iterator[Turn]:
+    """Wait until no other request examines every line. Raises Busy after `patience` milliseconds."""
+    with engine.begin() as connection:
+        waits = func.set_config("lock_timeout", str(patience), True)
+        asked_at = connection.scalars(
+            select(func.clock_timestamp()).where(waits.is_not(None))
+        ).one()
+        try:
+            connection.execute(select(func.pg_advisory_xact_lock(LOCK)))
+        except OperationalError as error:
+            if getattr(error.orig, "sqlstate", None) not in _TIMED_OUT:
+                raise
+            raise Busy() from error
+        yield Turn(connection, asked_at)
 
 
 def compare_accounts(connection: Connection) -> Mapping[Bundle, Seen]:
@@ -194,27 +218,60 @@ def count_of(seen: Mapping[Bundle, Seen], compared: Sequence[Compared]) -> int:
     return accounts + sum(not one.holds for one in compared)
 
 
-def examine(engine: Engine) -> BalanceHealth:
+def examine(engine: Engine, patience: int = PATIENCE) -> BalanceHealth:
     """Examine every line and every check in one snapshot, and record what is found.
 
-    Corrects nothing. Raises Busy, AnotherDefinition.
+    A request that had to wait takes what was recorded, where that examination began after it asked. Corrects nothing.
+    Raises Busy, AnotherDefinition.
     """
-    with whole_ledger(engine) as connection:
+    with turn(engine, patience) as mine:
+        found = _recorded_since(mine) or _examined(engine)
+    figure_status.forget()
+    return found
+
+
+def _recorded_since(mine: Turn) -> BalanceHealth | None:
+    """The health as another request recorded it meanwhile; None where none that began since then is recorded."""
+    names = _verified_together()
+    mark = FIGURE_CHECKS.c
+    known = select(func.count(), func.min(mark.verified_at)).where(mark.figure.in_(names))
+    count, began = mine.connection.execute(known).one()
+    if count < len(names) or began < mine.asked_at:
+        return None
+    found = stored_health(mine.connection)
+    is_entry = any(problem.kind == "entry" for problem in found.problems)
+    return replace(found, entries=wrong_entries(mine.connection) if is_entry else ())
+
+
+def _verified_together() -> list[str]:
+    """The names of all that an examination marks as verified; of entries alone their number may suffice."""
+    read = (checks.name_of(one) for one in ledger_checks() if one is not entries_balanced)
+    return [*(figure.name for figure in LEDGER_FIGURES), *read]
+
+
+def _examined(engine: Engine) -> BalanceHealth:
+    with snapshot(engine) as connection:
+        began = connection.scalars(select(func.clock_timestamp())).one()
         seen, entries = compare_accounts(connection), wrong_entries(connection)
         is_looked_at = not entries and not checks.is_any_open(connection)
         asked = [c for c in ledger_checks() if c is not entries_balanced or not is_looked_at]
         compared = [one.compare(connection) for one in asked]
         found = stored_health(connection)
-    wrong = count_of(seen, compared)
+        accounts = connection.scalars(select(func.count()).select_from(Account)).one()
     try:
-        with engine.begin() as connection:
+        with (
+            engine.begin() as recording
+        ):  # begins after the snapshot, as what it closes must be older
             for bundle, one in seen.items():
-                settle(connection, bundle, EVERY_ACCOUNT, one, None)
+                settle(recording, bundle, EVERY_ACCOUNT, one, None)
             for both in compared:
-                checks.settle(connection, both.check, both)
-            found = stored_health(connection)
+                checks.settle(recording, both.check, both)
+            verified = {figure.name: accounts for figure in LEDGER_FIGURES}
+            verified |= {checks.name_of(both.check): both.parts for both in compared}
+            took = func.extract("epoch", func.clock_timestamp() - began) * 1000
+            record_check(recording, verified, verified_at=began, milliseconds=took, run_id=None)
+            found = stored_health(recording)
     except SQLAlchemyError as error:
         log.warning("what was found of the ledger is not recorded", error=type(error).__name__)
-        found = replace(found, seen=wrong)
-    figure_status.forget()
+        found = replace(found, seen=count_of(seen, compared))
     return replace(found, entries=entries)

@@ -20,6 +20,7 @@ from sqlalchemy import (
 )
 
 from ...base import table_of
+from ...database.snapshots import snapshot
 from ...drift.facts.findings import name_of as facts_of
 from ...drift.findings import reported_now
 from ...drift.recording import FINDINGS
@@ -35,7 +36,7 @@ from .examining import (
     count_of,
     ledger_checks,
     stored_health,
-    whole_ledger,
+    turn,
 )
 from .wording import as_data, quarantine
 
@@ -44,7 +45,7 @@ RIGHT, DRIFTED, QUARANTINED = "right", "drifted", "quarantined"
 
 def detailed(engine: Engine) -> dict[str, Any]:
     """The whole report, from one snapshot; writes nothing. Raises Busy."""
-    with whole_ledger(engine) as connection:
+    with turn(engine), snapshot(engine) as connection:
         found: dict[int, list[Finding]] = {}
         seen = compare_accounts(connection)
         for of_accounts in seen.values():

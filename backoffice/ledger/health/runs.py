@@ -7,12 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from flask import current_app
-from flask_babel import gettext as _
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, bindparam, select
 
 from ...base import N_
 from ...drift.facts.holding import Hold
-from ...drift.findings import CORRECTIONS
 from ...drift.runs import VERIFY
 from ...drift.verification.checks import LAST_STAGE
 from ...runs.kinds import RunKind
@@ -23,10 +21,11 @@ from ...web.record_links import Word
 from ..figures import LEDGER_FIGURES, account_sums
 from ..periods.approved_verbs import CLOSE
 from ..periods.due import close_due
-from .alerts import NOT_SENT, Alert, send
+from .alerts import NOT_SENT, send
 from .entries import QUARANTINED, quarantined
-from .examining import BalanceHealth, stored_health
-from .wording import as_problem, as_texts, in_lines, verdict
+from .examining import stored_health
+from .telling import alert_of, done_by
+from .wording import as_texts
 
 SCOPE: Mapping[str, Any] = {"figures": {f.name: None for f in LEDGER_FIGURES}, "fix": True}
 
@@ -35,13 +34,13 @@ _CLOSING_CHUNK = Chunk({DUE: True}, 0, LAST_STAGE + 1)
 _CLOSED = (
     select(RunItem.key["month"].astext)
     .where(
-        RunItem.run_id == bindparam("run"),
+        RunItem.run_id.in_(bindparam("runs", expanding=True)),
         RunItem.subject == CLOSE.name,
         RunItem.outcome == APPLIED,
     )
     .order_by(RunItem.id)
 )
-"""The months that a run has closed."""
+"""The months that these runs have closed."""
 _ALERT_CHUNK = Chunk({ALERT: True}, 0, LAST_STAGE + 2)
 
 
@@ -64,11 +63,11 @@ def _send_alert(work: Work) -> None:
     """Report what was healed or closed, and what is still wrong; no alert is sent where all was right."""
     with work.snapshot() as connection:
         health = stored_health(connection)
-        of_run = CORRECTIONS.c.run_id == work.asked.id
-        healed = connection.scalar(select(func.count()).select_from(CORRECTIONS).where(of_run)) or 0
-        closed = connection.scalars(_CLOSED, {"run": work.asked.id}).all()
-    is_worth = healed or closed or not health.is_valid or "retry" in work.asked.scope
-    alert = _alert(work.asked.id, health, healed, closed)
+        runs = [run for run in (work.asked.scope.get("retry"), work.asked.id) if run is not None]
+        done = done_by(connection, runs)
+        closed = connection.scalars(_CLOSED, {"runs": runs}).all()
+    is_worth = done or closed or not health.is_valid or "retry" in work.asked.scope
+    alert = alert_of(work.asked.id, health, done, closed)
     sent = send(current_app.config, alert) if is_worth else {}
     with work.transaction(is_last=True) as step:
         for channel, is_sent in sent.items():
@@ -76,22 +75,6 @@ def _send_alert(work: Work) -> None:
                 step.item(ALERT, ITEM_FAILED, key={"channel": channel}, error=NOT_SENT)
                 step.tally.failed += 1
                 step.tally.checked += 1
-
-
-def _alert(run: int, health: BalanceHealth, healed: int, closed: Sequence[str]) -> Alert:
-    lines = [*in_lines(health), _("Corrected by run %(run)s: %(count)s", run=run, count=healed)]
-    if closed:
-        lines.append(_("Closed: %(months)s", months=", ".join(closed)))
-    facts = {
-        "balance_status": health.is_valid,
-        "corrected": healed,
-        "closed": closed,
-        "balance_sheet": as_texts(health),
-        "problems": list(map(as_problem, health.problems)),
-    }
-    return Alert(
-        run, f"{current_app.config['COMPANY_NAME']}: {verdict(health)}", "\n".join(lines), facts
-    )
 
 
 def _finish(connection: Connection, asked: Asked) -> Mapping[str, Any]:

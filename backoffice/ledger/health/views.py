@@ -42,13 +42,16 @@ OFTEN, SELDOM = "120 per minute", "12 per minute"
 def check() -> Response:
     """Whether the balance sheet is valid, by examining every line, or with ?stored=1 from stored totals alone.
 
-    With ?strict=1 the HTTP status is 503 when it is not.
+    With ?strict=1 the HTTP status is 503 when it is not. While others examine every line, it waits and shares their
+    result; after 20 seconds it returns the stored one, with the status "busy".
     """
+    if _has_option("stored"):
+        return _answered(_stored())
+    db.session.rollback()  # gives back the connection that authentication has used
     try:
-        health = _stored() if _has_option("stored") else examining.examine(db.engine)
-    except Busy as busy:
-        return _refused(busy)
-    return _answered(health)
+        return _answered(examining.examine(db.engine))
+    except Busy:
+        return _answered(_stored(), status=BUSY)
 
 
 @bp.get("/admin/balance-health/detailed-report")
@@ -56,10 +59,11 @@ def check() -> Response:
 @requires("figures.read", scope="health")
 def detailed_report() -> Response:
     """The report by account, entry, control account and month, with the entry at which each account diverges."""
+    db.session.rollback()  # gives back the connection that authentication has used
     try:
         return _answer({"status": SUCCESS, **report.detailed(db.engine)})
     except Busy as busy:
-        return _refused(busy)
+        return _refused(busy, busy.status)
 
 
 @bp.post("/admin/balance-health/auto-heal")
@@ -86,7 +90,7 @@ def _maintain(*, dry_run: bool = False) -> Response:
     try:
         done = maintaining.maintain(db.engine, dry_run=dry_run)
     except AlreadyRunning as same:
-        return _refused(same, run=same.run_id)
+        return _refused(same, 409, run=same.run_id)
     run, health = done.run, _stored()
     status = RUNNING if run.is_live else SUCCESS if run.status == "done" else FAILED
     reported = {
@@ -116,9 +120,10 @@ def _answered(
     return _answer(body, code)
 
 
-def _refused(refusal: Refusal, **more: Any) -> Response:
-    """409 for a second concurrent request, with Retry-After."""
-    answer = _answer({"status": BUSY, "message": in_words(refusal), **more}, 409)
+def _refused(refusal: Refusal, code: int, **more: Any) -> Response:
+    """The refusal of a second concurrent request, with Retry-After; the balance status is the stored one."""
+    body = {"status": BUSY, "message": in_words(refusal), "balance_status": _stored().is_valid}
+    answer = _answer({**body, **more}, code)
     answer.headers["Retry-After"] = "5"
     return answer
 

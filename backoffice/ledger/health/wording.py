@@ -9,7 +9,9 @@ from typing import Any
 from flask_babel import gettext as _
 
 from ...base import money
+from ...drift import wording
 from ...drift.verification.checks import SUM
+from ...web import record_links
 from .entries import WHY, WrongEntry
 from .examining import BalanceHealth, Problem
 
@@ -25,14 +27,38 @@ def verdict(health: BalanceHealth) -> str:
 
 
 def in_lines(health: BalanceHealth) -> Iterator[str]:
-    """Its totals and its problems, one per line."""
+    """Its totals, one per line."""
     totals = (
         (_("Assets"), health.assets), (_("Liabilities"), health.liabilities),
         (_("Equity with current earnings"), health.total_equity), (_("Difference"), health.difference),
     )  # fmt: skip
     yield from (f"{title}: {money.format_amount(amount)}" for title, amount in totals)
-    yield from (f"{problem.name}: {problem.finding.figure}" for problem in health.problems)
+
+
+def problems_in_lines(health: BalanceHealth) -> Iterator[str]:
+    """Its problems, one per line: where, and what is stored beside what is correct."""
+    for problem in health.problems:
+        found = problem.finding
+        yield f"{problem.name}: {values_in_words(found.figure, found.stored or {}, found.expected or {})}"
     yield from (f"{entry.number}: {_(WHY[entry.why])}" for entry in health.entries)
+
+
+def values_in_words(figure: str, stored: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
+    """Each value that differs, by column: Balance 105.00, correct is 100.00 (-5.00)."""
+    said = []
+    for column in {**stored, **expected}:
+        was, right = stored.get(column), expected.get(column)
+        if was == right:
+            continue
+        apart = wording.difference(figure, column, was, right)
+        sentence = _(
+            "%(column)s %(stored)s, correct is %(correct)s",
+            column=_(record_links.label_of(figure, column)),
+            stored=wording.value(figure, column, was),
+            correct=wording.value(figure, column, right),
+        )
+        said.append(f"{sentence} ({apart})" if apart else sentence)
+    return "; ".join(said)
 
 
 def as_texts(health: BalanceHealth) -> dict[str, Any]:
