@@ -108,7 +108,7 @@ def list_figures(as_json: bool) -> None:
 @click.argument("names", nargs=-1, metavar="[CHECK]…")
 @json_option
 def compare_checks(names: tuple[str, ...], as_json: bool) -> None:
-    """Compare both sides of every check now. Exit status 1 when they are not the same."""
+    """Compare both sides of every check now, and record what differs. Exit status 1 when they are not the same."""
     known = declared().checks
     if unknown := [name for name in names if name not in known]:
         raise Trouble(
@@ -117,6 +117,8 @@ def compare_checks(names: tuple[str, ...], as_json: bool) -> None:
     asked = [known[name] for name in names or known]
     with snapshot(db.engine) as connection:
         seen = [(one.compare(connection), one.differing(connection)) for one in asked]
+    if unrecorded := performing.record_checks(db.engine, [compared for compared, _parts in seen]):
+        click.echo(_(unrecorded), err=True)
     if as_json:
         reported = [
             {**compared.as_dict(), "differing_parts": [part.as_dict() for part in parts]}

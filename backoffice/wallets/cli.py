@@ -45,7 +45,7 @@ group = AppGroup("balance")
     "--user-id", type=int, metavar="N", help="Only the wallets of the customer with this id."
 )
 @click.option("--wallet-id", type=int, metavar="N", help="Only the wallet with this id.")
-@click.option("--dry-run", is_flag=True, help="Only say what differs; the same as without --fix.")
+@click.option("--dry-run", is_flag=True, help="Only say what differs; record nothing.")
 @reason_option
 @json_option
 @never_together("fix", "rebuild")
@@ -59,9 +59,14 @@ def verify_sync(
     reason: str,
     as_json: bool,
 ) -> None:
-    """Compare the stored balances of wallets with their transactions. Exit status 1 when one differs."""
+    """Compare the stored balances of wallets with their transactions. Exit status 1 when one differs.
+
+    What differs becomes a finding, as with every verification.
+    """
     wallets = _chosen(user_id, wallet_id)
     if dry_run or not (fix or rebuild):
+        if not dry_run and (unrecorded := syncing.record(db.engine, wallets)):
+            click.echo(_(unrecorded), err=True)
         result = syncing.verify(db.engine, wallets)
     elif rebuild:
         result = syncing.rebuild(db.engine, wallets, reason=reason)

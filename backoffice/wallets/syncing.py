@@ -118,6 +118,13 @@ def verify(engine: Engine, wallets: Collection[int] | None = None) -> SyncResult
     return SyncResult(details)
 
 
+def record(engine: Engine, wallets: Sequence[int] | None = None) -> str:
+    """Verify as `figures verify` does: findings are recorded, or closed. Returns why they could not be recorded."""
+    if wallets is not None and not wallets:
+        return ""
+    return performing.verify(engine, WALLET_FIGURES, wallets).unrecorded
+
+
 def fix(engine: Engine, wallets: Collection[int] | None = None, *, reason: str = "") -> SyncResult:
     """Heal what differs, each with a correction. Raises AlreadyRunning."""
     return _corrected(engine, wallets, reason, is_rebuild=False)

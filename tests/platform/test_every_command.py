@@ -112,7 +112,7 @@ COMMANDS: dict[str, Spoken] = {
     ),
     "demo load": Spoken("book", "it fills an empty book, and refuses any other"),
     "dev": Spoken("nothing", decides={"tied": ("how long", ("--tied",))}),
-    "figures check": Spoken(decides={"names": ("which checks", ("orders.lines",))}),
+    "figures check": Spoken("records", decides={"names": ("which checks", ("orders.lines",))}),
     "figures explain": Spoken(arguments=("orders.grand_total", "1")),
     "figures heal": Spoken(
         "book",

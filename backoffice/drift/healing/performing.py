@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from ... import figures as core
 from ...base import N_
 from ...figures import Check, Figure
+from ...figures.declaring.checks import Compared
 from ...figures.errors import AnotherDefinition
 from ...runs import actions
 from ...runs.errors import AlreadyRunning, EndedBadly, NothingToResume, StillWaiting
@@ -153,6 +154,20 @@ def verify(
         checks=[c.name for c in compared],
         differing=apart,
     )
+
+
+def record_checks(engine: Engine, seen: Iterable[Compared]) -> str:
+    """Record these comparisons, or close their findings. Returns why they could not be recorded."""
+    try:
+        with engine.begin() as connection:
+            for compared in seen:
+                checks.settle(connection, compared.check, compared)
+    except DBAPIError as error:
+        reason = _REFUSED.get(getattr(error.orig, "sqlstate", None) or "")
+        if reason is None:
+            raise
+        return reason
+    return ""
 
 
 def is_wrong_still(engine: Engine) -> bool:
