@@ -20,7 +20,7 @@ from sqlalchemy import func, select
 from ..app.command_line import CLEAN, FOUND, Trouble, progress_bar
 from ..app.extensions import db
 from .chain import sealing, verifying
-from .chain.anchors import anchor, anchors_in, folder_of
+from .chain.anchors import anchor, anchors_in, folder_of, stored_in
 from .chain.keys import Keyring
 from .chain.records import EVENTS
 from .chain.sealing import head_of
@@ -53,7 +53,9 @@ def verify_chain(as_json: bool, folders: tuple[Path, ...], until: str) -> None:
     """Compare every event with its seal, and the chain with every anchor; names the first bad row."""
     keys = Keyring.of(current_app.config)
     try:
-        anchors = anchors_in([folder_of(current_app.config), *folders], keys, until=until)
+        stored = stored_in(db.session.connection())
+        here = folder_of(current_app.config)
+        anchors = anchors_in([here, *folders], keys, until=until, stored=stored)
     except ValueError:
         raise Trouble(
             _("%(time)s is not a time; write it like 2026-11-20T02:00.", time=until)
@@ -96,7 +98,7 @@ def seal(as_json: bool) -> None:
     help="After a backup was restored: anchors of what was lost count no more.",
 )
 def write_anchor(as_json: bool, restored: str) -> None:
-    """Write the chain's head down outside the database, as the schedule does every hour."""
+    """Write the chain's head down outside the database and in it, as the schedule does every hour."""
     keys, folder = Keyring.of(current_app.config), folder_of(current_app.config)
     with db.engine.begin() as connection:
         made = anchor(connection, keys, folder, restored=restored)

@@ -116,7 +116,8 @@ class AuditSeal(Base):
 class AuditCheck(Base):
     """When the chain was verified or anchored, up to which seal, and how many bad rows were found.
 
-    For information only: the proof is the chain, the anchors and the key.
+    `anchor` is the line that was also written to the file, so that other hosts know it: what its key does not prove
+    counts for nothing. The rest is for information only.
     """
 
     __tablename__ = "audit_checks"
@@ -133,6 +134,7 @@ class AuditCheck(Base):
     events: Mapped[int] = mapped_column(BigInteger)
     bad: Mapped[int] = mapped_column(BigInteger, server_default="0")
     first_bad: Mapped[str] = mapped_column(Text, server_default="")
+    anchor: Mapped[str] = mapped_column(Text, server_default="")
 
 
 class FactMark(Base):

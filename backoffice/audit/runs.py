@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select
 from ..base import N_, table_of
 from ..runs.kinds import RunKind
 from ..runs.work import Asked, Chunk, Work
-from .chain.anchors import anchor, anchors_in, folder_of
+from .chain.anchors import anchor, anchors_in, folder_of, stored_in
 from .chain.keys import Keyring
 from .chain.sealing import head_of, seal_batch
 from .chain.verifying import record, verify
@@ -49,7 +49,9 @@ def _verify(work: Work) -> None:
             step.tally.checked += count
 
     keys = Keyring.of(current_app.config)
-    anchors = anchors_in([folder_of(current_app.config)], keys)
+    with work.engine.connect() as connection:
+        stored = stored_in(connection)
+    anchors = anchors_in([folder_of(current_app.config)], keys, stored=stored)
     found = verify(work.engine, keys, anchors, progress=advance)
     with work.transaction() as step:
         record(step.connection, found)

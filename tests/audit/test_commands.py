@@ -174,9 +174,61 @@ def test_anchors_of_another_machine_are_compared_too(
     run_command("audit", "anchor")
     app.config["BACKOFFICE_HOME"] = own_home
     surgeon.execute("DELETE FROM audit_seals WHERE number = 2")
+    assert run_command("audit", "verify-chain").exit_code == 1, "the database holds it, too"
+    surgeon.execute("DELETE FROM audit_checks")
     assert run_command("audit", "verify-chain").exit_code == 0
     other = str(own_home / "other" / "audit-anchors")
     assert run_command("audit", "verify-chain", "--anchors", other).exit_code == 1
+
+
+def test_a_restore_that_one_machine_has_stated_counts_on_every_other(
+    run_command: Command,
+    write: Write,
+    own_home: Path,
+    app: Flask,
+    surgeon: Surgeon,
+    do: Callable[[str], Run],
+) -> None:
+    one, other, third = (own_home / name for name in ("one", "other", "third"))
+    write(2)
+    run_command("audit", "seal")
+    surgeon.execute("CREATE TEMP TABLE backup AS SELECT * FROM audit_events")
+    write(2)
+    run_command("audit", "seal")
+    for home in (one, other):
+        app.config["BACKOFFICE_HOME"] = home
+        run_command("audit", "anchor")
+    _restore(surgeon)
+    for home in (one, other):
+        app.config["BACKOFFICE_HOME"] = home
+        assert run_command("audit", "verify-chain").exit_code == 1
+    run_command("audit", "anchor", "--restored", "Disk failed; backup of 02:00.")
+    for home in (one, other, third):
+        app.config["BACKOFFICE_HOME"] = home
+        told = run_command("audit", "verify-chain", "--json")
+        assert (told.exit_code, json.loads(told.stdout)["anchors"]) == (0, 1), home.name
+    assert do("audit.verify").status == "done"
+
+
+def _restore(surgeon: Surgeon) -> None:
+    """Bring the trail back to its backup: what came later is gone, and what was anchored of it."""
+    surgeon.execute("DELETE FROM audit_seals WHERE number = 3")
+    surgeon.execute("DELETE FROM audit_events WHERE id NOT IN (SELECT id FROM backup)")
+    surgeon.execute("DELETE FROM audit_checks")
+
+
+def test_a_stored_anchor_that_was_changed_is_found(
+    run_command: Command, write: Write, own_home: Path, surgeon: Surgeon
+) -> None:
+    write(2)
+    run_command("audit", "seal")
+    run_command("audit", "anchor")
+    surgeon.execute(
+        """UPDATE audit_checks SET anchor = replace(anchor, '"seal": 2', '"seal": 1')"""
+    )
+    told = json.loads(run_command("audit", "verify-chain", "--json").stdout)
+    assert (told["ok"], told["first_bad"]["kind"]) == (False, "anchor")
+    assert "audit_checks:1" in told["first_bad"]["sentence"]
 
 
 def test_a_chain_under_an_unknown_key_is_trouble_to_who_would_seal(

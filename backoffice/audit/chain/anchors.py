@@ -1,7 +1,8 @@
 """Anchors: the head of the chain, recorded outside the database.
 
 An append-only file of lines, readable by its owner only; the log holds the same lines. Truncating the trail or
-rebuilding the chain cannot change the anchors to match.
+rebuilding the chain cannot change the anchors to match. The database holds them, too, so that each host knows the
+anchors of the others; each line is proved by its HMAC, wherever it is read.
 """
 
 import contextlib
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import structlog
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, insert, select
 
 from ...base import periods, table_of
 from ...base.trouble import Unwritable
@@ -24,6 +25,8 @@ from .keys import Keyring
 from .sealing import head_of
 
 log = structlog.get_logger("backoffice.audit")
+
+CHECKS = table_of(AuditCheck)
 
 
 @dataclass(frozen=True)
@@ -72,18 +75,31 @@ def anchor(
         return None
     now = datetime.now(UTC).isoformat(timespec="seconds")
     made = Anchor(now, head.number, head.total, head.digest.hex(), restored, keys.newest.name)
+    line = json.dumps({**asdict(made), "mac": made.mac(keys)})
     try:
-        _append(folder, json.dumps({**asdict(made), "mac": made.mac(keys)}))
+        _append(folder, line)
     except OSError as error:
         raise Unwritable(error) from error
     log.info("audit anchor", **asdict(made))
-    checks = table_of(AuditCheck)
-    connection.execute(insert(checks).values(kind="anchored", seal=head.number, events=head.total))
+    told = {"seal": head.number, "events": head.total, "anchor": line}
+    connection.execute(insert(CHECKS).values(kind="anchored", **told))
     return made
 
 
-def anchors_in(folders: Iterable[Path], keys: Keyring, *, until: str = "") -> Anchors:
-    """The anchors in all these folders, in order of time; with `until`, only those made up to then.
+def stored_in(connection: Connection) -> list[tuple[str, str]]:
+    """The lines of anchors that any host has stored in the database, each with its place."""
+    lines = select(CHECKS.c.id, CHECKS.c.anchor).where(CHECKS.c.anchor != "").order_by(CHECKS.c.id)
+    return [(f"audit_checks:{number}", line) for number, line in connection.execute(lines)]
+
+
+def anchors_in(
+    folders: Iterable[Path],
+    keys: Keyring,
+    *,
+    until: str = "",
+    stored: Iterable[tuple[str, str]] = (),
+) -> Anchors:
+    """The anchors in all these folders and the `stored` ones, by time; with `until`, only those made up to then.
 
     A backup cannot match anchors made after it was taken. A time without an offset is in the business time zone, as
     on the screens. Raises ValueError if `until` is not a time.
@@ -93,7 +109,10 @@ def anchors_in(folders: Iterable[Path], keys: Keyring, *, until: str = "") -> An
         end = end.replace(tzinfo=periods.timezone())
     standing: list[Anchor] = []
     unbelievable: list[str] = []
-    for place, line in sorted(_lines(folders), key=lambda found: _moment(found[1])):
+    lines = list(_lines(folders))
+    in_files = {line for _place, line in lines}
+    lines += [(place, line) for place, line in stored if line not in in_files]
+    for place, line in sorted(lines, key=lambda found: _moment(found[1])):
         made = _believed(line, keys)
         if made is None:
             unbelievable.append(place)
@@ -138,10 +157,12 @@ def _lines(folders: Iterable[Path]) -> Iterator[tuple[str, str]]:
                     yield f"{path}:{number}", line
 
 
-def _moment(line: str) -> str:
+def _moment(line: str) -> tuple[str, bool]:
+    """When it was made; within a second a statement of a restore comes after what it gives up."""
     with contextlib.suppress(ValueError, TypeError, KeyError):
-        return str(json.loads(line)["at"])
-    return ""
+        reported = json.loads(line)
+        return str(reported["at"]), bool(reported["restored"])
+    return "", False
 
 
 def _believed(line: str, keys: Keyring) -> Anchor | None:
