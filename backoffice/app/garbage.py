@@ -10,4 +10,4 @@ def seek_seldom() -> None:
     in each process, after it was forked.
     """
     gc.freeze()
-    gc.set_threshold(20_000, 20, 50)
+    gc.set_threshold(20_000, 10, 5)
