@@ -35,7 +35,7 @@ SIGNS = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}
 
 def _columns(kind: ImportKind) -> str:
     """The columns of a kind of file as the help shows them, optional ones in brackets."""
-    names = (c.name if c.required else f"[{c.name}]" for c in kind.columns)
+    names = (f"[{c.name}]" if c.may_be_missing else c.name for c in kind.columns)
     return f"{kind.name}: {', '.join(names)}"
 
 

@@ -55,7 +55,7 @@ def import_files(
     ]
     report.problems = header_problems(opened)
     if not report.problems:
-        stage = Stage(session, names, opened[0].columns)
+        stage = Stage(session, names, opened[0].columns, kind.columns)
         stage.load(opened)
         _Importer(report, stage, kind, opened, judge, prepare).run()
         stage.drop()

@@ -211,9 +211,13 @@ def test_a_role_of_which_an_active_account_is_goes_to_no_other(
 @pytest.mark.parametrize(
     ("said", "read"),
     [
-        ("asset_cash", "asset"), ("liability_payable", "liability"), ("Income", "revenue"),
-        ("expense_direct_cost", "expense"), ("Accounts Payable", "liability"), ("Aktiva", "asset"),
-        ("revenue", "revenue"), ("equity_unaffected", "equity"),
+        *((said, "asset") for said in ("asset_receivable", "asset_cash", "asset_current", "asset_non_current",
+                                       "asset_prepayments", "asset_fixed", "Aktiva", "Asset")),
+        *((said, "liability") for said in ("liability_payable", "liability_credit_card", "liability_current",
+                                           "liability_non_current", "Accounts Payable")),
+        ("equity", "equity"), ("equity_unaffected", "equity"), ("Income", "revenue"), ("income_other", "revenue"),
+        ("revenue", "revenue"), ("expense", "expense"), ("expense_other", "expense"),
+        ("expense_depreciation", "expense"), ("expense_direct_cost", "expense"),
     ],
 )  # fmt: skip
 def test_account_types_of_other_programs_are_understood(said: str, read: str) -> None:
@@ -224,7 +228,7 @@ def test_account_types_of_other_programs_are_understood(said: str, read: str) ->
 @pytest.mark.parametrize(
     "said",
     ["other", "Income Tax Payable", "Revenue received in advance", "Income tax expense",
-     "Expense claims payable"],
+     "Expense claims payable", "income_tax_payable", "asset_retirement_obligation", "off_balance", "expense_payable"],
 )  # fmt: skip
 def test_a_type_that_no_program_has_is_refused(said: str) -> None:
     """The first word of a name in words does not say what the account is."""

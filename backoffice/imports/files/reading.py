@@ -27,8 +27,8 @@ from .workbooks import MARK, TROUBLE
 class ImportColumn:
     """One column of a kind of file: its name, the reader of its cells, and the type of its values.
 
-    The header may lack a column that is not `required`. An empty cell gives `empty` if
-    `may_be_empty`, and is refused otherwise.
+    An empty cell gives `empty` if `may_be_empty`, and is refused otherwise. The header may lack a column that is not
+    `required`, and one that may be empty: all its cells are empty then (see `Stage`).
     """
 
     name: str
@@ -37,6 +37,11 @@ class ImportColumn:
     required: bool = True
     may_be_empty: bool = False
     empty: Any = None
+
+    @property
+    def may_be_missing(self) -> bool:
+        """Whether the header may lack it."""
+        return self.may_be_empty or not self.required
 
     @property
     def holds(self) -> str:
@@ -213,7 +218,7 @@ class CsvFile:
                     ours=column.name,
                 )
         for column in self._known.values():
-            if column.required and column not in self.columns:
+            if not column.may_be_missing and column not in self.columns:
                 self._note(1, column.name, N_("This column is missing."))
 
     def _line(self, row: Row) -> FileLine | None:

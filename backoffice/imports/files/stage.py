@@ -37,18 +37,24 @@ class Stage:
     """The readable lines of files with the same columns, in a temporary table of the transaction.
 
     `lines` has those columns, `n` (the order in which the lines were read), and `file` and `line`
-    (the position of each). `wanted` is the table that `lay_out` has made of them.
+    (the position of each). It also has the `known` columns that are required but may be empty: where the files lack
+    one, it is empty in every line. `wanted` is the table that `lay_out` has made of them.
     """
 
     wanted: Any = None
 
     def __init__(
-        self, session: Session, names: Sequence[str], columns: Sequence[ImportColumn]
+        self,
+        session: Session,
+        names: Sequence[str],
+        columns: Sequence[ImportColumn],
+        known: Sequence[ImportColumn] = (),
     ) -> None:
         self.session = session
         self.names = list(names)
         self.count = 0
         self._columns = columns
+        lacking = [column for column in known if column.required and column not in columns]
         self.lines = Table(
             NAME,
             MetaData(),
@@ -56,6 +62,7 @@ class Stage:
             Column("file", Integer),
             Column("line", BigInteger),
             *(Column(column.name, column.type) for column in self._columns),
+            *(Column(c.name, c.type, server_default=_text_of(c.empty)) for c in lacking),
             prefixes=["TEMPORARY"],
         )
         self.lines.create(session.connection())
@@ -66,8 +73,8 @@ class Stage:
         return self.lines.c
 
     def has(self, name: str) -> bool:
-        """Whether the files have that optional column."""
-        return name in self.lines.c
+        """Whether the files have that column: a value that they do not mention stays as it is stored."""
+        return any(column.name == name for column in self._columns)
 
     def drop(self) -> None:
         """Remove the table, so that the same transaction may stage other files."""
@@ -186,10 +193,16 @@ class Stage:
         source = rows.subquery().c
         values = [cast(source[column.name], column.type) for column in self._columns]
         lines = select(source.n, source.file, source.line, *values)
-        self.session.execute(insert(self.lines).from_select(list(self.c.keys()), lines))
+        names = ["n", "file", "line", *(column.name for column in self._columns)]
+        self.session.execute(insert(self.lines).from_select(names, lines))
         self.count += self.session.scalar(select(func.count()).select_from(self.lines)) or 0
         self._analyse()
 
     def _analyse(self) -> None:
         """Analyse the table: autovacuum does not analyse temporary tables, and plans depend on their size."""
         self.session.execute(text(f"ANALYZE pg_temp.{NAME}"))
+
+
+def _text_of(empty: Any) -> str | None:
+    """The default of a column in every line of files that lack it."""
+    return None if empty is None else str(empty)

@@ -63,27 +63,33 @@ OTHER_TYPES = {
     "current_asset other_current_asset other_asset inventory",
     LIABILITY: "liabilities kewajiban liabilitas utang hutang payable accounts_payable credit_card "
     "current_liability other_current_liability long_term_liability",
-    EQUITY: "ekuitas modal capital equity_unaffected",
+    EQUITY: "ekuitas modal capital",
     REVENUE: "sales pendapatan penghasilan other_income",
     EXPENSE: "expenses beban biaya cost_of_goods_sold cogs cost_of_sales other_expense",
 }
 """Type of account → its names in other programs."""
 
-OTHER_FAMILIES = {
-    "asset": ASSET, "liability": LIABILITY, "equity": EQUITY, "income": REVENUE, "revenue": REVENUE, "expense": EXPENSE,
-}  # fmt: skip
-"""The first word of a finer type with underscores, as in `asset_cash` or `liability_payable` → type of account."""
+ODOO_TYPES = {
+    ASSET: "asset_receivable asset_cash asset_current asset_non_current asset_prepayments asset_fixed",
+    LIABILITY: "liability_payable liability_credit_card liability_current liability_non_current",
+    EQUITY: "equity equity_unaffected",
+    REVENUE: "income income_other",
+    EXPENSE: "expense expense_other expense_depreciation expense_direct_cost",
+}
+"""Type of account → Odoo's own types, whole: `income_tax_payable` is none of them. `off_balance` has no type here."""
 
 _KNOWN_TYPES = {
-    name: of for of, names in OTHER_TYPES.items() for name in names.split()
-} | OTHER_FAMILIES  # fmt: skip
+    name: of
+    for types in (OTHER_TYPES, ODOO_TYPES)
+    for of, names in types.items()
+    for name in (of, *names.split())
+}
 
 
 def _account_type(cell: str) -> str:
     """The type of an account, also by the names of other programs."""
     name = "_".join(re.findall(r"[a-z]+", cell.lower()))
-    family = OTHER_FAMILIES.get(name.partition("_")[0]) if cell.lower() == name else None
-    return _KNOWN_TYPES.get(name) or family or cells.one_of(*TYPE.words)(cell)
+    return _KNOWN_TYPES.get(name) or cells.one_of(*TYPE.words)(cell)
 
 
 ACCOUNTS = (

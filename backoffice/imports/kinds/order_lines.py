@@ -194,8 +194,7 @@ def _apply(stage: Stage) -> Changes:
     session.execute(text(f"ANALYZE pg_temp.{WANTED.name}"))
     touched: Counter[int] = Counter()
     counts = []
-    says_product = stage.has("product_code")
-    for statement in (_removed(), _changed(says_product), _added()):
+    for statement in (_removed(), _changed(stage), _added()):
         written = statement.returning(LINES.c.order_id).cte("written")
         rows = session.execute(
             select(written.c.order_id, func.count()).group_by(written.c.order_id)
@@ -245,11 +244,13 @@ def _removed() -> Any:
     return delete(LINES).where(LINES.c.id.in_(select(stored.c.id).where(~is_wanted)))
 
 
-def _changed(says_product: bool) -> Any:
+def _changed(stage: Stage) -> Any:
     stored = _stored()
     wanted: dict[str, Any] = {name: WANTED.c[name] for name in FACTS}
-    if not says_product:
-        is_same = LINES.c.description == WANTED.c.description
+    if not stage.has("description"):
+        wanted["description"] = LINES.c.description
+    if not stage.has("product_code"):
+        is_same = LINES.c.description == wanted["description"]
         wanted["product_id"] = case((is_same, LINES.c.product_id))
     return (
         update(LINES)

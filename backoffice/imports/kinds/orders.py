@@ -56,7 +56,7 @@ COLUMNS = (
 def _check(stage: Stage) -> Iterator[Problem]:
     """Check the lines. Locks the orders first, so that saving one of them waits for the import."""
     lock(stage, select(Order.id).join(stage.lines, stage.c.number == Order.number), Order)
-    stage.lay_out(_wanted(stage))
+    wanted = stage.lay_out(_wanted(stage))
     yield from stage.problems(
         stage.repeated("number"), "number", N_("This number stands in line %(first)s already.")
     )
@@ -77,7 +77,7 @@ def _check(stage: Stage) -> Iterator[Problem]:
         managers.outerjoin(Order, Order.number == stage.c.number).where(
             or_(
                 ~is_account_manager,
-                and_(~may_have_orders, stage.c.closing_date.is_(None)),
+                and_(~may_have_orders, _closing_date(stage).is_(None)),
             ),
             Order.account_manager_id.is_distinct_from(User.id),
         ),
@@ -85,7 +85,7 @@ def _check(stage: Stage) -> Iterator[Problem]:
         N_("Orders are given to active account managers, and %(value)s is none. Name another one."),
     )
     yield from stage.problems(
-        stage.at().where(stage.c.closing_date < stage.c.order_date),
+        at(wanted).where(wanted.c.closing_date < wanted.c.order_date),
         "closing_date",
         N_("The closing date is before the order date."),
     )
@@ -106,6 +106,11 @@ def _derived(stage: Stage, kind: str, component: str) -> Iterator[Problem]:
     )
 
 
+def _closing_date(stage: Stage) -> ColumnElement[Any]:
+    """The closing date in the line, empty for an open order; without the column the stored one."""
+    return stage.c.closing_date if stage.has("closing_date") else Order.closing_date.expression
+
+
 def _wanted(stage: Stage) -> Select[Any]:
     """The lines, each with the order that it is to become; an empty component is the stored one."""
     booked = booked_customers()
@@ -119,7 +124,7 @@ def _wanted(stage: Stage) -> Select[Any]:
             booked.c.id.label("customer_id"),
             User.id.label("account_manager_id"),
             stage.c.order_date,
-            stage.c.closing_date,
+            _closing_date(stage).label("closing_date"),
             *(component.label(name) for name, component in components.items()),
             Order.id.label("stored_id"),
             Order.version.label("stored_version"),
