@@ -6,6 +6,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from functools import partial, wraps
 from getpass import getuser
+from textwrap import wrap
 from typing import Any
 
 import click
@@ -129,25 +130,87 @@ def progress_bar(title: str, total: int | None = None) -> Iterator[Tell | None]:
         yield partial(bar.update, bar.add_task(title, total=total))
 
 
-def print_rows(titles: Sequence[str], rows: Iterable[Sequence[str | int | Decimal]]) -> None:
+Cell = str | int | Decimal
+
+
+def print_rows(titles: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
     """Print a table; amounts and counts are formatted and aligned to the right.
 
-    At the terminal's width; into a pipe or file wide enough that nothing is cut and each row is one line.
+    On a terminal cells are wrapped between words, and nothing is cut: where the words do not fit side by side, each row
+    is a block of lines. Into a pipe or file the table is so wide that each row is one line.
     """
     from rich.console import Console
-    from rich.table import Table
 
-    table, held = Table(), list(rows)
-    for place, title in enumerate(titles):
-        is_text = all(isinstance(row[place], str) for row in held)
-        table.add_column(title, justify="left" if is_text else "right")
-    for row in held:
-        table.add_row(*map(_written, row))
+    held = [list(row) for row in rows]
+    is_right = [
+        any(not isinstance(row[place], str) for row in held) for place in range(len(titles))
+    ]
+    written = [[_written(cell) for cell in row] for row in held]
     console = Console()
-    Console(width=None if console.is_terminal else WIDEST).print(table)
+    width = console.width if console.is_terminal else WIDEST
+    widths = _widths([titles, *written], is_right, width - 3 * len(titles) - 1)
+    if widths is None:
+        _print_blocks(titles, written, width)
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table()
+    for title, right, fits in zip(titles, is_right, widths, strict=True):
+        table.add_column(title, justify="right" if right else "left", width=fits, overflow="fold")
+    for row in written:
+        table.add_row(*map(Text, row))  # as text: a name in brackets is no markup
+    Console(width=width).print(table)
 
 
-def _written(cell: str | int | Decimal) -> str:
+def _widths(rows: Sequence[Sequence[str]], is_whole: Sequence[bool], room: int) -> list[int] | None:
+    """The width of each column, so that no word is cut; None where there is not enough room for that.
+
+    Cells of a column that `is_whole` are not wrapped at all.
+    """
+    columns = list(zip(*rows, strict=True))
+    most = [max(map(_longest_line, column)) for column in columns]
+    least = [
+        wide if whole else max(map(_longest_word, column))
+        for wide, whole, column in zip(most, is_whole, columns, strict=True)
+    ]
+    room -= sum(least)
+    if room < 0:
+        return None
+    widths = list(least)
+    while room and (wanting := [n for n, wide in enumerate(widths) if wide < most[n]]):
+        for place in wanting[:room]:
+            widths[place] += 1
+        room -= min(room, len(wanting))
+    return widths
+
+
+def _longest_line(cell: str) -> int:
+    from rich.cells import cell_len
+
+    return max((cell_len(line) for line in cell.splitlines()), default=0)
+
+
+def _longest_word(cell: str) -> int:
+    from rich.cells import cell_len
+
+    return max((cell_len(word) for word in cell.split(" ")), default=0)
+
+
+def _print_blocks(titles: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> None:
+    """Print each row as lines of a title and a value, without the empty ones."""
+    aside = max(map(_longest_line, titles)) + 2
+    for row in rows:
+        for title, cell in zip(titles, row, strict=True):
+            lines = wrap(
+                cell, max(width - aside, 1), break_long_words=False, break_on_hyphens=False
+            )
+            for number, line in enumerate(lines):
+                click.echo(f"{'' if number else title:<{aside}}{line}")
+        click.echo()
+
+
+def _written(cell: Cell) -> str:
     if isinstance(cell, str):
         return cell
     return f"{cell:,}" if isinstance(cell, int) else money.format_amount(cell)

@@ -164,7 +164,7 @@ def test_all_steps_are_looked_at_and_applied_as_one(
     assert f'href="/runs/{whole.id}"' in reported
     panel = text_of(reported)
     assert "Preview of all steps Items 5" in panel
-    assert "Net total Rp 4,000.00" in panel
+    assert "Net total Rp 3,500.00" in panel
     assert "a second person will have to approve it" in panel
     for one in steps:
         assert "Apply these changes" not in page(finance, f"/runs/{one.id}")
@@ -183,7 +183,7 @@ def test_all_steps_are_looked_at_and_applied_as_one(
     assert meters_of("P-A") == {"P-A": None}
     budi = sign_in("finance", name="Budi Second")
     waits = text_of(page(budi, f"/runs/{asked.id}"))
-    assert "Net total Rp 4,000.00" in waits
+    assert "Net total Rp 3,500.00" in waits
     budi.post(f"/runs/{asked.id}/approve", data={"idempotency_key": "p" * 20})
     done = ended(asked.id)
     assert (done.status, done.changed, done.skipped) == ("done", 5, 0)

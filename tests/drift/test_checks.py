@@ -3,8 +3,9 @@
 import json
 import threading
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -34,6 +35,7 @@ from backoffice.figures.models import Correction
 from backoffice.orders.models import Order, OrderLine
 from tests.drift.books import run_of, text_of
 from tests.drift.whole_book import write_everything
+from tests.factories.ledger import AccountFactory
 from tests.factories.orders import OrderFactory
 from tests.health.readings import read_anew, token
 
@@ -521,3 +523,15 @@ def test_the_page_of_a_check_that_differs_says_right_of_nothing(book, declared, 
     reported = finance.get("/health/drift/checks/tests.wrong")
     assert "Differs" in reported.text
     assert "Figures are right" not in reported.text
+
+
+@pytest.mark.leaves_drift
+def test_a_part_without_a_name_is_printed_as_a_dash(
+    session: Any, surgery: psycopg.Connection[Any], run_command: Any
+) -> None:
+    AccountFactory(code="Cash", type="asset")
+    session.commit()
+    surgery.execute("UPDATE accounts SET debits = debits + 7")
+    said = run_command("figures", "check", "accounts.trial").stdout
+    assert "  –: 7.00 ≠ 0.00 (-7.00)" in said
+    assert "Project-Id-Version" not in said

@@ -283,13 +283,13 @@ def test_amounts_that_are_wrong_by_as_much_in_opposite_directions_are_not_nothin
     [wrong] = session.scalars(
         select(DriftFinding).where(DriftFinding.figure == "orders.components")
     )
-    assert (wrong.amount, wrong.gross) == (-2000, 2000)
+    assert (wrong.amount, wrong.gross) == (-1000, 1000)
     healed = run(session, "figures.heal")
     [item] = session.scalars(
         select(RunItem).where(RunItem.run_id == healed.id, RunItem.subject == "orders.components")
     )
-    assert (item.amount, item.gross) == (-2000, 2000), "in SQL as in Python"
-    assert (item.amount_before, item.amount_after) == (2030, 30)
+    assert (item.amount, item.gross) == (-1000, 1000), "in SQL as in Python"
+    assert (item.amount_before, item.amount_after) == (1030, 30)
 
 
 def test_findings_of_owners_who_are_all_gone_are_closed(

@@ -94,7 +94,8 @@ def print_compared(seen: Compared, differing: Sequence[Part]) -> None:
     for part, amount in zip((*one.left.sums, *one.right.sums), whole.sums, strict=True):
         click.echo(f"    {part.sign} {_(part.title)} {amount}")
     for each in (each for each in differing if each.label is not None):
-        click.echo(f"  {_(each.label)}: {each.left} ≠ {each.right} ({each.difference:+})")
+        label = _(each.label) if each.label else "–"
+        click.echo(f"  {label}: {each.left} ≠ {each.right} ({each.difference:+})")
 
 
 def print_explanation(explanation: figures.Explanation, name: str | None) -> None:
