@@ -11,7 +11,7 @@ from backoffice.app.loading import uncollected
 
 with uncollected():
     from backoffice import book
-    from backoffice.app import garbage, logs
+    from backoffice.app import garbage, logs, slow_clients
     from backoffice.app.config import READERS, SUPERVISED, warnings
     from backoffice.app.counting import sharing
 
@@ -32,7 +32,7 @@ os.environ["LOCK_TIMEOUT"] = os.environ.get("WEB_LOCK_TIMEOUT") or READERS["WEB_
 host = os.environ.get("HOST", "127.0.0.1")
 bind = f"{f'[{host}]' if ':' in host else host}:{os.environ.get('PORT', '8000')}"
 wsgi_app = "backoffice:create_app()"
-worker_class = "gthread"
+worker_class = "backoffice.app.slow_clients.Worker"  # gthread, without threads for who sends slowly
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
 threads = int(os.environ.get("WEB_THREADS") or READERS["WEB_THREADS"][0])
 preload_app = True  # read once, forked: half the memory, half the start
@@ -44,6 +44,8 @@ SHARED_MEMORY = "/dev/shm"  # noqa: S108 (gunicorn makes a private file there)
 worker_tmp_dir = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else None
 control_socket_disable = True  # one socket for all copies on the machine: two would quarrel
 accesslog = None  # the app logs its requests itself
+alive: list[Any] = []
+"""The socket of HEALTH_PORT, if it is set."""
 errorlog = None  # gunicorn's own lines go where ours do
 
 
@@ -66,6 +68,8 @@ def on_starting(server: Any) -> None:
     Not from a book that is kept in another currency or time zone.
     """
     app = server.app.wsgi()
+    if app.config["HEALTH_PORT"]:
+        alive.append(slow_clients.listen(host, app.config["HEALTH_PORT"]))
     for sentence in warnings(app.config):
         log.warning("setting", problem=sentence)
     read_ahead(app)
@@ -82,6 +86,8 @@ def on_starting(server: Any) -> None:
 def post_fork(_server: object, _worker: object) -> None:
     """Each process for itself."""
     garbage.seek_seldom()
+    for listener in alive:
+        slow_clients.answer_whether_alive(listener)
 
 
 def child_exit(_server: object, worker: Any) -> None:

@@ -227,6 +227,7 @@ READERS: dict[str, tuple[str, Callable[[str], Any]]] = {
     "AUDIT_KEY": ("", _audit_secrets),
     "HOST": ("127.0.0.1", str),
     "PORT": ("8000", _whole(1, 65535)),
+    "HEALTH_PORT": ("0", _whole(0, 65535)),
     "DEMO": ("", _one_of("", "0", "1")),
     "COMPANY_NAME": ("Backoffice", str),
     "COMPANY_ADDRESS": ("", str),

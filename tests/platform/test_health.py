@@ -106,7 +106,7 @@ def test_examples_ask_a_serving_container_for_nothing_that_a_restart_cannot_mend
     guide = (ROOT / "docs" / "operations.md").read_text()
     liveness = re.findall(r"livenessProbe:.*path: (\S+),.*periodSeconds: (\d+)", guide)
     readiness_ = re.findall(r"readinessProbe:.*path: (\S+),.*periodSeconds: (\d+)", guide)
-    docker = re.findall(r"HEALTHCHECK --interval=(\d+)s.*\\\n.*127\.0\.0\.1:8000(/\w+)", guide)
+    docker = re.findall(r"HEALTHCHECK --interval=(\d+)s.*\\\n.*127\.0\.0\.1:8001(/\w+)", guide)
     assert [path for path, _ in liveness] == ["/healthz"]
     assert [path for path, _ in readiness_] == ["/readyz"]
     assert [path for _, path in docker] == ["/healthz"]
