@@ -28,7 +28,7 @@ from backoffice.database.embedded import Folders, Services
 from backoffice.drift.outside import watch
 from backoffice.runs import attendant, worker
 from backoffice.runs.relay import relay
-from backoffice.runs.working import perform
+from backoffice.runs.working import perform_in_turns
 from backoffice.schedules import scheduler
 
 log = structlog.get_logger("backoffice.worker")
@@ -122,7 +122,7 @@ def _perform(app: Flask) -> worker.Perform:
     def perform_in_app(run_id: int, stopping: Callable[[], bool]) -> None:
         with app.app_context():
             db.engine.dispose(close=False)
-            perform(
+            perform_in_turns(
                 db.engine, run_id,
                 stopping=stopping, seconds=worker.SLICE_SECONDS, lease=app.config["RUN_LEASE_SECONDS"],
             )  # fmt: skip

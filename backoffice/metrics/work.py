@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from ..app.measures import Measure, Reading, Source
 from ..base import table_of
 from ..runs.models import DONE_WITH_FAILURES, FAILED, LIVE, QUEUED, RUNNING, Run, RunChunk, ready_at
+from ..runs.turns import CLASSES, bulk_kinds, class_of, has_free_chunk, may_be_served
 from ..schedules.queries import attendance, schedule_statuses
 
 RUNS, CHUNKS = table_of(Run), table_of(RunChunk)
@@ -23,6 +24,11 @@ OUTBOX_AGE = Measure("backoffice_run_outbox_age_seconds", "Age of the oldest of 
 SILENT = Measure(
     "backoffice_run_silent_seconds",
     "For how long no worker has held anything of a run under way, the longest of them; 0: none.",
+)
+WAIT = Measure(
+    "backoffice_run_wait_seconds",
+    "For how long a run of the class has waited for its turn, the longest of them; 0: none waits.",
+    ("class",),
 )
 RUNS_LAST_DAY = Measure(
     "backoffice_runs_last_day", "Runs that were asked for in the last 24 hours.", ("kind", "status")
@@ -76,6 +82,18 @@ def _waiting(connection: Connection) -> Iterator[Reading]:
     yield SILENT.is_now(max(0, connection.execute(select(_age(_longest_silence()))).scalar_one()))
 
 
+def turns(connection: Connection) -> Iterator[Reading]:
+    """For how long runs of each class have waited for their turn."""
+    of_class, since = class_of().label("class"), func.greatest(RUNS.c.served_at, ready_at())
+    waiting = select(of_class, _age(func.min(since)).label("age")).where(
+        may_be_served(), has_free_chunk()
+    )
+    rows = connection.execute(waiting.group_by(of_class), {"bulk": bulk_kinds()})
+    ages = {row[0]: row.age for row in rows}
+    for name in CLASSES:
+        yield WAIT.is_now(max(0, ages.get(name, 0)), name)
+
+
 def _longest_silence() -> Any:
     """When a worker last held the run in progress that was abandoned longest ago."""
     last_held = func.greatest(RUNS.c.updated_at, func.max(CHUNKS.c.lease_until))
@@ -126,6 +144,7 @@ def _overdue(connection: Connection) -> Iterator[Reading]:
 
 SOURCES = (
     Source("waiting", (LIVE_RUNS, OUTBOX, QUEUE_AGE, OUTBOX_AGE, SILENT), _waiting),
+    Source("turns", (WAIT,), turns),
     Source(
         "runs", (RUNS_LAST_DAY, SECONDS_LAST_DAY, LONGEST_LAST_DAY, FAILED_LAST_HOUR), _last_day
     ),

@@ -50,7 +50,7 @@ class RunKind:
     stored totals or documents; None where it writes none, or exactly what a dry run has shown.
     `is_part` returns whether a dry run of this scope is part of a larger one, and is applied only with that.
     `is_once`: it is requested anew rather than retried. `is_quiet`: housekeeping, which lists leave out
-    unless asked.
+    unless asked. `is_bulk`: runs of the other kinds take turns with all of these, however many there are.
     """
 
     name: str
@@ -67,6 +67,7 @@ class RunKind:
     is_once: bool = False
     findings: str = ""
     is_quiet: bool = False
+    is_bulk: bool = False
 
 
 def as_dry_run(name: str, scope: Scope) -> tuple[str, Scope]:

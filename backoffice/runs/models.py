@@ -67,7 +67,8 @@ class Run(Base):
 
     The row is its own outbox: it is written in the transaction that requests it, and a relay delivers
     it to the workers (`deliveries`, `delivered_at`); with `is_here` a command performs it itself, and
-    the relay takes it over only when that command seems dead. `scope` holds the kind's parameters, JSON only;
+    the relay takes it over only when that command seems dead. `served_at` is when a chunk of it was last
+    claimed (`turns.py`). `scope` holds the kind's parameters, JSON only;
     `scope_key` is equal for equal scopes. `follows` is the dry run that this one applies, or
     the run that it retries. `total` is how many items it will look at, empty until it is planned;
     `checked` counts items looked at, `changed` those written (in a dry run: that would be),
@@ -95,6 +96,7 @@ class Run(Base):
             unique=True,
             postgresql_where=text("finished_at IS NULL"),
         ),
+        Index("ix_runs_served_at", "served_at", postgresql_where=text("served_at IS NOT NULL")),
         Index("ix_runs_created_at_id", "created_at", "id"),
         Index("ix_runs_follows", "follows", postgresql_where=text("follows IS NOT NULL")),
     )
@@ -117,6 +119,7 @@ class Run(Base):
     due_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     deliveries: Mapped[int] = mapped_column(server_default="0", default=0)
     delivered_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    served_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     total: Mapped[int | None] = mapped_column(BigInteger)
     checked: Mapped[int] = mapped_column(BigInteger, server_default="0", default=0)
     changed: Mapped[int] = mapped_column(BigInteger, server_default="0", default=0)

@@ -26,7 +26,7 @@ QUEUE = "backoffice"
 PERFORM = f"{__name__}.perform"
 
 SLICE_SECONDS = 60.0
-"""How long a job works on its run before it gives other runs their turn."""
+"""How long a job works, on any runs, before the worker takes the next one from the queue."""
 
 LONGEST_SECONDS = 600
 """RQ's timeout of a job: a slice, and the longest chunk after it."""
@@ -35,7 +35,7 @@ TTL_SECONDS = 30
 """How often a worker that waits for jobs sends a heartbeat."""
 
 Perform = Callable[[int, Callable[[], bool]], None]
-"""Performs the run of that number for a while; the second argument returns whether it is to stop."""
+"""Performs runs for a while, woken by the run of that number; the second argument returns whether it is to stop."""
 
 
 class NotAllowed(Exception):

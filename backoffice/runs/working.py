@@ -9,7 +9,9 @@ PostgreSQL when the lease expires.
 import os
 import socket
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -54,6 +56,7 @@ from .models import (
     RUNNING,
     is_held,
 )
+from .turns import next_run, serve
 from .work import (
     CHUNKS,
     ITEMS,
@@ -92,6 +95,9 @@ LONGEST_LEASE = 4
 PATIENCE_SECONDS = 1.0
 """How long a worker waits for others to finish a stage before it turns to other work."""
 
+SHORTLY = 0.05
+"""Seconds between two looks whether there is something to claim."""
+
 
 def _lease(seconds: ColumnElement[float], attempts: ColumnElement[int]) -> ColumnElement[float]:
     """Seconds for which a claim is valid after so many attempts."""
@@ -111,6 +117,52 @@ def asked_of(connection: Connection, run_id: int) -> Asked | None:
     return Asked(**{name: row[name] for name in Asked.__dataclass_fields__})
 
 
+@dataclass(frozen=True)
+class Performance:
+    """A run that this process performs, with what it has learned in earlier chunks of it."""
+
+    engine: Engine
+    kind: RunKind
+    asked: Asked
+    pace: Pace
+    lease: float
+    learned: dict[str, Any] = field(default_factory=dict)
+
+    @contextmanager
+    def _in_its_name(self) -> Iterator[None]:
+        bound = structlog.contextvars.bound_contextvars(run=self.asked.id)
+        with acting_as(self.asked.requested_by), bound:
+            yield
+
+    def turn(self) -> bool:
+        """Do one chunk; false where none can be claimed at the moment."""
+        with self._in_its_name():
+            claim = _claim(self.engine, self.asked.id, self.lease)
+            if claim is not None:
+                _do(
+                    self.kind,
+                    self.asked,
+                    Work(self.engine, self.asked, claim, self.pace, self.learned),
+                )
+        return claim is not None
+
+    def end(self) -> bool:
+        """End the run if it is done; returns whether it has ended."""
+        with self._in_its_name():
+            return _end_if_done(self.engine, self.kind, self.asked)
+
+
+def _performance(
+    engine: Engine, run_id: int, stopping: Callable[[], bool], lease: float
+) -> Performance | None:
+    with engine.connect() as connection:
+        asked = asked_of(connection, run_id)
+    if asked is None or asked.kind not in kinds():
+        log.error("run not performed", run=run_id, reason="unknown run or kind")
+        return None
+    return Performance(engine, kinds()[asked.kind], asked, Pace(asked.is_paced, stopping), lease)
+
+
 def perform(
     engine: Engine,
     run_id: int,
@@ -124,26 +176,51 @@ def perform(
 
     A chunk that was begun is finished even if `stopping` returns true.
     """
-    with engine.connect() as connection:
-        asked = asked_of(connection, run_id)
-    if asked is None or asked.kind not in kinds():
-        log.error("run not performed", run=run_id, reason="unknown run or kind")
+    run = _performance(engine, run_id, stopping, lease)
+    if run is None:
         return
-    kind, end = kinds()[asked.kind], time.monotonic() + seconds
-    pace, learned = Pace(asked.is_paced, stopping), dict[str, Any]()
-    with acting_as(asked.requested_by), structlog.contextvars.bound_contextvars(run=run_id):
-        patience = time.monotonic() + PATIENCE_SECONDS
-        while not stopping() and time.monotonic() < end:
-            claim = _claim(engine, asked.id, lease)
-            if claim is not None:
-                _do(engine, kind, asked, Work(engine, asked, claim, pace, learned))
-                progress()
-                patience = time.monotonic() + PATIENCE_SECONDS
-            elif _end_if_done(engine, kind, asked) or time.monotonic() > patience:
+    end, patience = time.monotonic() + seconds, time.monotonic() + PATIENCE_SECONDS
+    while not stopping() and time.monotonic() < end:
+        if run.turn():
+            progress()
+            patience = time.monotonic() + PATIENCE_SECONDS
+        elif run.end() or time.monotonic() > patience:
+            return
+        else:  # another worker does the last chunk of a stage
+            time.sleep(SHORTLY)
+    run.end()
+
+
+def perform_in_turns(
+    engine: Engine,
+    run_id: int,
+    *,
+    stopping: Callable[[], bool],
+    seconds: float,
+    lease: float = LEASE_SECONDS,
+) -> None:
+    """Work for about `seconds`, after each chunk on the run whose turn it is; `run_id` only woke this worker.
+
+    It returns when no run can be served, and that one has ended or others do its last chunks.
+    """
+    own = _performance(engine, run_id, stopping, lease)
+    if own is None:
+        return
+    runs: dict[int, Performance | None] = {run_id: own}
+    end, patience = time.monotonic() + seconds, time.monotonic() + PATIENCE_SECONDS
+    while not stopping() and time.monotonic() < end:
+        chosen = next_run(engine)
+        if chosen is None:
+            if own.end() or time.monotonic() > patience:
                 return
-            else:  # another worker does the last chunk of a stage
-                time.sleep(0.05)
-        _end_if_done(engine, kind, asked)
+            time.sleep(SHORTLY)
+            continue
+        run = runs.get(chosen) or _performance(engine, chosen, stopping, lease)
+        runs[chosen] = run
+        if run is not None and not run.turn() and run.end():
+            del runs[chosen]
+        patience = time.monotonic() + PATIENCE_SECONDS
+    own.end()
 
 
 @cache
@@ -194,6 +271,7 @@ def _claim(engine: Engine, run_id: int, lease: float) -> ClaimedChunk | None:
         row = connection.execute(_next_chunk(), values).mappings().first()
         if row is None:
             return None
+        connection.execute(serve(), {"run": run_id})
         if row["attempts"] > MOST_CLAIMS:  # its workers died: the chunk may be the cause
             _give_up(connection, run_id, row["number"])
     if row["attempts"] > MOST_CLAIMS:
@@ -218,7 +296,7 @@ def _all_left_failed() -> dict[str, ColumnElement[int]]:
     return {"failed": CHUNKS.c.failed + rest, "checked": CHUNKS.c.checked + rest}
 
 
-def _do(engine: Engine, kind: RunKind, asked: Asked, work: Work) -> None:
+def _do(kind: RunKind, asked: Asked, work: Work) -> None:
     """Do one chunk; an error is recorded, and never ends the worker."""
     try:
         if work.claim.stage == PLAN_STAGE:
@@ -241,9 +319,9 @@ def _do(engine: Engine, kind: RunKind, asked: Asked, work: Work) -> None:
                 log.error("chunk failed", error=str(error), **told)
             else:
                 log.exception("chunk failed", **told)
-        _release(engine, work, error, counts=not is_lost)
+        _release(work, error, counts=not is_lost)
     except (KeyboardInterrupt, SystemExit) as end:  # a command was stopped: free for others at once
-        _release(engine, work, end, counts=False)
+        _release(work, end, counts=False)
         raise
 
 
@@ -290,7 +368,7 @@ def _left_of(connection: Connection, earlier: int) -> Iterable[Chunk]:
     return [Chunk(*row) for row in connection.execute(left.order_by(CHUNKS.c.number))]
 
 
-def _release(engine: Engine, work: Work, error: BaseException, *, counts: bool) -> None:
+def _release(work: Work, error: BaseException, *, counts: bool) -> None:
     """Give the chunk back for another try; after the last one that `counts` it has failed."""
     gave_up = counts and work.claim.attempts >= TRIES
     rest = min(FIRST_REST * 2 ** (work.claim.attempts - 1), LONGEST_REST)
@@ -302,7 +380,7 @@ def _release(engine: Engine, work: Work, error: BaseException, *, counts: bool) 
     }
     if gave_up:
         values |= _all_left_failed()
-    with engine.begin() as connection:
+    with work.engine.begin() as connection:
         connection.execute(update(CHUNKS).where(*MINE).values(values), work.claimed)
 
 

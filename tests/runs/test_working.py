@@ -381,7 +381,7 @@ def test_a_cancelled_run_ends_only_when_a_worker_past_its_lease_has_committed(
         session.commit()
         assert cancelled.is_live
     working._end_if_done(db.engine, COUNTING, asked)
-    working._release(db.engine, mine, RuntimeError("stopped"), counts=False)
+    working._release(mine, RuntimeError("stopped"), counts=False)
     session.execute(update(RunChunk).where(RunChunk.run_id == planned).values(lease_until=None))
     session.commit()
     working._end_if_done(db.engine, COUNTING, asked)

@@ -13,7 +13,7 @@ else:
 
 LINES = RunKind(
     "imports.lines", N_("Carry out files line by line"), "imports.run",
-    chunks.plan, chunks.work, chunks.finish, report="imports.of_run",
+    chunks.plan, chunks.work, chunks.finish, report="imports.of_run", is_bulk=True,
 )  # fmt: skip
 
 SCOPES = (("import", N_("the lines of one upload")),)
