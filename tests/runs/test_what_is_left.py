@@ -275,7 +275,7 @@ def test_cancelling_waits_for_whoever_is_at_work(session: Any, sign_in: SignIn) 
     session.rollback()
     assert asked is not None
     held = Work(db.engine, asked, claim, working.Pace(is_paced=False))
-    working._do(db.engine, BALANCES, asked, held)
+    working._do(BALANCES, asked, held)
     working.perform(db.engine, run_id)
     assert (run_of(session, run_id).status, run_of(session, run_id).checked) == ("done", 3)
 

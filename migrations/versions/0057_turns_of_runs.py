@@ -1,14 +1,14 @@
 """When a chunk of each run was last claimed: the run that was served longest ago is next.
 
-Revision ID: 0056_turns_of_runs
-Revises: 0055_number_series
+Revision ID: 0057_turns_of_runs
+Revises: 0056_stored_anchors
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0056_turns_of_runs"
-down_revision = "0055_number_series"
+revision = "0057_turns_of_runs"
+down_revision = "0056_stored_anchors"
 branch_labels = None
 depends_on = None
 
