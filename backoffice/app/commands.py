@@ -8,13 +8,13 @@ from typing import NamedTuple
 import click
 from flask import Flask, current_app, has_app_context
 from flask.cli import AppGroup
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from ..base.actor import acting_as
 from ..base.late import named
 from ..base.refusals import Refusal
 from ..book import MeaningDiffers, difference_in
-from ..database.outages import is_unreachable
+from ..database.outages import database_error_of, is_unreachable
 from ..figures.errors import AnotherDefinition
 from . import logs
 from .command_line import PATIENCE, Trouble, database_in_use, operator, refusals_reported
@@ -141,14 +141,14 @@ def commanding() -> Iterator[None]:
             raise
     except KeyboardInterrupt as stop:
         raise Trouble(STOPPED) from stop
-    except (AnotherDefinition, MeaningDiffers, DBAPIError, OSError, click.FileError) as error:
-        if not (sentence := _sentence_of(error)):
+    except (AnotherDefinition, MeaningDiffers, SQLAlchemyError, OSError, click.FileError) as error:
+        if not (sentence := _sentence_of(database_error_of(error) or error)):
             raise
         raise Trouble(sentence) from error
 
 
 def _sentence_of(error: Exception) -> str:
-    """What a known error prevents; empty for click's own, such as a pipe that was closed."""
+    """What a known error prevents; empty for defects, and for click's own such as a closed pipe."""
     if (difference := difference_in(error)) is not None:
         return str(difference)
     if isinstance(error, DBAPIError):
@@ -163,6 +163,8 @@ def _sentence_of(error: Exception) -> str:
         return f"{what}: {error.orig}".strip()
     if isinstance(error, OSError):
         return f"{error.filename}: {error.strerror}." if error.filename else ""
+    if isinstance(error, SQLAlchemyError):
+        return ""
     return error.message if isinstance(error, click.FileError) else str(error)
 
 

@@ -26,14 +26,14 @@ from flask_babel import gettext as _
 from flask_babel import refresh as refresh_language
 from flask_login import current_user
 from flask_wtf.csrf import CSRFError
-from sqlalchemy.exc import DataError, DBAPIError
+from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import BadHost, HTTPException, MethodNotAllowed, SecurityError
 
 from ..base import N_
 from ..base.refusals import Refusal, broken_constraint, locked_by
 from ..book import MeaningDiffers, difference_in
-from ..database.outages import is_unreachable
+from ..database.outages import database_error_of, is_unreachable
 from ..security import bearer
 from ..web.formats import in_words
 from ..web.htmx import is_htmx, trigger
@@ -222,8 +222,8 @@ def _http(error: HTTPException) -> Response:
 def _after_the_view(error: HTTPException) -> Response:
     """The response to an error after the view: its session could not be stored, or worse."""
     cause = getattr(error, "original_exception", None)
-    if isinstance(cause, DBAPIError):
-        return _database(cause, is_of_the_view=False)
+    if (of_the_database := database_error_of(cause)) is not None:
+        return _database(of_the_database, is_of_the_view=False)
     return _pool_exhausted(cause) if isinstance(cause, PoolTimeout) else _unexpected(error)
 
 
@@ -320,6 +320,12 @@ def _of_an_outage(error: DBAPIError, is_of_the_view: bool) -> ErrorPage | None:
     return ERROR_PAGES[503] if sqlstate in _BUSY_SQLSTATES else None
 
 
+def _of_the_session(error: SQLAlchemyError) -> Response:
+    """The response to an error of SQLAlchemy's own, which may follow from a lost connection."""
+    cause = database_error_of(error)
+    return _unexpected(error) if cause is None else _database(cause)
+
+
 def _pool_exhausted(_error: PoolTimeout) -> Response:
     log.warning("no database connection left", path=request.path)
     return answer(503)
@@ -349,6 +355,7 @@ def init_app(app: Flask) -> None:
         bearer.TokenOfAnotherScope: bearer.refusal,
         Refusal: _refused,
         DBAPIError: _database,
+        SQLAlchemyError: _of_the_session,
         PoolTimeout: _pool_exhausted,
         Exception: _unexpected,
     }

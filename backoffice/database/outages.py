@@ -1,6 +1,6 @@
 """Whether an error means that the database does not answer, or that it answered and refused."""
 
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 _UNREACHABLE = {
@@ -24,6 +24,19 @@ def is_unreachable(error: BaseException) -> bool:
     never_answered = isinstance(error, OperationalError) and not sqlstate
     is_lost = never_answered or error.connection_invalidated or sqlstate.startswith("08")
     return is_lost or sqlstate in _UNREACHABLE
+
+
+def database_error_of(error: BaseException | None) -> DBAPIError | None:
+    """The error of the database that this one is or follows from; None: it is another error.
+
+    After a lost connection the rollback of a savepoint fails too, with an error of SQLAlchemy's own
+    (PendingRollbackError) that hides the loss.
+    """
+    while error is not None and not isinstance(error, DBAPIError):
+        error = (
+            (error.__cause__ or error.__context__) if isinstance(error, SQLAlchemyError) else None
+        )
+    return error
 
 
 def refusal(error: BaseException) -> str:

@@ -1,7 +1,8 @@
-"""Which run a worker serves next: the classes take turns, in a class its users, and of a user their runs.
+"""Chooses the run that a worker serves next: classes take turns, in a class its users, and of a user their runs.
 
-Files of a user follow each other, so that the first is done early. A delivery only wakes a worker. After each chunk the worker chooses the next run here, so that a small run
-waits for the chunks in progress, and not for the runs that were requested before it.
+Files of a user follow each other, so that the first is done early. A delivery only wakes a worker. After each
+chunk the worker chooses the next run here, so that a small run waits for the chunks in progress, and not for the
+runs that were requested before it.
 """
 
 from functools import cache

@@ -33,11 +33,11 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.exc import DBAPIError
 
 from ..base.actor import acting_as
 from ..base.trouble import Trouble
 from ..database import statistics
+from ..database.outages import database_error_of
 from .errors import Fenced
 from .kinds import RunKind, kinds, nothing_again
 from .models import (
@@ -309,7 +309,8 @@ def _do(kind: RunKind, asked: Asked, work: Work) -> None:
     except Fenced:
         log.warning("chunk taken over by another worker", chunk=work.claim.number)
     except Exception as error:
-        is_lost = isinstance(error, DBAPIError) and error.connection_invalidated
+        cause = database_error_of(error)
+        is_lost = cause is not None and cause.connection_invalidated
         if is_lost:
             log.warning("connection lost within a chunk", chunk=work.claim.number, error=str(error))
             time.sleep(0.5)
