@@ -16,6 +16,7 @@ from ..base import table_of
 from ..base.actor import actor
 from ..people.queries import acting_user
 from ..security.rights import Person, allowed
+from .ending import end_cancelled
 from .errors import (
     AlreadyRunning,
     HasFinished,
@@ -44,7 +45,6 @@ from .models import (
     RunItem,
 )
 from .queries import Found, followers_of, found_by, is_applicable, reporting_run
-from .working import end_cancelled
 
 RUNS, CHUNKS = table_of(Run), table_of(RunChunk)
 

@@ -25,7 +25,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "runs-cancel-ignores-a-worker-past-its-lease",
-        "backoffice/runs/working.py",
+        "backoffice/runs/ending.py",
         'return bool(chunks["working"]) or len(free) < chunks["open"]',
         'return bool(chunks["working"])',
         (f"{WORKING}::test_a_cancelled_run_ends_only_when_a_worker_past_its_lease_has_committed",),
@@ -39,14 +39,14 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "runs-failed-items-read-as-done",
-        "backoffice/runs/working.py",
+        "backoffice/runs/ending.py",
         'return DONE_WITH_FAILURES if chunks["failed"] else DONE',
         "return DONE",
         (f"{WORKING}::test_a_failed_item_is_undone_alone_and_the_run_says_so",),
     ),
     Mutant(
         "runs-unplanned-run-reads-as-done",
-        "backoffice/runs/working.py",
+        "backoffice/runs/ending.py",
         "        return FAILED  # it could not even be planned",
         "        return DONE",
         (f"{WORKING}::test_a_run_that_cannot_be_planned_fails_and_says_why",),

@@ -14,7 +14,7 @@ from backoffice.app.domain import Domain, declared
 from backoffice.app.domains import DOMAINS
 from backoffice.app.extensions import db
 from backoffice.customers.models import Customer
-from backoffice.runs import actions, kinds, work, working
+from backoffice.runs import actions, ending, kinds, work, working
 from backoffice.runs.errors import Fenced, NothingToRetry, UnknownKind
 from backoffice.runs.models import Run, RunChunk, RunItem
 from backoffice.runs.work import Work
@@ -380,10 +380,10 @@ def test_a_cancelled_run_ends_only_when_a_worker_past_its_lease_has_committed(
         cancelled = actions.cancel(session, planned)
         session.commit()
         assert cancelled.is_live
-    working._end_if_done(db.engine, COUNTING, asked)
+    ending.end_if_done(db.engine, COUNTING, asked)
     working._release(mine, RuntimeError("stopped"), counts=False)
     session.execute(update(RunChunk).where(RunChunk.run_id == planned).values(lease_until=None))
     session.commit()
-    working._end_if_done(db.engine, COUNTING, asked)
+    ending.end_if_done(db.engine, COUNTING, asked)
     run = state(session, planned)
     assert (run.status, run.checked, run.changed) == ("cancelled", 1, 1)
