@@ -331,10 +331,12 @@ def _unique_validator(record: Record, field: Field) -> Any:
 class LineList(FieldList):
     """The rows of a form, limited to a number that a browser can have rendered."""
 
+    most_rows = MOST_ROWS
+
     def _extract_indices(self, prefix: str, formdata: Mapping[str, Any]) -> Iterator[int]:
         wanted = re.compile(rf"{re.escape(prefix)}-(\d{{1,6}})-", re.ASCII)
         indices = {int(found[1]) for name in formdata if (found := wanted.match(name))}
-        if len(indices) > MOST_ROWS:
+        if len(indices) > self.most_rows:
             raise RequestEntityTooLarge()
         yield from indices
 

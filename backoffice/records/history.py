@@ -23,8 +23,9 @@ from .writing import written
 SHOWN = 500
 """Events that are shown, about: the newest, in whole saves; the audit screen has them all."""
 
-MOST = 4 * SHOWN
-"""Events that are read so that a save is whole; one of more is told by its last ones."""
+MOST = 32 * SHOWN
+"""Events that are read so that a save is whole, as one that replaces the 5,000 lines of an order; one of more is told
+by its last ones."""
 
 _KINDS = {"INSERT": "created", "UPDATE": "changed", "DELETE": "deleted"}
 """Action of the audit trail → the kind of the save."""

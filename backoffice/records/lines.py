@@ -9,7 +9,7 @@ from .declaration import Row, Shown
 from .fields import NO_SUCH_FIELD, Field
 
 MOST_LINES = 500
-"""Lines that one record may have."""
+"""Lines that a form shows: one of 5,000 costs four seconds, and has eleven megabytes."""
 MOST_ROWS = 2 * MOST_LINES
 """Rows of a form that are parsed, so that the form can be shown again with the error that they are too many."""
 

@@ -176,21 +176,27 @@ class Screens:
         return Calculations(db.session(), self.record, row, self.rows_at)
 
     def _in_frame(self, template: str, row: Row, status: int = 200, **context: Any) -> Response:
+        may_write = not self.record.append_only and allowed(current_user, self.record.writes)
+        refusal = _refusal(self.check_editable, row)
         shared = {
             "record": self.record, "row": row, "listing": list_for(self.record, current_user), "frame": self.frame,
             "verbs": [verb for verb in self.record.verbs if self._offers(verb, row)],
-            "may_edit": not self.record.append_only and allowed(current_user, self.record.writes)
-            and _refusal(self.record.is_current, row) is None,
+            "may_edit": may_write and refusal is None,
+            "edit_refusal": in_words(refusal) if may_write and refusal else "",
             "fact_marks": marks_of_facts(table_of(self.record.model), row.id),
         }  # fmt: skip
         if self.record.figures and "marks" not in context:
             shared["marks"] = marks_of(self.record, row)
         return render(template, status=status, **shared, **self.head(row), **context)
 
+    def check_editable(self, session: Session, row: Row) -> None:
+        """Raises the refusal of a row that can no longer be changed, or not in a form."""
+        self.record.is_current(session, row)
+
     def edit(self, name: str) -> Response:
         """The row in a form."""
         row = self.found(name)
-        self.record.is_current(db.session(), row)
+        self.check_editable(db.session(), row)
         return self.page(forms.opened(self.record, row))
 
     def update(self, name: str) -> Response:
@@ -282,7 +288,7 @@ class Screens:
         row_id = form.row.id  # type: ignore[union-attr]
         db.session.rollback()
         row = self._opened(form, row_id)
-        self.record.is_current(db.session(), row)
+        self.check_editable(db.session(), row)
         shown, conflict = form.merged(db.session(), row)
         shown.warning = form.warning_over(row_id)
         return self.page(shown, 409, conflict)

@@ -63,7 +63,7 @@ def test_a_block_too_long_to_paste_is_refused_whole_not_cut_off(
     assert answer.status_code == status
     assert answer.text.count("data-row") == (count if status == 200 else 0)
     if status == 422:
-        assert "at most 500 lines" in answer.text
+        assert "The form shows at most 500 lines." in answer.text
         assert answer.headers["HX-Reswap"] == "none"
 
 

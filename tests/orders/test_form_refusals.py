@@ -169,7 +169,7 @@ def test_too_many_lines_are_refused_not_cut_off(finance: FlaskClient, session: A
     lines = [("package", "Tea", "1", "1")] * 501
     answer = finance.post("/orders/new", data=new_order(finance, session, lines=lines))
     assert answer.status_code == 422
-    assert "at most 500 lines" in text_of(answer.text)
+    assert "The form shows at most 500 lines. An order may have up to 5,000" in text_of(answer.text)
 
 
 def test_a_blank_row_is_no_line(finance: FlaskClient, session: Any) -> None:

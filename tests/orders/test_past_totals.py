@@ -10,9 +10,9 @@ from sqlalchemy import delete, update
 from backoffice.orders.history import totals_by_save
 from backoffice.orders.models import Order, OrderLine
 from backoffice.orders.records import ORDER
+from backoffice.orders.rules import MOST_LINES
 from backoffice.records import history
 from backoffice.records.history import SHOWN, events_of
-from backoffice.records.lines import MOST_LINES
 from tests.depth import examples
 from tests.factories.orders import OrderFactory
 
@@ -155,11 +155,11 @@ def test_a_save_of_the_most_lines_is_told_as_one(session: Any) -> None:
     session.commit()
     [created] = events_of(session, ORDER, order)
     assert created.kind == "created"
-    assert (created.changes[-1].before, created.changes[-1].after) == ("", "1,000.00")
+    assert (created.changes[-1].before, created.changes[-1].after) == ("", "10,000.00")
     order.lines.clear()
     order.itemised, order.total_price = [], Decimal(7)
     order.version += 1
     session.commit()
     newest = events_of(session, ORDER, order)[0]
     assert newest.kind == "changed"
-    assert (newest.changes[-1].before, newest.changes[-1].after) == ("1,000.00", "7.00")
+    assert (newest.changes[-1].before, newest.changes[-1].after) == ("10,000.00", "7.00")

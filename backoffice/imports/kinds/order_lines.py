@@ -37,11 +37,10 @@ from sqlalchemy import (
 from ...base import N_, money
 from ...orders.figures import amount_of_line
 from ...orders.models import KINDS, Order, OrderLine
-from ...orders.rules import DESCRIPTION_LENGTH
+from ...orders.rules import DESCRIPTION_LENGTH, MOST_LINES
 from ...products.choosing import InactiveProduct
 from ...products.models import Product
 from ...products.rules import CODE_LENGTH
-from ...records.lines import MOST_LINES
 from ..files import cells
 from ..files.reading import ImportColumn
 from ..files.stage import Stage
@@ -162,7 +161,7 @@ def _too_many(stage: Stage) -> Iterator[Problem]:
         .subquery()
     )
     yield from stage.problems(
-        select(counted.c.file, counted.c.line, literal(MOST_LINES).label("count")).where(
+        select(counted.c.file, counted.c.line, literal(f"{MOST_LINES:,}").label("count")).where(
             counted.c.place == func.greatest(counted.c.free, 0) + 1
         ),
         "order_number",

@@ -1,7 +1,7 @@
 """The form of an order. Derived amounts are not fields, so posting one has no effect."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from decimal import Decimal
 from functools import partial
 from typing import Any, Self
@@ -29,7 +29,7 @@ from ...products import choosing
 from ...products import queries as products
 from ...products.models import Product
 from ...records.forms import LineForm, LineList, OfRecord
-from ...records.lines import MOST_LINES
+from ...records.lines import MOST_LINES as MOST_SHOWN
 from ...security.bearer import signed_in_program
 from ...security.rights import sees_all
 from ...web.conflicts import Conflict
@@ -40,10 +40,10 @@ from ...web.typed_fields import DayField, QuantityField, UnitPriceField
 from ..entries import Breakdown, LineEntry, OrderEntry
 from ..fields import HEADER_FIELDS, LINE_FIELDS
 from ..models import COMPONENT_OF_KIND, KINDS, Order
-from ..rules import DESCRIPTION_LENGTH
+from ..rules import DESCRIPTION_LENGTH, MOST_LINES
 from .conflicts import conflict_of
 from .previews import preview_of
-from .steps import COLUMNS, KEPT, kept_amount, kept_lines
+from .steps import COLUMNS, KEPT, TooManyLines, kept_amount, kept_lines
 
 FEW = 10
 """The most lines above the promo with which the promo still gets the focus when the form is opened."""
@@ -126,8 +126,17 @@ def _line_data(line: LineEntry, products: Mapping[int, Product]) -> dict[str, An
     }
 
 
+def most_lines() -> int:
+    """The most lines that this request may send."""
+    return MOST_LINES if signed_in_program() else MOST_SHOWN
+
+
 class OrderLines(LineList):
     """Lines that keep the indices of the page, so that the response updates the right rows."""
+
+    def _extract_indices(self, prefix: str, formdata: Mapping[str, Any]) -> Iterator[int]:
+        self.most_rows = 2 * most_lines()  # more for programs, which have no form rendered
+        return super()._extract_indices(prefix, formdata)
 
     def _compact_indices(self) -> None:
         """Keep the page's indices, which WTForms would renumber, and put the rows in the page's order."""
@@ -297,10 +306,8 @@ class OrderForm(OfRecord):
 
     def validate_lines(self, field: OrderLines) -> None:
         """An order has a limited number of lines, and each product that a line names is in the price list."""
-        if len(field.entries) > MOST_LINES:
-            raise ValidationError(
-                _("An order has at most %(count)s lines. Split it in two.", count=MOST_LINES)
-            )
+        if len(field.entries) > most_lines():
+            raise ValidationError(in_words(TooManyLines.of(most_lines())))
         typed = self.typed_lines()
         found = choosing.named(db.session(), [entry.form.product.data for entry in typed])
         for entry in typed:

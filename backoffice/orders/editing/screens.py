@@ -8,6 +8,7 @@ from flask import Response, abort, make_response, request
 from flask_babel import gettext as _
 from jinja2_fragments.flask import render_block
 from markupsafe import escape
+from sqlalchemy.orm import Session
 
 from ...app.extensions import db
 from ...base import money, periods
@@ -16,18 +17,25 @@ from ...base.refusals import Refusal
 from ...products import choosing
 from ...products import queries as products
 from ...products.rules import SOLD_AS
+from ...records.lines import MOST_LINES
 from ...records.screens import Screens
 from ...web.formats import day_filter
 from ...web.htmx import trigger, wants_partial
 from ...web.preferences import number_format
 from .. import actions
-from ..models import COMPONENT_OF_KIND, KINDS
+from ..models import COMPONENT_OF_KIND, KINDS, Order
 from . import steps
 from .forms import OrderForm
 
 
 class OrderScreens(Screens):
     """The screens of orders, with the buttons of their form."""
+
+    def check_editable(self, session: Session, row: Order) -> None:
+        """Raises OrderTooLong for an order with more lines than the form shows."""
+        super().check_editable(session, row)
+        if len(row.lines) > MOST_LINES:
+            raise steps.OrderTooLong(count=f"{len(row.lines):,}", most=f"{MOST_LINES:,}")
 
     def step(self, form: OrderForm) -> Response:
         """Add, remove or paste lines, or change how a component is entered."""

@@ -13,9 +13,11 @@ from werkzeug.datastructures import MultiDict
 
 from ...base import N_
 from ...base.refusals import Refusal
-from ...records.lines import MOST_LINES, MOST_ROWS
+from ...records.lines import MOST_LINES as MOST_SHOWN
+from ...records.lines import MOST_ROWS
 from ...web.pasting import rows_of
 from ..models import COMPONENT_OF_KIND
+from ..rules import MOST_LINES
 
 Typed = MultiDict[str, str]
 
@@ -48,9 +50,34 @@ Filled = Mapping[str, Collection[str]]
 
 
 class TooManyLines(Refusal):
-    """A pasted block has more rows than an order may have lines."""
+    """More lines than an order may have, or than its form shows."""
 
     sentence = N_("An order has at most %(count)s lines. Split it in two.")
+
+    @classmethod
+    def of(cls, most: int) -> "TooManyLines":
+        """The refusal of more than `most` lines: of the form, or of all orders."""
+        kind = cls if most == MOST_LINES else TooManyForForm
+        return kind(count=f"{most:,}", most=f"{MOST_LINES:,}")
+
+
+class TooManyForForm(TooManyLines):
+    """More lines than the form shows."""
+
+    sentence = N_(
+        "The form shows at most %(count)s lines. An order may have up to %(most)s: import its lines, or send "
+        "them by the API."
+    )
+
+
+class OrderTooLong(Refusal):
+    """The order has more lines than its form shows."""
+
+    sentence = N_(
+        "This order has %(count)s lines, and the form shows at most %(most)s. Change its lines by a file of order "
+        "lines, its other fields by a file of orders, or both by the API."
+    )
+    status = 409
 
 
 def add_line(typed: Typed, kind: str) -> int:
@@ -139,8 +166,8 @@ def paste(typed: Typed, kind: str, block: str, row: int, column: str) -> list[in
     Raises TooManyLines, and pastes nothing, when the block has more rows than an order may have lines.
     """
     rows = [cells for cells in rows_of(block) if any(cells)]
-    if len(rows) > MOST_LINES:
-        raise TooManyLines(count=MOST_LINES)
+    if len(rows) > MOST_SHOWN:
+        raise TooManyLines.of(MOST_SHOWN)
     left = COLUMNS.index(column)
     indices = indices_of(typed, kind)
     pasted = []
