@@ -274,6 +274,11 @@ class Record:
         """The name of a row, as users and addresses have it."""
         return str(getattr(row, self.argument))
 
+    def placeholders(self, row: Row) -> Mapping[str, str]:
+        """The placeholders of sentences about a row: its name, under the address argument and under `name`."""
+        name = self.name_of(row)
+        return {"name": name, self.argument: name}
+
     def label_of(self, row: Row) -> str:
         """The title of a row on its pages."""
         return self.name_of(row)

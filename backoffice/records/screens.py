@@ -263,7 +263,7 @@ class Screens:
 
     def saved_message(self, row: Row) -> str:
         """The message when a row is saved."""
-        return str(_(self.record.saved, **called(self.record, row)))
+        return str(_(self.record.saved, **self.record.placeholders(row)))
 
     def _store(self, form: OfRecord) -> Row:
         if form.row is None:
@@ -322,7 +322,7 @@ class Screens:
         def done(answer: Any) -> Response:
             message = verb.done
             flash(
-                _(message, **called(record, row))
+                _(message, **record.placeholders(row))
                 if isinstance(message, str)
                 else message(row, answer),
                 "success",
@@ -360,19 +360,13 @@ class Screens:
         context = {
             "record": self.record, "verb": verb, "row": row, "form": form, "newest": newest,
             "refusal": refusal and in_words(refusal),
-            "called": {"label": self.record.label_of(row), **called(self.record, row)},
+            "called": {"label": self.record.label_of(row), **self.record.placeholders(row)},
             "facts": [*self.facts_of(row), *total_of(self.record, row)],
             "listing": list_for(self.record, current_user), "back": address_of(self.record, row),
             **verb.effect(db.session(), row),
         }  # fmt: skip
         status = refusal.status if refusal else status
         return render(verb.template, block="form", status=status, **context)
-
-
-def called(record: Record, row: Row) -> Mapping[str, str]:
-    """The placeholders of sentences about a row: its name, under the address argument and under `name`."""
-    name = record.name_of(row)
-    return {"name": name, record.argument: name}
 
 
 def _refusal(refuses: Callable[[Session, Row], None], row: Row) -> Refusal | None:
