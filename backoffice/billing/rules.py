@@ -21,6 +21,9 @@ METHODS = {
 }
 """Payment method → its name on screen."""
 
+METER_STATES = {"active": N_("Active"), "inactive": N_("Inactive"), "unassigned": N_("Unassigned")}
+"""Assignment status of a meter: an active one, only inactive ones, or never any."""
+
 NUMBER_LENGTH = 50
 """The longest number of a meter or an invoice, and reference of a payment."""
 REASON_LENGTH = 500

@@ -59,7 +59,7 @@ def page_of_customer(row: Any) -> str | None:
 def customer_columns(code: str = "customer_code", **more: Any) -> tuple[Column, Column]:
     """A customer's name and code in another record's list; `more` are further arguments of the name's column."""
     return (
-        Column("customer", N_("Customer"), Customer.name, classes="cell-name", **more),
+        Column("customer", N_("Customer"), Customer.name, code=code, classes="cell-name", **more),
         Column(code, N_("Customer code"), Customer.code, is_shown=False),
     )
 

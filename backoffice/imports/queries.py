@@ -90,8 +90,12 @@ def header_of(session: Session, upload: Import, layout: Layout) -> str:
     return sha256("\n".join(sorted(names)).encode("utf-8", "replace")).hexdigest()
 
 
-def suggested(session: Session, upload: Import, user_id: int) -> Layout:
+def suggested(
+    session: Session, upload: Import, user_id: int, exported: Mapping[str, str]
+) -> Layout:
     """The suggested layout, with the columns that this user chose before for the header.
+
+    `exported` are the heads of our own files, as in `guess_columns`.
 
     The notation is never remembered: another file with this header may be written otherwise.
     """
@@ -101,7 +105,7 @@ def suggested(session: Session, upload: Import, user_id: int) -> Layout:
         earlier = session.get(ImportLayout, key)
         if earlier:
             found = replace(found, columns=Layout.from_dict(earlier.layout).columns)
-    return guess_layout(stored_files(session, upload), KINDS[upload.kind], found)
+    return guess_layout(stored_files(session, upload), KINDS[upload.kind], found, exported)
 
 
 def imported_before(session: Session, upload: Import) -> Import | None:

@@ -27,6 +27,7 @@ from ..web.idempotency import new_key
 from ..web.paging import page_number
 from . import actions, queries
 from .by_line.pages import run_context
+from .exported import meanings_of
 from .failed_rows import RowError, write_failed_rows
 from .files.guessing import guess_layout
 from .files.layout import EACH, ENCODINGS, Layout, Notation
@@ -95,7 +96,7 @@ def columns(import_id: int) -> AnyResponse:
     upload = upload_or_404(import_id)
     if upload.state not in actions.OPEN:
         return hx_redirect(url_for("imports.record", import_id=import_id))
-    return _columns_page(upload, queries.suggested(db.session(), upload, current_user.id))
+    return _columns_page(upload, _suggested(upload))
 
 
 @bp.post("/<int:import_id>/columns")
@@ -108,8 +109,7 @@ def columns_post(import_id: int) -> AnyResponse:
     encodings = queries.encodings_of(upload)
     form = LayoutForm(request.form, KINDS[upload.kind], Layout(), "", encodings)
     if not form.validate():
-        suggestion = queries.suggested(db.session(), upload, current_user.id)
-        return _columns_page(upload, suggestion, form=form, status=422)
+        return _columns_page(upload, _suggested(upload), form=form, status=422)
     posted = form.layout(posted_columns(request.form))
     guess = _completed(upload, posted)
     notation = posted_notation(request.form, posted.notation, guess.notation)
@@ -243,9 +243,18 @@ def upload_or_404(import_id: int) -> Import:
     return queries.upload_of(db.session(), import_id) or abort(404)
 
 
+def _suggested(upload: Import) -> Layout:
+    exported = meanings_of(upload.kind, current_user)
+    return queries.suggested(db.session(), upload, current_user.id, exported)
+
+
 def _completed(upload: Import, layout: Layout) -> Layout:
     """`layout` with the notation of its columns, and with columns that another delimiter has split."""
-    guess = guess_layout(queries.stored_files(db.session(), upload), KINDS[upload.kind], layout)
+    files, exported = (
+        queries.stored_files(db.session(), upload),
+        meanings_of(upload.kind, current_user),
+    )
+    guess = guess_layout(files, KINDS[upload.kind], layout, exported)
     names = {
         cell.name
         for cell in preview_files(

@@ -25,7 +25,8 @@ class Column:
     """One column. `value` is the expression that PostgreSQL selects, sorts and sums; `name` is used in addresses.
 
     `total`: its sum over the whole filter is in the totals row. `link` makes the cell a link; the first column with
-    one is the row's own link, which includes the list's filter. `words` maps stored values to labels, `empty` is
+    one is the row's own link, which includes the list's filter. `code` names the column with the code of what this one
+    names: files have it beside the name, since names are not unique. `words` maps stored values to labels, `empty` is
     shown for a missing one. `is_shown`: by default, without a choice of columns. `is_sortable=False` if there is no
     useful order. `tones` renders stored values as badges. `write` renders a row's cell on screen if its value alone
     is not enough; exports hold the value. `sorted_by` is the expression to sort by, if sorting by the value is slow.
@@ -40,6 +41,7 @@ class Column:
     kind: Kind = "text"
     total: bool = False
     link: Callable[[Row], str | None] | None = None
+    code: str = ""
     words: Mapping[Any, str] | None = None
     tones: Mapping[Any, str] | None = None
     write: Callable[[Row], str] | None = None
@@ -89,7 +91,8 @@ class List:
     the endpoint of bulk edits: the `buttons` under the list call it with `matching`, or with `selected` and the keys
     of the chosen rows as `id`. `is_computed`: no index yields the rows, so one statement per page is faster than two.
     `narrowed` returns the list for given filter values: with columns of the same names, limited to what the filter
-    includes of each row.
+    includes of each row. `for_files` returns the list as files have it, where a row of the screen is several of a file:
+    with columns of the same names, for the state of the list.
     """
 
     name: str
@@ -109,6 +112,7 @@ class List:
     new: tuple[str, str] | None = None
     is_computed: bool = False
     narrowed: Callable[[Mapping[str, str]], "List"] | None = None
+    for_files: Callable[[Any], "List"] | None = None
     nothing_yet: tuple[str, str] = (N_("Nothing here yet"), N_("What is entered appears here."))
     nothing_fits: tuple[str, str] = (
         N_("Nothing fits that"),
@@ -125,6 +129,9 @@ class List:
         doubled |= {n for n in arguments if arguments.count(n) > 1} | (RESERVED & set(arguments))
         if doubled:
             raise ValueError(f"List {self.name!r}: {sorted(doubled)} name two things.")
+        lacking = {column.code for column in self.columns if column.code} - set(names)
+        if lacking:
+            raise ValueError(f"List {self.name!r} lacks the columns {sorted(lacking)} of codes.")
         if self.default_sort.removeprefix("-") not in self.sorts:
             raise ValueError(f"List {self.name!r} cannot be sorted by {self.default_sort!r}.")
 

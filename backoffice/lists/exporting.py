@@ -1,7 +1,8 @@
 """A list as a file: exactly the filtered rows, and a footer with the filter, the user, the time and the totals."""
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -19,13 +20,16 @@ from ..web.formats import quantity_filter
 from . import csv_files, queries, workbooks
 from .csv_files import BYTE_ORDER_MARK, FLAVOURS, Flavour
 from .declaration import Column, List
-from .footers import Line, footer_of
+from .footers import DOUBT, ROWS, Line, footer_of
 from .marking import marked
 from .queries import Totals
 from .state import State, state_of
 from .wording import in_words
 
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+
+PROGRAMS = "csv"
+"""The flavour for programs, which has no totals."""
 
 LONGEST = "15min"
 """How long an export may keep its snapshot: enough for a slow connection to read it."""
@@ -39,27 +43,71 @@ limited: Callable[[Callable[..., Any]], Callable[..., Any]] = limiter.shared_lim
 
 
 def export(listing: List, flavour: str) -> Response:
-    """The list that the address describes, as a file; `flavour` is a key of `FLAVOURS`, or `xlsx`."""
+    """The list that the address describes, as a file; `flavour` is a key of `FLAVOURS`, or `xlsx`.
+
+    Files for people end with totals and a footer. A file for programs has neither. With `totals=only` a file has the
+    totals alone.
+    """
     if flavour not in FLAVOURS and flavour != "xlsx":
         abort(404)
-    state = state_of(listing, request.args)
+    state = _in_files(state_of(listing, request.args))
     columns = [state.listing.column(name) for name in state.columns]
-    numbers = [column for column in columns if column.is_number]
+    has_rows = request.args.get("totals") != "only"
     connection = _snapshot()
     try:
-        totals = queries.totals_of(connection, current_user, state)
-        marks = marked(connection, current_user, state, numbers, whole=numbers)
-        with Session(connection) as session:
-            filtered = in_words(session, current_user, state)
-        footer = list(
-            footer_of(columns, totals, filtered=filtered, by=current_user.name, doubted=marks.whole)
-        )
         if flavour == "xlsx":
-            return _workbook(connection, state, columns, totals, footer)
-        return _csv(connection, state, columns, footer, flavour)
+            return _workbook(connection, state, columns, has_rows)
+        return _csv(connection, state, columns, flavour, has_rows)
     except BaseException:
         connection.close()
         raise
+
+
+def _in_files(state: State) -> State:
+    """The state as files have it: with the rows of files, and with the code of each record beside its name."""
+    listing = state.listing.for_files(state) if state.listing.for_files else state.listing
+    names = list(state.columns)
+    for name in state.columns:
+        code = listing.column(name).code
+        if code and code not in names:
+            names.insert(names.index(name) + 1, code)
+    return replace(state, listing=listing, columns=tuple(names))
+
+
+def _footer(
+    connection: Connection,
+    state: State,
+    columns: Sequence[Column],
+    totals: Totals,
+    doubted: Collection[str],
+) -> Sequence[Line]:
+    """The lines at the end of a file for people."""
+    with Session(connection) as session:
+        filtered = in_words(session, current_user, state)
+    by = current_user.name
+    return list(footer_of(columns, totals, filtered=filtered, by=by, doubted=doubted))
+
+
+def _totals(
+    connection: Connection, state: State, columns: Sequence[Column]
+) -> tuple[Totals, Collection[str]]:
+    """The totals, and the names of the columns with amounts that are known to be wrong."""
+    numbers = [column for column in columns if column.is_number]
+    totals = queries.totals_of(connection, current_user, state)
+    return totals, marked(connection, current_user, state, numbers, whole=numbers).whole
+
+
+def _totals_alone(
+    connection: Connection, state: State, columns: Sequence[Column]
+) -> tuple[Line, Line]:
+    """The head and the one line of a file for programs with the totals alone."""
+    totals, doubted = _totals(connection, state, columns)
+    summed = [column for column in columns if column.total]
+    names = [_(column.label) for column in columns if column.name in doubted]
+    return (
+        [_(ROWS), *(_(column.label) for column in summed), _(DOUBT)],
+        [totals.count, *(totals.sums[column.name] for column in summed), ", ".join(names)],
+    )
 
 
 def add_export(
@@ -87,16 +135,18 @@ def _snapshot() -> Connection:
 
 
 def _csv(
-    connection: Connection,
-    state: State,
-    columns: Sequence[Column],
-    footer: Sequence[Line],
-    flavour: str,
+    connection: Connection, state: State, columns: Sequence[Column], flavour: str, has_rows: bool
 ) -> Response:
     style = FLAVOURS[flavour]
-    head = BYTE_ORDER_MARK + csv_files.line_of([_(c.label) for c in columns], style)
+    head: Line = [_(column.label) for column in columns]
+    footer: Sequence[Line] = ()
+    if flavour != PROGRAMS:
+        footer = _footer(connection, state, columns, *_totals(connection, state, columns))
+    elif not has_rows:
+        head, *footer = _totals_alone(connection, state, columns)
     cells = csv_files.cells_of(current_user._get_current_object(), state, columns, style)
-    blocks = _blocks(connection, head, csv_files.rows_of(connection, cells, style), footer, style)
+    rows = csv_files.rows_of(connection, cells, style) if has_rows else (b"" for _none in "1")
+    blocks = _blocks(connection, [head], rows, footer, style)
     first = next(blocks)  # so that an error of PostgreSQL gives an error page, not a truncated file
 
     def all_of_it() -> Iterator[bytes]:
@@ -111,33 +161,34 @@ def _csv(
 
 def _blocks(
     connection: Connection,
-    head: bytes,
+    head: Sequence[Line],
     rows: Generator[bytes],
     footer: Sequence[Line],
     style: Flavour,
 ) -> Generator[bytes]:
+    def lines(cells: Sequence[Line]) -> bytes:
+        return b"".join(csv_files.line_of(line, style) for line in cells)
+
     with closing(connection), closing(rows):
-        yield head + next(rows)
+        yield BYTE_ORDER_MARK + lines(head) + next(rows)
         yield from rows
-        yield b"".join(csv_files.line_of(line, style) for line in footer)
+        yield lines(footer)
 
 
 def _workbook(
-    connection: Connection,
-    state: State,
-    columns: Sequence[Column],
-    totals: Totals,
-    footer: Sequence[Line],
+    connection: Connection, state: State, columns: Sequence[Column], has_rows: bool
 ) -> Response:
-    if totals.count > workbooks.MOST_ROWS:
+    totals, doubted = _totals(connection, state, columns)
+    if has_rows and totals.count > workbooks.MOST_ROWS:
         count, most = quantity_filter(totals.count), quantity_filter(workbooks.MOST_ROWS)
         raise workbooks.TooManyRows(count=count, most=most)
+    footer = _footer(connection, state, columns, totals, doubted)
     matching = queries.matching(current_user, state)
     order = queries.order_of(matching, state)
     statement = matching.with_only_columns(*(column.value for column in columns)).order_by(*order)
     rows = (
         [_plain(column, value) for column, value in zip(columns, row, strict=True)]
-        for row in connection.execute(statement)
+        for row in (connection.execute(statement) if has_rows else ())
     )
     heads = [(column, _(column.label)) for column in columns]
     file = workbooks.workbook_of(_(state.listing.title), heads, rows, footer)

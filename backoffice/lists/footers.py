@@ -16,7 +16,8 @@ from .queries import Totals
 Line = Sequence[str | Decimal | int]
 
 TOTAL = N_("Total")
-DESCRIPTION = (N_("Filter"), N_("Exported by"), N_("Exported at"), N_("Rows"))
+ROWS = N_("Rows")
+DESCRIPTION = (N_("Filter"), N_("Exported by"), N_("Exported at"), ROWS)
 """The first cells of the lines below the totals, in their order; no record's rows are called so in a row."""
 
 TOTAL_OF = N_("Total: %(name)s")

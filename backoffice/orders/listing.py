@@ -41,7 +41,14 @@ ORDERS = List(
     columns=(
         Column("number", N_("Number"), Order.number, link=_record, classes="cell-key"),
         *customer_columns(),
-        Column("manager", N_("Account manager"), User.name, classes="cell-manager"),
+        Column(
+            "manager",
+            N_("Account manager"),
+            User.name,
+            code="manager_email",
+            classes="cell-manager",
+        ),
+        Column("manager_email", N_("Account manager’s e-mail"), User.email, is_shown=False),
         Column("order_date", N_("Ordered"), Order.order_date, kind="day", classes="cell-date"),
         Column(
             "closing_date",

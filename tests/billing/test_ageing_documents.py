@@ -1,8 +1,6 @@
 """Every amount of the ageing is linked to the documents that make it up, as of the same day."""
 
-import csv
 import html
-import io
 import re
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -24,6 +22,7 @@ from tests.factories.billing import (
     PaymentFactory,
 )
 from tests.factories.customers import CustomerFactory
+from tests.files_for_people import lines_for_people
 from tests.orders.pages import text_of
 
 SignIn = Callable[..., FlaskClient]
@@ -77,10 +76,8 @@ def page_of(client: FlaskClient, address: str) -> str:
 
 def totals_of(client: FlaskClient, address: str) -> dict[str, str]:
     """The control totals of the file of a list."""
-    file = client.get(address.replace("/documents", "/documents/export.csv", 1))
-    assert file.status_code == 200
-    rows = list(csv.reader(io.StringIO(file.data.decode("utf-8-sig"))))
-    return dict(row for row in rows if len(row) == 2)
+    rows = lines_for_people(client, address.replace("/documents", "/documents/export.csv", 1))
+    return {row[0]: row[1] for row in rows if len(row) == 2}
 
 
 @pytest.mark.parametrize("days", [0, 35, 45, 65, 110])

@@ -1,7 +1,5 @@
 """The payments of a meter, an invoice or a customer: the list comes to the stored figure that it explains."""
 
-import csv
-import io
 from decimal import Decimal
 from typing import Any
 
@@ -17,6 +15,7 @@ from backoffice.lists.queries import totals_of
 from tests.depth import examples
 from tests.factories.billing import InvoiceFactory, MeterFactory, PaymentFactory
 from tests.factories.customers import CustomerFactory
+from tests.files_for_people import lines_for_people
 from tests.orders.pages import text_of
 
 LIST = "/billing/payments"
@@ -35,8 +34,7 @@ def shared(session: Any) -> dict[str, Any]:
 
 
 def exported(browser: Any, query: str) -> list[list[str]]:
-    file = browser.get(f"{LIST}/export.csv?{query}").data.decode("utf-8-sig")
-    return list(csv.reader(io.StringIO(file)))
+    return lines_for_people(browser, f"{LIST}/export.csv?{query}")
 
 
 @pytest.mark.parametrize(

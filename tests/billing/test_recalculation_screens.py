@@ -189,6 +189,8 @@ def test_all_changed_customers_as_a_list_and_as_a_file_with_control_totals(
     rows = list(csv.reader(io.StringIO(file)))
     assert rows[1] == ["C-1", "Ana", "5000.00", "5250.00", "250.00", "", "", ""]
     assert rows[2] == ["C-2", "Budi", "", "", "", "100.50", "40.00", "-60.50"]
+    file = finance.get(f"{LIST}/{run.id}/changes.csv-id").get_data().decode("utf-8-sig")
+    rows = list(csv.reader(io.StringIO(file.replace(",", ".")), delimiter=";"))
     totals = run.result["totals"]
     assert rows[3][4] == totals["balance"]["difference"]
     assert rows[3][7] == totals["overpayment"]["difference"]

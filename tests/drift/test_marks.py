@@ -1,7 +1,5 @@
 """An amount that is known to be wrong is marked where it is shown: records, cells, totals, reports, files."""
 
-import csv
-import io
 import re
 from collections.abc import Callable
 from datetime import date
@@ -22,6 +20,7 @@ from tests.drift.whole_book import ADDED, Stored, everything_stored, write_every
 from tests.factories.billing import InvoiceFactory, MeterAssignmentFactory
 from tests.factories.customers import CustomerFactory
 from tests.factories.orders import OrderFactory
+from tests.files_for_people import lines_for_people, text_for_people
 
 pytestmark = pytest.mark.slow
 
@@ -108,12 +107,12 @@ def test_it_is_marked_wherever_it_stands_and_nowhere_else(
             total = [is_marked for row, is_marked in rows.items() if re.match(r"\d+ |Total", row)]
             assert total
             assert all(total), rows
-            assert KNOWN_WRONG in client.get(FILES[address]).text, address
+            assert KNOWN_WRONG in text_for_people(client, FILES[address]), address
     run_of("figures.heal")
     for address in SHOWN_IN[str(stored)]:
         assert "wrong-mark" not in client.get(address).text, address
         if address in FILES:
-            assert KNOWN_WRONG not in client.get(FILES[address]).text, address
+            assert KNOWN_WRONG not in text_for_people(client, FILES[address]), address
 
 
 def lists_of(app: Flask) -> list[str]:
@@ -145,7 +144,7 @@ def test_a_file_names_every_column_in_which_its_screen_marks_an_amount(
     seen = 0
     for address in lists_of(app):
         columns = columns_marked(client.get(address).text)
-        lines = list(csv.reader(io.StringIO(client.get(f"{address}/export.csv").text)))
+        lines = lines_for_people(client, f"{address}/export.csv")
         named = {
             name for line in lines if line[:1] == [KNOWN_WRONG] for name in line[1].split(", ")
         }
@@ -167,9 +166,9 @@ def test_a_report_and_its_file_say_that_the_year_before_is_wrong(
     surgery.execute("UPDATE orders SET grand_total = 1 WHERE number = 'SO-1'")
     run_of("figures.verify")
     assert "wrong-mark" in client.get(f"/reports/{dimension}?year=2027").text
-    file = client.get(f"/reports/{dimension}/export.csv?year=2027").text
+    file = text_for_people(client, f"/reports/{dimension}/export.csv?year=2027")
     assert f"{KNOWN_WRONG},A year earlier" in file
-    assert KNOWN_WRONG not in client.get(f"/reports/{dimension}/export.csv?year=2028").text
+    assert KNOWN_WRONG not in text_for_people(client, f"/reports/{dimension}/export.csv?year=2028")
     run_of("figures.heal")
 
 
@@ -196,7 +195,7 @@ def test_a_filter_that_leaves_it_out_has_a_right_total(
     client = sign_in("finance")
     assert "wrong-mark" in client.get("/orders?q=SO-1").text
     assert "wrong-mark" not in client.get("/orders?q=SO-RIGHT").text
-    assert KNOWN_WRONG not in client.get("/orders/export.csv?q=SO-RIGHT").text
+    assert KNOWN_WRONG not in text_for_people(client, "/orders/export.csv?q=SO-RIGHT")
     run_of("figures.heal")
 
 

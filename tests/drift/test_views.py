@@ -1,8 +1,6 @@
 """Screens of drift: the list of findings, one finding, and the preview of its correction."""
 
-import csv
 from collections.abc import Callable
-from io import StringIO
 from typing import Any
 
 import pytest
@@ -18,6 +16,7 @@ from backoffice.drift.models import DriftFinding
 from backoffice.orders.models import Order
 from backoffice.runs.models import Run
 from tests.drift.books import key_in, rows_of, run_of, text_of
+from tests.files_for_people import lines_for_people
 from tests.processor import seconds_of
 from tests.surgery import tell_of_everything
 
@@ -184,8 +183,7 @@ def test_the_file_says_what_the_screen_says(
     app: Flask, finance: FlaskClient, wrong: dict[str, Order]
 ) -> None:
     limiter.reset()
-    answer = finance.get(f"{DRIFT}/export.csv?columns=owner,figure,difference,size")
-    lines = list(csv.reader(StringIO(answer.text.removeprefix("\ufeff"))))
+    lines = lines_for_people(finance, f"{DRIFT}/export.csv?columns=owner,figure,difference,size")
     assert lines[0] == ["Belongs to", "Figure", "Net", "Gross"]
     assert lines[1:3] == [
         ["A-1", "Grand total", "-70.00", "70.00"],

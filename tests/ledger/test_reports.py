@@ -14,6 +14,7 @@ from sqlalchemy import text
 from backoffice.ledger.models import Account
 from tests.drift.books import run_of
 from tests.factories.ledger import of, posted
+from tests.files_for_people import lines_for_people
 from tests.orders.pages import text_of
 
 Chart = dict[str, Account]
@@ -110,7 +111,7 @@ def test_what_is_known_to_be_wrong_is_marked_and_a_sheet_that_does_not_balance_s
     cash = page[page.index(">Cash<") :]
     assert "wrong-mark" in cash[: cash.index("</tr>")]
     assert "wrong-mark" in browser.get("/ledger/trial-balance?as_of=2026-03-01").text
-    rows = rows_of(browser.get("/ledger/balance-sheet/export.csv"))
+    rows = lines_for_people(browser, "/ledger/balance-sheet/export.csv")
     assert any("known to be wrong" in " ".join(row) for row in rows)
 
 

@@ -21,6 +21,7 @@ from backoffice.lists import Column, workbooks
 from tests.factories.customers import CustomerFactory
 from tests.factories.orders import OrderFactory
 from tests.factories.people import AccountManagerFactory
+from tests.files_for_people import lines_for_people
 from tests.orders.pages import text_of
 
 pytestmark = pytest.mark.slow
@@ -58,9 +59,7 @@ def book(session: Any) -> list[int]:
 
 def rows_of(client: FlaskClient, **query: Any) -> tuple[list[list[str]], dict[str, str], list[str]]:
     """The rows of the CSV, its footer by name, and its control line."""
-    answer = client.get("/orders/export.csv", query_string=query)
-    assert answer.status_code == 200, answer.text
-    lines = list(csv.reader(StringIO(answer.data.decode("utf-8-sig"), newline="")))
+    lines = lines_for_people(client, "/orders/export.csv", query_string=query)
     end = next(n for n, line in enumerate(lines) if line[:1] == ["Filter"])
     return lines[1 : end - 1], {line[0]: line[1] for line in lines[end:]}, lines[end - 1]
 
@@ -153,10 +152,10 @@ def test_the_file_has_the_screens_order_and_columns(
     client = sign_in("finance")
     query = {"columns": "grand_total,number,manager", "sort": "-grand_total", "state": "open"}
     rows, footer, control = rows_of(client, **query)
-    assert [len(row) for row in rows] == [3] * len(rows)
+    assert [len(row) for row in rows] == [4] * len(rows), "with the manager's e-mail"
     amounts = [Decimal(row[0]) for row in rows]
     assert amounts == sorted(amounts, reverse=True)
-    assert control == [str(sum(amounts)), "Total", ""]
+    assert control == [str(sum(amounts)), "Total", "", ""]
     assert footer["Filter"] == "Status: Open"
     assert footer["Rows"] == "15"
 
@@ -179,7 +178,7 @@ def test_a_text_that_looks_like_a_formula_is_none_and_a_number_stays_a_number(
     client = sign_in("finance", name="=1+1")
     rows, footer, _ = rows_of(client, sort="number", columns="customer,grand_total")
     assert [row[0] for row in rows] == [*(f"'{name}" for name in evil), *harmless]
-    assert {row[1] for row in rows} == {"1.00"}
+    assert {row[2] for row in rows} == {"1.00"}
     assert footer["Exported by"] == "'=1+1"
     footer = rows_of(client, q="=cmd", columns="customer")[1]
     assert footer["Filter"] == "Search: =cmd"
@@ -241,15 +240,15 @@ def test_a_workbook_holds_the_same_rows_and_totals(
     assert answer.status_code == 200
     sheet = load_workbook(BytesIO(answer.data)).worksheets[0]
     cells = [[cell.value for cell in row] for row in sheet.iter_rows()]
-    assert cells[0] == ["Number", "Customer", "Grand total"]
+    assert cells[0] == ["Number", "Customer", "Customer code", "Grand total"]
     rows = [row for row in cells if str(row[0]).startswith("R-")]
     expected, _, control = rows_of(
         client, q="R-", sort="number", columns="number,customer,grand_total"
     )
     assert [str(row[0]) for row in rows] == [row[0] for row in expected]
-    amounts = [Decimal(str(row[2])) for row in rows]
-    assert amounts == [Decimal(row[2]) for row in expected]
-    assert Decimal(str(cells[len(rows) + 1][2])) == Decimal(control[2]) == sum(amounts)
+    amounts = [Decimal(str(row[3])) for row in rows]
+    assert amounts == [Decimal(row[3]) for row in expected]
+    assert Decimal(str(cells[len(rows) + 1][3])) == Decimal(control[3]) == sum(amounts)
     formula = next(row for row in sheet.iter_rows() if row[0].value == evil.number)[1]
     assert (formula.value, formula.data_type) == ("=HYPERLINK(1)", "s")
 
@@ -345,3 +344,43 @@ def test_nobody_exports_without_end(sign_in: SignIn, session: Any) -> None:
 @pytest.mark.parametrize("flavour", ["ods", "csv'", "CSV"])
 def test_an_unknown_kind_of_file_is_not_found(sign_in: SignIn, session: Any, flavour: str) -> None:
     assert sign_in("finance").get(f"/orders/export.{flavour}").status_code == 404
+
+
+def csv_of(client: FlaskClient, address: str) -> list[list[str]]:
+    """The lines of a file for programs."""
+    answer = client.get(address)
+    assert answer.status_code == 200, answer.text
+    return list(csv.reader(StringIO(answer.data.decode("utf-8-sig"), newline="")))
+
+
+def test_a_file_for_programs_has_codes_beside_names_and_no_totals(
+    sign_in: SignIn, session: Any, book: list[int]
+) -> None:
+    head, *lines = csv_of(sign_in("finance"), "/orders/export.csv?q=R-00&columns=number,customer")
+    assert head == ["Number", "Customer", "Customer code"]
+    assert len(lines) == 10
+    assert {tuple(line[1:]) for line in lines} == {(f"Customer {n}", f"C{n}") for n in range(3)}
+    chosen = csv_of(sign_in("finance"), "/orders/export.csv?columns=customer_code,customer&q=R-00")
+    assert chosen[0] == ["Customer code", "Customer"], "a chosen code stays at its place"
+
+
+def test_totals_alone_are_those_of_the_whole_file(
+    sign_in: SignIn, session: Any, book: list[int]
+) -> None:
+    client = sign_in("finance")
+    lines, footer, control = rows_of(client, q="R-0")
+    head, *alone = csv_of(client, "/orders/export.csv?q=R-0&totals=only")
+    doubt = "Holds amounts that are known to be wrong"
+    names = ["Package price", "Additions", "Promo", "Reductions", "Grand total"]
+    assert head == ["Rows", *names, doubt]
+    assert alone == [[str(len(lines)), *control[-5:], ""]]
+    for_people = lines_for_people(client, "/orders/export.csv?q=R-0&totals=only")
+    assert for_people[0][0] == "Number"
+    assert for_people[1] == control
+    assert {line[0]: line[1] for line in for_people[2:]} == {
+        **footer, "Exported at": for_people[4][1],
+    }  # fmt: skip
+    book_ = load_workbook(BytesIO(client.get("/orders/export.xlsx?q=R-0&totals=only").data))
+    cells = [[cell.value for cell in row] for row in book_.worksheets[0].iter_rows()]
+    assert (cells[0][0], cells[1][0], cells[2][0]) == ("Number", "Total", "Filter")
+    assert Decimal(str(cells[1][-1])) == Decimal(control[-1])

@@ -13,6 +13,7 @@ from backoffice.targets import queries
 from backoffice.targets.models import AccountManagerTarget
 from tests.drift.books import run_of
 from tests.factories.people import AccountManagerFactory
+from tests.files_for_people import text_for_people
 from tests.orders.pages import outputs_of, text_of
 
 from .pages import fields_of, filled
@@ -72,8 +73,7 @@ def test_what_was_achieved_leads_to_exactly_its_orders(sign_in, shop):
 
 
 def test_a_file_of_the_list_has_the_totals_of_the_screen(sign_in, shop):
-    answer = sign_in("finance").get("/targets/export.csv?year=1997")
-    lines = answer.data.decode("utf-8-sig").splitlines()
+    lines = text_for_people(sign_in("finance"), "/targets/export.csv?year=1997").splitlines()
     assert lines[-1] == "Total: Orders closed,3"
     assert "Total: Achieved,290.50" in lines
     assert "1997-01,Nancy Davolio,100.00,90.50,-9.50,90.5,2" in lines

@@ -13,10 +13,8 @@ from ...customers.models import Customer
 from ...lists import Choice, Column, List, Search, containing
 from ...records.listing import column_of
 from ..models import Meter, MeterAssignment
+from ..rules import METER_STATES
 from .fields import DESCRIPTION, NUMBER
-
-STATES = {"active": N_("Active"), "inactive": N_("Inactive"), "unassigned": N_("Unassigned")}
-"""Assignment status of a meter: an active one, only inactive ones, or never any."""
 
 TONES = {"active": "good", "inactive": "neutral", "unassigned": "warning"}
 
@@ -87,7 +85,7 @@ METERS = List(
             "state",
             N_("Status"),
             _state(),
-            words=STATES,
+            words=METER_STATES,
             tones=TONES,
             is_sortable=False,
             classes="cell-word",
@@ -139,7 +137,7 @@ def meters_of(customer: Customer) -> List:
     assigned = select(MeterAssignment.meter_id).where(MeterAssignment.customer_id == customer.id)
     is_active = Meter.id.in_(assigned.where(MeterAssignment.is_active))
     state = case((is_active, literal("active")), else_=literal("inactive"))
-    words = {"active": STATES["active"], "inactive": N_("Inactive, not counted")}
+    words = {"active": METER_STATES["active"], "inactive": N_("Inactive, not counted")}
     return List(
         "meters_of_customer",
         N_("Meters"),

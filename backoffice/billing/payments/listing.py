@@ -1,7 +1,7 @@
 """The list of payments: a row per receipt, its columns and its filters.
 
 A receipt is listed as its first part, which it always has: the values that all parts share are
-read there, and only totals and names are read of them all.
+read there, and only totals and names are read of them all. Files have a row for each part, as an import reads them.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,6 +17,7 @@ from ...base import N_, counted
 from ...customers.models import Customer
 from ...customers.queries import narrowed_to
 from ...lists import Choice, Column, Days, List, Search, containing
+from ...lists.state import State
 from ...web.formats import money_filter
 from ..models import Invoice, Meter, Payment
 from ..rules import METHODS, POSTED, VOID
@@ -129,18 +130,58 @@ def _record(row: Any) -> str:
     return url_for("payments.record", reference=row.reference)
 
 
+def _fits(values: Mapping[str, str]) -> Callable[[Any], ColumnElement[bool]] | None:
+    """The condition on the parts that a narrowed list counts; None for all."""
+    asked = {name: values[name] for name in _PARTS if name in values}
+    return (
+        (lambda part: and_(*(_PARTS[name](part, text) for name, text in asked.items())))
+        if asked
+        else None
+    )
+
+
+MOST_PARTS = 1_000_000
+
+
+def _parts_for_files(state: State) -> List:
+    """The list with a row for each part of a receipt, in their order: of those that the list counts."""
+    listing, fits, part = state.listing, _fits(state.values), aliased(Payment)
+    customer, meter, invoice = aliased(Customer), aliased(Meter), aliased(Invoice)
+
+    def rows(user: Any) -> Select[Any]:
+        found = (
+            listing.rows(user)
+            .join(part, part.reference == Payment.reference)
+            .outerjoin(customer, customer.id == part.customer_id)
+            .outerjoin(meter, meter.id == part.meter_id)
+            .outerjoin(invoice, invoice.id == part.invoice_id)
+        )
+        return found.where(fits(part)) if fits else found
+
+    values = {
+        "customer": customer.name, "customer_code": customer.code, "meters": meter.number,
+        "invoices": invoice.number, "amount": case((part.status == VOID, 0), else_=part.amount),
+    }  # fmt: skip
+    place = -part.part if state.sort.startswith("-") else part.part
+    return replace(
+        listing,
+        rows=rows,
+        key=Payment.id * MOST_PARTS + place,
+        columns=[
+            replace(column, value=values.get(column.name, column.value), sorted_by=column.order)
+            for column in listing.columns
+        ],
+    )
+
+
 def _narrowed(values: Mapping[str, str]) -> List:
     """The list narrowed to a customer, meter or invoice: its amounts are those of the parts that fit.
 
     So its total equals the figure that it explains: what is paid on the meter or invoice, or by the customer.
     """
-    asked = {name: values[name] for name in _PARTS if name in values}
-    if not asked:
+    fits = _fits(values)
+    if fits is None:
         return PAYMENTS
-
-    def fits(part: Any) -> ColumnElement[bool]:
-        return and_(*(_PARTS[name](part, text) for name, text in asked.items()))
-
     stated = receipt_total(fits)
     here = {
         "amount": replace(
@@ -172,7 +213,7 @@ PAYMENTS = List(
         Column("reference", N_("Reference"), Payment.reference, link=_record, classes="cell-key"),
         Column("paid_on", N_("Paid on"), Payment.paid_on, kind="day", classes="cell-date"),
         Column(
-            "customer", N_("Customer"), _of_all(Customer.name, _Another.name),
+            "customer", N_("Customer"), _of_all(Customer.name, _Another.name), code="customer_code",
             classes="cell-name", write=_customers, sorted_by=Customer.name,
         ),
         Column(
@@ -230,6 +271,7 @@ PAYMENTS = List(
         Search("invoice", N_("Invoice"), _of("invoice"), is_quiet=True),
     ),
     narrowed=_narrowed,
+    for_files=_parts_for_files,
     default_sort="-paid_on",
     counted=counted("%(num)s payment", "%(num)s payments"),
     new=("payments.new", N_("Record a payment")),

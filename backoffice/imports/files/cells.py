@@ -1,14 +1,16 @@
 """Readers of single cells of an imported file. Each returns a value or raises an error with a sentence."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from ...base import N_, money, periods
 from ...base.identifiers import NUMBER_SAYS
+from ...base.languages import in_each_language
 from .layout import Notation
 
 
@@ -135,13 +137,20 @@ def number(longest: int, is_number: Callable[[str], bool]) -> Callable[[str], st
     return read
 
 
-def one_of(*choices: str) -> Callable[[str], str]:
-    """A reader of one of `choices`."""
+def one_of(words: Mapping[str, str]) -> Callable[[str], str]:
+    """A reader of one of the names in `words`, or of its word on screen, in any language."""
+
+    @cache
+    def names() -> Mapping[str, str]:
+        return {
+            said.casefold(): name for name, word in words.items() for said in in_each_language(word)
+        }
 
     def read(cell: str) -> str:
-        if cell not in choices:
-            raise CellError(N_("This is none of %(choices)s."), choices=", ".join(choices))
-        return cell
+        name = cell if cell in words else names().get(cell.casefold())
+        if name is None:
+            raise CellError(N_("This is none of %(choices)s."), choices=", ".join(words))
+        return name
 
     return read
 
@@ -248,12 +257,15 @@ def signed_amount(cell: str, notation: Notation) -> Decimal:
     return money.parse_amount(cell, notation.numbers, minimum=None)
 
 
+NOTHING = N_("This must be more than 0.")
+
+
 @NotationReader
 def positive_amount(cell: str, notation: Notation) -> Decimal:
     """An amount above 0; with a decimal point, unless the file's notation differs."""
     value = money.parse_amount(cell, notation.numbers, minimum=Decimal(0))
     if not value:
-        raise CellError(N_("This must be more than 0."))
+        raise CellError(NOTHING)
     return value
 
 

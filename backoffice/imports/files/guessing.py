@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from ...base.money import LONGEST_INPUT, NUMBER_FORMATS, AmbiguousAmount, AmountError
@@ -83,15 +84,21 @@ A column with a special meaning in a kind of file has that kind as its prefix.
 _BETWEEN_WORDS = re.compile(r"[\W_]+")
 
 
-def guess_columns(header: Iterable[str], kind: ImportKind) -> dict[str, str]:
+def guess_columns(
+    header: Iterable[str], kind: ImportKind, exported: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, str]:
     """The likely known column of each name in a header; each known column once.
+
+    `exported` are the heads of our own files of the kind, with the column that each means. Those that mean none are
+    mapped to "", to be ignored: totals, and names with their code beside them.
 
     A name that fits nothing is left out, for the user to decide.
     """
     names = dict.fromkeys(map(normalised, header))
     free = [column.name for column in kind.columns]
     found: dict[str, str] = {}
-    for ways in (_own_names, partial(_synonyms, kind.name)):
+    heads = {_plain(head): name for head, name in exported.items()}
+    for ways in (_own_names, partial(_heads, heads), partial(_synonyms, kind.name)):
         for name in names:
             plain = _plain(name)
             target = next(
@@ -100,11 +107,16 @@ def guess_columns(header: Iterable[str], kind: ImportKind) -> dict[str, str]:
             if target:
                 found[name] = target
                 free.remove(target)
-    return found
+    unused = {name: "" for name in names if name not in found and heads.get(_plain(name)) == ""}
+    return {**found, **unused}
 
 
 def _own_names(column: str) -> Sequence[str]:
     return (_plain(column),)
+
+
+def _heads(heads: Mapping[str, str], column: str) -> Sequence[str]:
+    return [head for head, name in heads.items() if name == column]
 
 
 def _synonyms(kind: str, column: str) -> Sequence[str]:
@@ -117,16 +129,22 @@ def _plain(name: str) -> str:
     return _BETWEEN_WORDS.sub("", name.casefold())
 
 
-def guess_layout(sources: Sequence[Source], kind: ImportKind, layout: Layout) -> Layout:
+def guess_layout(
+    sources: Sequence[Source],
+    kind: ImportKind,
+    layout: Layout,
+    exported: Mapping[str, str] = MappingProxyType({}),
+) -> Layout:
     """`layout` with guesses for columns that it lacks, and the notation of all cells in these columns.
 
+    `exported` are the heads of our own files, as in `guess_columns`.
     `dates` or `numbers` are empty where the cells can be read in two ways.
     """
     files = [CsvFile(source, kind.columns, layout) for source in sources]
     header = [
         cell for file in files for cell in (file.header[:-1] if file.is_returned else file.header)
     ]
-    columns = {**guess_columns(header, kind), **layout.columns}
+    columns = {**guess_columns(header, kind, exported), **layout.columns}
     if "" in map(normalised, header):
         columns.setdefault(
             "", ""

@@ -8,6 +8,8 @@ from sqlalchemy import (
     Select,
     SelectBase,
     Text,
+    and_,
+    case,
     cast,
     func,
     null,
@@ -58,6 +60,18 @@ def changes_of_void(stage: Stage, wanted: Any, is_other: ColumnElement[bool]) ->
         at(wanted).where(wanted.c.is_void, is_other),
         "",
         N_("This document is void, and a file cannot change it. Leave this line out."),
+    )
+
+
+def said_amount(amount: ColumnElement[Any], is_void: ColumnElement[bool]) -> ColumnElement[Any]:
+    """The amount of a line; NULL, as if it was empty, for the 0 that exports have of a void document."""
+    return case((and_(is_void, amount == 0), None), else_=amount)
+
+
+def nothing(stage: Stage, wanted: Any) -> Iterator[Problem]:
+    """Problems of lines of `wanted` with an amount of 0."""
+    yield from stage.problems(
+        at(wanted).where(wanted.c.amount == 0, ~wanted.c.is_void), "amount", cells.NOTHING
     )
 
 

@@ -12,7 +12,7 @@ from ..files.reading import ImportColumn
 
 _READERS: Mapping[type[Field], Callable[[Any], Callable[[str], Any]]] = {
     Text: lambda field: cells.text(field.longest),
-    Choice: lambda field: cells.one_of(*field.words),
+    Choice: lambda field: cells.one_of(field.words),
     Day: lambda _field: cells.day,
     Amount: lambda field: cells.signed_amount if field.minimum is None else cells.amount,
     Quantity: lambda _field: cells.quantity,

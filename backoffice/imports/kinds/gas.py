@@ -15,6 +15,7 @@ from sqlalchemy import (
     Subquery,
     Text,
     and_,
+    case,
     func,
     insert,
     literal,
@@ -168,19 +169,40 @@ def _volumes(stage: Stage) -> Mapping[str, ColumnElement[Any]]:
 _OF_DEPOSIT = {c.name: c.name for c in DEPOSITS}
 
 
-def _placed(rows: Any, customer: Any) -> Any:
-    """Each row with its position among those of its customer, day and amount."""
-    group = (customer, rows.c.deposited_on, rows.c.amount)
-    place = func.row_number().over(
-        partition_by=group, order_by=rows.c.n if "n" in rows.c else rows.c.id
+_SAME_DEPOSIT = ("customer_id", "deposited_on", "amount")
+
+
+def _placed(rows: Any, others: Any) -> Any:
+    """Each row with its position among those of its customer, day and amount.
+
+    Rows with a twin in `others`, which has the same note too, come first: so the order of a file does not matter.
+    """
+    group = [rows.c[name] for name in _SAME_DEPOSIT]
+    order = rows.c.n if "n" in rows.c else rows.c.id
+    if "note" not in rows.c or "note" not in others.c:
+        place = func.row_number().over(partition_by=group, order_by=order)
+        return select(*rows.c, place.label("place")).subquery()
+    same = (*_SAME_DEPOSIT, "note")
+    theirs = [others.c[name] for name in same]
+    counts = select(*theirs, func.count().label("count")).group_by(*theirs).subquery()
+    nth = func.row_number().over(partition_by=[rows.c[name] for name in same], order_by=order)
+    found = (
+        select(*rows.c, nth.label("nth"), func.coalesce(counts.c.count, 0).label("twins"))
+        .outerjoin_from(rows, counts, and_(*(counts.c[name] == rows.c[name] for name in same)))
+        .subquery()
     )
-    return select(*rows.c, place.label("place")).subquery()
+    c = found.c
+    has_twin = c.nth <= c.twins
+    place = func.row_number().over(
+        partition_by=[c[name] for name in _SAME_DEPOSIT],
+        order_by=(has_twin.desc(), case((has_twin, c.note)), c[order.key]),
+    )
+    return select(*c, place.label("place")).subquery()
 
 
 def _matched(stage: Stage) -> tuple[Subquery, Any, ColumnElement[bool]]:
     """The lines, the stored deposits of the same days, and the condition that the two are the same deposit."""
     wanted = _wanted(stage, _OF_DEPOSIT)
-    lines = _placed(wanted, wanted.c.customer_id)
     table = table_of(Deposit)
     of_same_days = select(table).where(
         select(wanted.c.n)
@@ -190,9 +212,9 @@ def _matched(stage: Stage) -> tuple[Subquery, Any, ColumnElement[bool]]:
         )
         .exists()
     )
-    stored = of_same_days.subquery()
-    stored = _placed(stored, stored.c.customer_id)
-    names = ("customer_id", "deposited_on", "amount", "place")
+    held = of_same_days.subquery()
+    lines, stored = _placed(wanted, held), _placed(held, wanted)
+    names = (*_SAME_DEPOSIT, "place")
     return lines, stored, and_(*(lines.c[name] == stored.c[name] for name in names))
 
 

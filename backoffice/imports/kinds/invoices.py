@@ -42,8 +42,10 @@ from .billing import (
     changed_concurrently,
     changes_of_void,
     lock,
+    nothing,
     number,
     optional_column,
+    said_amount,
     unknown_customers,
     unknown_meters,
     write,
@@ -73,7 +75,7 @@ COLUMNS = (
     ImportColumn("meter_number", cells.text(NUMBER_LENGTH), Text(), may_be_empty=True),
     ImportColumn("issued_on", cells.day, Date()),
     ImportColumn("due_on", cells.day, Date()),
-    ImportColumn("amount", cells.positive_amount, Numeric(15, 2), may_be_empty=True),
+    ImportColumn("amount", cells.amount, Numeric(15, 2), may_be_empty=True),
     _calculated("units", cells.quantity, 3),
     _calculated("rate", cells.unit_price, 4),
     _calculated("fixed_charge", cells.amount, 2),
@@ -102,6 +104,7 @@ def _check(stage: Stage) -> Iterator[Problem]:
             name,
             N_("Units and a rate come together. Fill in both, or neither."),
         )
+    yield from nothing(stage, wanted)
     yield from _without_units(stage, wanted)
     yield from changes_of_void(stage, wanted, _is_other(wanted))
     yield from _leaving_payments(stage, wanted)
@@ -156,7 +159,7 @@ def _without_units(stage: Stage, wanted: Any) -> Iterator[Problem]:
 
 def _wanted(stage: Stage) -> Select[Any]:
     """The lines, each with the invoice that it is to become, and with the stored values."""
-    customers = booked_customers()
+    customers, said = booked_customers(), said_amount(stage.c.amount, Invoice.status == VOID)
 
     def given_or_stored(name: str, *otherwise: Any) -> ColumnElement[Any]:
         column = getattr(Invoice, name)
@@ -181,8 +184,8 @@ def _wanted(stage: Stage) -> Select[Any]:
                 ).label(field.key)
                 for field in FURTHER
             ),
-            given_or_stored("amount").label("amount"),
-            stage.c.amount.label("said_amount"),
+            func.coalesce(said, Invoice.amount).label("amount"),
+            said.label("said_amount"),
             func.coalesce(Invoice.status == VOID, False).label("is_void"),
             paid_by_payments.label("paid"),
             *(getattr(Invoice, name).label(f"stored_{name}") for name in STORED),
@@ -227,11 +230,11 @@ def _check_result(stage: Stage) -> Iterator[Problem]:
             column,
             LessThanPaid.sentence,
         )
-    come_to = stage.at(stage.c.amount.label("said"), Invoice.amount.label("amount")).join(
-        Invoice, Invoice.number == stage.c.number
+    come_to = written.add_columns(
+        wanted.c.said_amount.label("said"), Invoice.amount.label("amount")
     )
     yield from stage.problems(
-        come_to.where(~is_entered, stage.c.amount != Invoice.amount),
+        come_to.where(~is_entered, wanted.c.said_amount != Invoice.amount),
         "amount",
         N_(
             "Here it is %(said)s, but units × rate + fixed charge come to %(amount)s. "

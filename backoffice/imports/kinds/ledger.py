@@ -86,10 +86,13 @@ _KNOWN_TYPES = {
 }
 
 
+_TYPE = cells.one_of(TYPE.words)
+
+
 def _account_type(cell: str) -> str:
     """The type of an account, also by the names of other programs."""
     name = "_".join(re.findall(r"[a-z]+", cell.lower()))
-    return _KNOWN_TYPES.get(name) or cells.one_of(*TYPE.words)(cell)
+    return _KNOWN_TYPES.get(name) or _TYPE(cell)
 
 
 ACCOUNTS = (

@@ -1,6 +1,7 @@
 """`import meters`: meters by number, and their assignments to customers.
 
-A line is one assignment of a meter to a customer; a reassigned meter has a line for each customer.
+A line is one assignment of a meter to a customer; a reassigned meter has a line for each customer. A line without a
+customer is the meter alone, and leaves its assignments.
 It matches a stored assignment with the same first day; else, active ones and then the latest first,
 one without a known first day in file or book, or the active one if the line is active too.
 Otherwise it is a new one. An empty cell keeps the stored value; assignments that the files do not
@@ -36,11 +37,12 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from ...base import N_, periods, table_of
+from ...base.languages import in_each_language
 from ...base.upserts import upsert
 from ...billing.meters.fields import NUMBER
 from ...billing.meters.refusals import BeginsLater, DaysOverlap
 from ...billing.models import Meter, MeterAssignment
-from ...billing.rules import counts_ahead
+from ...billing.rules import METER_STATES, counts_ahead
 from ...customers.models import Customer
 from ...customers.queries import booked_customers
 from ...customers.rules import CODE_LENGTH, TEXT_LENGTH
@@ -56,10 +58,18 @@ def _day(name: str) -> ImportColumn:
     return ImportColumn(name, cells.day, Date(), required=False, may_be_empty=True)
 
 
+def _is_active(cell: str) -> bool:
+    """Whether the assignment is active, also by the words of the list of meters."""
+    for state, word in METER_STATES.items():
+        if cell.casefold() in map(str.casefold, in_each_language(word)):
+            return state == "active"
+    return cells.yes_or_no(cell)
+
+
 COLUMNS = (
     ImportColumn("meter_number", number, Text()),
-    ImportColumn("customer_code", cells.text(CODE_LENGTH), Text()),
-    ImportColumn("is_active", cells.yes_or_no, Boolean()),
+    ImportColumn("customer_code", cells.text(CODE_LENGTH), Text(), may_be_empty=True),
+    ImportColumn("is_active", _is_active, Boolean()),
     _day("assigned_from"),
     _day("assigned_to"),
     ImportColumn("description", cells.text(TEXT_LENGTH), Text(), required=False, may_be_empty=True),
@@ -96,6 +106,11 @@ def _check(stage: Stage) -> Iterator[Problem]:
         N_("Line %(first)s says so of this meter and this customer already."),
     )
     yield from unknown_customers(stage)
+    yield from stage.problems(
+        stage.at().where(stage.c.is_active, stage.c.customer_code.is_(None)),
+        "customer_code",
+        N_("A meter is active with a customer. Name the customer, or write “no”."),
+    )
     if stage.has("description"):
         yield from stage.problems(
             stage.contradicting("description", within="meter_number"),
@@ -287,7 +302,8 @@ def _apply(stage: Stage) -> Changes:
     """Write the assignments. Deactivates first: at most one assignment of a meter is active."""
     session = stage.session
     _lay_out(stage)
-    changes = Changes(*session.execute(_counts()).one())
+    counts = zip(*(session.execute(rows).one() for rows in (_counts(), _alone(stage))), strict=True)
+    changes = Changes(*map(sum, counts))
     _upsert_meters(stage)
     for is_active in (False, True):
         session.execute(_changed(is_active))
@@ -309,6 +325,17 @@ def _counts() -> Select[int, int]:
         func.count().filter(is_new), func.count().filter(and_(~is_new, is_other))
     ).select_from(
         WANTED.outerjoin(ASSIGNMENTS, ASSIGNMENTS.c.id == WANTED.c.stored_id),
+    )
+
+
+def _alone(stage: Stage) -> Select[int, int]:
+    """How many lines without a customer create a meter, and how many describe one anew."""
+    is_other = optional_column(stage, "description") != Meter.description
+    return (
+        select(func.count().filter(Meter.id.is_(None)), func.count().filter(is_other))
+        .select_from(stage.lines)
+        .outerjoin(Meter, Meter.number == stage.c.meter_number)
+        .where(stage.c.customer_code.is_(None))
     )
 
 

@@ -36,11 +36,11 @@ from sqlalchemy import (
 
 from ...base import N_, money
 from ...orders.figures import amount_of_line
-from ...orders.models import KINDS, Order, OrderLine
+from ...orders.models import Order, OrderLine
 from ...orders.rules import DESCRIPTION_LENGTH, MOST_LINES
 from ...products.choosing import InactiveProduct
 from ...products.models import Product
-from ...products.rules import CODE_LENGTH
+from ...products.rules import CODE_LENGTH, SOLD_AS
 from ..files import cells
 from ..files.reading import ImportColumn
 from ..files.stage import Stage
@@ -51,7 +51,7 @@ from .orders import negative_totals, number
 
 COLUMNS = (
     ImportColumn("order_number", number, Text()),
-    ImportColumn("kind", cells.one_of(*KINDS), Text()),
+    ImportColumn("kind", cells.one_of(SOLD_AS), Text()),
     ImportColumn(
         "description", cells.text(DESCRIPTION_LENGTH), Text(), may_be_empty=True, empty=""
     ),

@@ -49,8 +49,10 @@ from .billing import (
     changed_concurrently,
     changes_of_void,
     lock,
+    nothing,
     number,
     optional_column,
+    said_amount,
     unknown_customers,
     unknown_meters,
     write,
@@ -68,8 +70,8 @@ COLUMNS = (
     ImportColumn("meter_number", cells.text(NUMBER_LENGTH), Text(), may_be_empty=True),
     ImportColumn("invoice_number", cells.text(NUMBER_LENGTH), Text(), may_be_empty=True),
     ImportColumn("paid_on", cells.day, Date()),
-    ImportColumn("amount", cells.positive_amount, Numeric(15, 2)),
-    ImportColumn("method", cells.one_of(*METHODS), Text(), required=False, may_be_empty=True),
+    ImportColumn("amount", cells.amount, Numeric(15, 2)),
+    ImportColumn("method", cells.one_of(METHODS), Text(), required=False, may_be_empty=True),
 )
 
 
@@ -77,6 +79,7 @@ def _check(stage: Stage) -> Iterator[Problem]:
     _lock(stage)
     lines = _wanted(stage).subquery()
     wanted = stage.lay_out(select(lines).where(~lines.c.is_of_replaced))
+    yield from nothing(stage, wanted)
     yield from unknown_customers(stage)
     yield from unknown_meters(stage)
     yield from stage.problems(
@@ -84,7 +87,7 @@ def _check(stage: Stage) -> Iterator[Problem]:
         "invoice_number",
         N_("There is no invoice %(value)s. Import the invoices first."),
     )
-    yield from _receipts(stage)
+    yield from _receipts(stage, wanted)
     yield from _changes(stage, wanted)
     yield from stage.problems(
         at(wanted, wanted.c.invoice_number.label("value")).where(
@@ -136,7 +139,17 @@ def _changes(stage: Stage, wanted: Any) -> Iterator[Problem]:
     )
 
 
-def _receipts(stage: Stage) -> Iterator[Problem]:
+def _but_stored(others: Select[Any], wanted: Any) -> Select[Any]:
+    """The lines without those that repeat a stored part, since a receipt on screen may be of several customers."""
+    other = others.order_by(None).subquery().c
+    is_stored = select(wanted.c.n).where(
+        wanted.c.file == other.file, wanted.c.line == other.line,
+        wanted.c.customer_id == wanted.c.stored_customer_id,
+    )  # fmt: skip
+    return select(other.file, other.line, other.first).where(~is_stored.exists())
+
+
+def _receipts(stage: Stage, wanted: Any) -> Iterator[Problem]:
     """Problems of the lines of a receipt in relation to each other."""
     yield from stage.problems(
         stage.repeated("reference", "invoice_number"),
@@ -148,8 +161,9 @@ def _receipts(stage: Stage) -> Iterator[Problem]:
     )
     for name in ("customer_code", "paid_on", "method"):
         if stage.has(name):
+            others = stage.contradicting(name, within="reference")
             yield from stage.problems(
-                stage.contradicting(name, within="reference"),
+                _but_stored(others, wanted) if name == "customer_code" else others,
                 name,
                 N_("An earlier line says “%(first)s” of this receipt."),
             )
@@ -257,7 +271,9 @@ def _wanted(stage: Stage) -> Select[Any]:
             is_of_void.label("is_of_void"),
             func.coalesce(named, Payment.method, "transfer").label("method"),
             lines.c.paid_on,
-            lines.c.amount,
+            func.coalesce(
+                said_amount(lines.c.amount, Payment.status == VOID), Payment.amount
+            ).label("amount"),
             _of_any_part(lines, Payment.id.is_not(None)).label("is_known"),
             _of_any_part(lines, Payment.status == VOID).label("is_void"),
             _of_any_part(lines, is_replacement).label("is_replacement"),
