@@ -1,5 +1,6 @@
 """The book as files: exported and imported into an empty one it is the same; beancount comes to the same balances."""
 
+import json
 import re
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -87,6 +88,31 @@ def test_what_is_exported_makes_the_same_book_when_it_is_imported(
     assert dict(session.execute(used).all()) == {"1100": CASH, "3-a": RETAINED_EARNINGS}
     assert {what: exported(run_command, what, tmp_path).read_bytes() for what in files} == said
     assert session.scalar(text("SELECT count(*) FROM journal_entries WHERE status = 'draft'")) == 0
+    session.rollback()
+
+
+def test_a_journal_that_comes_back_to_its_own_book_is_unchanged(
+    session: Any, book: dict[str, Account], run_command: Callable[..., Any], tmp_path: Path
+) -> None:
+    one, other = book["1100"], book["3-a"]
+    texts = ("=1+1", "'=1+1", "+62 812", "-", "@x", "'tis", 'a; b, "c"', "")
+    for text_ in texts:
+        posted(of(one, 7, text_), of(other, -7, text_), memo=text_, source=text_)
+    wrong = posted(of(one, 8), of(other, -8))
+    session.commit()
+    assert run_command("ledger", "reverse", wrong.number, "--memo", "=twice").exit_code == 0
+    AccountFactory(code="0001", name="'=Old", is_active=False)
+    other.is_active = False
+    session.commit()
+    events = session.scalar(text("SELECT count(*) FROM audit_events"))
+    for what in ("accounts", "journal"):
+        file = exported(run_command, what, tmp_path)
+        result = run_command("import", what, str(file), "--json")
+        report = json.loads(result.stdout)
+        assert report["problems"] == []
+        assert (report["created"], report["updated"], report["unchanged"]) == (0, 0, report["read"])
+    session.rollback()
+    assert session.scalar(text("SELECT count(*) FROM audit_events")) == events
     session.rollback()
 
 
