@@ -7,7 +7,7 @@ figure and records, user, time.
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
 
 from flask_babel import gettext as _
@@ -125,14 +125,38 @@ def page_of(
     yield from rows_of(report.connection, _ordered(report, cells), flavour, page)
 
 
+AMOUNTS = ("stored", "expected", "difference", "corrected")
+"""The columns of a file with amounts."""
+
+
 def _cell_of(report: Report, column: Column, flavour: Flavour) -> ColumnElement[Any]:
-    """The SQL of a cell; a number is formatted as one even where other columns of the figure hold texts."""
-    cell = cell_of(column, flavour)
-    number = report.lines.c.get(f"{column.name}_number")
-    if number is None or column.is_number:
+    """The SQL of a cell.
+
+    An amount has the decimals of the figure's column, in stored and computed cells alike; where it has more, all of
+    them, so that no difference is hidden. It is written so even where other columns of the figure hold texts.
+    """
+    cell, c = cell_of(column, flavour), report.lines.c
+    if column.name not in AMOUNTS:
         return cell
-    written = cell_of(Column(column.name, column.label, number, kind="money"), flavour)
-    return func.coalesce(cast(written, Text), cell)
+    number = c.get(f"{column.name}_number", c[column.name])
+    scales = case({one.key: _scale(one) for one in report.figure.columns}, value=c.column)
+    padded = func.round(number, func.greatest(scales, func.scale(func.trim_scale(number))))
+    written = cell_of(Column(column.name, column.label, padded, kind="money"), flavour)
+    return written if column.is_number else func.coalesce(cast(written, Text), cell)
+
+
+def _scale(column: Any) -> int:
+    """The decimals of a figure's column."""
+    return getattr(column.type, "scale", None) or 0
+
+
+def _padded(amount: Decimal, column: Any) -> Decimal:
+    """The amount with the decimals of a figure's column, or with those that it needs."""
+    _sign, _digits, exponent = amount.normalize(_EXACT).as_tuple()
+    return amount.quantize(Decimal(1).scaleb(-max(_scale(column), -int(exponent))), context=_EXACT)
+
+
+_EXACT = Context(prec=200)
 
 
 def foot_of(
@@ -151,12 +175,13 @@ def footer(
     figure: Figure, about: About, language: Language, totals: Mapping[str, Totals]
 ) -> Iterator[Cells]:
     """The rows at the end of the file."""
-    words = language.words
+    words, columns = language.words, {column.key: column for column in figure.columns}
     for name, total in totals.items():
+        sums = {one: _padded(getattr(total, one), columns[name]) for one in AMOUNTS}
         yield [
             words["TOTAL"], "", total.rows, *([""] * len(figure.key)), language.columns[name],
-            total.stored, total.expected, total.difference,
-            words["yes" if total.is_right else "no"], total.corrections, total.corrected,
+            sums["stored"], sums["expected"], sums["difference"],
+            words["yes" if total.is_right else "no"], total.corrections, sums["corrected"],
         ]  # fmt: skip
     yield [words["figure"], language.figure]
     yield [words["records"], about.records]
