@@ -259,11 +259,7 @@ def _wanted(stage: Stage) -> Select[Any]:
     is_replacement = or_(Payment.replaces_id.is_not(None), replaced.id.is_not(None))
     return (
         select(
-            lines.c.n,
-            lines.c.file,
-            lines.c.line,
-            lines.c.reference,
-            lines.c.part,
+            *(lines.c[name] for name in ("n", "file", "line", "reference", "part")),
             customers.c.id.label("customer_id"),
             func.coalesce(Meter.id, Payment.meter_id).label("meter_id"),
             case((is_of_void, Payment.invoice_id), else_=invoice_id).label("invoice_id"),
