@@ -34,7 +34,7 @@ from ..security.permissions import public, requires
 from ..web import preferences
 from ..web.htmx import hx_redirect, render
 from ..web.safe_next import safe_next
-from . import actions, queries
+from . import actions, known_browsers, queries
 from .forms import OwnPasswordForm, ProfileForm, SignInForm
 from .models import User
 
@@ -48,16 +48,31 @@ def _typed_email() -> str:
 
     Must not raise: the limiter treats every error as a failure of its storage.
     """
-    try:
-        email = request.form.get("email", "").strip().lower()[:254]
-    except RequestEntityTooLarge:
-        email = ""
     key = str(current_app.secret_key).encode()
-    return hmac.new(key, email.encode(), hashlib.sha256).hexdigest()[:16]
+    return hmac.new(key, _typed().encode(), hashlib.sha256).hexdigest()[:16]
+
+
+def _typed() -> str:
+    try:
+        return request.form.get("email", "").strip().lower()[:254]
+    except RequestEntityTooLarge:
+        return ""
 
 
 def _email_from_here() -> str:
     return f"{get_remote_address()} {_typed_email()}"
+
+
+def _email_in_known_browser() -> str:
+    return f"{known_browsers.number_for(_typed())} {_typed_email()}"
+
+
+def _is_known_browser() -> bool:
+    return bool(known_browsers.number_for(_typed()))
+
+
+def _is_unknown_browser() -> bool:
+    return not _is_known_browser()
 
 
 def _failed(response: Response) -> bool:
@@ -75,11 +90,27 @@ def login() -> AnyResponse:
 
 @bp.post("/login")
 @public
-@limiter.limit("30 per minute; 300 per hour")
-@limiter.limit("5 per minute; 20 per hour", key_func=_email_from_here, deduct_when=_failed)
-@limiter.limit("100 per hour", key_func=_typed_email, deduct_when=_failed)
+@limiter.limit("30 per minute; 300 per hour", exempt_when=_is_known_browser)
+@limiter.limit(
+    "5 per minute; 20 per hour",
+    key_func=_email_from_here,
+    deduct_when=_failed,
+    exempt_when=_is_known_browser,
+)
+@limiter.limit(
+    "100 per hour", key_func=_typed_email, deduct_when=_failed, exempt_when=_is_known_browser
+)
+@limiter.limit(
+    "5 per minute; 20 per hour",
+    key_func=_email_in_known_browser,
+    deduct_when=_failed,
+    exempt_when=_is_unknown_browser,
+)
 def login_post() -> AnyResponse:
-    """Sign in. The response is the same for a wrong address, a wrong password and a disabled user."""
+    """Sign in. The response is the same for a wrong address, a wrong password and a disabled user.
+
+    A browser in which the user has signed in before has limits of its own, so that no stranger locks a user out.
+    """
     form = SignInForm()
     if form.validate_on_submit():
         user = actions.authenticate(db.session, form.email.data or "", form.password.data or "")
@@ -88,6 +119,7 @@ def login_post() -> AnyResponse:
             begin_session(user)
             log.info("signed in", actor=f"user:{user.id}")
             response = redirect(safe_next(request.args.get("next")) or url_for("people.start"), 303)
+            known_browsers.remember(response, user.email)
             if user.language:  # so that it is known without the database, too
                 preferences.remember(response, "language", user.language)
             return response

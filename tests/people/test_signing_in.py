@@ -251,6 +251,72 @@ def test_one_persons_slips_do_not_lock_out_their_colleague_next_to_them(client, 
     assert attempt(client, email="budi@northwind.example").status_code == 303
 
 
+def from_address(number):
+    """A sender's own address."""
+    return {"environ_base": {"REMOTE_ADDR": f"192.0.2.{number}"}}
+
+
+def storm(app, addresses):
+    """A stranger guesses from all these addresses until even the right password is refused to a new browser."""
+    for number in addresses:
+        for n in range(5):
+            attempt(app.test_client(), password=f"guess {n}", **from_address(number))
+    assert attempt(app.test_client(), **from_address(250)).status_code == 429
+
+
+def test_no_stranger_locks_the_owner_of_an_account_out(app, client, ayu):
+    assert attempt(client, **from_address(1)).status_code == 303
+    client.post("/logout")
+    storm(app, range(2, 24))
+    assert attempt(client, **from_address(1)).status_code == 303
+
+
+def test_no_neighbour_behind_the_same_address_does_either(app, client, ayu):
+    assert attempt(client).status_code == 303
+    client.post("/logout")
+    neighbour = app.test_client()
+    guesses = [attempt(neighbour, password=f"guess {n}").status_code for n in range(40)]
+    assert guesses[-1] == 429
+    assert attempt(app.test_client()).status_code == 429, "a browser in which nobody has signed in"
+    assert attempt(client).status_code == 303
+
+
+def test_a_known_browser_has_few_attempts_too(app, client, ayu):
+    attempt(client)
+    client.post("/logout")
+    guesses = [attempt(client, password=f"guess {n}").status_code for n in range(6)]
+    assert guesses == [422] * 5 + [429]
+    assert attempt(app.test_client()).status_code == 303, "which count in no other browser"
+
+
+def test_a_known_browser_is_known_for_its_own_users_alone(app, client, ayu, session):
+    actions.create_user(
+        session, email="budi@northwind.example", name="Budi", role="viewer", password=PASSWORD
+    )
+    session.commit()
+    thief = app.test_client()
+    assert attempt(thief, email="budi@northwind.example", **from_address(1)).status_code == 303
+    thief.post("/logout")
+    storm(app, range(2, 24))
+    assert attempt(thief, **from_address(1)).status_code == 429
+    number, mac = thief.get_cookie("backoffice_known", path="/login").value.split(".")
+    for forged in (f"{number}.{'0' * 32}", number, f".{mac}", f"{number}.{mac}." * 40, "é.é", ""):
+        thief.set_cookie("backoffice_known", forged, path="/login")
+        assert attempt(thief, **from_address(1)).status_code == 429, forged
+
+
+def test_a_browser_that_two_users_share_is_known_for_both(app, client, ayu, session):
+    actions.create_user(
+        session, email="budi@northwind.example", name="Budi", role="viewer", password=PASSWORD
+    )
+    session.commit()
+    for email in ("ayu@northwind.example", "budi@northwind.example"):
+        assert attempt(client, email=email, **from_address(1)).status_code == 303
+        client.post("/logout")
+    storm(app, range(2, 24))
+    assert attempt(client, **from_address(1)).status_code == 303
+
+
 def test_a_forged_forwarded_address_buys_no_further_attempts(client, ayu):
     statuses = [
         attempt(client, password="x", headers={"X-Forwarded-For": f"10.0.0.{n}"}).status_code
