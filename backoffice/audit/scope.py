@@ -35,7 +35,7 @@ NOT_AUDITED: Mapping[str, str] = {
     "reconciliations": "reports that a run has made; nobody enters them",
     "run_chunks": "the parts of a run that is under way",
     "run_items": "what a run did, kept for 90 days; what it changed has corrections or events",
-    "runs": "the record of background work, with its own history",
+    "runs": "the record of background work, with its own history; requests for approval and approvals are events",
     "saved_views": "how a person looks at a list; it changes nothing that anybody else sees",
     "schedulers": "who looks what is due at the moment",
     "schedules": "what schedulers have seen; the schedules themselves stand in the code",
@@ -47,7 +47,7 @@ NOT_AUDITED: Mapping[str, str] = {
 UNWATCHED: frozenset[str] = frozenset(NOT_AUDITED) - {
     "audit_checks", "audit_events", "audit_seals", "corrections", "figure_notes", "price_changes",
 }  # fmt: skip
-"""Tables without any trigger, and without a column that takes the actor's name by itself."""
+"""Tables without a column or a trigger that takes the actor's name by itself, and without one that notes changes."""
 
 BOOKKEEPING: Mapping[str, str] = {
     "balance_changed_at": "says when a figure was last written; nobody enters it",

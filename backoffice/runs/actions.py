@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from ..base import table_of
 from ..base.actor import actor
+from ..database.proof import prove
 from ..people.queries import acting_user
 from ..security.rights import Person, allowed
 from .ending import end_cancelled
@@ -21,6 +22,7 @@ from .errors import (
     AlreadyRunning,
     HasFinished,
     MayNotApprove,
+    NoLongerAsRequested,
     NothingToApply,
     NothingToRetry,
     NotWaiting,
@@ -45,6 +47,7 @@ from .models import (
     RunItem,
 )
 from .queries import Found, followers_of, found_by, is_applicable, reporting_run
+from .work import is_as_requested
 
 RUNS, CHUNKS = table_of(Run), table_of(RunChunk)
 
@@ -199,6 +202,7 @@ def approve(session: Session, run_id: int) -> Run:
     Raises:
         UnknownRun, NotWaiting, OwnApproval: the user who requested it may not approve it.
         MayNotApprove: a command, a program, or a user without the permission now.
+        NoLongerAsRequested: the listed changes are not those that were requested.
     """
     run = _locked(session, run_id)
     if run.status != AWAITING_APPROVAL:
@@ -208,6 +212,9 @@ def approve(session: Session, run_id: int) -> Run:
     approver = acting_user(session)
     if approver is None or not may_approve(approver, run.kind):
         raise MayNotApprove(run=run_id)
+    if not is_as_requested(session.connection(), run.scope, run.digest):
+        raise NoLongerAsRequested(run=run_id)
+    prove(session.connection())
     run.approved_by, run.approved_at, run.status = actor.get(), func.now(), QUEUED
     session.flush()
     return run

@@ -6,5 +6,6 @@ DOMAIN = Domain(
     "runs",
     models=("backoffice.runs.models",),
     screens=("backoffice.runs.views",),
+    triggers=("backoffice.runs.triggers:TRIGGERS",),
     notices=("backoffice.runs.notices:NOTICES",),
 )

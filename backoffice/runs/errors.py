@@ -57,6 +57,16 @@ class OwnApproval(Refusal):
     status = 403
 
 
+class NoLongerAsRequested(Refusal):
+    """The listed changes differ from those that were requested."""
+
+    sentence = N_(
+        "The changes that run %(run)s would make are no longer those that were requested. Cancel it and make a new "
+        "dry run."
+    )
+    status = 409
+
+
 class HasFinished(Refusal):
     """A finished run cannot be cancelled."""
 

@@ -69,7 +69,8 @@ class Run(Base):
     it to the workers (`deliveries`, `delivered_at`); with `is_here` a command performs it itself, and
     the relay takes it over only when that command seems dead. `served_at` is when a chunk of it was last
     claimed (`turns.py`). `scope` holds the kind's parameters, JSON only;
-    `scope_key` is equal for equal scopes. `follows` is the dry run that this one applies, or
+    `scope_key` is equal for equal scopes. `digest` identifies what a run that needs approval changes;
+    PostgreSQL sets it. `follows` is the dry run that this one applies, or
     the run that it retries. `total` is how many items it will look at, empty until it is planned;
     `checked` counts items looked at, `changed` those written (in a dry run: that would be),
     `unchanged`, `skipped` and `failed` the rest: an item is a row that is listed, or a record that was found
@@ -114,6 +115,7 @@ class Run(Base):
     follows: Mapped[int | None] = mapped_column(ForeignKey("runs.id"))
     approved_by: Mapped[str] = mapped_column(Text, server_default="", default="")
     approved_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    digest: Mapped[str] = mapped_column(Text, server_default="", default="")
     cancelled_by: Mapped[str] = mapped_column(Text, server_default="", default="")
     schedule: Mapped[str | None] = mapped_column(Text)
     due_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))

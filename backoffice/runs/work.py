@@ -29,10 +29,11 @@ from sqlalchemy import (
     text,
     update,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 
 from ..base import table_of
 from ..database import snapshots
-from .errors import Fenced
+from .errors import Fenced, NoLongerAsRequested
 from .models import AMOUNTS, CHUNK_DONE, COUNTERS, OPEN, Run, RunChunk, RunItem
 
 RUNS, CHUNKS, ITEMS = table_of(Run), table_of(RunChunk), table_of(RunItem)
@@ -65,7 +66,20 @@ class Asked:
     reason: str
     requested_by: str
     approved_by: str
+    digest: str
     follows: int | None
+
+    def check_digest(self, connection: Connection) -> None:
+        """Raise NoLongerAsRequested where it would change anything else than what was approved."""
+        if not is_as_requested(connection, self.scope, self.digest):
+            raise NoLongerAsRequested(run=self.id)
+
+
+def is_as_requested(connection: Connection, scope: Mapping[str, Any], digest: str) -> bool:
+    """Whether a run of this scope changes what it did when its digest was taken; true without a digest."""
+    return not digest or digest == connection.scalar(
+        select(func.backoffice_run_digest(literal(dict(scope), JSONB)))
+    )
 
 
 @dataclass(frozen=True)

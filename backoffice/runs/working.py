@@ -336,6 +336,7 @@ def _plan(kind: RunKind, asked: Asked, work: Work) -> None:
 
 
 def _planned(kind: RunKind, asked: Asked, connection: Connection) -> Iterable[Chunk]:
+    asked.check_digest(connection)
     earlier = int(asked.scope["retry"]) if "retry" in asked.scope else None
     if earlier is None or not _was_planned(connection, earlier):
         return kind.plan(connection, asked)

@@ -12,7 +12,37 @@ AT_ONCE = (
     f"{OF_VERBS}::test_below_the_limits_it_is_done_at_once_and_where_it_is_always_shown_with_a_reason",
 )
 
+GUARD, GUARDED = "backoffice/runs/triggers.py", "tests/runs/test_approval_guards.py"
+
 MUTANTS: tuple[Mutant, ...] = (
+    Mutant(
+        "approvals-guard-lets-the-one-who-asked-approve",
+        GUARD,
+        "NEW.approved_by IN ('', OLD.requested_by)",
+        "NEW.approved_by = ''",
+        (f"{GUARDED}::test_also_our_own_processes_need_another_user",),
+    ),
+    Mutant(
+        "approvals-guard-asks-nobody-for-proof",
+        GUARD,
+        "  IF NOT public.{IS_OURS}() THEN",
+        "  IF false THEN",
+        (f"{GUARDED}::test_another_program_with_the_password_changes_and_approves_nothing",),
+    ),
+    Mutant(
+        "approvals-guard-forgets-the-items",
+        GUARD,
+        "convert_to(scope::text || items, 'UTF8')",
+        "convert_to(scope::text, 'UTF8')",
+        (f"{GUARDED}::test_what_has_changed_since_it_was_requested_is_not_approved",),
+    ),
+    Mutant(
+        "approvals-what-was-approved-is-not-compared-again",
+        "backoffice/runs/working.py",
+        "    asked.check_digest(connection)\n",
+        "",
+        (f"{GUARDED}::test_what_has_changed_since_it_was_approved_is_not_applied",),
+    ),
     Mutant(
         "approvals-what-has-changed-is-written-all-the-same",
         VERBS,
