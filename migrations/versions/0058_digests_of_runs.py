@@ -1,14 +1,14 @@
 """Runs that need approval hold the digest of what they change. Those that wait during the upgrade have none.
 
-Revision ID: 0057_digests_of_runs
-Revises: 0056_stored_anchors
+Revision ID: 0058_digests_of_runs
+Revises: 0057_turns_of_runs
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0057_digests_of_runs"
-down_revision = "0056_stored_anchors"
+revision = "0058_digests_of_runs"
+down_revision = "0057_turns_of_runs"
 branch_labels = None
 depends_on = None
 
