@@ -128,6 +128,8 @@ IMPOSSIBLE_DATE = N_(
     "Correct that date first, then save again."
 )
 
+TOO_LONG = N_("A text is longer than can be stored. Nothing was saved: shorten it.")
+
 TOO_LARGE = N_(
     "What this comes to is more than can be kept: an amount has at most thirteen digits before the decimals. "
     "Nothing was saved. Look for a digit too many."
@@ -293,6 +295,8 @@ def _of_the_data(error: DBAPIError) -> Response | None:
         return _refused(locked)
     if broken_constraint(error).endswith("_in_calendar"):
         return answer(409, _(IMPOSSIBLE_DATE))
+    if broken_constraint(error).endswith("_text_lengths"):
+        return answer(422, _(TOO_LONG))
     if sqlstate_of(error) == _OUT_OF_RANGE:
         return answer(422, _(TOO_LARGE))
     return answer(400) if isinstance(error, DataError) else None  # NUL in a text, and the like

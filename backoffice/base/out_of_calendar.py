@@ -4,7 +4,6 @@ PostgreSQL's calendar is wider than Python's: it has `infinity`, years BC and th
 them, so one such value, written past the CHECKs or before there were any, would break every screen that reads its row.
 """
 
-from collections.abc import Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, cast
 
@@ -15,17 +14,12 @@ from psycopg.pq import Format
 from sqlalchemy import (
     CheckConstraint,
     Column,
-    Connection,
     Date,
     DateTime,
     Engine,
-    MetaData,
-    Result,
     Table,
     event,
 )
-from sqlalchemy import text as text_of
-from sqlalchemy.exc import IntegrityError
 
 from .periods import FIRST_DAY, LAST_DAY
 
@@ -98,64 +92,3 @@ def _range_of(column: Column[Any]) -> tuple[date, date]:
 def _in_calendar(column: Column[Any]) -> str:
     low, high = _range_of(column)
     return f"{column.name} BETWEEN '{low}' AND '{high}'"
-
-
-def sync(connection: Connection, metadata: MetaData) -> list[str]:
-    """Add every table's CHECK, as the owner; answers the tables with rows that violate it, and some of these rows.
-
-    A CHECK applies to new values at once; it is validated once no old row violates it, by this or a later upgrade. So a
-    book with a bad date can still be upgraded.
-    """
-    known = {row.table: row for row in _checks(connection)}
-    violated = []
-    for table in metadata.sorted_tables:
-        check, found = calendar_check(table), known.get(table.name)
-        if check is None:
-            continue
-        name = f"ck_{table.name}_in_calendar"
-        columns = sorted(c.name for c in table.columns if is_dated(c))
-        if found is None or sorted(found.columns) != columns:
-            _run(connection, f"ALTER TABLE {table.name} DROP CONSTRAINT IF EXISTS {name}")
-            _run(
-                connection,
-                f"ALTER TABLE {table.name} ADD CONSTRAINT {name} CHECK ({check.sqltext}) NOT VALID",
-            )
-        elif found.is_valid:
-            continue
-        if not _is_valid_now(connection, table.name, name):
-            violated.append(f"{table.name} ({_some(connection, table, check)})")
-    return violated
-
-
-_CHECKS = """
-SELECT conrelid::regclass::text AS "table", convalidated AS is_valid,
-       array(SELECT attname::text FROM pg_attribute
-             WHERE attrelid = conrelid AND attnum = ANY (conkey)) AS columns
-FROM pg_constraint
-WHERE contype = 'c' AND conname LIKE :name AND connamespace = 'public'::regnamespace
-"""
-
-
-def _checks(connection: Connection) -> Sequence[Any]:
-    return connection.execute(text_of(_CHECKS), {"name": "ck\\_%\\_in\\_calendar"}).all()
-
-
-def _is_valid_now(connection: Connection, table: str, name: str) -> bool:
-    try:
-        with connection.begin_nested():
-            _run(connection, f"ALTER TABLE {table} VALIDATE CONSTRAINT {name}")
-    except IntegrityError:
-        return False
-    return True
-
-
-def _some(connection: Connection, table: Table, check: CheckConstraint) -> str:
-    """The keys of the first rows that violate the CHECK."""
-    key = next(iter(table.primary_key)).name
-    rows = f"SELECT {key} FROM {table.name} WHERE NOT ({check.sqltext}) ORDER BY 1 LIMIT 4"  # noqa: S608 (our names)
-    keys = [str(row[0]) for row in _run(connection, rows)]
-    return ", ".join([f"{key} {keys[0]}", *keys[1:3], *(["…"] if len(keys) > 3 else [])])
-
-
-def _run(connection: Connection, statement: str) -> Result[Any]:
-    return connection.execute(text_of(statement.replace(":", "\\:")))

@@ -151,7 +151,9 @@ class Invoice(Base):
     issued_on: Mapped[date]
     due_on: Mapped[date]
     status: Mapped[str] = mapped_column(Text, server_default=POSTED, default=POSTED)
-    void_reason: Mapped[str] = mapped_column(Text, server_default="", default="")
+    void_reason: Mapped[str] = mapped_column(
+        Text, server_default="", default="", info={"longest": 500}
+    )
     version: Mapped[int] = mapped_column(server_default="1", default=1)
     created_at: Mapped[Moment]
     updated_at: Mapped[Moment]
@@ -217,7 +219,7 @@ class Payment(Base):
     )  # fmt: skip
 
     id: Mapped[Id]
-    reference: Mapped[str] = mapped_column(Text)
+    reference: Mapped[str] = mapped_column(Text, info={"longest": 70})  # with "… (void 12)"
     part: Mapped[int] = mapped_column(server_default="1", default=1)
     customer_id: Mapped[int] = mapped_column(ForeignKey(Customer.id))
     meter_id: Mapped[int | None] = mapped_column(ForeignKey(Meter.id))
@@ -226,7 +228,9 @@ class Payment(Base):
     paid_on: Mapped[date]
     amount: Mapped[Money] = mapped_column(info={"label": N_("Amount")})
     status: Mapped[str] = mapped_column(Text, server_default=POSTED, default=POSTED)
-    void_reason: Mapped[str] = mapped_column(Text, server_default="", default="")
+    void_reason: Mapped[str] = mapped_column(
+        Text, server_default="", default="", info={"longest": 500}
+    )
     replaces_id: Mapped[int | None] = mapped_column(ForeignKey("payments.id"))
     version: Mapped[int] = mapped_column(server_default="1", default=1)
     created_at: Mapped[Moment]
@@ -269,7 +273,9 @@ class MeterAdjustment(Base):
     amount: Mapped[Money] = mapped_column(info={"label": N_("Amount")})
     reason: Mapped[str] = mapped_column(Text)
     status: Mapped[str] = mapped_column(Text, server_default=POSTED, default=POSTED)
-    void_reason: Mapped[str] = mapped_column(Text, server_default="", default="")
+    void_reason: Mapped[str] = mapped_column(
+        Text, server_default="", default="", info={"longest": 500}
+    )
     version: Mapped[int] = mapped_column(server_default="1", default=1)
     created_at: Mapped[Moment]
     updated_at: Mapped[Moment]

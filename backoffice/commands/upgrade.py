@@ -30,17 +30,18 @@ from sqlalchemy.exc import ProgrammingError
 from .. import audit, figures
 from ..app.command_line import database_in_use
 from ..app.domain import declared
-from ..base import Base, out_of_calendar
+from ..base import Base
 from ..base.trouble import Trouble
 from ..book.actions import record_first, refuse_another
 from ..book.meaning import of_this_process
 from ..book.owning import as_owner, owner_engine
-from ..database import grants, proof
+from ..database import checks, grants, proof
 from ..database.objects import asleep, drop_generated
 from ..database.revisions import seen_by
 from ..drift.facts.holding import Doubts
 from ..figures import acting_as, actor
 from ..figures.computing import definitions
+from ..records.text_limits import text_limits
 
 ONE_AT_A_TIME = 0x0B0FF1CE
 """Key of the advisory lock under which migrations wait for each other."""
@@ -51,6 +52,11 @@ UNMODELLED = re.compile("ix_audit_events_(order_lines_order_id|[a-z_]+_to_[a-z_]
 IMPOSSIBLE_DATES = (
     "These tables have rows with a date before 1900 or after 2199: {tables}. New ones are refused. "
     "Correct the rows in the database, then run: backoffice db upgrade"
+)
+
+LONG_TEXTS = (
+    "These tables have rows with a text that is longer than forms allow: {tables}. New ones are refused. "
+    "Shorten the texts in the database, then run: backoffice db upgrade"
 )
 
 UP_TO_DATE = "The database is up to date."
@@ -109,7 +115,15 @@ def _migrate(context: Any, engine: Engine, app: Flask) -> Iterator[str]:
         is_newest = versions == set(context.script.get_heads())
         renewed = _sync(connection, app, woken) if is_newest else []
         is_first = is_newest and record_first(connection)
-        offended = out_of_calendar.sync(connection, Base.metadata) if is_newest else []
+        offended = (
+            checks.sync(connection, checks.calendar_checks(Base.metadata)) if is_newest else []
+        )
+        limits = text_limits(declared().records.values(), Base.metadata)
+        too_long = (
+            checks.sync(connection, checks.length_checks(Base.metadata, limits))
+            if is_newest
+            else []
+        )
     if moves:
         where = ", ".join(sorted(versions)) or "an empty database"
         yield f"Migrated to {where}." if moves[-1].is_upgrade else f"Went back to {where}."
@@ -121,6 +135,8 @@ def _migrate(context: Any, engine: Engine, app: Flask) -> Iterator[str]:
         yield str(of_this_process())
     if offended:
         yield IMPOSSIBLE_DATES.format(tables=", ".join(offended))
+    if too_long:
+        yield LONG_TEXTS.format(tables=", ".join(too_long))
     if is_newest:
         yield from _computed(engine)
         yield UP_TO_DATE

@@ -28,7 +28,7 @@ class SavedView(Base):
     id: Mapped[Id]
     user_id: Mapped[int] = mapped_column(ForeignKey(User.id, ondelete="CASCADE"))
     list: Mapped[str] = mapped_column(Text)
-    name: Mapped[str] = mapped_column(Text)
+    name: Mapped[str] = mapped_column(Text, info={"longest": 60})
     query: Mapped[str] = mapped_column(Text, server_default="", default="")
     is_default: Mapped[bool] = mapped_column(server_default="false", default=False)
     created_at: Mapped[Moment]

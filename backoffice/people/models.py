@@ -25,8 +25,8 @@ class User(Base):
     )
 
     id: Mapped[Id]
-    email: Mapped[str] = mapped_column(Text, unique=True)
-    name: Mapped[str] = mapped_column(Text)
+    email: Mapped[str] = mapped_column(Text, unique=True, info={"longest": 254})
+    name: Mapped[str] = mapped_column(Text, info={"longest": 200})
     role: Mapped[str] = mapped_column(Text, server_default="viewer", default="viewer")
     password_hash: Mapped[str] = mapped_column(Text, server_default="", default="")
     is_active: Mapped[bool] = mapped_column(server_default="true", default=True)
@@ -111,7 +111,7 @@ class ApiToken(Base):
     )
 
     id: Mapped[Id]
-    name: Mapped[str] = mapped_column(Text)
+    name: Mapped[str] = mapped_column(Text, info={"longest": 100})
     scope: Mapped[str] = mapped_column(Text)
     token_hash: Mapped[str] = mapped_column(Text, unique=True)
     created_by: Mapped[str] = mapped_column(Text, server_default="", default="")

@@ -50,6 +50,7 @@ class Shown:
     `of` computes it from a row: amounts as Decimals, lists and mappings of them. `schema` is its JSON schema. A value
     that programs may send too has an `entry`, the schema of what is sent; `problems` are the errors of a sent value
     that does not fit it, each with its place: `lines-0-debit`. The form makes controls of it (`OfRecord.typed`).
+    `fields` are those of its lines.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Shown:
     schema: Mapping[str, Any] = field(default_factory=lambda: {"type": "string"})
     entry: Mapping[str, Any] | None = None
     problems: Callable[[Any], Iterable[tuple[str, str]]] = lambda _sent: ()
+    fields: Sequence[Field] = ()
 
 
 def _nothing(_session: Session, _row: Row) -> None:

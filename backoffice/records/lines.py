@@ -58,6 +58,7 @@ def shown_lines(
         of,
         schema=listed(read_id, {name: {"type": "string"} for name in computed}),
         entry=listed(sent_id, {}, additionalProperties=False, required=[named, *required]),
+        fields=fields,
         problems=lambda sent: problems_of(LINES, sent, known, must_be, of_line),
     )
 

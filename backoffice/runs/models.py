@@ -111,7 +111,7 @@ class Run(Base):
     is_here: Mapped[bool] = mapped_column(server_default="false", default=False)
     status: Mapped[str] = mapped_column(Text, server_default=QUEUED, default=QUEUED)
     requested_by: Mapped[str] = mapped_column(Text, server_default="", default="")
-    reason: Mapped[str] = mapped_column(Text, server_default="", default="")
+    reason: Mapped[str] = mapped_column(Text, server_default="", default="", info={"longest": 500})
     follows: Mapped[int | None] = mapped_column(ForeignKey("runs.id"))
     approved_by: Mapped[str] = mapped_column(Text, server_default="", default="")
     approved_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))

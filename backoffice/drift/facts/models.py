@@ -33,6 +33,6 @@ class FactDecision(Base):
     decision: Mapped[str] = mapped_column(Text)
     stored: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     trail: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
-    reason: Mapped[str] = mapped_column(Text)
+    reason: Mapped[str] = mapped_column(Text, info={"longest": 500})
     decided_by: Mapped[str] = mapped_column(Text)
     decided_at: Mapped[Moment]
