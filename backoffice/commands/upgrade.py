@@ -115,15 +115,7 @@ def _migrate(context: Any, engine: Engine, app: Flask) -> Iterator[str]:
         is_newest = versions == set(context.script.get_heads())
         renewed = _sync(connection, app, woken) if is_newest else []
         is_first = is_newest and record_first(connection)
-        offended = (
-            checks.sync(connection, checks.calendar_checks(Base.metadata)) if is_newest else []
-        )
-        limits = text_limits(declared().records.values(), Base.metadata)
-        too_long = (
-            checks.sync(connection, checks.length_checks(Base.metadata, limits))
-            if is_newest
-            else []
-        )
+        offended = list(_offended(connection)) if is_newest else []
     if moves:
         where = ", ".join(sorted(versions)) or "an empty database"
         yield f"Migrated to {where}." if moves[-1].is_upgrade else f"Went back to {where}."
@@ -133,15 +125,21 @@ def _migrate(context: Any, engine: Engine, app: Flask) -> Iterator[str]:
         yield f"{len(renewed)} generated database objects were renewed."
     if is_first:
         yield str(of_this_process())
-    if offended:
-        yield IMPOSSIBLE_DATES.format(tables=", ".join(offended))
-    if too_long:
-        yield LONG_TEXTS.format(tables=", ".join(too_long))
+    yield from offended
     if is_newest:
         yield from _computed(engine)
         yield UP_TO_DATE
     else:
         yield NOT_NEWEST
+
+
+def _offended(connection: Connection) -> Iterator[str]:
+    """Add the CHECKs that may be younger than the rows; yields a sentence for each kind that rows violate."""
+    limits = text_limits(declared().records.values(), Base.metadata)
+    if tables := checks.sync(connection, checks.calendar_checks(Base.metadata)):
+        yield IMPOSSIBLE_DATES.format(tables=", ".join(tables))
+    if tables := checks.sync(connection, checks.length_checks(Base.metadata, limits)):
+        yield LONG_TEXTS.format(tables=", ".join(tables))
 
 
 def _wake(app: Flask) -> dict[str, str]:
