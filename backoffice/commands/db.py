@@ -9,6 +9,7 @@ from flask_migrate.cli import db as migrations
 
 from ..app.command_line import TROUBLE
 from .meaning import set_meaning
+from .psql import psql
 
 OFFERED = ("upgrade", "downgrade", "current", "history", "heads", "show", "check", "revision")
 """Flask-Migrate's commands that apply here: migrations have no branches, and `stamp` is never used."""
@@ -38,7 +39,8 @@ class Database(click.Group):
 
 group = Database(
     "db",
-    {name: migrations.commands[name] for name in OFFERED} | {"set-meaning": set_meaning},
+    {name: migrations.commands[name] for name in OFFERED}
+    | {"set-meaning": set_meaning, "psql": psql},
     params=migrations.params,
     callback=migrations.callback,
     help="The database itself: its schema, triggers, grants and statistics.",

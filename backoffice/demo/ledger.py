@@ -2,7 +2,9 @@
 
 from datetime import date
 from decimal import Decimal
+from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from ..base import periods
@@ -10,6 +12,7 @@ from ..base.periods import Month
 from ..ledger import actions
 from ..ledger.entries import LineEntry
 from ..ledger.models import Account
+from ..ledger.periods.queries import next_to_close
 from .fitting import fit
 
 MONTHS = 12
@@ -43,7 +46,7 @@ EVERY_MONTH = {
 
 
 def load(session: Session) -> None:
-    """Open the accounts, and post the last months; one entry is reversed, one is a draft. Never commits."""
+    """Open the accounts, and post the last months; one entry is reversed. Never commits."""
     ids = {}
     for code, (name, kind, *role) in ACCOUNTS.items():
         account = Account(code=code, name=name, type=kind, role="".join(role))
@@ -58,7 +61,19 @@ def load(session: Session) -> None:
         for memo, reported in EVERY_MONTH.items():
             actions.enter(session, month.last, _lines(ids, *reported), memo=memo)
     _mistaken(session, ids, months[-1].last)
-    _draft(session, ids, today)
+
+
+def leave_drafts(session: Session) -> None:
+    """Leave two drafts: one of today, and one that keeps the first month from being closed. Never commits."""
+    ids = {code: number for number, code in session.execute(select(Account.id, Account.code))}
+    truck = {"entry_date": periods.today(), "memo": "A pallet truck", "source": "INV-2231"}
+    _draft(session, truck, _lines(ids, "1700", "1100", "1450.00"))
+    rent = {
+        "entry_date": next_to_close(session).last,
+        "memo": "Rent deposit, paid by the owner",
+        "source": "",
+    }
+    _draft(session, rent, _lines(ids, "1500", "3000", "500.00"))
 
 
 def _lines(ids: dict[str, int], debited: str, credited: str, dollars: str) -> list[LineEntry]:
@@ -72,8 +87,6 @@ def _mistaken(session: Session, ids: dict[str, int], day: date) -> None:
     actions.reverse(session, twice.id, {"entry_date": day, "memo": "Posted twice"})
 
 
-def _draft(session: Session, ids: dict[str, int], day: date) -> None:
-    reported = {"entry_date": day, "memo": "A pallet truck", "source": "INV-2231"}
-    lines = _lines(ids, "1700", "1100", "1450.00")
+def _draft(session: Session, reported: dict[str, Any], lines: list[LineEntry]) -> None:
     number = actions.number_for(session, reported)
     actions.create(session, {**reported, "number": number, "lines": lines})

@@ -92,6 +92,7 @@ def load() -> list[SignIn]:
         gas.load(db.session())
         ledger.load(db.session())
         reconcile(db.session(), EVERYTHING)
+        ledger.leave_drafts(db.session())
         for year in years_with_targets(periods.today()):
             months = list(Month(year, 1).through(Month(year, 12)))
             targets.generate(db.session(), months, growth=GROWTH)

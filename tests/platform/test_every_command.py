@@ -101,6 +101,10 @@ COMMANDS: dict[str, Spoken] = {
             "reason": REASON,
         },
     ),
+    "db psql": Spoken(
+        "book", "what is typed is the user's own",
+        decides={"role": ("as whom", ("--as", "app")), "arguments": ("what", ("-c", "SELECT 1"))},
+    ),
     "db routine": Spoken("records"),
     "db set-meaning": Spoken(
         "book",
@@ -255,9 +259,9 @@ COMMANDS: dict[str, Spoken] = {
 }  # fmt: skip
 """Every command of the product."""
 
-NOT_HERE = {"dev", "demo load", "db set-meaning"}
-"""Commands that start lasting processes, need an empty book, or change this process's currency, tested in
-tests/platform/test_supervisor.py, test_demo.py and test_book.py."""
+NOT_HERE = {"dev", "demo load", "db psql", "db set-meaning"}
+"""Commands that start other programs, need an empty book, or change this process's currency, tested in
+tests/platform/test_supervisor.py, test_demo.py, test_psql.py and test_book.py."""
 
 NOBODY = "There is nobody to ask for a password here"
 ASKS = {

