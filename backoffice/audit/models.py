@@ -33,6 +33,11 @@ ACTOR_DEFAULT = "coalesce(nullif(current_setting('backoffice.actor', true), ''),
 """The actor: set by the app for the transaction, else the database user."""
 
 
+FORMER_NAME = "coalesce(before ->> 'code', before ->> 'number', before ->> 'reference')"
+IS_RENAMED = "action = 'UPDATE' AND before ?| ARRAY['code', 'number', 'reference']"
+"""The former name in the event of a renamed row, as in the index: only changed columns are in `before`."""
+
+
 class ExactValues(TypeDecorator[dict[str, Any]]):
     """Column values as jsonb; numbers with decimals are read as strings, never as floats."""
 
@@ -69,6 +74,12 @@ class AuditEvent(Base):
             "at",
             "id",
             postgresql_where=text("action IN ('DELETE', 'TRUNCATE')"),
+        ),
+        Index(
+            "ix_audit_events_former_name",
+            "table_name",
+            text(f"({FORMER_NAME})"),
+            postgresql_where=text(IS_RENAMED),
         ),
     )
 

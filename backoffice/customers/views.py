@@ -1,16 +1,18 @@
 """The screens of customers: the list, one customer with their records, and the options of a form."""
 
-from flask import Blueprint, Response, abort, redirect, request, url_for
+from flask import Blueprint, Response, redirect, request, url_for
 from flask_login import current_user
 from werkzeug.wrappers import Response as AnyResponse
 
 from ..app.extensions import db
+from ..records.former_addresses import leave_for_present
 from ..security.permissions import requires
 from ..web.additions import parts_of
 from ..web.htmx import render
 from ..web.paging import page_number
 from . import merging, queries
 from .models import Customer
+from .records import CUSTOMER
 from .screens import screens
 
 bp = Blueprint("customers", __name__, url_prefix="/customers")
@@ -30,7 +32,7 @@ def options() -> Response:
 @requires("customers.read")
 def record(code: str) -> AnyResponse:
     """One customer, with the parts that other domains add. The code of a merged duplicate shows its survivor."""
-    found = queries.by_code(db.session(), code) or abort(404)
+    found = queries.by_code(db.session(), code) or leave_for_present(CUSTOMER, code)
     customer = queries.survivor_of(db.session(), found)
     if customer is not found:
         return redirect(url_for("customers.record", code=customer.code, was=found.code))

@@ -16,6 +16,7 @@ from .files.stage import Stage
 from .files.uploads import distinct_names
 from .kinds import ImportKind
 from .look_alikes import look_alikes
+from .renamed import follow_renames
 from .report import Problem, Report
 
 OUT_OF_RANGE = "22003"
@@ -100,6 +101,7 @@ class _Importer:
         )
         incomplete = {value for file in self.files for value in file.incomplete}
         continues = not report.problems or self._leave_out([], incomplete)
+        follow_renames(self.stage, self.kind)
         while found := [*look_alikes(self.stage, self.kind), *self.kind.check(self.stage)]:
             report.problems += found
             if not self._leave_out(found):

@@ -30,7 +30,7 @@ from .calculations import read_beside
 from .declaration import Contents, Deletion, Record, Repeated, Row, Verb
 from .fields import NO_SUCH_FIELD, CalendarMonth, Field, Flag, Pick, is_text
 from .idempotent_requests import key_sent, once, replayed
-from .listing import address_of, list_for, row_named
+from .listing import address_of, list_for, row_named, row_once_named
 from .openapi import document
 from .query_arguments import cursor_of, list_state, page_size, parse_cursor
 
@@ -257,6 +257,8 @@ class Resource:
 
     def _found(self, name: str) -> Row:
         row = row_named(db.session(), self.record, _program(), name)
+        if row is None:
+            row = row_once_named(db.session(), self.record, _program(), name)
         if row is None:
             raise RecordNotFound()
         return row

@@ -13,6 +13,7 @@ from ..base import N_
 from ..base.identifiers import whole_number
 from ..lists import Column, List, Search, containing
 from ..web.record_links import label_of
+from . import former_names
 from .declaration import Record, Row
 from .fields import Choice, Field, Flag, Pick, Text
 
@@ -26,6 +27,14 @@ def row_named(session: Session, record: Record, user: Any, name: str) -> Row | N
     """The row of that name, if the user may see it."""
     named: Any = whole_number(name) if isinstance(record.name.type, Integer) else name
     return session.scalars(_rows(record, user).where(record.name == named)).one_or_none()
+
+
+def row_once_named(session: Session, record: Record, user: Any, name: str) -> Row | None:
+    """The row that was called so before and is renamed since, if the user may see it."""
+    if isinstance(record.name.type, Integer) or record.argument not in record.by_name:
+        return None
+    row_id = former_names.row_once_named(session, record.name, name)
+    return None if row_id is None else row_with_id(session, record, user, row_id)
 
 
 def row_with_id(session: Session, record: Record, user: Any, row_id: int) -> Row | None:

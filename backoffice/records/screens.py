@@ -40,6 +40,7 @@ from ..web.htmx import render, wants_partial
 from . import actions, forms, history
 from .calculations import Calculations, RowsAt, amounts_of, marks_of, total_of
 from .declaration import Deletion, Record, Row, Verb
+from .former_addresses import leave_for_present
 from .forms import OfRecord, Question
 from .listing import address_in, address_of, list_for, row_named, row_with_id
 from .writing import written
@@ -116,8 +117,9 @@ class Screens:
                 bp.add_url_rule(rule, name, _view(view, permission), methods=[method])
 
     def found(self, name: str) -> Row:
-        """The row of that name, if the user may see it; else 404."""
-        return row_named(db.session(), self.record, current_user, name) or abort(404)
+        """The row of that name, if the user may see it; by a former name a redirect, else 404."""
+        row = row_named(db.session(), self.record, current_user, name)
+        return row if row is not None else leave_for_present(self.record, name)
 
     def index(self) -> Response:
         """The list, filtered."""

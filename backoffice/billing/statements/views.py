@@ -7,7 +7,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from flask import Response, abort, request, url_for
+from flask import Response, request, url_for
 from flask_babel import gettext as _
 from sqlalchemy import select
 
@@ -21,6 +21,7 @@ from ...customers.screens import screens as customers
 from ...drift.marks import FINDINGS, Marks, marks
 from ...lists import Column, List, Said
 from ...lists.marking import Mark
+from ...records.former_addresses import leave_for_present
 from ...security.permissions import requires
 from ...web.formats import day_filter, money_filter
 from ...web.htmx import render
@@ -29,6 +30,7 @@ from .. import queries
 from ..figures import customer_balance, invoice_amount
 from ..meters.documents import record_url
 from ..meters.queries import figures_of
+from ..meters.records import METER
 from ..models import Invoice, Meter
 from ..of_customers import MOST_LOOKED_AT
 from ..views import bp
@@ -162,7 +164,7 @@ def _of_customer(code: str) -> StatementOwner:
 
 
 def _of_meter(number: str) -> StatementOwner:
-    meter = queries.meter_of(db.session(), number) or abort(404)
+    meter = queries.meter_of(db.session(), number) or leave_for_present(METER, number)
     owner = next((each.customer for each in meter.assignments if each.is_active), None)
     return StatementOwner(owner, meter, [meter.id])
 

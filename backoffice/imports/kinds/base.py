@@ -32,6 +32,7 @@ class Reads:
 
     `matches` returns the condition of the rows that a name stands for; `lines` the lines, with any column that they
     need beside those of the files. `is_locked_here`: the import changes these rows, and `check` does not lock them.
+    `name` is the column by which the rows are called, where `by` is that alone.
     """
 
     model: Any
@@ -39,11 +40,14 @@ class Reads:
     matches: Callable[[Any], ColumnElement[bool]]
     lines: Callable[[Stage], FromClause] = staged
     is_locked_here: bool = False
+    name: InstrumentedAttribute[Any] | None = None
 
 
 def reads(name: str, column: InstrumentedAttribute[Any], *, is_locked_here: bool = False) -> Reads:
     """The rows that the column `name` of the files names by their unique `column`."""
-    return Reads(column.class_, (name,), lambda c: column == c[name], is_locked_here=is_locked_here)
+    return Reads(
+        column.class_, (name,), lambda c: column == c[name], is_locked_here=is_locked_here, name=column
+    )  # fmt: skip
 
 
 class Creates(NamedTuple):
