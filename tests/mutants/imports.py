@@ -95,8 +95,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "imports-amount-beside-units-is-believed",
         "backoffice/imports/kinds/invoices.py",
-        "        come_to.where(~is_entered, stage.c.amount != Invoice.amount),\n",
-        "        come_to.where(is_entered, stage.c.amount != Invoice.amount),\n",
+        "        come_to.where(~is_entered, wanted.c.said_amount != Invoice.amount),\n",
+        "        come_to.where(is_entered, wanted.c.said_amount != Invoice.amount),\n",
         (
             "tests/imports/test_documents.py::test_an_amount_that_is_not_what_units_come_to_is_refused_with_both_figures",
         ),
@@ -140,9 +140,25 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "imports-second-equal-deposit-is-the-first",
         "backoffice/imports/kinds/gas.py",
-        '    names = ("customer_id", "deposited_on", "amount", "place")\n',
-        '    names = ("customer_id", "deposited_on", "amount")\n',
+        '    names = (*_SAME_DEPOSIT, "place")\n',
+        "    names = _SAME_DEPOSIT\n",
         ("tests/imports/test_gas.py::test_the_same_deposit_twice_in_a_file_is_two_and_stays_two",),
+    ),
+    Mutant(
+        "imports-guard-of-our-exports-is-stored",
+        "backoffice/base/formula_guard.py",
+        '    return cell[1:] if cell.startswith("\'") and is_formula(cell) else cell\n',
+        "    return cell\n",
+        (
+            "tests/imports/test_own_exports.py::test_an_exported_customer_with_formulas_comes_back_unchanged",
+        ),
+    ),
+    Mutant(
+        "imports-footer-of-our-exports-is-a-record",
+        "backoffice/lists/footers.py",
+        "            if waiting and in_each_language(TOTAL) & set(waiting[-1].cells):\n",
+        "            if not waiting:\n",
+        ("tests/imports/test_own_exports.py::test_a_footer_is_no_record",),
     ),
     Mutant(
         "imports-last-locked-day-is-open",
