@@ -124,6 +124,7 @@ def import_command(
     layout = _layout(KINDS[kind], **written)
     with _spinner():
         sources = [] if is_by_line else _sources(files)
+        layout = _of_our_list(KINDS[kind], sources, layout)
         if written["number_format"] is None:
             _refuse_uncertain_numbers(KINDS[kind], sources or files, layout)
     if is_by_line:
@@ -165,6 +166,16 @@ def _layout(
         columns[normalised(name)] = normalised(target)
     notation = Notation(date_format, number_format or "plain")
     return Layout(encoding, SIGNS.get(delimiter or "", ""), notation, columns)
+
+
+def _of_our_list(kind: ImportKind, sources: Sequence[Source], layout: Layout) -> Layout:
+    """The layout of an exported list, if these files are one; heads that it has not are never guessed."""
+    from .exported import as_exported  # reads all lists, which a command loads only for this
+
+    try:
+        return as_exported(kind, sources, layout) if sources else layout
+    except OSError as error:
+        raise Trouble(f"{error.filename}: {error.strerror}") from error
 
 
 def _refuse_uncertain_numbers(

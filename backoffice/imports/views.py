@@ -244,7 +244,7 @@ def upload_or_404(import_id: int) -> Import:
 
 
 def _suggested(upload: Import) -> Layout:
-    exported = meanings_of(upload.kind, current_user)
+    exported = meanings_of(upload.kind)
     return queries.suggested(db.session(), upload, current_user.id, exported)
 
 
@@ -252,7 +252,7 @@ def _completed(upload: Import, layout: Layout) -> Layout:
     """`layout` with the notation of its columns, and with columns that another delimiter has split."""
     files, exported = (
         queries.stored_files(db.session(), upload),
-        meanings_of(upload.kind, current_user),
+        meanings_of(upload.kind),
     )
     guess = guess_layout(files, KINDS[upload.kind], layout, exported)
     names = {

@@ -171,8 +171,12 @@ def test_all_that_match_are_edited_without_javascript(
     assert session.query(Order).filter(Order.closing_date.is_not(None)).count() == 0
 
 
-def test_the_exported_file_ends_with_the_totals_of_the_screen(
-    browse: Browse, book: None, tmp_path: Any
+@pytest.mark.parametrize(
+    ("name", "delimiter", "totals"),
+    [("CSV", ",", False), ("CSV for Excel in Indonesian", ";", True)],
+)
+def test_the_exported_file_has_the_rows_and_the_file_for_people_the_totals_of_the_screen(
+    browse: Browse, book: None, name: str, delimiter: str, totals: bool
 ) -> None:
     page = browse("finance")
     page.goto("/orders")
@@ -181,13 +185,14 @@ def test_the_exported_file_ends_with_the_totals_of_the_screen(
     shown = footer(page).locator("td").last.inner_text()
     page.get_by_text("Export").click()
     with page.expect_download() as download:
-        page.get_by_role("link", name="CSV", exact=True).click()
+        page.get_by_role("link", name=name, exact=True).click()
     assert re.fullmatch(r"orders-\d{4}-\d\d-\d\d\.csv", download.value.suggested_filename)
     with open(download.value.path(), encoding="utf-8-sig", newline="") as file:
-        lines = list(csv.reader(file))
-    amounts = [Decimal(line[-1]) for line in lines[1:31]]
+        lines = list(csv.reader(file, delimiter=delimiter))
+    amounts = [Decimal(line[-1].replace(",", ".")) for line in lines[1:31]]
     assert sum(amounts) == Decimal(shown.replace(",", ""))
-    assert Decimal(lines[31][-1]) == sum(amounts)
+    ends = [Decimal(line[-1].replace(",", ".")) for line in lines[31:32]]
+    assert ends == ([sum(amounts)] if totals else [])
 
 
 def test_the_keyboard_finds_walks_opens_and_makes(browse: Browse, book: None) -> None:
