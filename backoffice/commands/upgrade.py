@@ -30,18 +30,18 @@ from sqlalchemy.exc import ProgrammingError
 from .. import audit, figures
 from ..app.command_line import database_in_use
 from ..app.domain import declared
+from ..app.late_checks import text_limits
 from ..base import Base
 from ..base.trouble import Trouble
 from ..book.actions import record_first, refuse_another
 from ..book.meaning import of_this_process
 from ..book.owning import as_owner, owner_engine
-from ..database import checks, grants, proof
+from ..database import checks, grants, proof, strangers
 from ..database.objects import asleep, drop_generated
 from ..database.revisions import seen_by
 from ..drift.facts.holding import Doubts
 from ..figures import acting_as, actor
 from ..figures.computing import definitions
-from ..records.text_limits import text_limits
 
 ONE_AT_A_TIME = 0x0B0FF1CE
 """Key of the advisory lock under which migrations wait for each other."""
@@ -134,12 +134,13 @@ def _migrate(context: Any, engine: Engine, app: Flask) -> Iterator[str]:
 
 
 def _offended(connection: Connection) -> Iterator[str]:
-    """Add the CHECKs that may be younger than the rows; yields a sentence for each kind that rows violate."""
-    limits = text_limits(declared().records.values(), Base.metadata)
+    """Add the CHECKs that may be younger than the rows; yields a sentence for each problem that is left."""
     if tables := checks.sync(connection, checks.calendar_checks(Base.metadata)):
         yield IMPOSSIBLE_DATES.format(tables=", ".join(tables))
-    if tables := checks.sync(connection, checks.length_checks(Base.metadata, limits)):
+    if tables := checks.sync(connection, checks.length_checks(Base.metadata, text_limits())):
         yield LONG_TEXTS.format(tables=", ".join(tables))
+    for name, (problem, remedy) in strangers.found(connection, Base.metadata, ()).items():
+        yield f"{name} {problem}. To mend it, run in the database: {remedy}"
 
 
 def _wake(app: Flask) -> dict[str, str]:

@@ -53,7 +53,7 @@ from .verification.scope import (
 )
 
 REASONS = (
-    *map(Reason, (applying.MOVED, verifying.ORPHANED, verifying.ANOTHER, guards.BROKEN, guards.ASLEEP)),
+    *map(Reason, (applying.MOVED, verifying.ORPHANED, verifying.ANOTHER, guards.BROKEN, guards.ASLEEP, guards.FOREIGN)),
     Reason(HELD, "drift.index", {"cause": FORGED}),
     Reason(comparing.MEANWHILE, "drift.index", {"cause": FORGED}),
     Reason(BROKEN, "drift.index"),

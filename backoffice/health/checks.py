@@ -9,8 +9,10 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from .. import audit, figures
 from ..app.domain import declared
 from ..app.extensions import db
+from ..app.late_checks import late_checks
+from ..base import Base
 from ..book import difference_in
-from ..database import objects, proof
+from ..database import objects, proof, strangers
 from ..database.outages import is_unreachable, refusal
 from ..figures.computing import definitions
 
@@ -74,11 +76,15 @@ def _migrations(connection: Connection) -> str:
 
 
 def _objects(wrong: Mapping[str, str]) -> str:
+    return _named(wrong, "triggers")
+
+
+def _named(wrong: Mapping[str, str], what: str) -> str:
     if not wrong:
         return ""
     some = ", ".join(f"{name} {problem}" for name, problem in list(wrong.items())[:NAMED])
     more = f" and {len(wrong) - NAMED} more" if len(wrong) > NAMED else ""
-    return f"{len(wrong)} triggers differ from the declarations: {some}{more}; run: backoffice db upgrade"
+    return f"{len(wrong)} {what} differ from the declarations: {some}{more}; run: backoffice db upgrade"
 
 
 def _definitions(connection: Connection) -> str:
@@ -91,6 +97,11 @@ def _asleep(connection: Connection) -> str:
     return (
         f"Triggers do not fire for {', '.join(found)}; run: backoffice db upgrade" if found else ""
     )
+
+
+def _strangers(connection: Connection) -> str:
+    found = strangers.found(connection, Base.metadata, late_checks())
+    return _named({name: problem for name, (problem, _remedy) in found.items()}, "database objects")
 
 
 def _key(connection: Connection) -> str:
@@ -112,5 +123,6 @@ DEEP: Mapping[str, Check] = {
     "audit_triggers": lambda c: _objects(audit.out_of_date(c)),
     "figure_definitions": _definitions,
     "triggers_asleep": _asleep,
+    "foreign_objects": _strangers,
 }
 """Name → check of what all processes share: for rollouts and alerts, where no host is better than another."""

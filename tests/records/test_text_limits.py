@@ -11,18 +11,18 @@ from flask.testing import FlaskClient
 from sqlalchemy import Column
 
 from backoffice.app.domain import declared
+from backoffice.app.late_checks import text_limits
 from backoffice.base import Base
 from backoffice.commands.upgrade import upgrade
 from backoffice.database import checks
 from backoffice.records import Text
-from backoffice.records.text_limits import text_limits
 from tests.addresses import records_called_x
 from tests.factories.orders import OrderFactory
 
 
 def limits(app: Flask) -> dict[str, dict[str, int]]:
     with app.app_context():
-        return text_limits(declared().records.values(), Base.metadata)
+        return text_limits()
 
 
 def columns(app: Flask) -> Iterator[tuple[Column[Any], int]]:

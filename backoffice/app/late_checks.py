@@ -1,17 +1,29 @@
-"""The longest texts that forms accept, by table and column: the database refuses longer ones too."""
+"""The CHECKs that follow from declarations: of dates, and of the longest texts that forms accept."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from sqlalchemy import MetaData
+from ..base import Base
+from ..database import checks
+from .domain import declared
 
-from .declaration import Record
-from .fields import Field, Text
+if TYPE_CHECKING:
+    from ..records import Record
+    from ..records.fields import Field
 
 LONGEST = "longest"
 """The key of a column's `info` for a limit that no record's field declares, or that is larger than the field's."""
 
 
-def text_limits(records: Iterable[Record], metadata: MetaData) -> dict[str, dict[str, int]]:
+def late_checks() -> list[checks.LateCheck]:
+    """The CHECKs of every table."""
+    return [
+        *checks.calendar_checks(Base.metadata),
+        *checks.length_checks(Base.metadata, text_limits()),
+    ]
+
+
+def text_limits() -> dict[str, dict[str, int]]:
     """Table → column → the most characters, of every text that a form limits."""
     found: dict[str, dict[str, int]] = {}
 
@@ -19,19 +31,19 @@ def text_limits(records: Iterable[Record], metadata: MetaData) -> dict[str, dict
         columns = found.setdefault(table, {})
         columns[column] = max(longest, columns.get(column, 0))
 
-    for table in metadata.sorted_tables:
+    for table in Base.metadata.sorted_tables:
         for column in table.columns:
             if LONGEST in column.info:
                 limit(table.name, column.name, column.info[LONGEST])
-    for record in records:
+    for record in declared().records.values():
         for field in _fields_of(record):
-            if isinstance(field, Text):
+            if (longest := getattr(field, "longest", 0)) > 0:
                 [column] = field.column.property.columns
-                limit(column.table.name, column.name, field.longest)
+                limit(column.table.name, column.name, longest)
     return found
 
 
-def _fields_of(record: Record) -> Iterator[Field]:
+def _fields_of(record: "Record") -> "Iterator[Field]":
     yield from (*record.fields, *record.kept, *record.new_fields)
     for verb in record.verbs:
         yield from verb.fields
