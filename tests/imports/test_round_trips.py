@@ -5,6 +5,7 @@ A kind is under this law by being declared: one without a list is named here, wi
 
 import csv
 import io
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -15,6 +16,8 @@ from typing import Any
 
 import pytest
 from flask import Flask, url_for
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 from openpyxl import load_workbook
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -28,6 +31,7 @@ from backoffice.imports.kinds import KINDS
 from backoffice.imports.models import Import
 from backoffice.lists.csv_files import FLAVOURS as FLAVOURS_OF_CSV
 from backoffice.people.models import User
+from tests.depth import examples
 from tests.factories.billing import (
     InvoiceFactory,
     MeterAssignmentFactory,
@@ -350,3 +354,40 @@ def test_a_head_that_our_list_has_not_is_not_guessed_by_the_command(
     result = run_command("import", "customers", str(path))
     assert result.exit_code == 1
     assert "kontact: This column is not known." in result.output
+
+
+ODD = (
+    "_x0041_ Ltd", "_x005F_", "TRUE", "#N/A", "#REF!", "1e5", "00012", "2026-01-01", "1.500", "1,5", "a\u00a0b", "''",
+    "'", "'=", '"', '""', ",", ";", "|", "sep=;", "Total", "Filter", "\\.", "\\N", "NULL", "%s", "\U0001f642", "é",
+    "<b>", "&amp;", "-", "+", "=", "@", "'-1", "$1", "Total: a", "Rows",
+)  # fmt: skip
+TEXTS = st.lists(
+    st.sampled_from(ODD) | st.text("'=+-@\"\\,;_x0 aé1", min_size=1, max_size=8),
+    min_size=1,
+    max_size=12,
+)
+
+
+@pytest.mark.parametrize("language", ["en"], indirect=True)
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_any_texts_come_back(app: Flask, desk: Desk, session: Session, flavour: str) -> None:
+    number = itertools.count()
+
+    @settings(
+        max_examples=examples(10), deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture],
+    )  # fmt: skip
+    @given(TEXTS)
+    @example(list(ODD))
+    def come_back(texts: list[str]) -> None:
+        for words in (" ".join(text.split()) for text in texts):
+            if words:
+                CustomerFactory(
+                    code=f"T-{next(number)}", name=f"{words} a", phone=words, city=words
+                )
+        session.commit()
+        file = exported(app, desk, "customers", flavour, columns="code,name,phone,city")
+        import_id = checked(desk, "customers", file, flavour)
+        assert counts(session, import_id) == (0, 0, 0, 0), desk.page(import_id)
+
+    come_back()

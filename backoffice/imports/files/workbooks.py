@@ -39,6 +39,10 @@ Code = tuple[str, int]
 """A prefix, and the least number of digits."""
 
 
+_ESCAPED = re.compile(r"_x(0009|000[AaDd]|(?!00[01]|[Dd][89A-Fa-f])[0-9A-Fa-f]{4})_")
+"""A character that a workbook's text escapes, so `_x005F_x0041_` is `_x0041_`; `MARK` and `TROUBLE` cannot be."""
+
+
 class NoWorkbook(ValueError):
     """An archive that is no workbook, is broken, or is too large unpacked."""
 
@@ -178,4 +182,6 @@ def _text(value: Any, prefix: str, digits: int) -> str:
         return f"{MARK}{Decimal(f'{value:.15g}'):f}"
     if isinstance(value, datetime) and value.time() == time():
         value = value.date()
-    return value.isoformat() if isinstance(value, date | time) else str(value)
+    if isinstance(value, date | time):
+        return value.isoformat()
+    return _ESCAPED.sub(lambda match: chr(int(match[1], 16)), str(value))
