@@ -107,9 +107,46 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "api-amount-as-a-json-number-is-accepted",
         FIELDS,
-        "        is_number = isinstance(sent, str) and re.fullmatch(self.pattern, sent, re.ASCII)\n",
-        "        is_number = re.fullmatch(self.pattern, str(sent), re.ASCII)\n",
+        "        is_number = isinstance(sent, str) and re.fullmatch(_NUMBER, sent, re.ASCII)\n",
+        "        is_number = re.fullmatch(_NUMBER, str(sent), re.ASCII)\n",
         (f"{OF_API}::test_what_is_no_record_at_all_is_refused_with_what_to_send",),
+    ),
+    Mutant(
+        "api-error-of-a-line-names-another-line",
+        "backoffice/records/lines.py",
+        "    for number, line in enumerate(sent):\n",
+        "    for number, line in enumerate(sent, 1):\n",
+        (f"{OF_API}::test_every_field_of_every_sent_line_is_refused_at_its_place",),
+    ),
+    Mutant(
+        "records-code-that-looks-like-another-is-saved",
+        "backoffice/records/forms.py",
+        "        if isinstance(field, Text) and not is_stored and other is None:\n",
+        "        if isinstance(field, Text) and is_stored and other is None:\n",
+        ("tests/records/test_lookalikes.py::test_a_code_that_looks_like_another_is_refused",),
+    ),
+    Mutant(
+        "records-similar-codes-are-saved-at-once",
+        "backoffice/records/forms.py",
+        "            lock_look(session, field.column, control.data)\n",
+        "",
+        (
+            "tests/records/test_lookalikes.py::test_of_two_that_enter_similar_codes_at_once_one_is_refused",
+        ),
+    ),
+    Mutant(
+        "records-stranger-is-told-the-new-name",
+        "backoffice/records/listing.py",
+        "    return None if row_id is None else row_with_id(session, record, user, row_id)\n",
+        "    return None if row_id is None else session.get(record.model, row_id)\n",
+        ("tests/records/test_former_names.py::test_an_old_address_tells_no_stranger_the_new_name",),
+    ),
+    Mutant(
+        "records-former-name-leads-to-the-first-owner",
+        "backoffice/records/former_names.py",
+        "        .order_by(former, AuditEvent.id.desc())\n",
+        "        .order_by(former, AuditEvent.id)\n",
+        ("tests/records/test_former_names.py::test_of_two_former_owners_a_code_leads_to_the_last",),
     ),
     Mutant(
         "api-letter-that-postgresql-cannot-store-is-accepted",

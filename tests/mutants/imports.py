@@ -40,10 +40,35 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "imports-product-goes-where-the-file-names-none",
         "backoffice/imports/kinds/order_lines.py",
-        "    if not says_product:\n        is_same",
-        "    if says_product:\n        is_same",
+        '    if not stage.has("product_code"):\n        is_same',
+        '    if stage.has("product_code"):\n        is_same',
         (
             "tests/imports/test_products.py::test_a_file_without_products_leaves_them_where_the_description_stays",
+        ),
+    ),
+    Mutant(
+        "imports-missing-column-clears-the-closing-date",
+        "backoffice/imports/kinds/orders.py",
+        '    return stage.c.closing_date if stage.has("closing_date") else Order.closing_date.expression\n',
+        "    return stage.c.closing_date\n",
+        (
+            "tests/imports/test_missing_columns.py::test_a_missing_column_changes_nothing_of_what_is_stored",
+        ),
+    ),
+    Mutant(
+        "imports-former-code-is-a-new-record",
+        "backoffice/imports/importing.py",
+        "        follow_renames(self.stage, self.kind)\n",
+        "",
+        ("tests/records/test_former_names.py::test_an_old_file_changes_the_renamed_record",),
+    ),
+    Mutant(
+        "imports-code-that-looks-like-another-is-created",
+        "backoffice/imports/look_alikes.py",
+        "        .where(found.c.other.is_not(None))\n",
+        "        .where(found.c.other.is_(None))\n",
+        (
+            "tests/imports/test_every_kind.py::test_a_file_with_a_number_in_another_case_is_refused_with_the_same_sentence",
         ),
     ),
     Mutant(
@@ -65,8 +90,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "imports-order-is-closed-before-it-is-placed",
         "backoffice/imports/kinds/orders.py",
-        "        stage.at().where(stage.c.closing_date < stage.c.order_date),\n",
-        "        stage.at().where(stage.c.closing_date > stage.c.order_date),\n",
+        "        at(wanted).where(wanted.c.closing_date < wanted.c.order_date),\n",
+        "        at(wanted).where(wanted.c.closing_date > wanted.c.order_date),\n",
         ("tests/imports/test_kinds.py::test_an_order_is_not_closed_before_it_is_placed",),
     ),
     Mutant(
