@@ -8,7 +8,7 @@ import hmac
 from hashlib import sha256
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, Engine, Text, bindparam, func, select
+from sqlalchemy import ColumnElement, Connection, Engine, Text, bindparam, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -68,6 +68,12 @@ def token(connection: Connection) -> str:
 def prove(connection: Connection) -> None:
     """Authenticate the transaction as one of this app's, until it ends."""
     connection.execute(_say, {"token": token(connection)})
+
+
+def proven() -> ColumnElement[bool]:
+    """A condition that authenticates the transaction within a statement; its parameter `token` is `token(…)`."""
+    said = select(func.set_config(PROOF, bindparam("token", type_=Text), True))
+    return said.scalar_subquery().is_not(None)
 
 
 def register(connection: Connection) -> None:

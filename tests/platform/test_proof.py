@@ -88,16 +88,21 @@ def test_mutant_without_its_guard_each_of_them_succeeds(
 
 
 @pytest.mark.usefixtures("drained")
-def test_notes_of_its_own_transaction_are_a_programs_to_take(
-    session: Any, app_connection: Connection
+@pytest.mark.parametrize("statement", [TAKEN, PUT_OFF, RENAMED])
+def test_a_program_cannot_hide_its_own_write(
+    statement: str, session: Any, app_connection: Connection
 ) -> None:
     OrderFactory()
     session.commit()
     with app_connection.transaction(force_rollback=True):
         app_connection.execute("UPDATE orders SET total_price = total_price + 1")
         assert count(app_connection, "figure_notes")
-        app_connection.execute("DELETE FROM figure_notes WHERE xid = pg_current_xact_id()")
-        assert count(app_connection, "figure_notes") == 0
+        with (
+            pytest.raises(psycopg.errors.InsufficientPrivilege, match="own processes only"),
+            app_connection.transaction(),
+        ):
+            app_connection.execute(f"{statement} WHERE xid = pg_current_xact_id()".encode())
+        assert count(app_connection, "figure_notes")
 
 
 @pytest.mark.usefixtures("drained")

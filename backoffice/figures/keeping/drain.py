@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from ...base.actor import actor
+from ...database.proof import token
 from ..computing import definitions
 from ..computing.increments import Changes, apply, noted_names
 from ..computing.registry import Bundle, Registry
@@ -172,8 +173,9 @@ class _Drains:
         Nothing ran in between, so a note on a bundle and owner just recomputed under lock is the core's own.
         """
         taken = TAKE_MINE.rows(
-            self.connection, known=tuple(noted_names(self.registry)), definitions=self.definitions
-        )
+            self.connection, known=tuple(noted_names(self.registry)), definitions=self.definitions,
+            token=token(self.connection),
+        )  # fmt: skip
         for _id, name, owner, *touched, is_beside_others, isolation in sorted(taken):
             if isolation != "read committed":
                 raise WrongIsolation(isolation)

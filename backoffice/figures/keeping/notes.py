@@ -19,6 +19,8 @@ from sqlalchemy import (
 )
 
 from ...base import table_of
+from ...database import proof
+from ...database.proof import proven
 from ..computing.increments import Delta
 from ..computing.statements import Statement
 from ..models import FigureNote
@@ -31,6 +33,7 @@ _IS_BESIDE_OTHERS = select(_OTHERS.c.id).where(_OTHERS.c.xid != func.pg_current_
 TAKE_MINE = Statement(
     delete(NOTES)
     .where(
+        proven(),
         NOTES.c.xid == func.pg_current_xact_id(),  # a newer process's notes are left
         NOTES.c.bundle == any_(bindparam("known", type_=ARRAY(Text))),
         NOTES.c.definition == any_(bindparam("definitions", type_=ARRAY(Text))),
@@ -80,10 +83,11 @@ class Touched:
 
 def drop_mine(connection: Connection, fresh: Mapping[str, set[int]] | None = None) -> None:
     """Delete the notes that the core's own write has made on owners just recomputed (None: on any owner)."""
-    mine = delete(NOTES).where(NOTES.c.xid == func.pg_current_xact_id())
+    mine = delete(NOTES).where(proven(), NOTES.c.xid == func.pg_current_xact_id())
+    token = {"token": proof.token(connection)}
     if fresh is None:
-        connection.execute(mine)
+        connection.execute(mine, token)
         return
     for name, owners in fresh.items():
         settled = any_(literal(sorted(owners), ARRAY(BigInteger)))
-        connection.execute(mine.where(NOTES.c.bundle == name, NOTES.c.owner == settled))
+        connection.execute(mine.where(NOTES.c.bundle == name, NOTES.c.owner == settled), token)

@@ -286,15 +286,12 @@ _HINT = "If this is one of Backoffice''s own processes, make its SECRET_KEY know
 def guard_objects(of_domains: Sequence[DatabaseObject]) -> Sequence[DatabaseObject]:
     """The guards of notes and corrections, and the guards that domains declare for their facts.
 
-    Corrections are immutable, and only the app's processes insert them. Notes are taken by the transaction that made
-    them; those of other transactions only by the app's processes. A save takes only its own and pays nothing: the
-    trigger's condition is not met.
+    Corrections are immutable. Only the app's processes insert them, and take notes: a program that removed the notes
+    of its own transaction would hide its writes until the next verification. The check is once per statement.
     """
     unless_ours = f"IF NOT public.{IS_OURS}() THEN"
     write = refusal("Corrections are written by Backoffice''s own processes only.", _HINT)
-    take = refusal(
-        "Notes of other transactions are taken by Backoffice''s own processes only.", _HINT
-    )
+    take = refusal("Notes are taken by Backoffice''s own processes only.", _HINT)
     return (
         KEY_CHECK,
         RENEW_STATISTICS,
@@ -307,11 +304,11 @@ def guard_objects(of_domains: Sequence[DatabaseObject]) -> Sequence[DatabaseObje
         *(
             DatabaseObject(
                 f"backoffice_guard_notes_{event}",
-                f"\nBEGIN\n  {unless_ours}\n    {take}\n  END IF;\n  RETURN {row};\nEND",
-                "figure_notes", (event,), is_before=True, is_for_each_row=True,
-                when="(old.xid <> pg_current_xact_id())",
+                f"\nBEGIN\n  IF EXISTS (SELECT FROM taken) AND NOT public.{IS_OURS}() THEN\n"
+                f"    {take}\n  END IF;\n  RETURN NULL;\nEND",
+                "figure_notes", (event,), old_rows="taken",
             )
-            for event, row in (("update", "NEW"), ("delete", "OLD"))
+            for event in ("update", "delete")
         ),
         *of_domains,
     )  # fmt: skip

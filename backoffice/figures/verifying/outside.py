@@ -196,6 +196,7 @@ def defer(connection: Connection, db_user: str, until: timedelta) -> int:
 
     Only the run that owns them takes them up before `until`.
     """
+    prove(connection)
     mine = NOTES.c.xid == func.pg_current_xact_id()
     later = func.clock_timestamp() + until
     left = connection.execute(update(NOTES).where(mine).values(db_user=db_user, retry_at=later))
