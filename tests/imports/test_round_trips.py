@@ -369,6 +369,21 @@ TEXTS = st.lists(
 
 
 @pytest.mark.parametrize("language", ["en"], indirect=True)
+@pytest.mark.parametrize("kind", EXPORTED)
+def test_an_export_of_closed_months_comes_back_unchanged(
+    app: Flask, desk: Desk, session: Session, kind: str, run_command: Callable[..., Any]
+) -> None:
+    until = ("balance", "lock", "--until", "2026-10-31", "--reason", "Reported")
+    assert run_command(*until).exit_code == 0
+    file = exported(app, desk, kind, "csv")
+    before = list(events(session))
+    import_id = checked(desk, kind, file, "csv")
+    assert counts(session, import_id) == (0, 0, 0, 0), desk.page(import_id)
+    assert desk.apply(import_id).status_code == 303
+    assert list(events(session)) == before
+
+
+@pytest.mark.parametrize("language", ["en"], indirect=True)
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_any_texts_come_back(app: Flask, desk: Desk, session: Session, flavour: str) -> None:
     number = itertools.count()
