@@ -123,11 +123,10 @@ class CsvFile:
             found = self._split(stream)
             next(found, None)
             for row in without_footer(found):
-                yield (
-                    row
-                    if self.is_workbook
-                    else row._replace(cells=[unguarded(cell) for cell in row.cells])
-                )
+                if self.is_workbook or "'" not in "".join(row.cells):  # nearly all rows
+                    yield row
+                else:
+                    yield row._replace(cells=[unguarded(cell) for cell in row.cells])
 
     def value(self, column: ImportColumn, cell: str) -> Any:
         """The value of a cell. Raises CellError or AmountError."""
