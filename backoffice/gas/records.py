@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from datetime import date
+from functools import partial
 from typing import Any
 
 from flask import url_for
@@ -13,6 +14,7 @@ from ..audit.tables import Recorded
 from ..base import N_
 from ..base.periods import Month
 from ..base.refusals import Refusal
+from ..book.queries import refusal_of
 from ..lists import List
 from ..records import Deletion, Record, Text, Values
 from ..web.formats import day_filter, month_filter
@@ -57,6 +59,12 @@ class CustomerRecord(Record):
         return f"{row.customer.name} · {written}"
 
 
+def _check_open(dated: InstrumentedAttribute[Any], session: Session, row: Any) -> None:
+    """Raises Locked for a row of a locked day."""
+    if (refusal := refusal_of(session, getattr(row, dated.key))) is not None:
+        raise refusal
+
+
 def _entered(
     model: Any, listing: List, deletion: Mapping[str, Any] | None = None, **reported: Any
 ) -> CustomerRecord:
@@ -65,7 +73,12 @@ def _entered(
         model, name=model.id, many=listing.title, listing=lambda _user: listing,
         reads="gas.read", writes="gas.write", loads=(joinedload(model.customer),),
         saved=N_("It is saved."),
-        verbs=(Deletion(question=N_("Delete %(label)s?"), done=N_("It is deleted."), **(deletion or {})),),
+        verbs=(
+            Deletion(
+                question=N_("Delete %(label)s?"), done=N_("It is deleted."),
+                refuses=partial(_check_open, reported["dated"]), **(deletion or {}),
+            ),
+        ),
         **reported,
     )  # fmt: skip
 

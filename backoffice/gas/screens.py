@@ -20,6 +20,7 @@ from ..records.calculations import Calculations
 from ..records.listing import row_named
 from ..records.screens import Screens
 from ..web.formats import money_filter, month_filter, unit_price_filter
+from .listing import MOVEMENT, TONES
 from .models import Reading
 from .queries import CALCULATIONS, as_if_stored, price_on
 from .records import MONTH
@@ -64,6 +65,13 @@ class DerivedScreens(Screens):
         is_stored = row.customer.use_realtime_calculation
         laid = None if is_stored else as_if_stored(row.customer_id)
         return Calculations(db.session(), self.record, row, self.rows_at, laid)
+
+    def statuses_of(self, row: Any) -> list[dict[str, str]]:
+        """Whether a month is incomplete; of one row, while its list derives the months of everybody."""
+        details = row.calculation_details if self.record is MONTH else None
+        if not (details and details.get("unpriced")):
+            return []
+        return [{"status": _(MOVEMENT["incomplete"]), "tone": TONES["incomplete"]}]
 
     def _computed(self, name: str) -> Any:
         session, model = db.session(), self.record.model

@@ -7,8 +7,9 @@ from typing import Any
 
 from flask_babel import gettext as _
 
-from ..base import N_
+from ..base import N_, Base
 from ..billing.rules import METHODS
+from ..figures.showing.terms import label_of
 from ..orders.fields import FIELDS as ORDER_FIELDS
 from ..orders.fields import LABELS as ORDER_LABELS
 from ..orders.fields import LINE_FIELDS
@@ -196,6 +197,8 @@ def kind_name(kind: str) -> str:
 def label(column: str, of: str = "") -> str:
     """The column's name in the reader's language; `of` is the kind of file or the table that has it."""
     name = OWN_LABELS.get(of, {}).get(column) or LABELS.get(column)
+    if name is None and of in Base.metadata.tables and column in Base.metadata.tables[of].c:
+        name = label_of(Base.metadata.tables[of].c[column])
     return str(_(name)) if name else column
 
 
@@ -223,6 +226,8 @@ class Values:
             return "–"
         if column.endswith("_id"):
             return str(value)
+        if isinstance(value, bool):
+            return str(_("yes") if value else _("no"))
         if column in _WORDS:
             return _WORDS[column](value)
         field = _OF_ORDERS.get(column)
@@ -244,7 +249,6 @@ _WORDS: Mapping[str, Callable[[Any], str]] = {
         ),
         recorded_day,
     ),
-    "is_active": lambda value: str(_("yes") if value else _("no")),
     "method": lambda value: str(_(METHODS.get(value, value))),
     **dict.fromkeys(("amount", "grand_total"), lambda value: money_filter(Decimal(str(value)))),
     "itemised": lambda kinds: ", ".join(str(_(SOLD_AS.get(kind, kind))) for kind in kinds),

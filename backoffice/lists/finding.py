@@ -14,6 +14,7 @@ from unicodedata import normalize
 from flask import url_for
 from flask_babel import gettext as _
 from sqlalchemy import String, case, literal, select, union_all
+from sqlalchemy.orm import Session
 
 from ..search.search_results import Findable, Question, SearchResult
 from .declaration import List, Row
@@ -192,6 +193,18 @@ def _rows(
     columns = [listing.key.label("key"), *(v.label(name) for name, v in values.items())]
     rows = listing.rows(question.user).with_only_columns(*columns)
     return question.session.execute(rows.where(listing.key.in_(keys))).all()
+
+
+def statuses_of(session: Session, user: Any, listing: List, key: int) -> list[dict[str, str]]:
+    """The statuses of one row as the list shows them: the word and the tone of every column of statuses."""
+    named = [column for column in listing.columns if column.tones]
+    if not named:
+        return []
+    values = (column.value.label(column.name) for column in named)
+    one = listing.rows(user).with_only_columns(*values).where(listing.key == key)
+    row = session.execute(one).first()
+    found = [] if row is None else [status_in(listing, column.name, row) for column in named]
+    return [status for status in found if status["status"]]
 
 
 def status_in(listing: List, name: str, row: Row) -> dict[str, str]:

@@ -155,7 +155,7 @@ class Contents:
 
 @dataclass(frozen=True, eq=False)
 class Deletion(Verb):
-    """The deletion of a row. It is always offered; its page says why it is not possible now."""
+    """The deletion of a row."""
 
     name: str = "delete"
     title: str = N_("Delete")

@@ -30,6 +30,7 @@ from ..base import table_of
 from ..base.late import named
 from ..base.refusals import AnotherRecord, Refusal, Stale
 from ..drift.marks import marks_of_facts
+from ..lists.finding import statuses_of
 from ..lists.screens import STANDARD
 from ..security.permissions import allowed, requires
 from ..web.claims import Claim
@@ -186,6 +187,7 @@ class Screens:
             "may_edit": may_write and refusal is None,
             "edit_refusal": in_words(refusal) if may_write and refusal else "",
             "fact_marks": marks_of_facts(table_of(self.record.model), row.id),
+            "statuses_of": self.statuses_of,
         }  # fmt: skip
         if self.record.figures and "marks" not in context:
             shared["marks"] = marks_of(self.record, row)
@@ -194,6 +196,12 @@ class Screens:
     def check_editable(self, session: Session, row: Row) -> None:
         """Raises the refusal of a row that can no longer be changed, or not in a form."""
         self.record.is_current(session, row)
+
+    def statuses_of(self, row: Row) -> list[dict[str, str]]:
+        """The statuses of a row as its list shows them; none of rows that are listed by another key."""
+        listing = list_for(self.record, current_user)
+        is_own = listing.key is inspect(self.record.model).attrs["id"].class_attribute
+        return statuses_of(db.session(), current_user, listing, row.id) if is_own else []
 
     def edit(self, name: str) -> Response:
         """The row in a form."""
@@ -301,10 +309,10 @@ class Screens:
         return row_with_id(db.session(), self.record, current_user, row.id) or abort(404)
 
     def _offers(self, verb: Verb, row: Row) -> bool:
-        """Whether the verb is offered: permitted, and possible now, or a deletion (its page says why not)."""
+        """Whether the verb is offered: permitted, and possible now."""
         if not verb.for_people or not allowed(current_user, verb.writes or self.record.writes):
             return False
-        return isinstance(verb, Deletion) or _refusal(verb.refuses, row) is None
+        return _refusal(verb.refuses, row) is None
 
     def ask(self, verb: Verb, name: str) -> Response:
         """The page of a verb: its inputs and its effect, or why it is not possible now."""

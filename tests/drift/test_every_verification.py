@@ -96,3 +96,15 @@ def test_the_balance_check_of_a_program_records_and_a_page_does_not(
     assert recorded(session, "accounts.sums") == 0
     program.get("/check")
     assert recorded(session, "accounts.sums") == 1
+
+
+@pytest.mark.leaves_drift
+def test_one_row_and_several_are_counted_in_words(
+    session: Any, surgery: Outside, run_command: Callable[..., Any]
+) -> None:
+    fill(session)
+    command = ("audit", "verify-facts", "--table", "order_lines")
+    surgery.execute(LINE.encode())
+    assert "\n1 row differs from the audit trail." in run_command(*command).stdout
+    surgery.execute(LINE.replace("id = 1", "id = 2").encode())
+    assert "\n2 rows differ from the audit trail." in run_command(*command).stdout

@@ -1,6 +1,7 @@
 """The dry run of every kind of file reports exactly the stored totals that the import changes."""
 
 import json
+import re
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
@@ -11,9 +12,11 @@ import pytest
 from sqlalchemy import select
 
 from backoffice.app.extensions import db
+from backoffice.audit.facts import facts_by_table
 from backoffice.customers.models import Customer
 from backoffice.figures import registry
 from backoffice.imports.kinds import KINDS
+from backoffice.imports.wording import Values, label
 from backoffice.runs.models import Run
 from backoffice.runs.working import perform
 from backoffice.wallets.actions import recharge
@@ -180,3 +183,26 @@ def test_the_command_prints_them(
         run_command("import", "payments", str(file_of("payments", tmp_path)), "--json").stdout
     )
     assert reported_["totals"]["rows"] == len(reported_["totals"]["items"]) > 0
+
+
+@pytest.mark.parametrize("kind", list(FILES))
+def test_the_changes_are_shown_in_words_and_not_as_a_program_holds_them(
+    kind: str, a_book: None, sign_in: Any
+) -> None:
+    desk = Desk(sign_in("finance"))
+    upload = desk.checked(kind, "\n".join(FILES[kind]))
+    page = desk.client.get(f"/imports/{upload}").text
+    for values in re.findall(r'<td class="import-values">(.*?)</td>', page, re.DOTALL):
+        words = text_of(values)
+        assert not re.search(r"\b(True|False|None)\b|\b[a-z]+_[a-z_]+:", words), words
+
+
+def test_every_column_that_an_import_may_change_has_a_label_and_its_values_words() -> None:
+    """Also columns that are not shown now: the next one to be shown has a label."""
+    for table in {recorded.table for recorded in facts_by_table().values()}:
+        for column in table.c:
+            assert "_" not in label(column.key, table.name), f"{table.name}.{column.key}"
+    assert (Values()("use_realtime_calculation", True), Values()("is_active", False)) == (
+        "yes",
+        "no",
+    )

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 from flask_babel import gettext as _
+from flask_babel import ngettext
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -165,10 +166,12 @@ def _print(run: Run, found: Sequence[tuple[DriftFinding, str]]) -> None:
     if len(found) > SHOWN:
         click.echo(_("… and %(count)s more.", count=f"{len(found) - SHOWN:,}"))
     click.echo(
-        _(
-            "%(count)s rows differ from the audit trail. Decide about each by its number: "
+        ngettext(
+            "%(num)d row differs from the audit trail. Decide about it by its number: "
             "backoffice audit accept-fact, or restore-fact.",
-            count=len(found),
+            "%(num)d rows differ from the audit trail. Decide about each by its number: "
+            "backoffice audit accept-fact, or restore-fact.",
+            len(found),
         )
     )
 
