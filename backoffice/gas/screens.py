@@ -71,7 +71,8 @@ class DerivedScreens(Screens):
         details = row.calculation_details if self.record is MONTH else None
         if not (details and details.get("unpriced")):
             return []
-        return [{"status": _(MOVEMENT["incomplete"]), "tone": TONES["incomplete"]}]
+        word, tone = MOVEMENT["incomplete"], TONES["incomplete"]
+        return [{"status": _(word), "tone": tone}]
 
     def _computed(self, name: str) -> Any:
         session, model = db.session(), self.record.model
