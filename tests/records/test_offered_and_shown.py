@@ -127,7 +127,7 @@ def test_a_status_reads_the_same_in_the_list_and_on_the_page(
             index = url_for(f"{record.domain}.index")
         body = client.get(index).text.partition("<tbody")[2].partition("</tbody>")[0]
         for row in re.findall(r"<tr\b.*?</tr>", body, re.DOTALL):
-            link = re.search(rf'<a[^>]* href="({index}/(?:\d+/)?[^"/]+)[/"]', row)
+            link = re.search(rf'<a[^>]* href="({index}/(?:\d+/)?[^"/?#]+)[/"?#]', row)
             shown = badges("".join(re.findall(r"<td[^>]*cell-word.*?</td>", row, re.DOTALL)))
             if link is None or not shown:
                 continue

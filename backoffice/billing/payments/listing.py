@@ -232,7 +232,7 @@ PAYMENTS = List(
         Column(
             "status", N_("Status"),
             case((Payment.status == VOID, VOID), (_is_unmatched(), "unmatched"), else_=POSTED),
-            words=STATUSES, tones=TONES, is_sortable=False,
+            words=STATUSES, tones=TONES, is_sortable=False, classes="cell-word",
         ),
         Column(
             "whole", N_("Whole receipt"), receipt_total(),
