@@ -41,7 +41,7 @@ from .healing.printing import (
     print_findings,
     print_healed,
 )
-from .naming import named_failures, row_of, scoped, with_names
+from .naming import figure_called, named_failures, row_of, scoped, with_names
 from .outside import watch
 from .verification.chunks import ANOTHER
 from .verification.scope import bundle_named
@@ -210,7 +210,7 @@ def rebuild(
 @json_option
 def explain(name: str, row: str, as_json: bool) -> None:
     """How the figure of one row (its id or name) was calculated, down to the rows behind it."""
-    [figure] = chosen((name,)) or []
+    [figure] = chosen((figure_called(name),)) or []
     connection = db.session.connection()
     explanation = figures.explain(db.session, figure, row_of(connection, figure, row))
     if explanation is None:

@@ -1,10 +1,12 @@
 """Names of rows and owners in commands: ids are printed with their names, and names are accepted for ids."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flask_babel import gettext as _
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, Table, Text, cast, func, literal, select
+from sqlalchemy.dialects.postgresql import JSONB
 
 from .. import figures
 from ..app.command_line import Trouble
@@ -94,13 +96,25 @@ def _owners_named(
     return found
 
 
+def figure_called(text: str) -> str:
+    """The name of a figure given by its name or by its title, as commands print it."""
+    titled = [f.name for f in figures.registry.figures if text in (f.title, str(_(f.title)))]
+    return titled[0] if len(titled) == 1 else text
+
+
 def row_of(connection: Connection, figure: Figure, text: str) -> int:
-    """The primary key of the figure's row given by its id or by its owner's name.
+    """The primary key of the figure's row given by its id, as commands print it, or by its owner's name.
 
     Raises `Trouble` where no owner has the name, or the owner has several rows.
     """
     if is_id(text.removeprefix("#")):
-        return int(text.removeprefix("#"))
+        key = int(text.removeprefix("#"))
+        is_there = select(figure.primary_key).where(figure.primary_key == key)
+        if text.startswith("#") or connection.scalar(is_there) is not None:
+            return key
+    printed = _rows_printed_as(connection, figure, text)
+    if len(printed) == 1:
+        return printed[0]
     owners = _owners_named(connection, [figure], text).get(figure.owner_table, [])
     mine = figure.table.c[figure.owner.key].in_(owners)
     rows = list(
@@ -119,3 +133,24 @@ def row_of(connection: Connection, figure: Figure, text: str) -> int:
             )
         )
     return int(rows[0])
+
+
+_KEY = re.compile(r"\w+=[^,()]+(?:, \w+=[^,()]+)*")
+
+
+def _rows_printed_as(connection: Connection, figure: Figure, text: str) -> list[int]:
+    """The rows that commands print like that: by a name, by `name (key)`, or by the key alone."""
+    name, bracket, rest = text.removesuffix(")").rpartition(" (")
+    if bracket and name and _KEY.fullmatch(rest):
+        text = rest
+    if _KEY.fullmatch(text):
+        named = dict(pair.split("=", 1) for pair in text.split(", "))
+        if named.keys() != {column.key for column in figure.key}:
+            return []
+        is_it = (cast(column, Text) == named[column.key] for column in figure.key)
+        return list(connection.scalars(select(figure.primary_key).where(*is_it).limit(2)))
+    pairs = (part for column in figure.key for part in (literal(column.key, Text), column))
+    key = func.jsonb_build_object(*pairs, type_=JSONB).label("key")
+    rows = select(figure.primary_key.label("id"), figure.owner.label("owner"), key).subquery()
+    called: Any = subjects.name_of_one_in_sql(figure.name, rows.c.owner, rows.c.key)
+    return list(connection.scalars(select(rows.c.id).where(called == text).limit(2)))

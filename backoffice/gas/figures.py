@@ -138,15 +138,6 @@ def _drawn(column: Any, title: str, when: Callable[[Any], Any]) -> Any:
     return total(column, by=C.customer_id, where=when(C.year_month), title=title)
 
 
-def _moved(when: Callable[[Any], Any]) -> Any:
-    drawn = _drawn(C.total_price, N_("Purchases"), when)
-    return func.coalesce(_deposited(when), 0) - func.coalesce(drawn, 0)
-
-
-def _is_earlier(month: Any) -> Any:
-    return month < M.year_month
-
-
 def _is_same(month: Any) -> Any:
     return month == M.year_month
 
@@ -231,9 +222,9 @@ def _moves(calculations: Any, deposits: Any, readings: Any, accepted: Any) -> An
         M.total_purchases: N_("The priced readings of the month"),
         M.total_volume_sm3: N_("The volumes of the priced readings of the month"),
     },
+    continues={M.opening_balance: M.closing_balance},
     behind={
-        M.opening_balance: _moved(_is_earlier) + _accepted(A.closing_balance, _is_earlier)
-        + _accepted(A.opening_balance, _is_same),
+        M.opening_balance: _accepted(A.opening_balance, _is_same),
         M.total_deposits: func.coalesce(_deposited(_is_same), 0) + _accepted(A.total_deposits, _is_same),
         M.total_purchases: func.coalesce(_drawn(C.total_price, N_("Purchases"), _is_same), 0)
         + _accepted(A.total_purchases, _is_same),

@@ -11,10 +11,10 @@ from sqlalchemy.orm import Session
 from .. import figures
 from ..app.navigation import may_open
 from ..audit.tables import recorded
-from ..base import N_, Base
+from ..base import N_, Base, table_of
 from ..drift.marks import Marks, marks
 from ..drift.wording import cause_of_correction, value
-from ..figures import Explanation, Figure
+from ..figures import Explanation, Figure, registry
 from ..figures.showing.terms import SourceRow, Term
 from ..people.actors import Actors
 from ..web import record_links
@@ -220,6 +220,11 @@ class Calculations:
         if row.figure is not None and self._figure(row.column, is_part=True):
             return self._at("calculation_of_part", column=row.column, part=row.id)
         known = recorded(row.table)
+        if row.figure is not None and row.table == table_of(self._record.model).name:
+            figure = registry.get(row.figure)  # the row before, from which a running row continues
+            key = {column.key: row.values[column.key] for column in figure.key}
+            place = record_links.Place(row.values[figure.owner.key], key, row.table)
+            return record_links.calculation_url(row.figure, place, row.column)
         if known is None or known.name is None or not may_open(known.endpoint):
             return None
         name = row.values[known.name.key]

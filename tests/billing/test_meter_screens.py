@@ -110,7 +110,7 @@ def test_the_record_says_what_is_owed_and_why_and_who_owns_it(finance: FlaskClie
     page = finance.get("/billing/meters/M-1?sort=-number")
     text = text_of(page.text)
     for words in (
-        "Meter M-1 Owing", "Rina Wijaya", "Jl. Sudirman 1", "Rp 1,100.00", "1,500.00", "400.00",
+        "Meter M-1 Active Owing", "Rina Wijaya", "Jl. Sudirman 1", "Rp 1,100.00", "1,500.00", "400.00",
         "since 1 Jan 2026", "INV-M-1", "PAY-M-1", "No adjustment of this meter yet.",
     ):  # fmt: skip
         assert words.replace("Rp ", "Rp\xa0") in text or words in text, words

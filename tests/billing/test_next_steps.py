@@ -114,4 +114,4 @@ def test_words_say_what_is_paid_and_what_is_settled(
     PaymentFactory(customer=rina, meter=meter, amount=1100)
     session.commit()
     assert "Paid in full" in text_of(finance.get("/billing/invoices/INV-8").text)
-    assert "Meter M-1 Settled" in text_of(finance.get("/billing/meters/M-1").text)
+    assert "Meter M-1 Active Settled" in text_of(finance.get("/billing/meters/M-1").text)

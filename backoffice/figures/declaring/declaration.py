@@ -95,6 +95,8 @@ class Figure:
     """The formula of a single column in words, where the formula of all columns is less clear."""
     behind: Mapping[Column[Any], Expression] = field(default_factory=dict)
     """For columns of a SELECT, the expression that explains them; used by the explanation alone: see `figure`."""
+    continues: Mapping[Column[Any], Column[Any]] = field(default_factory=dict)
+    """A column of a running row → the column of the row before it from which it continues: see `figure`."""
     leading: Column[Any] | None = None
     """The amount that stands for the row (a closing, a balance, a grand total); None for a figure without money."""
 

@@ -53,6 +53,7 @@ def _options(
     formula: str | None = None,
     formulas: Mapping[Any, str] | None = None,
     behind: Mapping[Any, Any] | None = None,
+    continues: Mapping[Any, Any] | None = None,
     leading: Any = None,
 ) -> dict[str, Any]:
     """The remaining options of a figure, in the form `Figure` holds them."""
@@ -70,6 +71,7 @@ def _options(
         "formula": formula,
         "formulas": {column(c): words for c, words in (formulas or {}).items()},
         "behind": {column(c): expression(e) for c, e in (behind or {}).items()},
+        "continues": {column(c): column(b) for c, b in (continues or {}).items()},
         "leading": None if leading is None else column(leading),
     }
 
@@ -108,7 +110,8 @@ class Declare(Protocol):
 
     `behind` explains columns of a SELECT where the SELECT itself does not show their terms (a running balance): columns
     of the same row, and totals over its sources, in which `where` may name the row's own columns. The explanation shows
-    it; nothing is computed by it.
+    it; nothing is computed by it. `continues` explains a column (an opening) by one of the row before (its closing),
+    before the terms that `behind` gives.
     """
 
     @overload
