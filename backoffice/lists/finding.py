@@ -195,13 +195,16 @@ def _rows(
     return question.session.execute(rows.where(listing.key.in_(keys))).all()
 
 
-def statuses_of(session: Session, user: Any, listing: List, key: int) -> list[dict[str, str]]:
-    """The statuses of one row as the list shows them: the word and the tone of every column of statuses."""
+def statuses_of(session: Session, user: Any, listing: List, record: Any) -> list[dict[str, str]]:
+    """The statuses of a record as its list shows them: the word and the tone of every column of statuses.
+
+    None of a record that is listed by another key than its id.
+    """
     named = [column for column in listing.columns if column.tones]
-    if not named:
+    if not named or listing.key is not type(record).id:
         return []
     values = (column.value.label(column.name) for column in named)
-    one = listing.rows(user).with_only_columns(*values).where(listing.key == key)
+    one = listing.rows(user).with_only_columns(*values).where(listing.key == record.id)
     row = session.execute(one).first()
     found = [] if row is None else [status_in(listing, column.name, row) for column in named]
     return [status for status in found if status["status"]]

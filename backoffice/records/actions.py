@@ -1,6 +1,6 @@
 """Actions on any record. Nothing here commits: every action works in the caller's transaction."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from sqlalchemy import func, select
@@ -99,6 +99,17 @@ def next_version(row: Row) -> None:
     row.version += 1
     if "updated_at" in row.__table__.c:
         row.updated_at = func.now()
+
+
+def refusal_of(
+    session: Session, refuses: Callable[[Session, Row], None], row: Row
+) -> Refusal | None:
+    """The refusal that `refuses` raises for a row now; None without one."""
+    try:
+        refuses(session, row)
+    except Refusal as refusal:
+        return refusal
+    return None
 
 
 def run_verb(

@@ -180,7 +180,7 @@ class Screens:
 
     def _in_frame(self, template: str, row: Row, status: int = 200, **context: Any) -> Response:
         may_write = not self.record.append_only and allowed(current_user, self.record.writes)
-        refusal = _refusal(self.check_editable, row)
+        refusal = actions.refusal_of(db.session(), self.check_editable, row)
         shared = {
             "record": self.record, "row": row, "listing": list_for(self.record, current_user), "frame": self.frame,
             "verbs": [verb for verb in self.record.verbs if self._offers(verb, row)],
@@ -199,9 +199,7 @@ class Screens:
 
     def statuses_of(self, row: Row) -> list[dict[str, str]]:
         """The statuses of a row as its list shows them; none of rows that are listed by another key."""
-        listing = list_for(self.record, current_user)
-        is_own = listing.key is inspect(self.record.model).attrs["id"].class_attribute
-        return statuses_of(db.session(), current_user, listing, row.id) if is_own else []
+        return statuses_of(db.session(), current_user, list_for(self.record, current_user), row)
 
     def edit(self, name: str) -> Response:
         """The row in a form."""
@@ -310,9 +308,8 @@ class Screens:
 
     def _offers(self, verb: Verb, row: Row) -> bool:
         """Whether the verb is offered: permitted, and possible now."""
-        if not verb.for_people or not allowed(current_user, verb.writes or self.record.writes):
-            return False
-        return _refusal(verb.refuses, row) is None
+        may = verb.for_people and allowed(current_user, verb.writes or self.record.writes)
+        return may and actions.refusal_of(db.session(), verb.refuses, row) is None
 
     def ask(self, verb: Verb, name: str) -> Response:
         """The page of a verb: its inputs and its effect, or why it is not possible now."""
@@ -366,7 +363,7 @@ class Screens:
         self, verb: Verb, form: OfRecord, status: int = 200, newest: Event | None = None
     ) -> Response:
         row = form.row
-        refusal = _refusal(verb.refuses, row)
+        refusal = actions.refusal_of(db.session(), verb.refuses, row)
         context = {
             "record": self.record, "verb": verb, "row": row, "form": form, "newest": newest,
             "refusal": refusal and in_words(refusal),
@@ -377,15 +374,6 @@ class Screens:
         }  # fmt: skip
         status = refusal.status if refusal else status
         return render(verb.template, block="form", status=status, **context)
-
-
-def _refusal(refuses: Callable[[Session, Row], None], row: Row) -> Refusal | None:
-    """The refusal that `refuses` raises for a row now; None without one."""
-    try:
-        refuses(db.session(), row)
-    except Refusal as refusal:
-        return refusal
-    return None
 
 
 def _view(view: Callable[..., Any], permission: str) -> Callable[..., Any]:

@@ -48,7 +48,6 @@ from .terms import (
     Added,
     Listed,
     Reader,
-    SourceRow,
     Term,
     added_by,
     in_words,
@@ -197,42 +196,11 @@ class _SelectReader(Reader):
     def terms(self, col: Column[Any]) -> tuple[Term, ...]:
         """The terms of the column's expected value, and the SELECT's labelled columns beside it."""
         behind = self.figure.behind.get(col)
-        before = tuple(self._continued(col))
+        before = tuple(self.continued(col))
         own = tuple(self._of_select(col) if behind is None else self._declared(behind, col))
         said = [term for term in own if term.rows or term.value or term.column != col.key]
         shown = (*before, *said) or own[:1]  # what adds nothing is no term, unless nothing does
         return (*shown, *self._beside())
-
-    def _continued(self, col: Column[Any]) -> Iterator[Term]:
-        """The value of the row before, from which the column continues; nothing in the first row."""
-        source, along = self.figure.continues.get(col), self.figure.along
-        if source is None or along is None:
-            return
-        rows = self.relations.expected_rows(self.figure, OWNERS).subquery()
-        stored, owner = self.relations.stored(self.figure.table), self.figure.owner.key
-        held = stored.c
-        is_stored = and_(*(held[k.key] == rows.c[k.key] for k in self.figure.key))
-        before = rows.c[along.key] < literal(self._values[along.key], along.type)
-        asked = (
-            select(*rows.c, held[self.figure.primary_key.key].label("pk_"))
-            .join_from(rows, stored, is_stored, isouter=True)
-            .where(rows.c[owner] == self.owner, before)
-            .order_by(rows.c[along.key].desc())
-            .limit(1)
-        )
-        last = Statement(asked).run(self.connection, owners=[self.owner]).mappings().first()
-        if last is None:
-            return
-        value, name = last[source.key], self.figure.name
-        row = SourceRow(
-            self.figure.table.name,
-            last["pk_"],
-            {c.key: last[c.key] for c in rows.c},
-            value,
-            name,
-            source.key,
-        )
-        yield Term("", label_of(source), value, col.key, None, False, (row,), 1)
 
     def _sum(self, part: Total, listed: Listed) -> Any:
         """The value of a total: the sum of its rows; queried where not all of them are listed."""

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Connection,
     Select,
     Table,
+    and_,
     case,
     func,
     literal,
@@ -130,6 +131,37 @@ class Reader:
     def terms(self, col: Column[Any]) -> tuple[Term, ...]:
         """The terms of the column's expected value."""
         return tuple(self._of_expression(self.figure.definitions[col], col))
+
+    def continued(self, col: Column[Any]) -> Iterator[Term]:
+        """The value of the row before, from which the column continues; nothing in the first row."""
+        source, along = self.figure.continues.get(col), self.figure.along
+        if source is None or along is None:
+            return
+        rows = self.relations.expected_rows(self.figure, OWNERS).subquery()
+        stored, owner = self.relations.stored(self.figure.table), self.figure.owner.key
+        held = stored.c
+        is_stored = and_(*(held[k.key] == rows.c[k.key] for k in self.figure.key))
+        before = rows.c[along.key] < literal(self._values[along.key], along.type)
+        asked = (
+            select(*rows.c, held[self.figure.primary_key.key].label("pk_"))
+            .join_from(rows, stored, is_stored, isouter=True)
+            .where(rows.c[owner] == self.owner, before)
+            .order_by(rows.c[along.key].desc())
+            .limit(1)
+        )
+        last = Statement(asked).run(self.connection, owners=[self.owner]).mappings().first()
+        if last is None:
+            return
+        value, name = last[source.key], self.figure.name
+        row = SourceRow(
+            self.figure.table.name,
+            last["pk_"],
+            {c.key: last[c.key] for c in rows.c},
+            value,
+            name,
+            source.key,
+        )
+        yield Term("", label_of(source), value, col.key, None, False, (row,), 1)
 
     def _of_expression(self, definition: Expression, inside: Column[Any]) -> Iterator[Term]:
         signed = list(leaves(self._branch(definition, inside)))
