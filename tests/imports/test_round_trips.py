@@ -73,7 +73,7 @@ def company(session: Session) -> None:
     plain = CustomerFactory(code="0012", name="Total", phone="0812", city="1.500")
     CustomerFactory(code="C;3", name='Quoted "one", two', phone="", city="")
     manager = AccountManagerFactory(email="m@x.example", name="Nancy")
-    former = AccountManagerFactory(email="f@x.example", name="Nancy", is_active=False)
+    former = AccountManagerFactory(email="f@pusat", name="Nancy", is_active=False)
     OrderFactory(number="O-1", customer=odd, account_manager=manager, promo=Decimal("0.01"))
     OrderFactory(
         number="O-2", customer=plain, account_manager=former, closing_date=date(2026, 4, 1),

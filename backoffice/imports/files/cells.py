@@ -11,6 +11,7 @@ from typing import Any
 from ...base import N_, money, periods
 from ...base.identifiers import NUMBER_SAYS
 from ...base.languages import in_each_language
+from ...people.actions import EmailMalformed, normal_email
 from .layout import Notation
 
 
@@ -172,14 +173,11 @@ _email_text = text(254)
 
 
 def email(cell: str) -> str:
-    """An e-mail address, in lower case as it is stored."""
-    from email_validator import EmailNotValidError, validate_email
-
+    """An e-mail address as users have it, also one within a company's own network."""
     try:
-        address = validate_email(_email_text(cell), check_deliverability=False).normalized
-    except EmailNotValidError:
+        return normal_email(_email_text(cell))
+    except EmailMalformed:
         raise CellError(N_("This is not an e-mail address.")) from None
-    return address.lower()
 
 
 @NotationReader
