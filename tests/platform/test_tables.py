@@ -47,7 +47,7 @@ TAMPERED = (
     "UPDATE orders SET grand_total = 9876543210.12 WHERE id = 1",
     "UPDATE wallets SET balance = balance + 1234567.89, total_spent = 7654321.00 WHERE id = 1",
     "UPDATE meters SET balance = balance + 45999.00, paid = 88888888.88 WHERE id = 1",
-    "UPDATE accounts SET debits = debits + 127200000 WHERE code = '1100'",
+    "UPDATE accounts SET debits = debits + 127200000 WHERE code = 'BANK'",
     "UPDATE monthly_customer_balances SET closing_balance = closing_balance + 1000000.01",
 )
 
@@ -72,8 +72,8 @@ def drifted(
     a_payment("PAYMENT-OF-NO-METER-1", lost)
     an_invoice("INVOICE-OF-NO-METER-1", lost)
     long = "Bank accounts of the branches [in the province] of West Java"
-    bank = AccountFactory(code="1100", name=long, type="asset")
-    capital = AccountFactory(code="3000", name="Capital", type="equity")
+    bank = AccountFactory(code="BANK", name=long, type="asset")
+    capital = AccountFactory(code="CAPITAL", name="Capital", type="equity")
     posted(of(bank, Decimal("9999999999.99")), of(capital, Decimal("-9999999999.99")))
     session.commit()
     assert (

@@ -62,7 +62,7 @@ def book(session: Any, surgery: psycopg.Connection[Any]) -> None:
         ReadingFactory(customer=payer, read_on=day)
         DepositFactory(customer=payer, deposited_on=day)
     accounts_of_roles()
-    bank, capital = AccountFactory(code="1101"), AccountFactory(code="3001", type="equity")
+    bank, capital = AccountFactory(code="BANK"), AccountFactory(code="CAPITAL", type="equity")
     draft(of(bank, 1), of(capital, -1))
     entry = posted(of(bank, 2), of(capital, -2))
     ledger.reverse(session, entry.id, {"entry_date": date(2026, 3, 5), "memo": ""})
