@@ -50,7 +50,6 @@ def _install() -> None:
     for path, text in blocks().items():
         (folder / path).parent.mkdir(exist_ok=True)
         (folder / path).write_text(text)
-    (folder / "suppliers" / "__init__.py").touch()
     sys.path.insert(0, str(folder))
     from backoffice.database import revisions
 

@@ -14,10 +14,10 @@ from .scratch import MIGRATION, blocks
 pytestmark = pytest.mark.slow
 
 
-def test_it_takes_sixty_lines() -> None:
+def test_it_takes_seventy_lines() -> None:
     texts = [*blocks().values(), MIGRATION]
-    assert len(texts) == 3
-    assert sum(len([line for line in text.splitlines() if line.strip()]) for text in texts) <= 60
+    assert len(texts) == 4
+    assert sum(len([line for line in text.splitlines() if line.strip()]) for text in texts) <= 70
 
 
 @pytest.mark.timeout(300)
