@@ -13,6 +13,8 @@ from html.parser import HTMLParser
 from io import StringIO
 from typing import Any
 
+from backoffice.figures import registry
+
 SIDES = {
     "Before": ("After", "After, if it is applied"),
     "Stored": ("Expected",),
@@ -325,11 +327,6 @@ KEYS = {
 }
 """A key of JSON → possible keys of the other side."""
 
-NO_AMOUNTS = {
-    "orders_closed", "metered_volume", "correction_factor", "volume_sm3", "total_volume_sm3", "price_per_sm3",
-}  # fmt: skip
-"""Columns of figures with counts, quantities or prices, which no net amount includes."""
-
 KEYS_OF_OTHERS = {"after", "expected", "target", "amount_after"}
 
 
@@ -371,8 +368,12 @@ def _of_findings(each: dict[str, Any], found: Found, where: str) -> None:
                     f"{where}: {amount} is {each[amount]}, of the {several} {reported}"
                 )
         for one in listed if several == "findings" else ():
-            parts = [Decimal(d) for name, d in one["difference"].items() if name not in NO_AMOUNTS]
-            if one["net"] is not None and Decimal(one["net"]) != sum(parts):
+            apart = one["difference"]
+            amounts = [
+                Decimal(apart.get(name) or 0) for name in registry.get(one["figure"]).amounts
+            ]
+            leading = next((amount for amount in amounts if amount), 0)
+            if one["net"] is not None and Decimal(one["net"]) != leading:
                 found.wrong.append(f"{where}: net {one['net']} of {one['difference']}")
 
 
