@@ -36,7 +36,13 @@ from ..base.trouble import Trouble
 from ..book.actions import record_first, refuse_another
 from ..book.meaning import of_this_process
 from ..book.owning import as_owner, owner_engine
-from ..database import checks, grants, proof, strangers
+from ..database import (
+    checks,
+    grants,
+    numbering,  # noqa: F401 (its table, which a new migration would drop else)
+    proof,
+    strangers,
+)
 from ..database.objects import asleep, drop_generated
 from ..database.revisions import seen_by
 from ..drift.facts.holding import Doubts

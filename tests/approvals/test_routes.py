@@ -90,7 +90,12 @@ def test_every_route_that_changes_anything_is_spoken_for(app: Flask) -> None:
         for rule in app.url_map.iter_rules()
         if (rule.methods or set()) & {"POST", "PUT", "PATCH", "DELETE"}
     }
-    assert unsafe - spoken_for == set(), (
+    of_the_kit = {
+        f"{record.domain}.{verb}"
+        for record in app.declared.records.values()
+        for verb in ("create", "update", "delete_post")
+    }  # one row at a press
+    assert unsafe - spoken_for - of_the_kit == set(), (
         "does it change much at one press? Then it is a verb of two people"
     )
     assert spoken_for - unsafe == set()

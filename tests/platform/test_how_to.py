@@ -71,7 +71,13 @@ def test_a_record_is_added_as_the_readme_says(copy: Path, run: Run) -> None:
     run(python, "-c", main, "db", "revision", "--autogenerate", "-m", "suppliers")
     run(str(tools / "ruff"), "format", "migrations")
     [migration] = (copy / "migrations" / "versions").glob("*_suppliers.py")
-    assert "create_table" in migration.read_text()
+    upgrade, downgrade = migration.read_text().split("def downgrade")
+    assert re.findall(r"op\.((?:create|drop|add|alter)_\w+)\(\s*\"(\w+)", upgrade) == [
+        ("create_table", "suppliers")
+    ]
+    assert re.findall(r"op\.((?:create|drop|add|alter)_\w+)\(\s*\"(\w+)", downgrade) == [
+        ("drop_table", "suppliers")
+    ]
     run(python, "-c", main, "db", "upgrade")
     _translate(copy, run)
     run(str(tools / "ruff"), "check", ".")
