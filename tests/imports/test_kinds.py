@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from backoffice.app.extensions import db
 from backoffice.customers.models import Customer
 from backoffice.orders.models import Order
+from backoffice.orders.rules import MOST_LINES
 from backoffice.people.models import User
 from tests.factories.customers import CustomerFactory
 from tests.factories.orders import OrderFactory
@@ -375,19 +376,19 @@ def test_a_line_newly_gets_a_product_only_that_is_sold(
     assert import_("order-lines", closed)["created"] == 1, "what was sold then"
 
 
-def test_an_order_has_at_most_500_lines(
+def test_an_order_has_at_most_5000_lines(
     write: Write, problems: Problems, import_: Import, session: Session
 ) -> None:
     OrderFactory(number="SO-1", reductions=0, promo=0)
     session.commit()
-    many = [f"SO-1,package,{n},1,1" for n in range(501)]
-    assert import_("order-lines", write("l.csv", LINES, *many[:500]))["created"] == 500
+    many = [f"SO-1,package,{n},1,1" for n in range(MOST_LINES + 1)]
+    assert import_("order-lines", write("l.csv", LINES, *many[:-1]))["created"] == MOST_LINES
     ((line, column, _),) = problems("order-lines", write("l.csv", LINES, *many))
-    assert (line, column) == (502, "order_number")
+    assert (line, column) == (MOST_LINES + 2, "order_number")
     more = [f"SO-1,promo,{n},1,0" for n in range(2)]
     ((line, column, _),) = problems("order-lines", write("l.csv", LINES, *more))
     assert (line, column) == (2, "order_number")
-    both = write("l.csv", LINES, *many[:498], *more)
+    both = write("l.csv", LINES, *many[:-3], *more)
     assert import_("order-lines", both)["created"] == 2
     ((line, _, _),) = problems("order-lines", write("l.csv", LINES, *(more * 2)))
     assert line == 4
