@@ -10,8 +10,11 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import func, select, text
+from sqlalchemy.dialects import postgresql
 
 from backoffice.base import spelling
+from backoffice.customers import queries as customers
+from backoffice.products import queries as products
 from backoffice.records import Record
 from tests.factories.customers import CustomerFactory
 from tests.factories.ledger import AccountFactory
@@ -170,6 +173,30 @@ def test_a_search_finds_every_spelling(
         assert page.status_code == 200
         assert name in page.text, (path, name)
         assert "Basel" not in page.text
+
+
+def test_what_is_typed_in_full_in_any_spelling_is_chosen_among_many_like_it(session: Any) -> None:
+    for number in range(30):
+        CustomerFactory(code=f"{CAFE}{number:02}", name=f"{CAFE} {number}")
+        ProductFactory(code=f"{CAFE}{number:02}", name=f"{CAFE} {number}")
+    for make in (CustomerFactory, ProductFactory):
+        make(code="X-1", name=CAFE)
+        make(code=f"Z-{CAFE}", name="Other")
+    session.commit()
+    for spell in SPELLINGS.values():
+        for queries in (customers, products):
+            assert queries.search(session, spell(CAFE))[0].code == "X-1", spell(CAFE)
+            assert queries.search(session, spell(f"Z-{CAFE}"))[0].code == f"Z-{CAFE}"
+
+
+@pytest.mark.parametrize("queries", [customers, products])
+def test_choosing_rewrites_no_column_of_every_row_that_matches(queries: Any) -> None:
+    statement = str(queries.matching("x").compile(dialect=postgresql.dialect()))
+    _found, ordered, rank = statement.rpartition("ORDER BY")
+    assert ordered
+    assert "lower(" in rank
+    assert "normalize(" not in rank
+    assert "regexp_replace(" not in rank
 
 
 @pytest.mark.parametrize("sign", ["A", "\u00e9", "\uff21", "\u200b", "\u00a0", "\u3164", "\ufb01"])
