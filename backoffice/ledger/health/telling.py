@@ -50,7 +50,11 @@ class Done(NamedTuple):
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; amounts as texts."""
-        before, after = dict(self.before), dict(self.after)
+        both = {**self.before, **self.after}
+        changed = {c for c in both if self.before.get(c) != self.after.get(c)}
+        before, after = (
+            {c: v for c, v in side.items() if c in changed} for side in (self.before, self.after)
+        )
         return {
             "name": self.name, "figure": self.figure, "before": before, "after": after,
             "difference": differences.differences(before, after),
