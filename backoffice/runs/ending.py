@@ -25,11 +25,17 @@ log = structlog.get_logger("backoffice.runs")
 
 
 def end_if_done(engine: Engine, kind: RunKind, asked: Asked) -> bool:
-    """End the run when every chunk is done or failed, or it was cancelled and no worker holds a chunk."""
+    """End the run when every chunk is done or failed, or it was cancelled and no worker holds a chunk.
+
+    Returns whether it has ended; false also where another transaction holds it, perhaps to end it.
+    """
     with engine.begin() as connection:
         give_up_when_idle(connection)
         mine = select(RUNS).where(RUNS.c.id == asked.id)
-        run = connection.execute(mine.with_for_update(key_share=True)).mappings().one()
+        mine = mine.with_for_update(key_share=True, skip_locked=True)
+        run = connection.execute(mine).mappings().first()
+        if run is None:
+            return False
         if run["finished_at"] is not None:
             return True
         chunks = _chunks(connection, asked.id)

@@ -5,6 +5,7 @@ chunk the worker chooses the next run here, so that a small run waits for the ch
 runs that were requested before it.
 """
 
+from collections.abc import Collection
 from functools import cache
 from typing import Any
 
@@ -53,9 +54,12 @@ def bulk_kinds() -> list[str]:
     return [name for name, kind in kinds().items() if kind.is_bulk]
 
 
-def next_run(engine: Engine) -> int | None:
-    """The run of which a chunk can be claimed now, or that only needs to be ended, whose turn it is; None: none."""
-    values = {"bulk": bulk_kinds(), "known": list(kinds())}
+def next_run(engine: Engine, besides: Collection[int] = ()) -> int | None:
+    """The run of which a chunk can be claimed now, or that only needs to be ended, whose turn it is; None: none.
+
+    `besides` are runs that another transaction was found to hold.
+    """
+    values = {"bulk": bulk_kinds(), "known": list(kinds()), "besides": list(besides)}
     with engine.connect() as connection:
         found: int | None = connection.scalar(_next(), values)
     return found
@@ -98,6 +102,7 @@ def _next() -> Select[Any]:
         select(RUNS.c.id, RUNS.c.requested_by, RUNS.c.served_at, of_class, is_ending.label("is_ending"))
         .where(
             may_be_served(), RUNS.c.kind == func.any(bindparam("known", type_=ARRAY(Text))),
+            RUNS.c.id != func.all(bindparam("besides", type_=ARRAY(BigInteger))),
             or_(is_ending, has_free_chunk()),
         )
         .cte("waiting")

@@ -199,18 +199,24 @@ def perform_in_turns(
     if own is None:
         return
     runs: dict[int, Performance | None] = {run_id: own}
+    locked: set[int] = (
+        set()
+    )  # runs that another transaction holds, until this worker has done something else
     end, patience = time.monotonic() + seconds, time.monotonic() + PATIENCE_SECONDS
     while not stopping() and time.monotonic() < end:
-        chosen = next_run(engine)
+        chosen = next_run(engine, locked)
         if chosen is None:
             if own.end() or time.monotonic() > patience:
                 return
+            locked.clear()
             time.sleep(SHORTLY)
             continue
         run = runs.get(chosen) or _performance(engine, chosen, stopping, lease)
         runs[chosen] = run
-        if run is not None and not run.turn() and run.end():
-            del runs[chosen]
+        if run is None or not (run.turn() or run.end()):
+            locked.add(chosen)
+            continue
+        locked.clear()
         patience = time.monotonic() + PATIENCE_SECONDS
     own.end()
 

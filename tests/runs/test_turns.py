@@ -132,6 +132,35 @@ def test_a_claim_does_not_wait_for_a_lock_on_its_run(
             assert connection.execute(note_served(), {"run": run}).rowcount == 0
 
 
+def test_a_chunk_that_is_at_work_past_its_lease_keeps_no_other_run_waiting(
+    app: Flask, session: Any, owner_connection: Any
+) -> None:
+    long, other = (ask(session, SMALL, f"user:{n}", 1, n) for n in (1, 2))
+    perform(db.engine, long, stopping=iter([False, True, True]).__next__)  # only planned
+    with owner_connection.transaction():
+        owner_connection.execute("SELECT FROM run_chunks WHERE run_id = %s FOR UPDATE", (long,))
+        assert serve(other, 1) == [other]
+        perform_in_turns(db.engine, other, stopping=lambda: False, seconds=60)
+        session.rollback()
+        assert session.get_one(Run, other).status == "done"
+        assert session.get_one(Run, long).status == "running"
+    assert serve(long) == [long]
+
+
+def test_a_run_that_another_worker_ends_is_not_waited_for(
+    app: Flask, session: Any, owner_connection: Any
+) -> None:
+    ending, other = (ask(session, SMALL, f"user:{n}", 1, n) for n in (1, 2))
+    perform(db.engine, ending, stopping=lambda: [ending] == SERVED)
+    session.execute(update(Run).where(Run.id == ending).values(status="running", finished_at=None))
+    session.commit()
+    with owner_connection.transaction():
+        owner_connection.execute("SELECT FROM runs WHERE id = %s FOR UPDATE", (ending,))
+        perform_in_turns(db.engine, other, stopping=lambda: False, seconds=60)
+        session.rollback()
+        assert session.get_one(Run, other).status == "done"
+
+
 def test_the_metric_is_the_longest_wait_of_each_class(app: Flask, session: Any) -> None:
     old = ask(session, FILES, "token:1", 1)
     ask(session, SMALL, "user:1", 1)
