@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session, joinedload, selectinload
 from ..people.models import User
 from ..security.rights import mine_or
 from .models import Order, OrderLine
+from .rules import NUMBER_LENGTH
 
 revenue = func.coalesce(func.sum(Order.grand_total), 0)
 """The sum of the grand totals of orders, 0 where there are none."""
@@ -65,5 +66,7 @@ def assignable_managers(session: Session, also: int | None) -> Sequence[User]:
 
 
 def newest_number(session: Session) -> str:
-    """The number of the newest order; SO-0000 where there are none."""
-    return session.scalar(select(Order.number).order_by(Order.id.desc()).limit(1)) or "SO-0000"
+    """The number of the newest order that another one can follow; SO-0000 where there is none."""
+    can_follow = func.length(Order.number) < NUMBER_LENGTH
+    newest = select(Order.number).where(can_follow).order_by(Order.id.desc()).limit(1)
+    return session.scalar(newest) or "SO-0000"
