@@ -283,7 +283,7 @@ def test_a_bad_payment_is_named_and_nothing_is_imported(
 
 def test_an_unknown_method_is_refused(write: Write, problems: Problems) -> None:
     file = write("p.csv", f"{PAYMENTS},method", "PAY-1,A,,,2026-03-05,1,barter")
-    is_refused(problems("payments", file), [(0, "method", "This is none of transfer, mobile")])
+    is_refused(problems("payments", file), [(0, "method", "Enter one of these: transfer, mobile")])
 
 
 def test_a_void_payment_may_be_repeated_but_not_changed(

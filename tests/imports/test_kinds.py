@@ -334,7 +334,7 @@ def test_bad_lines_of_orders_are_named(write: Write, problems: Problems, session
     )
     assert problems("order-lines", file) == [
         (3, "order_number", "There is no order SO-9. Import the orders first."),
-        (4, "kind", "This is none of package, addition, promo, reduction."),
+        (4, "kind", "Enter one of these: package, addition, promo, reduction."),
         (5, "quantity", "Write the number as 1000.50."),
         (6, "quantity", "At most 3 decimals are allowed here."),
         (6, "unit_price", "This is too small: at least 0."),

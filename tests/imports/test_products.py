@@ -89,7 +89,7 @@ def test_what_the_file_lacks_stays(write: Write, import_: Import, session: Any) 
             [(3, "name", "An earlier line says “Tea” of this product.")],
         ),
         (["new,Tea,,,,"], [(2, "code", "This cannot be part of a web address.")]),
-        (["TEA,Tea,gift,,,"], [(2, "kind", "This is none of")]),
+        (["TEA,Tea,gift,,,"], [(2, "kind", "Enter one of these:")]),
         (["TEA,Tea,,,2026-02-30,1"], [(2, "effective_from", "There is no such day.")]),
         (["TEA,Tea,,,2026-02-01,-1"], [(2, "unit_price", "This is too small")]),
         (["TEA,,,,,"], [(2, "name", "This must not be empty.")]),

@@ -150,7 +150,7 @@ def one_of(words: Mapping[str, str]) -> Callable[[str], str]:
     def read(cell: str) -> str:
         name = cell if cell in words else names().get(cell.casefold())
         if name is None:
-            raise CellError(N_("This is none of %(choices)s."), choices=", ".join(words))
+            raise CellError(N_("Enter one of these: %(choices)s."), choices=", ".join(words))
         return name
 
     return read

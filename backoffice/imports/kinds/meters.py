@@ -109,7 +109,7 @@ def _check(stage: Stage) -> Iterator[Problem]:
     yield from stage.problems(
         stage.at().where(stage.c.is_active, stage.c.customer_code.is_(None)),
         "customer_code",
-        N_("A meter is active with a customer. Name the customer, or write “no”."),
+        N_("An active meter needs a customer. Enter the customer’s code, or “no”."),
     )
     if stage.has("description"):
         yield from stage.problems(

@@ -126,7 +126,7 @@ def _lines(
         yield from (f"- {line}" for line in problems_in_lines(health))
         yield _("Look at %(address)s", address=address_of("drift.index"))
     yield from in_lines(health)
-    yield from ("", _("Every change, and what it follows from: %(address)s", address=address))
+    yield from ("", _("All corrections of this run: %(address)s", address=address))
 
 
 def address_of(endpoint: str, **values: Any) -> str:
