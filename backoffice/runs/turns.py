@@ -69,7 +69,7 @@ def has_free_chunk(runs: Any = RUNS) -> ColumnElement[bool]:
     """Whether a chunk of the run can be claimed: of its present stage, and held by no worker."""
     other = CHUNKS.alias("other")
     earlier = exists().where(
-        other.c.run_id == runs.c.id, other.c.status == OPEN, other.c.stage < CHUNKS.c.stage
+        other.c.run_id == CHUNKS.c.run_id, other.c.status == OPEN, other.c.stage < CHUNKS.c.stage
     )
     free = or_(CHUNKS.c.lease_until.is_(None), ~is_held())
     return and_(

@@ -132,6 +132,20 @@ def test_a_claim_does_not_wait_for_a_lock_on_its_run(
             assert connection.execute(note_served(), {"run": run}).rowcount == 0
 
 
+def test_what_a_cancelled_run_has_left_keeps_no_other_run_waiting(
+    app: Flask, session: Any
+) -> None:
+    cancelled, other = (ask(session, SMALL, f"user:{n}", 1, n) for n in (1, 2))
+    actions.cancel(session, cancelled)
+    session.commit()
+    left = "SELECT count(*) FROM run_chunks WHERE run_id = :run AND status = 'open' AND stage < 0"
+    assert session.scalar(text(left), {"run": cancelled}) == 1
+    session.rollback()
+    assert serve(other) == [other]
+    session.rollback()
+    assert session.get_one(Run, other).status == "done"
+
+
 def test_a_chunk_that_is_at_work_past_its_lease_keeps_no_other_run_waiting(
     app: Flask, session: Any, owner_connection: Any
 ) -> None:

@@ -15,7 +15,8 @@ BROKEN = N_(
     "This trigger is not as declared, so changes may go unnoticed. Bring it back with: backoffice db upgrade"
 )
 FOREIGN = N_(
-    "This differs from its declaration, so tables may accept values that forms refuse. Run backoffice db upgrade: it prints the repair."
+    "This differs from its declaration, so tables may accept values that forms refuse. Run backoffice db upgrade: "
+    "it prints the repair."
 )
 ASLEEP = N_(
     "Triggers do not fire for it, so changes go unnoticed. Wake them with: backoffice db upgrade"
