@@ -132,9 +132,7 @@ def test_a_claim_does_not_wait_for_a_lock_on_its_run(
             assert connection.execute(note_served(), {"run": run}).rowcount == 0
 
 
-def test_what_a_cancelled_run_has_left_keeps_no_other_run_waiting(
-    app: Flask, session: Any
-) -> None:
+def test_what_a_cancelled_run_has_left_keeps_no_other_run_waiting(app: Flask, session: Any) -> None:
     cancelled, other = (ask(session, SMALL, f"user:{n}", 1, n) for n in (1, 2))
     actions.cancel(session, cancelled)
     session.commit()
