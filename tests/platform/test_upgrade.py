@@ -65,14 +65,14 @@ def _power_cut(*_: object) -> None:
 
 
 def test_a_figure_that_the_database_has_not_seen_is_computed_for_the_rows_that_are_there(
-    app: Flask, session: Any, owner_connection: Connection
+    app: Flask, session: Any, surgery: Connection
 ) -> None:
     order = OrderFactory(closing_date=date(2026, 3, 9))
     session.commit()
-    with owner_connection.transaction():
-        owner_connection.execute("DELETE FROM account_manager_targets")
-        owner_connection.execute("DELETE FROM figure_notes")
-        owner_connection.execute(
+    with surgery.transaction():
+        surgery.execute("DELETE FROM account_manager_targets")
+        surgery.execute("DELETE FROM figure_notes")
+        surgery.execute(
             "DELETE FROM schema_fingerprints WHERE name = 'account_manager_targets.achieved'"
         )
     assert upgrade(app) == ["account_manager_targets.achieved: 1 rows were computed, 0 failed."]
