@@ -1,4 +1,4 @@
-"""Migrating a database: migrations, generated triggers and grants, in one transaction.
+"""Migrating a database: migrations, generated triggers and grants in one transaction; CHECKs and figures after it.
 
 `migrations/env.py` calls `migrate`, so `backoffice db …`, `flask db …` and `flask_migrate.upgrade()` are one
 implementation. Objects generated from the declarations fit the newest schema only: they are synced where a
@@ -76,7 +76,7 @@ NOT_NEWEST = (
 def upgrade(app: Flask) -> list[str]:
     """Migrate to the newest version as the owner; returns a line for each change.
 
-    An interrupted upgrade is rolled back, so the next one simply starts over.
+    Of an interrupted upgrade only whole transactions remain, and the next one goes on from there.
     """
     said: list[str] = []
     with app.app_context():
@@ -121,7 +121,6 @@ def _migrate(context: Any, engine: Engine, app: Flask) -> Iterator[str]:
         is_newest = versions == set(context.script.get_heads())
         renewed = _sync(connection, app, woken) if is_newest else []
         is_first = is_newest and record_first(connection)
-        offended = list(_offended(connection)) if is_newest else []
     if moves:
         where = ", ".join(sorted(versions)) or "an empty database"
         yield f"Migrated to {where}." if moves[-1].is_upgrade else f"Went back to {where}."
@@ -131,21 +130,23 @@ def _migrate(context: Any, engine: Engine, app: Flask) -> Iterator[str]:
         yield f"{len(renewed)} generated database objects were renewed."
     if is_first:
         yield str(of_this_process())
-    yield from offended
     if is_newest:
+        yield from _offended(engine)
         yield from _computed(engine)
         yield UP_TO_DATE
     else:
         yield NOT_NEWEST
 
 
-def _offended(connection: Connection) -> Iterator[str]:
+def _offended(engine: Engine) -> Iterator[str]:
     """Add the CHECKs that may be younger than the rows; yields a sentence for each problem that is left."""
-    if tables := checks.sync(connection, checks.calendar_checks(Base.metadata)):
+    if tables := checks.sync(engine, checks.calendar_checks(Base.metadata)):
         yield IMPOSSIBLE_DATES.format(tables=", ".join(tables))
-    if tables := checks.sync(connection, checks.length_checks(Base.metadata, text_limits())):
+    if tables := checks.sync(engine, checks.length_checks(Base.metadata, text_limits())):
         yield LONG_TEXTS.format(tables=", ".join(tables))
-    for name, (problem, remedy) in strangers.found(connection, Base.metadata, ()).items():
+    with engine.connect() as connection:
+        found = strangers.found(connection, Base.metadata, ())
+    for name, (problem, remedy) in found.items():
         yield f"{name} {problem}. To mend it, run in the database: {remedy}"
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, MetaData, Result, Table
+from sqlalchemy import Connection, Engine, MetaData, Result, Table
 from sqlalchemy import text as text_of
 from sqlalchemy.exc import IntegrityError
 
@@ -48,32 +48,39 @@ def length_checks(
             yield LateCheck(table, "text_lengths", tuple(sorted(columns)), " AND ".join(parts))
 
 
-def sync(connection: Connection, checks: Iterable[LateCheck]) -> list[str]:
+def sync(engine: Engine, checks: Iterable[LateCheck]) -> list[str]:
     """Add these CHECKs, as the owner; returns the tables with rows that violate one, and some of these rows.
 
-    A CHECK is validated once no old row violates it, by this or a later upgrade. One that has other columns or limits
-    than declared is replaced.
+    A CHECK is validated once no old row violates it, by this or a later call. One that has other columns or limits
+    than declared is replaced. Each step is a transaction of its own: adding locks the table for an instant, and the
+    scan of its rows keeps nobody from reading and writing. What was interrupted goes on where it stopped.
     """
-    known = {row.name: row for row in _known(connection)}
-    return [
-        where
-        for check in checks
-        if (where := _synced(connection, check, known.get(check.full_name)))
-    ]
+    with engine.connect() as connection:
+        with connection.begin():
+            known = {row.name: row for row in _known(connection)}
+        return [
+            where
+            for check in checks
+            if (where := _synced(connection, check, known.get(check.full_name)))
+        ]
 
 
 def _synced(connection: Connection, check: LateCheck, found: Any) -> str:
     """Add or validate one CHECK; returns where it is violated."""
     table, name = check.table.name, check.full_name
     if found is None or not _is_the_same(check, found):
-        _run(connection, f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {name}")
-        _run(
-            connection,
-            f"ALTER TABLE {table} ADD CONSTRAINT {name} CHECK ({check.condition}) NOT VALID",
-        )
+        with connection.begin():
+            _run(connection, f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {name}")
+            _run(
+                connection,
+                f"ALTER TABLE {table} ADD CONSTRAINT {name} CHECK ({check.condition}) NOT VALID",
+            )
     elif found.is_valid:
         return ""
-    return "" if _is_valid_now(connection, table, name) else f"{table} ({_some(connection, check)})"
+    if _is_valid_now(connection, table, name):
+        return ""
+    with connection.begin():
+        return f"{table} ({_some(connection, check)})"
 
 
 def missing(connection: Connection, checks: Iterable[LateCheck]) -> list[str]:
@@ -111,7 +118,7 @@ def _known(connection: Connection) -> Sequence[Any]:
 
 def _is_valid_now(connection: Connection, table: str, name: str) -> bool:
     try:
-        with connection.begin_nested():
+        with connection.begin():
             _run(connection, f"ALTER TABLE {table} VALIDATE CONSTRAINT {name}")
     except IntegrityError:
         return False
