@@ -57,27 +57,29 @@ MOST_ALIKE = 100
 
 
 def plan(connection: Connection, _asked: Asked) -> Iterator[Chunk]:
-    """A chunk for every table, then one for all indexes, one for the queries, and one for the codes."""
+    """A chunk for every table, then one for all indexes, one for the queries, and one for the codes of each record."""
     tables = connection.scalars(select(TABLES.c.relname).where(_ours).order_by(TABLES.c.relname))
     for name in tables.all():
         yield Chunk({"table": name}, 1)
     indexes = select(func.count()).select_from(INDEXES).where(_ours_too)
     yield Chunk({"look": "indexes"}, connection.scalar(indexes) or 0, 1)
     yield Chunk({"look": "queries"}, 0, 2)
-    yield Chunk({"look": "codes"}, 0, 3)
+    for key, record in declared().records.items():
+        if isinstance(record.name.type, Text) and record.by_name.get(record.argument):
+            yield Chunk({"codes": key}, 0, 3)
 
 
 def work(work: Work) -> None:
-    """Perform one chunk: a table, all indexes, the queries, or the codes."""
+    """Perform one chunk: a table, all indexes, the queries, or the codes of a record."""
     with work.transaction(is_last=True) as step:
         if "table" in work.payload:
             _table(step, work.payload["table"], work.asked.id)
+        elif "codes" in work.payload:
+            _codes(step, work.payload["codes"])
         elif work.payload["look"] == "indexes":
             _indexes(step)
-        elif work.payload["look"] == "queries":
-            _queries(step)
         else:
-            _codes(step)
+            _queries(step)
 
 
 def result(connection: Connection, asked: Asked) -> Mapping[str, Any]:
@@ -263,23 +265,21 @@ def _queries(step: Step) -> None:
         )  # fmt: skip
 
 
-def _codes(step: Step) -> None:
-    """Report the codes and numbers of records that look alike: a new one is refused, these are from before."""
-    for record in declared().records.values():
-        if not isinstance(record.name.type, Text) or not record.by_name.get(record.argument):
-            continue
-        name: Any = record.name
-        names = func.array_agg(aggregate_order_by(name.distinct(), name))
-        alike = select(names).group_by(look_of(name)).having(func.count(name.distinct()) > 1)
-        for codes in step.connection.scalars(alike.order_by(func.min(name)).limit(MOST_ALIKE)):
-            step.tally.checked += 1
-            step.tally.skipped += 1
-            step.item(
-                CODE, SKIPPED,
-                key={"code": ", ".join(codes[:MOST_ALIKE])},
-                before={}, after={}, error=ALIKE,
-                details={"table": record.model.__tablename__},
-            )  # fmt: skip
+def _codes(step: Step, key: str) -> None:
+    """Report codes or numbers of a record that look alike: a new one is refused, these are from before."""
+    record = declared().records[key]
+    name: Any = record.name
+    names = func.array_agg(aggregate_order_by(name.distinct(), name))
+    alike = select(names).group_by(look_of(name)).having(func.count(name.distinct()) > 1)
+    for codes in step.connection.scalars(alike.order_by(func.min(name)).limit(MOST_ALIKE)):
+        step.tally.checked += 1
+        step.tally.skipped += 1
+        step.item(
+            CODE, SKIPPED,
+            key={"code": ", ".join(codes[:MOST_ALIKE])},
+            before={}, after={}, error=ALIKE,
+            details={"table": record.model.__tablename__},
+        )  # fmt: skip
 
 
 def _counts_queries(connection: Connection) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import select
+from sqlalchemy import literal_column, select
 
 from backoffice.app.extensions import db
 from backoffice.runs import actions
@@ -23,7 +23,9 @@ from backoffice.schedules.routine import (
     Sized,
 )
 from tests.factories.customers import CustomerFactory
+from tests.factories.ledger import AccountFactory
 from tests.factories.orders import OrderFactory
+from tests.factories.products import ProductFactory
 
 pytestmark = pytest.mark.slow
 
@@ -62,7 +64,7 @@ def test_it_tells_how_a_table_has_grown_since_the_last_routine(
 ) -> None:
     _, first = routine()
     app_connection.execute(
-        "INSERT INTO users (email, name) SELECT 'u' || n, repeat('x', 500) FROM generate_series(1, 2000) n"
+        "INSERT INTO users (email, name) SELECT 'u' || n, repeat('x', 200) FROM generate_series(1, 5000) n"
     )
     _, second = routine()
     assert first["users"].before == {}
@@ -116,6 +118,27 @@ def test_codes_that_look_alike_from_before_are_named(session: Any) -> None:
     }
     assert {item.error for item in found.values()} == {ALIKE}
     assert run.result["codes_alike"] == 2
+
+
+def test_the_codes_of_each_record_are_a_chunk_of_their_own(session: Any) -> None:
+    """So that none outlasts its worker's lease on a book of millions."""
+    for make, name in (
+        (CustomerFactory, "code"),
+        (ProductFactory, "code"),
+        (OrderFactory, "number"),
+        (AccountFactory, "code"),
+    ):
+        make(**{name: "SAME-1"})
+        make(**{name: "same-1"})
+    session.commit()
+    run_id = actions.request(session, "database.routine", {}, is_paced=False).id
+    session.commit()
+    perform(db.engine, run_id)
+    of_codes = (RunItem.run_id == run_id, RunItem.subject == CODE)
+    written = select(RunItem.details["table"].astext, literal_column("xmin::text"))
+    transactions = dict(session.execute(written.where(*of_codes)).tuples().all())
+    assert sorted(transactions) == ["accounts", "customers", "orders", "products"]
+    assert len(set(transactions.values())) == 4
 
 
 @pytest.mark.parametrize(
