@@ -3,7 +3,8 @@
 One column stands for a row, so that before + net = after and each is an amount that the company data has. It is the
 leading column of the figure (a closing, a balance, a grand total); where that one is the same on both sides, the next
 money column that differs. The **gross** amount is the greatest absolute difference of any money column of the row: an
-overpayment of millions beside a balance of 1 does not evade a limit. Amounts are in the deployment's currency.
+overpayment of millions beside a balance of 1 does not evade a limit. A figure with a leading column of another figure
+(debits and credits: the balance) states its gross alone. Amounts are in the deployment's currency.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,14 +21,14 @@ Values = Mapping[str, Any] | None
 
 @dataclass(frozen=True)
 class Amounts:
-    """A row's amount before and after; `amount` is the difference.
+    """A row's amount before and after; `amount` is the difference. None where another figure states them.
 
     The fields are those of a run's item (`RunItem`).
     """
 
-    amount_before: Decimal
-    amount_after: Decimal
-    amount: Decimal
+    amount_before: Decimal | None
+    amount_after: Decimal | None
+    amount: Decimal | None
     gross: Decimal
 
 
@@ -42,6 +43,10 @@ class Measured(Protocol):
     def amounts(self) -> Sequence[str]:
         """The names of its columns that hold money, the leading one first."""
 
+    @property
+    def has_net(self) -> bool:
+        """Whether one of them stands for the row; otherwise it has only a gross amount."""
+
 
 def amounts_of(figure: Measured, before: Values, after: Values) -> Amounts | None:
     """Before, after, net and gross of a row; None for a figure without amounts, or where one is not a number."""
@@ -51,14 +56,18 @@ def amounts_of(figure: Measured, before: Values, after: Values) -> Amounts | Non
     sides = [(_amount(before, c), _amount(after, c)) for c in columns]
     if not all(amount.is_finite() for side in sides for amount in side):
         return None
-    was, is_now = next((side for side in sides if side[0] != side[1]), sides[0])
     gross = max(abs(one - other) for one, other in sides)
+    if not figure.has_net:
+        return Amounts(None, None, None, gross)
+    was, is_now = next((side for side in sides if side[0] != side[1]), sides[0])
     return Amounts(amount_before=was, amount_after=is_now, amount=is_now - was, gross=gross)
 
 
 def as_fields(amounts: Amounts | None) -> dict[str, Decimal]:
-    """The amounts as fields of a row; empty for a figure without money."""
-    return {} if amounts is None else dict(vars(amounts))  # `asdict` copies each amount
+    """The amounts that it states as fields of a row; empty for a figure without money."""
+    if amounts is None:
+        return {}
+    return {name: value for name, value in vars(amounts).items() if value is not None}
 
 
 def _amount(values: Values, column: str) -> Decimal:
@@ -74,10 +83,10 @@ def leading_in_sql(
 ) -> ColumnElement[Any]:
     """SQL for a row's amount on one side, where `name` is the figure's and both sides are jsonb by column.
 
-    NULL for a figure without amounts; 0 where there is no row.
+    NULL for a figure without amounts, or with a leading one of another figure; 0 where there is no row.
     """
     return _of_figures(
-        figures,
+        [figure for figure in figures if figure.has_net],
         name,
         lambda columns: leading_of([(_in_sql(mine, c), _in_sql(other, c)) for c in columns]),
     )

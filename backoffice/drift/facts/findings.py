@@ -6,7 +6,7 @@ include them.
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import Column, Connection, func, select, update
 from sqlalchemy.orm import Session
@@ -29,6 +29,7 @@ class FactsOf:
     name: str
     table: str
     columns: tuple[Column[Any], ...]
+    has_net: ClassVar[bool] = True
 
     @property
     def amounts(self) -> Sequence[str]:

@@ -73,17 +73,30 @@ def found_in(items: Sequence[Item]) -> Found:
 
 
 def totals_written(connection: Connection, rows: Iterable[tuple[Table, int]]) -> list[Item]:
-    """The items of these rows, written by this transaction, that differ from the committed state."""
+    """The items of these rows, written by this transaction, that differ from the committed state.
+
+    An account whose balance changes has one gross amount, the balance's: an entry is not added up twice.
+    """
     ids: dict[Table, set[int]] = {}
     for table, key in rows:
         ids.setdefault(table, set()).add(key)
-    found: list[Item] = []
+    found: dict[tuple[Figure, int], Item] = {}
     with connection.engine.connect() as outside:
         for figure in registry.figures:
             if keys := ids.get(figure.table):
                 before, after = (_stored(seen, figure, keys) for seen in (outside, connection))
-                found += _apart(figure, before, after)
-    return found
+                found |= {(figure, pk): item for pk, item in _apart(figure, before, after)}
+    for (figure, pk), item in found.items():
+        if figure.amounts and not figure.has_net:
+            leading = next(other for other in registry.figures if figure.leading in other.columns)
+            _state_once(item["amounts"], found.get((leading, pk), {}).get("amounts"))
+    return list(found.values())
+
+
+def _state_once(amounts: dict[str, Decimal], leading: dict[str, Decimal] | None) -> None:
+    """Move the gross amount to the item of the leading amount, where that one changes, too."""
+    if leading and amounts:
+        leading["gross"] = max(leading["gross"], amounts.pop("gross"))
 
 
 def totals_moved(connection: Connection, rows: Iterable[tuple[Table, int]]) -> list[Item]:
@@ -109,7 +122,10 @@ def _stored(connection: Connection, figure: Figure, keys: Iterable[int]) -> dict
     return {row.pk: row for row in connection.execute(select(*columns).where(chosen))}
 
 
-def _apart(figure: Figure, before: Mapping[int, Any], after: Mapping[int, Any]) -> Iterator[Item]:
+def _apart(
+    figure: Figure, before: Mapping[int, Any], after: Mapping[int, Any]
+) -> Iterator[tuple[int, Item]]:
+    """Each row that differs: its primary key, and the item."""
     for pk in sorted({*before, *after}):
         old, new = before.get(pk), after.get(pk)
         reported = [
@@ -123,7 +139,7 @@ def _apart(figure: Figure, before: Mapping[int, Any], after: Mapping[int, Any]) 
         is_new_row = old is None and figure.owner is figure.primary_key
         was = None if old is None else {name: text_of(a) for name, a, _b in reported}
         is_now = None if new is None else {name: text_of(b) for name, _a, b in reported}
-        yield {
+        yield pk, {
             "subject": figure.name,
             "owner": None if is_new_row else row.owner,
             "key": {} if is_new_row else {

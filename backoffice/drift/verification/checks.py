@@ -7,7 +7,7 @@ them and recorded in the same table. They are never healed; a finding is closed 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import Connection, String, func, select, update
 from sqlalchemy.orm import Session
@@ -43,6 +43,7 @@ class SumsOf:
 
     name: str
     amounts: tuple[str, ...] = (SUM,)
+    has_net: ClassVar[bool] = True
 
 
 def name_of(one: Check) -> str:

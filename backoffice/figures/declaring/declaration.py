@@ -108,7 +108,7 @@ class Figure:
 
     @cached_property
     def amounts(self) -> tuple[str, ...]:
-        """The columns that hold money, the leading one first; none where the leading one is another figure's.
+        """The columns that hold money, the leading one first.
 
         Raises DeclarationError where one of several amounts should be named.
         """
@@ -117,9 +117,14 @@ class Figure:
             raise DeclarationError(
                 f"{self.name}: say leading=… which of {', '.join(amounts)} stands for the row."
             )
-        if self.leading is None or self.leading.key not in amounts:
-            return ()
-        return (self.leading.key, *(key for key in amounts if key != self.leading.key))
+        return tuple(
+            sorted(amounts, key=lambda key: self.leading is None or key != self.leading.key)
+        )
+
+    @cached_property
+    def has_net(self) -> bool:
+        """Whether it states before, net and after itself; no where the leading amount is another figure's."""
+        return self.leading is not None and self.leading.key in self.amounts
 
     def __repr__(self) -> str:
         return f"<Figure {self.name}>"

@@ -106,7 +106,7 @@ class Declare(Protocol):
 
     `leading` is the one amount that stands for the row in differences, sums and limits: a closing, a balance, a grand
     total. A figure with several amounts must name it. Where it names a column of another figure of the same row, which
-    PostgreSQL computes from this one, that figure alone states the amount.
+    PostgreSQL computes from this one, that figure alone states before, net and after. This one has its gross.
 
     `behind` explains columns of a SELECT where the SELECT itself does not show their terms (a running balance): columns
     of the same row, and totals over its sources, in which `where` may name the row's own columns. The explanation shows
