@@ -5,6 +5,7 @@ An entry of a domain is shown where the user may see its screen.
 
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import Flask, current_app, request, url_for
 from flask_login import current_user
@@ -46,9 +47,16 @@ def page_address() -> str:
 
 def url_with(**changes: object) -> str:
     """The current URL with some query arguments changed; None removes one."""
-    arguments = {**request.args.to_dict(flat=False), **(request.view_args or {}), **changes}
-    kept: dict[str, Any] = {name: value for name, value in arguments.items() if value is not None}
-    return url_for(request.endpoint or "", **kept)
+    path: dict[str, Any] = dict(request.view_args or {})
+    for name in path.keys() & changes.keys():
+        path[name] = changes.pop(name)
+    arguments = {**request.args.to_dict(flat=False), **changes}
+    kept = {
+        name: value for name, value in arguments.items() if value is not None and name not in path
+    }
+    # Not as values of url_for, which takes arguments such as `_external` for its options.
+    query = urlencode(kept, doseq=True, safe="!$'()*,/:;?@")
+    return url_for(request.endpoint or "", **path) + (query and f"?{query}")
 
 
 def init_app(app: Flask) -> None:

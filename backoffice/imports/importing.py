@@ -16,7 +16,7 @@ from .files.stage import Stage
 from .files.uploads import distinct_names
 from .kinds import ImportKind
 from .look_alikes import look_alikes
-from .renamed import follow_renames
+from .renamed import follow_renames, former_codes
 from .report import Problem, Report
 
 OUT_OF_RANGE = "22003"
@@ -102,13 +102,17 @@ class _Importer:
         incomplete = {value for file in self.files for value in file.incomplete}
         continues = not report.problems or self._leave_out([], incomplete)
         follow_renames(self.stage, self.kind)
-        while found := [*look_alikes(self.stage, self.kind), *self.kind.check(self.stage)]:
+        while found := self._wrong_lines():
             report.problems += found
             if not self._leave_out(found):
                 return
         while continues and (found := self._attempt()):
             report.problems += found
             continues = self._leave_out(found)
+
+    def _wrong_lines(self) -> list[Problem]:
+        stage, kind = self.stage, self.kind
+        return [*former_codes(stage, kind), *look_alikes(stage, kind), *kind.check(stage)]
 
     def _leave_out(self, found: Sequence[Problem], incomplete: Iterable[object] = ()) -> bool:
         """Leave these lines out, if that is requested and possible; returns whether any lines remain."""

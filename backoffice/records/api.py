@@ -29,8 +29,9 @@ from . import actions, forms
 from .calculations import read_beside
 from .declaration import Contents, Deletion, Record, Repeated, Row, Verb
 from .fields import NO_SUCH_FIELD, CalendarMonth, Field, Flag, Pick, is_text
+from .former_addresses import row_formerly_named
 from .idempotent_requests import key_sent, once, replayed
-from .listing import address_of, list_for, row_named, row_once_named
+from .listing import address_of, list_for, row_named
 from .openapi import document
 from .query_arguments import cursor_of, list_state, page_size, parse_cursor
 
@@ -258,7 +259,7 @@ class Resource:
     def _found(self, name: str) -> Row:
         row = row_named(db.session(), self.record, _program(), name)
         if row is None:
-            row = row_once_named(db.session(), self.record, _program(), name)
+            row = row_formerly_named(self.record, _program(), name)
         if row is None:
             raise RecordNotFound()
         return row

@@ -142,6 +142,16 @@ MUTANTS: tuple[Mutant, ...] = (
         ("tests/records/test_former_names.py::test_an_old_address_tells_no_stranger_the_new_name",),
     ),
     Mutant(
+        "api-write-to-a-former-name-changes-the-renamed-record",
+        "backoffice/records/former_addresses.py",
+        "    if row is not None and request.method not in READING:\n",
+        "    if False:\n",
+        (
+            "tests/records/test_former_names.py::test_a_write_to_a_former_name_changes_nothing",
+            "tests/records/test_former_names.py::test_a_repeated_deletion_deletes_no_renamed_record",
+        ),
+    ),
+    Mutant(
         "records-former-name-leads-to-the-first-owner",
         "backoffice/records/former_names.py",
         "        .order_by(former, AuditEvent.id.desc())\n",

@@ -58,9 +58,20 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "imports-former-code-is-a-new-record",
         "backoffice/imports/importing.py",
-        "        follow_renames(self.stage, self.kind)\n",
-        "",
-        ("tests/records/test_former_names.py::test_an_old_file_changes_the_renamed_record",),
+        "[*former_codes(stage, kind), *look_alikes",
+        "[*look_alikes",
+        (
+            "tests/records/test_former_names.py::test_a_file_with_a_former_code_is_refused_with_the_present_one",
+        ),
+    ),
+    Mutant(
+        "imports-former-code-changes-the-renamed-record",
+        "backoffice/imports/renamed.py",
+        "        if not _is_own(kind, each):\n",
+        "        if True:\n",
+        (
+            "tests/records/test_former_names.py::test_a_file_with_a_former_code_is_refused_with_the_present_one",
+        ),
     ),
     Mutant(
         "imports-code-that-looks-like-another-is-created",

@@ -1,4 +1,4 @@
-"""A renamed record is still found by old addresses and old files; a name in use is its present owner's."""
+"""A renamed record is read by its former names and never changed; a name in use is its present owner's."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -85,46 +85,155 @@ def test_an_old_address_tells_no_stranger_the_new_name(
     assert "SECRET" not in str(answer.headers) + answer.text
 
 
+@EVERY_RENAMED_RECORD
+def test_a_write_to_a_former_name_changes_nothing(app: Flask, session: Any, record: Record) -> None:
+    prepare(session, record)
+    program = Program(app, session, f"{record.domain}:write")
+    made = program.send("POST", address(record), json=entered(record, 1)).get_json()
+    old, new = made[record.argument], f"new-{made[record.argument]}"
+    program.send("PATCH", address(record, old), match=1, json={record.argument: new})
+    [before] = rows_of(session, record, made["id"])
+    assert before[record.name.key] == new
+    at = address(record, old)
+    verbs = [f"{at}/{verb.address}" for verb in record.program_verbs]
+    sent = [("PATCH", at, {record.argument: "third"}), *(("POST", verb, {}) for verb in verbs)]
+    for method, path, body in sent:
+        answer = program.send(method, path, match=before["version"], json=body)
+        assert is_problem(answer, 404), path
+        assert answer.get_json()["detail"] == f"{old} is now {new}. Use the present name."
+        assert rows_of(session, record, made["id"]) == [before], path
+
+
+def test_a_repeated_deletion_deletes_no_renamed_record(app: Flask, session: Any) -> None:
+    program = Program(app, session, "customers:write")
+    CustomerFactory(code="C-1", name="Renamed", version=2)
+    session.commit()
+    assert (
+        program.send("PATCH", "/api/customers/C-1", match=2, json={"code": "C-9"}).status_code
+        == 200
+    )
+    CustomerFactory(code="C-1", name="Second", version=3)
+    session.commit()
+    deletion = "/api/customers/C-1/delete"
+    assert program.send("POST", deletion, match=3).status_code == 204
+    again = program.send("POST", deletion, match=3)
+    assert again.get_json()["detail"] == "C-1 is now C-9. Use the present name."
+    assert session.execute(text("SELECT code, name FROM customers")).all() == [("C-9", "Renamed")]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "_method=POST",
+        "endpoint=x",
+        "_scheme=ftp&_external=1&_anchor=a",
+        "code=X&number=X&name=X",
+        "tag=a&tag=b&tag=",
+        "q=%C3%A9+%26%0D%0A&empty",
+    ],
+)
+def test_an_old_address_keeps_its_query_as_it_was_sent(
+    sign_in: SignIn, session: Any, query: str
+) -> None:
+    customer, meter = CustomerFactory(code="OLD"), MeterFactory(number="M-1")
+    session.commit()
+    customer.code, meter.number = "NEW", "M-2"
+    session.commit()
+    browser = sign_in("finance")
+    for old, new in (
+        ("/customers/OLD", "/customers/NEW"),
+        ("/customers/OLD/edit", "/customers/NEW/edit"),
+        ("/billing/meters/M-1/statement", "/billing/meters/M-2/statement"),
+    ):
+        left = browser.get(f"{old}?{query}")
+        assert (left.status_code, left.location) == (308, f"{new}?{query}")
+        assert browser.get(left.location).status_code == 200
+
+
+def rows_of(session: Any, record: Record, row_id: int) -> list[dict[str, Any]]:
+    """The stored row of that id, by its columns."""
+    session.rollback()
+    table = record.model.__table__
+    found = session.execute(select(table).where(table.c.id == row_id))
+    return [dict(row._mapping) for row in found]
+
+
 VIEWS = ("record", "changes", "edit", "calculation")
 MASTER = {
-    "customers": (CustomerFactory, "code", "code,name\n{},Renamed\n"),
-    "products": (ProductFactory, "code", "code,name\n{},Renamed\n"),
-    "accounts": (AccountFactory, "code", "code,name,type\n{},Renamed,asset\n"),
+    "customers": (CustomerFactory, "code", "code,name\n", "{},Changed\n"),
+    "products": (ProductFactory, "code", "code,name\n", "{},Changed\n"),
+    "accounts": (AccountFactory, "code", "code,name,type\n", "{},Changed,expense\n"),
     "meters": (
-        MeterFactory,
-        "number",
-        "meter_number,customer_code,is_active,description\n{},A,no,Renamed\n",
+        MeterFactory, "number", "meter_number,customer_code,is_active,description\n", "{},A,no,Changed\n",
     ),
-}
+}  # fmt: skip
+"""Kind of file → how a row is made, its code, and the header and a line of a file."""
+
 ROWS = {
     "customers": "SELECT code, name FROM customers WHERE code <> 'A'", "products": "SELECT code, name FROM products",
-    "accounts": "SELECT code, name FROM accounts", "meters": "SELECT number, description FROM meters",
+    "accounts": "SELECT code, name || ', ' || type FROM accounts", "meters": "SELECT number, description FROM meters",
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", MASTER)
-def test_an_old_file_changes_the_renamed_record(
-    kind: str, session: Any, tmp_path: Path, run_command: Any
-) -> None:
-    make, name, content = MASTER[kind]
+@pytest.fixture(params=MASTER)
+def kind(request: Any, session: Any) -> str:
+    """A kind of file, whose only row BUGPAY-1 was renamed BUGPAY-2."""
+    make, name, *_content = MASTER[request.param]
     CustomerFactory(code="A")
     row = make(**{name: "BUGPAY-1"})
     session.commit()
     setattr(row, name, "BUGPAY-2")
     session.commit()
-    path = tmp_path / "old.csv"
-    path.write_text(content.format("BUGPAY-1"))
-    done = run_command("import", kind, str(path))
-    assert done.exit_code == 0, done.output
-    assert session.execute(text(ROWS[kind])).all() == [("BUGPAY-2", "Renamed")]
+    return str(request.param)
+
+
+def file_of(tmp_path: Path, kind: str, *codes: str) -> str:
+    """A file with a line for each of these codes."""
+    _make, _name, header, line = MASTER[kind]
+    path = tmp_path / "file.csv"
+    path.write_text(header + "".join(line.format(code) for code in codes))
+    return str(path)
+
+
+def codes_changed(session: Any, kind: str) -> dict[str, bool]:
+    """The rows of that kind by code, and whether the file's line was written into each."""
     session.rollback()
+    rows = session.execute(text(ROWS[kind])).all()
+    return {code: "Changed" in (said or "") for code, said in rows}
+
+
+def test_a_file_with_a_former_code_is_refused_with_the_present_one(
+    kind: str, session: Any, tmp_path: Path, run_command: Any
+) -> None:
+    before = session.execute(text(ROWS[kind])).all()
+    for options in ((), ("--dry-run",)):
+        done = run_command("import", kind, file_of(tmp_path, kind, "BUGPAY-1"), *options)
+        assert done.exit_code == 1
+        assert "BUGPAY-1 is now BUGPAY-2. Use the present code." in plain(done.output)
+        session.rollback()
+        assert session.execute(text(ROWS[kind])).all() == before
+
+
+def test_a_file_with_both_codes_is_refused_at_the_former_one_alone(
+    kind: str, session: Any, tmp_path: Path, run_command: Any
+) -> None:
+    path = file_of(tmp_path, kind, "BUGPAY-2", "BUGPAY-1", "OTHER-1")
+    done = run_command("import", kind, path, "--skip-bad-rows")
+    output = plain(done.output)
+    assert "BUGPAY-1 is now BUGPAY-2. Use the present code." in output
+    assert "already" not in output, "the codes are two"
+    assert codes_changed(session, kind) == {"BUGPAY-2": True, "OTHER-1": True}
+
+
+def test_a_code_in_use_belongs_to_its_present_owner(
+    kind: str, session: Any, tmp_path: Path, run_command: Any
+) -> None:
+    make, name, *_content = MASTER[kind]
     make(**{name: "BUGPAY-1"})
     session.commit()
-    path.write_text(content.format("BUGPAY-1").replace("Renamed", "Present"))
-    assert run_command("import", kind, str(path)).exit_code == 0
-    assert sorted(session.execute(text(ROWS[kind])).all()) == [
-        ("BUGPAY-1", "Present"), ("BUGPAY-2", "Renamed"),
-    ]  # fmt: skip
+    done = run_command("import", kind, file_of(tmp_path, kind, "BUGPAY-1"))
+    assert done.exit_code == 0, done.output
+    assert codes_changed(session, kind) == {"BUGPAY-1": True, "BUGPAY-2": False}
 
 
 def test_of_two_former_owners_a_code_leads_to_the_last(
@@ -135,12 +244,35 @@ def test_of_two_former_owners_a_code_leads_to_the_last(
         session.commit()
         customer.code = new
         session.commit()
+    last = customer.id
     path = tmp_path / "old.csv"
     path.write_text("code,name\nOLD,Renamed\n")
-    assert run_command("import", "customers", str(path)).exit_code == 0
-    names = dict(session.execute(text("SELECT code, name FROM customers")).all())
-    assert names.pop("LAST") == "Renamed"
-    assert names.keys() == {"FIRST"}
+    done = run_command("import", "customers", str(path))
+    assert "OLD is now LAST. Use the present code." in plain(done.output)
+    path.write_text("meter_number,customer_code,is_active\nM-1,OLD,yes\n")
+    done = run_command("import", "meters", str(path))
+    assert done.exit_code == 0, done.output
+    assert session.scalars(text("SELECT customer_id FROM meter_assignments")).all() == [last]
+
+
+def test_an_account_may_name_its_parent_by_a_former_code(
+    session: Any, tmp_path: Path, run_command: Any
+) -> None:
+    parent = AccountFactory(code="1100", type="asset")
+    session.commit()
+    parent.code = "1110"
+    session.commit()
+    path = tmp_path / "old.csv"
+    path.write_text("code,name,type,parent\n1111,Petty cash,asset,1100\n")
+    done = run_command("import", "accounts", str(path))
+    assert done.exit_code == 0, done.output
+    rows = session.execute(text("SELECT code, parent_id FROM accounts ORDER BY code")).all()
+    assert rows == [("1110", None), ("1111", parent.id)]
+
+
+def plain(output: str) -> str:
+    """The output without its line breaks."""
+    return " ".join(output.split())
 
 
 def test_an_old_file_of_invoices_names_the_renamed_customer_and_meter(

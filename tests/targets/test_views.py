@@ -358,3 +358,12 @@ def test_the_total_of_what_is_typed_follows(sign_in, shop, nancy):
     assert outputs_of(answer.text)["year_total"] == "Rp\xa01,000.50"
     answer = browser.post("/targets/years/1998/preview", data={**form, "target_4": "x"})
     assert outputs_of(answer.text)["year_total"] == "—"
+
+
+@pytest.mark.parametrize(
+    "query", ["endpoint=x", "_method=POST", "_scheme=ftp&_external=1&_anchor=a", "tag=a&tag=b"]
+)
+def test_the_year_before_has_the_same_query(sign_in, shop, query):
+    page = sign_in("finance").get(f"/targets/years/1997?{query}&page=2&year=1900")
+    assert f'href="/targets/years/1996?{query.replace("&", "&amp;")}"' in page.text
+    assert f'href="/targets/years/1998?{query.replace("&", "&amp;")}"' in page.text
