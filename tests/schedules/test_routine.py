@@ -136,7 +136,8 @@ def test_the_codes_of_each_record_are_a_chunk_of_their_own(session: Any) -> None
     perform(db.engine, run_id)
     of_codes = (RunItem.run_id == run_id, RunItem.subject == CODE)
     written = select(RunItem.details["table"].astext, literal_column("xmin::text"))
-    transactions = dict(session.execute(written.where(*of_codes)).tuples().all())
+    rows = session.execute(written.where(*of_codes))
+    transactions = {row[0]: row[1] for row in rows}
     assert sorted(transactions) == ["accounts", "customers", "orders", "products"]
     assert len(set(transactions.values())) == 4
 
