@@ -12,7 +12,7 @@ NUMBER = re.compile(r"-?\d+,\d+")
 
 def lines_for_people(client: FlaskClient, address: str, **options: Any) -> list[list[str]]:
     """The lines of the file, the footer among them; `address` is that of the file for programs."""
-    answer = client.get(address.replace("export.csv", "export.csv-id", 1), **options)
+    answer = client.get(address.replace(".csv", ".csv-id", 1), **options)
     assert answer.status_code == 200, answer.text
     text = io.StringIO(answer.data.decode("utf-8-sig"), newline="")
     return [

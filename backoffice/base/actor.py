@@ -7,6 +7,8 @@ from contextvars import ContextVar
 actor: ContextVar[str] = ContextVar("actor", default="")
 """“user:7”, “cli:ops” or the like; empty where unknown, and then the database user is recorded."""
 
+ACTOR = {"is_actor": True}
+"""The `info` of a column that holds an actor, so that a page shows the user's name."""
 
 approver: ContextVar[str] = ContextVar("approver", default="")
 """The user who approved the current change, where a second person had to; else empty."""

@@ -8,6 +8,7 @@ from sqlalchemy import CheckConstraint, Computed, DateTime, ForeignKey, Index, T
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from ..base import N_, Base, Id, Moment
+from ..base.actor import ACTOR
 from ..base.money import Money, no_nan
 from ..base.spelling import look_index
 from .rules import CLOSED, DRAFT, balance_of
@@ -145,7 +146,6 @@ class JournalLine(Base):
     entry: Mapped[JournalEntry] = relationship(viewonly=True)
 
 
-ACTOR = {"is_actor": True}
 """Of a column: it says who, as the audit trail names them."""
 
 

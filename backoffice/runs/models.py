@@ -22,6 +22,7 @@ from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column
 
 from ..base import Base, Id, Moment
+from ..base.actor import ACTOR
 
 AWAITING_APPROVAL = "awaiting approval"
 QUEUED = "queued"
@@ -110,10 +111,10 @@ class Run(Base):
     is_paced: Mapped[bool] = mapped_column(server_default="true", default=True)
     is_here: Mapped[bool] = mapped_column(server_default="false", default=False)
     status: Mapped[str] = mapped_column(Text, server_default=QUEUED, default=QUEUED)
-    requested_by: Mapped[str] = mapped_column(Text, server_default="", default="")
+    requested_by: Mapped[str] = mapped_column(Text, server_default="", default="", info=ACTOR)
     reason: Mapped[str] = mapped_column(Text, server_default="", default="", info={"longest": 500})
     follows: Mapped[int | None] = mapped_column(ForeignKey("runs.id"))
-    approved_by: Mapped[str] = mapped_column(Text, server_default="", default="")
+    approved_by: Mapped[str] = mapped_column(Text, server_default="", default="", info=ACTOR)
     approved_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
     digest: Mapped[str] = mapped_column(Text, server_default="", default="")
     cancelled_by: Mapped[str] = mapped_column(Text, server_default="", default="")

@@ -56,6 +56,9 @@ def tidied(session: Any) -> None:
                 price_per_sm3=Decimal(9_000), correction_factor=Decimal(1),
             )
         )  # fmt: skip
+    past = (JournalEntry.status == "draft") & (JournalEntry.entry_date < Month.current().first)
+    for draft in session.scalars(select(JournalEntry).where(past)):
+        session.delete(draft)
     session.flush()
     reconcile(session, EVERYTHING)
     session.commit()

@@ -17,7 +17,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "web-plain-http-answer-asks-for-https",
         HEADERS,
-        '    if request.is_secure and "strict-transport-security" not in there:\n',
+        '    if is_encrypted and "strict-transport-security" not in there:\n',
         '    if "strict-transport-security" not in there:\n',
         (f"{SECURITY}::test_every_answer_carries_the_headers",),
     ),

@@ -62,14 +62,14 @@ def test_a_refused_save_keeps_them_too_and_a_saved_amount_replaces_them(
 ) -> None:
     client = sign_in("finance")
     typed = fields_of(switched(client, fields_of(client.get(EDIT).text), "one-amount"))
-    typed["number"] = ""
+    day, typed["order_date"] = typed["order_date"], ""
     refused = client.post(EDIT, data=typed)
     assert refused.status_code == 422
     assert "25 lines go: Rp 250.00" in text_of(refused.text)
     back = switched(client, fields_of(refused.text), "itemise")
     assert "Line 25" in back
     typed = fields_of(refused.text)
-    typed["number"], typed["total_price"] = "A-1", "300"
+    typed["order_date"], typed["total_price"] = day, "300"
     assert client.post(EDIT, data=typed).status_code == 303
     assert stored(session) == []
     assert session.scalars(select(Order.grand_total)).one() == 300
