@@ -128,6 +128,8 @@ def _is_signed_in() -> bool:
 
 def _requested(session: Session, **values: Any) -> Run:
     """Insert the run, with the chunk that plans the others. Raises AlreadyRunning."""
+    if actor.get().startswith(("user:", "token:")):
+        prove(session.connection())
     add = upsert(RUNS).values(requested_by=actor.get(), **values)
     add = add.on_conflict_do_nothing().returning(RUNS.c.id)  # type: ignore[assignment]
     live = select(Run.id).where(

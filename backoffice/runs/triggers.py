@@ -1,7 +1,8 @@
 """Approvals in PostgreSQL: what was requested cannot change while it waits, and only another user approves exactly it.
 
 The trail records both: who requested the run, who approved it, and the digest of what it changes. Whoever has only the
-app's password cannot approve, because the transaction must prove that it belongs to one of the app's processes.
+app's password can neither approve nor request in the name of a user: the transaction must prove that it belongs to
+one of the app's processes.
 """
 
 from ..database.objects import DatabaseObject, refusal
@@ -32,8 +33,14 @@ BEGIN
   IF NEW.approved_by <> '' THEN
     {refusal("A new run is not approved yet.", "Another user approves it on its page.")}
   END IF;
-  NEW.digest := public.{DIGEST}(NEW.scope);
-  {
+  IF NEW.requested_by ~ '^(user|token):' AND NOT public.{IS_OURS}() THEN
+    {
+    refusal("Only the app requests a run for a user.", "Request it on the screen, or by a command.")
+}
+  END IF;
+  IF NEW.status = 'awaiting approval' THEN
+    NEW.digest := public.{DIGEST}(NEW.scope);
+    {
     _EVENT.format(
         action="INSERT",
         actor="NEW.requested_by",
@@ -41,6 +48,7 @@ BEGIN
         after="jsonb_build_object('kind', NEW.kind, 'requested_by', NEW.requested_by, 'digest', NEW.digest)",
     )
 }
+  END IF;
   RETURN NEW;
 END """
 
@@ -86,7 +94,9 @@ TRIGGERS = (
     DatabaseObject(DIGEST, _DIGEST, takes="scope jsonb", answers="text", settings=_AROUND),
     DatabaseObject(
         "backoffice_runs_requested", _REQUESTED, "runs", ("insert",), is_before=True, is_for_each_row=True,
-        when="((new.status = 'awaiting approval'::text) OR (new.approved_by <> ''::text))", settings=_AROUND,
+        when="((new.status = 'awaiting approval'::text) OR (new.approved_by <> ''::text) OR "
+        "(new.requested_by ~ '^(user|token):'::text))",
+        settings=_AROUND,
     ),
     DatabaseObject(
         "backoffice_runs_approved", _APPROVED, "runs", ("update",), is_before=True, is_for_each_row=True,
@@ -95,4 +105,4 @@ TRIGGERS = (
         settings=_AROUND,
     ),
 )  # fmt: skip
-"""What approvals need in the database. No other run fires these triggers, and none needs the actor or a drain."""
+"""What approvals need in the database. None of these triggers needs the actor or a drain."""

@@ -217,6 +217,14 @@ def test_zeros_and_prefixes_that_excel_shows_are_read(
     assert sorted(session.scalars(select(Customer.code))) == ["00042", "00107", "INV-0008"]
 
 
+def test_a_unit_before_a_number_is_no_code() -> None:
+    book = Workbook()
+    book.active.append([1500, 8])
+    book.active["A1"].number_format = '"kg"0'
+    book.active["B1"].number_format = '"INV-"00'
+    assert read(saved(book)) == [["1500", "INV-08"]]
+
+
 def test_cells_without_a_value_are_refused_by_sheet_and_cell(
     sign_in: Callable[..., Any], session: Session
 ) -> None:

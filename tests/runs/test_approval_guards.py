@@ -86,6 +86,21 @@ def test_a_run_is_not_born_approved(app_connection: Any) -> None:
     app_connection.rollback()
 
 
+@pytest.mark.parametrize("name", ["user:77", "token:1"])
+def test_another_program_requests_nothing_in_the_name_of_a_user(
+    session: Any, app_connection: Any, name: str
+) -> None:
+    before = session.scalar(text("SELECT count(*) FROM runs"))
+    insert = f"INSERT INTO runs (kind, scope, scope_key, requested_by) VALUES ('figures.apply', '{{}}', 'x', '{name}')"
+    with pytest.raises(
+        errors.InsufficientPrivilege, match="Only the app requests a run for a user"
+    ):
+        app_connection.execute(insert)
+    app_connection.rollback()
+    session.rollback()
+    assert session.scalar(text("SELECT count(*) FROM runs")) == before
+
+
 @pytest.mark.parametrize("approver", ["", "the one who asked"])
 def test_also_our_own_processes_need_another_user(
     session: Any, asker: User, asked: Run, approver: str

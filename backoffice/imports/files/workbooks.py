@@ -31,8 +31,8 @@ TROUBLE = "\x02"
 MOST_EMPTY_ROWS = 1000
 """The most empty rows within a sheet: a cell far below them is there by mistake."""
 
-_CODE = re.compile(r'(?:"([^"]{0,40})")?(0{1,40})')
-"""A number format of codes: `00000`, or `"INV-"0000`. Excel shows at most 15 digits of a number."""
+_CODE = re.compile(r'(?:"([^"]{0,40})"(?=00))?(0{1,40})')
+"""A number format of codes: `00000`, or `"INV-"0000`; in `"kg"0` the text is a unit. Excel shows at most 15 digits."""
 
 
 Code = tuple[str, int]
