@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    CheckConstraint,
     ColumnElement,
     Connection,
     Engine,
@@ -33,7 +34,9 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import InstrumentedAttribute, Mapped, Session, mapped_column
 
 from ..base import Base
+from ..base.spelling import look_of
 from .connections import row_outside
+from .objects import DatabaseObject, refusal
 
 DOUBLINGS = 31
 """Numbers go up to 2 to the power of this."""
@@ -45,6 +48,8 @@ DIGITS = 5
 """The digits of a number; more where they do not suffice."""
 
 _MOST_DIGITS = 9
+_MOST = 10**12
+"""The last number of a series: far above those that are ever given, and below the end of BIGINT."""
 _ONLY_LOOKS = "numbers_are_only_looked_up"
 """The key of a session's `info` while its numbers are looked up and not taken."""
 
@@ -53,11 +58,24 @@ class NumberSeries(Base):
     """The last number that was given of a series: of a column (`orders.number`), after a head (`SO-`)."""
 
     __tablename__ = "number_series"
+    __table_args__ = (CheckConstraint(f"last BETWEEN 0 AND {_MOST}", name="last"),)
 
     name: Mapped[str] = mapped_column(Text, primary_key=True)
     head: Mapped[str] = mapped_column(Text, primary_key=True)
     last: Mapped[int] = mapped_column(BigInteger)
 
+
+TRIGGERS = (
+    DatabaseObject(
+        "backoffice_number_series_forward",
+        "\nBEGIN\n  "
+        + refusal("A number series never goes back.", "Type the number that you mean.")
+        + "\nEND",
+        "number_series", ("update",), is_before=True, is_for_each_row=True,
+        when="((new.last < old.last) OR (new.name <> old.name) OR (new.head <> old.head))",
+    ),
+)  # fmt: skip
+"""No program gives a number twice by setting a series back."""
 
 _KEEP = """
 INSERT INTO public.number_series AS s (name, head, last) VALUES (%(name)s, %(head)s, %(after)s)
@@ -70,7 +88,8 @@ RETURNING last
 """
 _TAKE = """
 INSERT INTO public.number_series AS s (name, head, last) VALUES (%(name)s, %(head)s, %(after)s + 1)
-ON CONFLICT (name, head) DO UPDATE SET last = greatest(s.last, excluded.last - 1) + 1 RETURNING last
+ON CONFLICT (name, head) DO UPDATE SET last = greatest(s.last, excluded.last - 1) + 1
+WHERE s.last < %(most)s RETURNING last
 """
 _LOOK = """
 SELECT greatest((SELECT last FROM public.number_series WHERE name = %(name)s AND head = %(head)s), %(after)s) + 1
@@ -89,7 +108,7 @@ def next_number(
     while True:
         number = _from_series(session, column, head, after)
         text = f"{head}{number:0{digits}d}"
-        if session.scalar(select(column).where(column == text)) is None:
+        if session.scalar(select(column).where(look_of(column) == look_of(literal(text)))) is None:
             return text
         after, step = number + step - 1, step * 2  # a user has typed this one
 
@@ -126,7 +145,8 @@ def _from_series(
     session: Session, column: InstrumentedAttribute[str], head: str, after: int
 ) -> int:
     statement = _LOOK if session.info.get(_ONLY_LOOKS) else _TAKE
-    return int(_outside(session, statement, column, head, after)[0])
+    row = _outside(session, statement, column, head, after)
+    return int(row[0]) if row else after + 1  # another program has used the series up
 
 
 def _outside(
@@ -134,7 +154,8 @@ def _outside(
 ) -> Any:
     name = f"{column.class_.__tablename__}.{column.key}"
     bind: Engine | Connection = session.get_bind()
-    return row_outside(bind.engine, statement, {"name": name, "head": head, "after": after})
+    values = {"name": name, "head": head, "after": after, "most": _MOST}
+    return row_outside(bind.engine, statement, values)
 
 
 def following(
@@ -142,7 +163,8 @@ def following(
 ) -> int:
     """A free number that follows one that `column` has, by what this transaction sees.
 
-    It looks up single texts, so that neither the collation nor a million other texts matter.
+    Free is a number like which no text looks: so-0022 takes SO-0022. It looks up single texts, so that neither the
+    collation nor a million other texts matter.
     """
     values = {"head": head, "digits": digits}
     number: int | None = session.scalar(_after_last(column), values)
@@ -161,8 +183,9 @@ def _after_last(column: InstrumentedAttribute[str]) -> Select[Any]:
     Nearly always the next number, and fast; a far-off number that a user typed is not continued, unless all the newest
     rows have one.
     """
-    head = bindparam("head", type_=Text)
-    latest = select(column.expression.label("text")).order_by(column.class_.id.desc())
+    padded = look_of(bindparam("head", type_=Text) + "0")
+    head = func.left(padded, -1)  # with the blank before the digits, if there is one
+    latest = select(look_of(column.expression).label("text")).order_by(column.class_.id.desc())
     rows = latest.limit(literal_column(str(LOOKED_BACK))).subquery("latest")
     digits = func.substr(rows.c.text, func.length(head) + 1)
     is_long_enough = func.length(digits) == _LEAST_DIGITS, digits.op("~")("^[1-9]")
@@ -173,7 +196,7 @@ def _after_last(column: InstrumentedAttribute[str]) -> Select[Any]:
         or_(*is_long_enough),
     )
     number = select(case((is_number, cast(digits, BigInteger) + 1)).label("number")).subquery("n")
-    is_taken = exists().where(column.expression == _text(number.c.number))
+    is_taken = exists().where(look_of(column.expression) == look_of(_text(number.c.number)))
     return select(func.min(number.c.number)).where(~is_taken)
 
 
@@ -192,7 +215,7 @@ def _search(column: InstrumentedAttribute[str]) -> Select[Any]:
     number = func.coalesce(func.div(at.c.taken + at.c.free, 2), func.greatest(at.c.taken * 2, 1))
     tried = select(at.c.taken, at.c.free, cast(number, BigInteger).label("number"))
     t = tried.where(is_open).subquery("tried")
-    is_taken = exists().where(column.expression == _text(t.c.number))
+    is_taken = exists().where(look_of(column.expression) == look_of(_text(t.c.number)))
     step = select(
         case((is_taken, t.c.number), else_=t.c.taken), case((is_taken, t.c.free), else_=t.c.number)
     )
@@ -215,7 +238,8 @@ def _scanned(
     while True:
         numbers = range(first, first + SCANNED)
         texts = [f"{values['head']}{number:0{values['digits']}d}" for number in numbers]
-        held = select(column).where(column == func.any(literal(texts, ARRAY(column.type))))
+        tried = func.unnest(literal(texts, ARRAY(Text))).column_valued("tried")
+        held = select(tried).where(exists().where(look_of(column.expression) == look_of(tried)))
         found = set(session.scalars(held))
         for number, text in zip(numbers, texts, strict=True):
             if text not in found:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import psycopg
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
@@ -10,11 +11,16 @@ from sqlalchemy import func, select
 
 from backoffice.app.domain import declared
 from backoffice.app.extensions import db
+from backoffice.billing.models import Invoice, MeterAdjustment, Payment
+from backoffice.database import numbering
 from backoffice.database.numbering import NumberSeries, next_number, numbers_only_looked_up
 from backoffice.orders.models import Order
 from backoffice.records.actions import run_verb
 from backoffice.records.declaration import Deletion
+from backoffice.wallets.models import Wallet
+from tests.factories.billing import InvoiceFactory, MeterAdjustmentFactory, PaymentFactory
 from tests.factories.orders import OrderFactory
+from tests.factories.wallets import WalletFactory
 from tests.processes import barrier, together
 from tests.records.test_api import Program
 
@@ -131,6 +137,70 @@ def test_every_number_that_a_record_gives_is_taken_from_a_series(app: Flask, ses
             assert (shown, first != field.given(session, entered)) == (first, True), record.domain
             session.rollback()
     assert found >= 4
+
+
+def test_a_number_given_looks_like_no_other(program: Program, session: Any) -> None:
+    for number in ("so-0022", "SO-0021"):
+        made(program, number=number)
+    assert without_number(program) == "SO-0023"
+    made(program, number="So-0025")
+    made(program, number="SO-0024")
+    assert without_number(program) == "SO-0026"
+
+
+@pytest.mark.parametrize(
+    ("factory", "column", "head"),
+    [
+        (OrderFactory, Order.number, "SO-"),
+        (InvoiceFactory, Invoice.number, "INV-2026-"),
+        (PaymentFactory, Payment.reference, "PAY-2026-"),
+        (MeterAdjustmentFactory, MeterAdjustment.number, "ADJ-2026-"),
+        (WalletFactory, Wallet.number, "WAL-2026-"),
+    ],
+)
+@pytest.mark.parametrize("looked_back", [numbering.LOOKED_BACK, 0])
+def test_a_number_of_every_series_looks_like_no_other(
+    session: Any, factory: Any, column: Any, head: str, looked_back: int, monkeypatch: Any
+) -> None:
+    """By the newest rows, and by a search; a text of 40 characters is not continued."""
+    for last in ("1".zfill(40 - len(head)), "00001", "00002"):
+        factory(**{column.key: f"{head.lower()}{last}"})
+    session.commit()
+    monkeypatch.setattr(numbering, "LOOKED_BACK", looked_back)
+    numbering._after_last.cache_clear()
+    given = next_number(session, column, head)
+    numbering._after_last.cache_clear()
+    assert given == f"{head}00003"
+
+
+def test_the_linear_search_finds_what_looks_free(session: Any) -> None:
+    for number in ("so-0001", "SO-0002"):
+        OrderFactory(number=number)
+    session.commit()
+    assert numbering._scanned(session, Order.number, {"head": "SO-", "digits": 4}) == 3
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["last = last - 1", "head = 'X-'", "name = 'x'", "last = 1000000000001", "last = -1"],
+)
+def test_no_program_sets_a_series_back_or_beyond_its_end(
+    program: Program, session: Any, app_connection: psycopg.Connection[Any], change: str
+) -> None:
+    made(program, number="SO-0006")
+    assert without_number(program) == "SO-0007"
+    with pytest.raises(psycopg.Error, match=r"never goes back|ck_number_series_last"):
+        app_connection.execute(f"UPDATE number_series SET {change}".encode())
+    assert without_number(program) == "SO-0008"
+
+
+def test_a_series_that_another_program_has_used_up_still_gives_numbers(
+    program: Program, app_connection: psycopg.Connection[Any]
+) -> None:
+    made(program, number="SO-0006")
+    assert without_number(program) == "SO-0007"
+    app_connection.execute("UPDATE number_series SET last = 1000000000000")
+    assert [without_number(program) for _ in range(2)] == ["SO-0008", "SO-0009"]
 
 
 def test_a_number_that_another_user_has_typed_is_skipped(app: Flask, session: Any) -> None:

@@ -6,6 +6,7 @@ from sqlalchemy import CTE, Insert, Text, case, cast, func, insert, literal, sel
 from sqlalchemy.orm import Session
 
 from ...base import periods
+from ...base.spelling import look_of
 from ...database.numbering import following
 from ..models import JournalEntry, JournalLine
 from ..queries import posting_day
@@ -107,6 +108,6 @@ def _free_numbers(session: Session, count: Any) -> Any:
     digits = cast(series.c.n, Text)
     padded = func.lpad(digits, func.greatest(func.length(digits), 5), "0")
     number = func.concat(literal(head, Text), padded)
-    taken = select(JournalEntry.id).where(JournalEntry.number == number).exists()
+    taken = select(JournalEntry.id).where(look_of(JournalEntry.number) == look_of(number)).exists()
     rank = func.row_number().over(order_by=series.c.n)
     return select(number.label("number"), rank.label("rank")).where(~taken).subquery("numbers")
