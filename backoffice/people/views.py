@@ -67,6 +67,10 @@ def _email_in_known_browser() -> str:
     return f"{known_browsers.number_for(_typed())} {_typed_email()}"
 
 
+def _known_browser() -> str:
+    return f"browser {known_browsers.number_for(_typed())}"
+
+
 def _is_known_browser() -> bool:
     return bool(known_browsers.number_for(_typed()))
 
@@ -106,10 +110,14 @@ def login() -> AnyResponse:
     deduct_when=_failed,
     exempt_when=_is_unknown_browser,
 )
+@limiter.limit(
+    "30 per minute; 300 per hour", key_func=_known_browser, exempt_when=_is_unknown_browser
+)
 def login_post() -> AnyResponse:
     """Sign in. The response is the same for a wrong address, a wrong password and a disabled user.
 
-    A browser in which the user has signed in before has limits of its own, so that no stranger locks a user out.
+    A browser in which the user has signed in before has limits of its own, so that no stranger locks a user out; they
+    count its successes, too.
     """
     form = SignInForm()
     if form.validate_on_submit():

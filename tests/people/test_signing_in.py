@@ -289,6 +289,16 @@ def test_a_known_browser_has_few_attempts_too(app, client, ayu):
     assert attempt(app.test_client()).status_code == 303, "which count in no other browser"
 
 
+def test_a_known_browser_signs_in_thirty_times_a_minute_and_no_more(app, client, ayu):
+    answers = []
+    for _ in range(45):
+        answers.append(attempt(client).status_code)
+        client.post("/logout")
+    assert answers[:30] == [303] * 30
+    assert answers[31:] == [429] * 14, "right passwords are counted, too"
+    assert attempt(app.test_client(), **from_address(9)).status_code == 303, "this browser alone"
+
+
 def test_a_known_browser_is_known_for_its_own_users_alone(app, client, ayu, session):
     actions.create_user(
         session, email="budi@northwind.example", name="Budi", role="viewer", password=PASSWORD
