@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from .. import figures
 from ..base import N_
 from ..drift.healing import performing
+from ..runs.errors import EndedBadly
 from .figures import WALLET_FIGURES, running
 from .models import Wallet
 
@@ -119,10 +120,16 @@ def verify(engine: Engine, wallets: Collection[int] | None = None) -> SyncResult
 
 
 def record(engine: Engine, wallets: Sequence[int] | None = None) -> str:
-    """Verify as `figures verify` does: findings are recorded, or closed. Returns why they could not be recorded."""
+    """Verify as `figures verify` does: findings are recorded, or closed. Returns why they could not be recorded.
+
+    Raises EndedBadly where the run that records them did not end well.
+    """
     if wallets is not None and not wallets:
         return ""
-    return performing.verify(engine, WALLET_FIGURES, wallets).unrecorded
+    verified = performing.verify(engine, WALLET_FIGURES, wallets)
+    if verified.run is not None and not verified.run.is_completed:
+        raise EndedBadly(verified.run)
+    return verified.unrecorded
 
 
 def fix(engine: Engine, wallets: Collection[int] | None = None, *, reason: str = "") -> SyncResult:

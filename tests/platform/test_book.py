@@ -36,7 +36,7 @@ WAYS = {
 }
 
 NEEDS_NO_BOOK = {
-    ("info",), ("dev",), ("db", "set-meaning"),
+    ("info",), ("dev",), ("db", "set-meaning"), ("db", "psql"),
     *(("db", name) for name in ("check", "current", "heads", "history", "revision", "show")),
 }  # fmt: skip
 """Commands that report on the schema, or start processes; `dev` upgrades first, as `db upgrade` does."""
