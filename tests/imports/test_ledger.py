@@ -233,5 +233,5 @@ def test_account_types_of_other_programs_are_understood(said: str, read: str) ->
 def test_a_type_that_no_program_has_is_refused(said: str) -> None:
     """The first word of a name in words does not say what the account is."""
     column = next(c for c in KINDS["accounts"].columns if c.name == "type")
-    with pytest.raises(ValueError, match="none of asset"):
+    with pytest.raises(ValueError, match="Enter one of these: asset"):
         column.read(said)

@@ -266,7 +266,7 @@ def test_an_error_that_came_since_the_dry_run_keeps_everything_out(
     AccountManagerFactory(email="m@x.example")
     session.commit()
     import_id = desk.checked("orders", f"{ORDERS}\nSO-1,A,m@x.example,2026-03-01,\n")
-    customer.code = "Z"
+    session.delete(customer)
     session.commit()
     assert desk.apply(import_id).status_code == 303
     assert session.scalar(select(func.count()).select_from(Order)) == 0
