@@ -190,6 +190,13 @@ TAMPERED = {
 }
 
 
+@pytest.fixture
+def client(sign_in: Any) -> FlaskClient:
+    """The browser of an administrator, who sees what a check found, as it is now."""
+    browser: FlaskClient = sign_in("admin")
+    return browser
+
+
 @pytest.mark.parametrize("what", list(TAMPERED))
 def test_what_was_tampered_with_is_told_by_readiness_and_repaired_with_an_event(
     what: str, app: Flask, client: FlaskClient, owner_connection: psycopg.Connection[Any]

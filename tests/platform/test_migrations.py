@@ -145,6 +145,7 @@ def _fill(command: Command, services: Services) -> None:
 
 
 def _is_well(book: Flask, command: Command) -> None:
+    book.extensions.pop("readiness", None)  # examined again
     ready = book.test_client().get("/readyz?deep=1")
     assert ready.status_code == 200, ready.get_data(as_text=True)
     command("figures", "verify")

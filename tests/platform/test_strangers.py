@@ -58,6 +58,13 @@ def test_a_fresh_database_is_as_declared(app: Flask, session: Any) -> None:
     assert strangers.found(session.connection(), Base.metadata, late_checks()) == {}
 
 
+@pytest.fixture
+def client(sign_in: Any) -> FlaskClient:
+    """The browser of an administrator, who sees what a check found, as it is now."""
+    browser: FlaskClient = sign_in("admin")
+    return browser
+
+
 @pytest.mark.parametrize("name", HANDS)
 def test_what_other_hands_did_is_seen_everywhere(
     app: Flask,
