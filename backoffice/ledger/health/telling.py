@@ -106,7 +106,7 @@ def _subject(health: BalanceHealth, done: Sequence[Done], closed: Sequence[str])
 
 
 def _largest(done: Sequence[Done]) -> list[Done]:
-    return sorted(done, key=lambda one: -one.amount)[:MOST]
+    return sorted(done, key=lambda one: one.amount, reverse=True)[:MOST]
 
 
 def _lines(
