@@ -1,13 +1,11 @@
 """Every run adds up: counts, amounts and items agree on the screen, in the file, in JSON and on a terminal."""
 
-import csv
 import json
 import random
 import re
 from collections.abc import Callable
 from decimal import Decimal
 from html import unescape
-from io import StringIO
 from typing import Any
 
 import psycopg
@@ -24,6 +22,7 @@ from tests.depth import examples
 from tests.drift.books import run_of
 from tests.drift.every_figure import fill, tamper
 from tests.drift.test_previews import applied
+from tests.files_for_people import lines_for_people
 
 pytestmark = pytest.mark.slow
 
@@ -110,8 +109,7 @@ def assert_the_file_is_the_screen(client: Any, run_id: int, items: Any) -> None:
         [plain(cell) for cell in re.findall(r"<t[dh]\b[^>]*>(.*?)</t[dh]>", row, re.DOTALL)]
         for row in re.findall(r"<tr\b.*?</tr>", body, re.DOTALL)
     ]
-    answer = client.get(f"/runs/{run_id}/items.csv")
-    head, *lines = list(csv.reader(StringIO(answer.data.decode("utf-8-sig"), newline="")))
+    head, *lines = lines_for_people(client, f"/runs/{run_id}/items.csv")
     foot = next(n for n, line in enumerate(lines) if line[0] == "Total")
     assert len(lines[:foot]) == len(items)
     assert head == heads[: len(head)]
