@@ -54,7 +54,7 @@ MUTANTS: tuple[Mutant, ...] = (
         SESSIONS,
         "httponly=True",
         "httponly=False",
-        (f"{OF_SESSIONS}::test_the_cookie_is_out_of_reach_of_scripts_and_other_sites",),
+        (f"{OF_SESSIONS}::test_the_cookies_are_out_of_reach_of_scripts_and_other_sites",),
     ),
     Mutant(
         "people-disabled-user-signs-in",
