@@ -92,7 +92,7 @@ def test_deactivating_asks_first_and_what_cannot_be_is_said(browse: Browse, sess
     page.goto("/billing/meters/M-1")
     page.once("dialog", lambda dialog: dialog.dismiss())
     page.get_by_role("button", name="Deactivate").click()
-    expect(page.get_by_text("Active", exact=True)).to_be_visible()
+    expect(page.get_by_text("Active", exact=True).first).to_be_visible()
     page.once("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name="Deactivate").click()
     expect(page.get_by_text("Meter M-1 has no customer.")).to_be_visible()

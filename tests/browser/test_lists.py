@@ -115,7 +115,7 @@ def test_columns_are_chosen_and_moved(browse: Browse, book: None) -> None:
     heads = page.locator("thead th .sort")
     page.locator("#columns-menu summary").click()
     for name in ("Account manager", "Closed", "Additions", "Reductions"):
-        page.locator("#columns-menu").get_by_role("checkbox", name=name).uncheck()
+        page.locator("#columns-menu").get_by_role("checkbox", name=name, exact=True).uncheck()
     page.locator("#columns-menu").get_by_role("button", name="Apply").click()
     expect(heads).to_have_text(
         ["Number", "Customer", "Ordered", "Package price", "Promo", "Grand total"]

@@ -44,7 +44,8 @@ def test_a_book_without_rows_is_verified_in_a_few_statements(
         done = run_of("figures.verify", scope)
     assert (done.status, done.checked, done.result["found"]) == ("done", 0, 0)
     assert done.result["owners"] == {bundle.name: 0 for bundle in registry.bundles}
-    assert len(sent) < 60 + 10 * len(declared().checks), len(sent)
+    # Ten look for what other programs did to the tables.
+    assert len(sent) < 70 + 10 * len(declared().checks), len(sent)
     verified = dict(session.execute(select(FigureCheck.figure, FigureCheck.run_id)).all())
     assert verified.keys() >= {figure.name for figure in registry.figures}
     assert set(verified.values()) == {done.id}

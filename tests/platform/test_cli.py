@@ -45,7 +45,7 @@ def test_a_group_offers_what_its_sentence_lists(name: str) -> None:
 def test_a_list_in_a_pipe_cuts_nothing(session: Any, run_command: Run) -> None:
     email = f"{'a.very.long.address.' * 10}@subsidiary.example.com"
     UserFactory(email=email, name=f"Maria Magdalena {'Wijayakusuma' * 15}")
-    customer = CustomerFactory(name="Hardjowigeno" * 20)
+    customer = CustomerFactory(name="Hardjowigeno" * 16)
     wallet = WalletFactory(customer=customer)
     session.commit()
     listed = run_command("users", "list").stdout
