@@ -16,7 +16,7 @@ from backoffice.billing.migration.checks import CHECKS
 from backoffice.billing.migration.lines import ties_out
 from backoffice.billing.migration.steps import STEP_NAMED, STEPS
 from backoffice.customers.models import Customer
-from backoffice.runs import actions, kinds, working
+from backoffice.runs import actions, ending, kinds, working
 from backoffice.runs.errors import AlreadyRunning
 from backoffice.runs.models import Run, RunChunk, RunItem
 from backoffice.runs.work import Work
@@ -235,7 +235,7 @@ def how_far(session: Any) -> Any:
 
 def die_at(run_id: int, nth: int, after: bool) -> None:
     """Work on the run until its nth transaction has done something; die before or after it commits."""
-    record, finish = Work._record, working._finish
+    record, finish = Work._record, ending._finish
     done = itertools.count(1)
 
     def dying(self: Work, step: Any, is_last: bool) -> None:
@@ -254,7 +254,7 @@ def die_at(run_id: int, nth: int, after: bool) -> None:
     Work._record = dying  # type: ignore[method-assign]
     left = select(func.count()).where(RunChunk.run_id == run_id, RunChunk.status == "open")
     if db.session.scalar(left) == 0:
-        working._finish = dying_at_the_end
+        ending._finish = dying_at_the_end
     db.session.rollback()
     working.perform(db.engine, run_id)
 
