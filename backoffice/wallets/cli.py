@@ -64,10 +64,12 @@ def verify_sync(
     What differs becomes a finding, as with every verification.
     """
     wallets = _chosen(user_id, wallet_id)
-    if dry_run or not (fix or rebuild):
-        if not dry_run and (unrecorded := syncing.record(db.engine, wallets)):
-            click.echo(_(unrecorded), err=True)
+    if dry_run:
         result = syncing.verify(db.engine, wallets)
+    elif not (fix or rebuild):
+        result, unrecorded = syncing.record(db.engine, wallets)
+        if unrecorded:
+            click.echo(_(unrecorded), err=True)
     elif rebuild:
         result = syncing.rebuild(db.engine, wallets, reason=reason)
     else:

@@ -5,7 +5,7 @@ trail, or with inconsistent balances before and after, is reported and not heale
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from .. import figures
 from ..base import N_
 from ..drift.healing import performing
+from ..figures.errors import AnotherDefinition
 from ..runs.errors import EndedBadly
 from .figures import WALLET_FIGURES, running
 from .models import Wallet
@@ -93,14 +94,39 @@ class SyncResult:
 
 def verify(engine: Engine, wallets: Collection[int] | None = None) -> SyncResult:
     """Compare the stored figures of these wallets (None: all) with their transactions. Writes nothing."""
+    found = figures.verify(engine, WALLET_FIGURES, wallets)
+    return _result(engine, wallets, ((f.figure.name, f.owner, f.stored, f.expected) for f in found))
+
+
+def record(engine: Engine, wallets: Sequence[int] | None = None) -> tuple[SyncResult, str]:
+    """As `verify`, but findings are recorded, or closed. Also returns why they could not be recorded.
+
+    Raises EndedBadly where the run that records them did not end well, and AnotherDefinition.
+    """
+    if wallets is not None and not wallets:
+        return SyncResult([]), ""
+    verified = performing.verify(engine, WALLET_FIGURES, wallets)
+    if verified.run is not None and not verified.run.is_completed:
+        raise EndedBadly(verified.run)
+    if verified.not_ours:
+        raise AnotherDefinition(verified.not_ours)
+    names = ("figure", "owner", "stored", "expected")
+    found = (tuple(one[name] for name in names) for one in verified.findings)
+    return _result(engine, wallets, found), verified.unrecorded
+
+
+def _result(
+    engine: Engine, wallets: Collection[int] | None, found: Iterable[tuple[Any, ...]]
+) -> SyncResult:
+    """Each wallet with what was found of it: the figure's name, the owner, and the stored and expected amounts."""
     wrong: dict[int, dict[str, tuple[Decimal, Decimal]]] = defaultdict(dict)
     transactions: dict[int, int] = defaultdict(int)
-    for finding in figures.verify(engine, WALLET_FIGURES, wallets):
-        if finding.figure is running:
-            transactions[finding.owner] += 1
+    for figure, owner, stored, expected in found:
+        if figure == running.name:
+            transactions[owner] += 1
             continue
-        for name, stored in finding.stored.items():
-            wrong[finding.owner][name] = stored, finding.expected[name]
+        for name, amount in stored.items():
+            wrong[owner][name] = Decimal(amount), Decimal(expected[name])
     rows = select(Wallet.id, Wallet.number, Wallet.customer_id, Wallet.balance).order_by(Wallet.id)
     if wallets is not None:
         rows = rows.where(Wallet.id.in_(wallets))
@@ -117,19 +143,6 @@ def verify(engine: Engine, wallets: Collection[int] | None = None) -> SyncResult
                 )
             )  # fmt: skip
     return SyncResult(details)
-
-
-def record(engine: Engine, wallets: Sequence[int] | None = None) -> str:
-    """Verify as `figures verify` does: findings are recorded, or closed. Returns why they could not be recorded.
-
-    Raises EndedBadly where the run that records them did not end well.
-    """
-    if wallets is not None and not wallets:
-        return ""
-    verified = performing.verify(engine, WALLET_FIGURES, wallets)
-    if verified.run is not None and not verified.run.is_completed:
-        raise EndedBadly(verified.run)
-    return verified.unrecorded
 
 
 def fix(engine: Engine, wallets: Collection[int] | None = None, *, reason: str = "") -> SyncResult:
