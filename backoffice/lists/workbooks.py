@@ -108,7 +108,7 @@ def _format_of(kind: str, value: Any) -> str:
     """The number format of a cell of that kind; a total, without a kind, as money if it has decimals."""
     if kind and kind not in _LEAST_DECIMALS:
         return _FORMATS.get(kind, "")
-    if not isinstance(value, Decimal | int) or not Decimal(value).is_finite():
+    if not isinstance(value, Decimal | int):
         return ""
     has_decimals = Decimal(value).as_tuple().exponent != 0
     least = _LEAST_DECIMALS[kind] if kind else 2 if has_decimals else 0

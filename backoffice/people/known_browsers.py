@@ -22,16 +22,16 @@ _YEAR = 365 * 24 * 3600
 
 def number_for(email: str) -> str:
     """The number of the browser that sends this request, if the user with the address has signed in there."""
-    number, _, rest = request.cookies.get(COOKIE, "")[:1000].partition(".")
+    number, macs = _read()
     mac = _mac(number, email)
-    is_known = any(hmac.compare_digest(mac.encode(), one.encode()) for one in rest.split("."))
+    is_known = any(hmac.compare_digest(mac.encode(), one.encode()) for one in macs)
     return number if number and is_known else ""
 
 
 def remember(response: Response, email: str) -> None:
     """Store in the browser that the user with the address has signed in there."""
-    number, _, rest = request.cookies.get(COOKIE, "")[:1000].partition(".")
-    earlier = [mac for mac in rest.split(".") if len(mac) == len(_mac("", ""))]
+    number, macs = _read()
+    earlier = [mac for mac in macs if len(mac) == len(_mac("", ""))]
     if not earlier or not number.isascii() or len(number) != 32:
         number, earlier = secrets.token_hex(16), []
     mac = _mac(number, email)
@@ -41,6 +41,12 @@ def remember(response: Response, email: str) -> None:
     response.set_cookie(
         COOKIE, value, max_age=_YEAR, httponly=True, samesite="Lax", secure=secure, path="/login"
     )
+
+
+def _read() -> tuple[str, list[str]]:
+    """The number and the MACs that the request's cookie claims."""
+    number, _, macs = request.cookies.get(COOKIE, "")[:1000].partition(".")
+    return number, macs.split(".")
 
 
 def _mac(number: str, email: str) -> str:

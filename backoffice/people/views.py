@@ -42,6 +42,11 @@ bp = Blueprint("people", __name__)
 
 log = structlog.get_logger("backoffice.people")
 
+ATTEMPTS = "30 per minute; 300 per hour"
+"""The limit of sign-ins, of one sender or one known browser."""
+FAILURES = "5 per minute; 20 per hour"
+"""The limit of failed sign-ins with one address, of one sender or one known browser."""
+
 
 def _typed_email() -> str:
     """A digest that represents the typed address in the limiter's counts and log, which must not contain it.
@@ -94,9 +99,9 @@ def login() -> AnyResponse:
 
 @bp.post("/login")
 @public
-@limiter.limit("30 per minute; 300 per hour", exempt_when=_is_known_browser)
+@limiter.limit(ATTEMPTS, exempt_when=_is_known_browser)
 @limiter.limit(
-    "5 per minute; 20 per hour",
+    FAILURES,
     key_func=_email_from_here,
     deduct_when=_failed,
     exempt_when=_is_known_browser,
@@ -105,14 +110,12 @@ def login() -> AnyResponse:
     "100 per hour", key_func=_typed_email, deduct_when=_failed, exempt_when=_is_known_browser
 )
 @limiter.limit(
-    "5 per minute; 20 per hour",
+    FAILURES,
     key_func=_email_in_known_browser,
     deduct_when=_failed,
     exempt_when=_is_unknown_browser,
 )
-@limiter.limit(
-    "30 per minute; 300 per hour", key_func=_known_browser, exempt_when=_is_unknown_browser
-)
+@limiter.limit(ATTEMPTS, key_func=_known_browser, exempt_when=_is_unknown_browser)
 def login_post() -> AnyResponse:
     """Sign in. The response is the same for a wrong address, a wrong password and a disabled user.
 

@@ -47,6 +47,7 @@ from .models import (
     RunItem,
 )
 from .queries import Found, followers_of, found_by, is_applicable, reporting_run
+from .triggers import FOR_A_USER
 from .work import is_as_requested
 
 RUNS, CHUNKS = table_of(Run), table_of(RunChunk)
@@ -128,7 +129,7 @@ def _is_signed_in() -> bool:
 
 def _requested(session: Session, **values: Any) -> Run:
     """Insert the run, with the chunk that plans the others. Raises AlreadyRunning."""
-    if actor.get().startswith(("user:", "token:")):
+    if actor.get().startswith(FOR_A_USER):
         prove(session.connection())
     add = upsert(RUNS).values(requested_by=actor.get(), **values)
     add = add.on_conflict_do_nothing().returning(RUNS.c.id)  # type: ignore[assignment]

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     func,
+    or_,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -194,6 +195,11 @@ def ready_at() -> ColumnElement[datetime]:
 def is_held() -> ColumnElement[bool]:
     """Whether a worker's claim on a chunk is valid now."""
     return RunChunk.lease_until > func.clock_timestamp()
+
+
+def is_free() -> ColumnElement[bool]:
+    """Whether no worker's claim on a chunk is valid now."""
+    return or_(RunChunk.lease_until.is_(None), ~is_held())
 
 
 class RunItem(Base):

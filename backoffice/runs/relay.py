@@ -15,7 +15,7 @@ from rq.job import JobStatus
 from sqlalchemy import Connection, Engine, case, func, or_, select, text, update
 
 from ..base import table_of
-from .models import OPEN, QUEUED, RUNNING, Run, RunChunk, is_held
+from .models import OPEN, QUEUED, RUNNING, Run, RunChunk, is_free, is_held
 from .worker import deliver, job_id, queue
 
 log = structlog.get_logger("backoffice.relay")
@@ -54,9 +54,7 @@ def _due(engine: Engine) -> list[Any]:
     """Live runs with chunks that can be claimed, or that only need to be ended; oldest first."""
     held = is_held()
     mine = CHUNKS.c.run_id == RUNS.c.id
-    free = select(func.count()).where(
-        mine, CHUNKS.c.status == OPEN, or_(CHUNKS.c.lease_until.is_(None), ~held)
-    )
+    free = select(func.count()).where(mine, CHUNKS.c.status == OPEN, is_free())
     working = select(func.count()).where(mine, CHUNKS.c.status == OPEN, held)
     long_ago = func.clock_timestamp() - case((RUNS.c.is_here, TAKEN_OVER), else_=LOOK_AGAIN)
     asked = func.coalesce(RUNS.c.delivered_at, RUNS.c.created_at)

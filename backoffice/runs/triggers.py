@@ -11,6 +11,10 @@ from ..database.proof import IS_OURS
 DIGEST = "backoffice_run_digest"
 """The name of the function that returns the digest of what a run of a scope changes."""
 
+FOR_A_USER = ("user:", "token:")
+"""The beginnings of actors that stand for a user; commands and schedules are the operator."""
+_FOR_A_USER = f"^({'|'.join(FOR_A_USER)})"
+
 _AROUND = (("TimeZone", "UTC"), ("search_path", "pg_catalog, pg_temp"))
 
 _DIGEST = """
@@ -33,7 +37,7 @@ BEGIN
   IF NEW.approved_by <> '' THEN
     {refusal("A new run is not approved yet.", "Another user approves it on its page.")}
   END IF;
-  IF NEW.requested_by ~ '^(user|token):' AND NOT public.{IS_OURS}() THEN
+  IF NEW.requested_by ~ '{_FOR_A_USER}' AND NOT public.{IS_OURS}() THEN
     {
     refusal("Only the app requests a run for a user.", "Request it on the screen, or by a command.")
 }
@@ -95,7 +99,7 @@ TRIGGERS = (
     DatabaseObject(
         "backoffice_runs_requested", _REQUESTED, "runs", ("insert",), is_before=True, is_for_each_row=True,
         when="((new.status = 'awaiting approval'::text) OR (new.approved_by <> ''::text) OR "
-        "(new.requested_by ~ '^(user|token):'::text))",
+        f"(new.requested_by ~ '{_FOR_A_USER}'::text))",
         settings=_AROUND,
     ),
     DatabaseObject(

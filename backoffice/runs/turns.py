@@ -31,7 +31,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from ..base import table_of
 from .kinds import kinds
-from .models import OPEN, QUEUED, RUNNING, Run, RunChunk, is_held
+from .models import OPEN, QUEUED, RUNNING, Run, RunChunk, is_free, is_held
 
 RUNS, CHUNKS = table_of(Run), table_of(RunChunk)
 
@@ -71,10 +71,9 @@ def has_free_chunk(runs: Any = RUNS) -> ColumnElement[bool]:
     earlier = exists().where(
         other.c.run_id == CHUNKS.c.run_id, other.c.status == OPEN, other.c.stage < CHUNKS.c.stage
     )
-    free = or_(CHUNKS.c.lease_until.is_(None), ~is_held())
     return and_(
         runs.c.cancelled_by == "",
-        exists().where(CHUNKS.c.run_id == runs.c.id, CHUNKS.c.status == OPEN, free, ~earlier),
+        exists().where(CHUNKS.c.run_id == runs.c.id, CHUNKS.c.status == OPEN, is_free(), ~earlier),
     )
 
 

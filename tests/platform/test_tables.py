@@ -52,6 +52,17 @@ TAMPERED = (
 )
 
 
+def on_a_terminal(patch: pytest.MonkeyPatch, width: int) -> None:
+    """Let commands print as on a terminal of so many columns."""
+    for name, value in {
+        "COLUMNS": width,
+        "LINES": 40,
+        "TTY_COMPATIBLE": 1,
+        "TERM": "xterm",
+    }.items():
+        patch.setenv(name, str(value))
+
+
 def test_every_module_that_prints_a_table_is_tried() -> None:
     """`audit …` prints its findings through the tables of `drift`."""
     printing = {
@@ -127,13 +138,7 @@ def test_a_terminal_shows_every_word_that_a_file_has(
         expected = words_of(re.sub(r"\d+", "9", whole))
         for width in WIDTHS:
             with monkeypatch.context() as terminal:
-                for name, value in {
-                    "COLUMNS": width,
-                    "LINES": 40,
-                    "TTY_COMPATIBLE": 1,
-                    "TERM": "xterm",
-                }.items():
-                    terminal.setenv(name, str(value))
+                on_a_terminal(terminal, width)
                 shown = run_command(*words).stdout
             assert shown.count("…") == whole.count("…"), f"{command} at {width} columns:\n{shown}"
             said = set(words_of(re.sub(r"\d+", "9", shown)))
@@ -148,13 +153,7 @@ def test_a_terminal_shows_every_word_that_a_file_has(
 def test_a_name_in_brackets_and_a_long_word_are_printed_whole(
     width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in {
-        "COLUMNS": width,
-        "LINES": 40,
-        "TTY_COMPATIBLE": 1,
-        "TERM": "xterm",
-    }.items():
-        monkeypatch.setenv(name, str(value))
+    on_a_terminal(monkeypatch, width)
     rows = [
         ("[bold]Ada[/bold]", "figure_named_at_length.grand_total", Decimal("9999999999999.99"), "")
     ]

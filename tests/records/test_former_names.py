@@ -54,11 +54,16 @@ def test_old_addresses_lead_to_the_present_ones(
     assert program.send("GET", address(record, old)).get_json()["id"] == again.get_json()["id"]
 
 
-def test_old_statements_lead_to_the_present_ones(sign_in: SignIn, session: Any) -> None:
+def rename_both(session: Any) -> None:
+    """A customer OLD who is called NEW now, and a meter M-1 that is called M-2."""
     customer, meter = CustomerFactory(code="OLD"), MeterFactory(number="M-1")
     session.commit()
     customer.code, meter.number = "NEW", "M-2"
     session.commit()
+
+
+def test_old_statements_lead_to_the_present_ones(sign_in: SignIn, session: Any) -> None:
+    rename_both(session)
     browser = sign_in("finance")
     for old, new in (
         ("/billing/customers/OLD/statement", "/billing/customers/NEW/statement"),
@@ -135,10 +140,7 @@ def test_a_repeated_deletion_deletes_no_renamed_record(app: Flask, session: Any)
 def test_an_old_address_keeps_its_query_as_it_was_sent(
     sign_in: SignIn, session: Any, query: str
 ) -> None:
-    customer, meter = CustomerFactory(code="OLD"), MeterFactory(number="M-1")
-    session.commit()
-    customer.code, meter.number = "NEW", "M-2"
-    session.commit()
+    rename_both(session)
     browser = sign_in("finance")
     for old, new in (
         ("/customers/OLD", "/customers/NEW"),
